@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * Small helpers that every part uses: ownership by cleanup attributes, file
+ * descriptors, whole-file reads and durable writes. Functions return 0 or a
+ * negative errno and never log.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define _cleanup_(f) __attribute__((cleanup(f)))
+#define _printf_(a, b) __attribute__((format(printf, a, b)))
+#define _warn_unused_ __attribute__((warn_unused_result))
+
+/* Declares NAMEp(), the cleanup handler for a pointer freed by func(). */
+#define DEFINE_CLEANUP(type, func)			\
+	static inline void func##p(type *p)		\
+	{						\
+		if (*p)					\
+			func(*p);			\
+	}
+
+/* Hands a pointer over to the caller; the variable no longer owns it. */
+#define steal_ptr(p)					\
+	({						\
+		__typeof__(p) _p = (p);			\
+		(p) = NULL;				\
+		_p;					\
+	})
+
+static inline int steal_fd(int *fd)
+{
+	int r = *fd;
+
+	*fd = -EBADF;
+	return r;
+}
+
+static inline void freep(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void closep(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+#define _cleanup_free_ _cleanup_(freep)
+#define _cleanup_close_ _cleanup_(closep)
+
+/**
+ * lu_read_file() - read a whole file
+ * @dirfd: directory that @path is relative to, or AT_FDCWD
+ * @path: file to read; files of /proc and /sys (size 0) are fine
+ * @max: largest accepted size in bytes
+ * @ret_data: the contents plus a terminating NUL that @ret_size does not count; free() it
+ * @ret_size: length in bytes; may be NULL, then a NUL byte in the file is -EINVAL
+ *
+ * Return: 0, -EFBIG if the file is larger than @max, or a negative errno.
+ */
+int lu_read_file(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_size);
+
+/**
+ * lu_write_file() - replace a file so that readers see the old or the new contents, never a part
+ *
+ * Writes a temporary file beside @path, syncs it, renames it over @path and syncs
+ * the directory. On failure the old file is untouched.
+ *
+ * Return: 0 or a negative errno.
+ */
+int lu_write_file(int dirfd, const char *path, const void *data, size_t size, mode_t mode);
+
+/** lu_write_all() - write() until everything is written; 0 or negative errno */
+int lu_write_all(int fd, const void *data, size_t size);
+
+/** lu_mkdir_p() - mkdir @path and its missing parents; 0 also if it exists */
+int lu_mkdir_p(int dirfd, const char *path, mode_t mode);
+
+/** lu_uuid_valid() - is @s a UUID in canonical lower- or upper-case form (8-4-4-4-12)? */
+bool lu_uuid_valid(const char *s);
+
+/** lu_name_valid() - may @s name an object of ours: 1..64 of [A-Za-z0-9_.-], not starting with . or -? */
+bool lu_name_valid(const char *s);
+
+/** lu_boot_id() - the running kernel's boot id as 36 characters plus NUL; 0 or negative errno */
+int lu_boot_id(char ret_id[37]);
