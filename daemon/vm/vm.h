@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * Virtual machines as luctld sees them: a registry of definitions, and the
+ * operations that carry one VM through an update. Everything that talks to a
+ * QEMU is asynchronous on sd-event; any number of VMs work in parallel, each
+ * has at most one operation at a time.
+ *
+ * The order of an update, per VM:
+ *
+ *	old kernel	PROBE → PREPARE → PAUSE → SAVE → (jump)
+ *	going back	RESUME → UNPREPARE	(from any point; each is idempotent)
+ *	new kernel	ADOPT	what lu-init has resumed already, or
+ *			RESTORE → CONT	what it has not
+ *	afterwards	lu_vm_clean()
+ *
+ * lu_vm_op_start() never calls the callback itself, it always comes from the
+ * event loop, exactly once, except after lu_vm_op_cancel() or lu_vms_free(),
+ * after which it never comes. The callback may start the next operation of the
+ * same VM. It must not remove the VM.
+ */
+#include <systemd/sd-event.h>
+
+#include "error.h"
+
+struct lu_vm;
+struct lu_vms;
+
+enum lu_vm_op {
+	LU_VM_PROBE,	 /* connect and judge; changes nothing, neither at the VM nor on disk */
+	LU_VM_PREPARE,	 /* launch.json, record, state file and migration settings, while the guest runs */
+	LU_VM_PAUSE,	 /* QMP stop; remembers durably whether the guest ran */
+	LU_VM_SAVE,	 /* device state into pkernfs, verified and committed */
+	LU_VM_RESUME,	 /* cont if PAUSE stopped it; works before, during and after SAVE, and if it runs already */
+	LU_VM_UNPREPARE, /* migration settings as they were, our files removed */
+	LU_VM_ADOPT,	 /* find the QEMU that lu-init started; -ESRCH if there is none to adopt, then RESTORE */
+	LU_VM_RESTORE,	 /* new QEMU from launch.json, state loaded, guest still paused */
+	LU_VM_CONT,	 /* after RESTORE: let it run unless it was paused before the update; writes result.json */
+	LU_VM_OP_MAX,
+};
+
+enum lu_vm_state {
+	LU_VM_UNKNOWN,	   /* not probed yet */
+	LU_VM_RUNNING,
+	LU_VM_PAUSED,
+	LU_VM_UNREACHABLE, /* nobody answers at its QMP socket */
+	LU_VM_SAVED,	   /* its state stands in pkernfs, no QEMU has it loaded */
+	LU_VM_LOST,	   /* it was resumed once after the jump and its QEMU is gone: the saved state is stale */
+	LU_VM_STATE_MAX,
+};
+
+/** struct lu_vm_ram - one RAM file */
+struct lu_vm_ram {
+	char *path;
+	uint64_t size;
+};
+
+/** struct lu_vm_facts - what the last operation saw; all of it owned by the VM */
+struct lu_vm_facts {
+	enum lu_vm_state state;
+	pid_t pid;		/* of QEMU by SO_PEERCRED, 0 if unknown */
+	char *qemu_version;	/* "11.1.3", or NULL */
+	bool updatable;		/* verdict of PROBE */
+	struct lu_error reason; /* if not updatable: why; of code 0 otherwise */
+	bool early;		/* lu-init can resume it; else luctld does, and @late says why */
+	char *late;
+	struct lu_vm_ram *ram;
+	size_t n_ram;
+	const char *restored_by; /* "lu-init", "luctld" or NULL if no update was seen */
+};
+
+/**
+ * struct lu_vm_env - where things are
+ * @pkernfs: mount point, "/run/luctl/pkernfs"
+ * @run: "/run/luctl"; below it vm/NAME/qemu.log and resumed/UNIT
+ * @any_fs: tests only: take @pkernfs for pkernfs whatever file system it is
+ * @spawned: called by RESTORE once the new QEMU exists, e.g. to give it a scope; the process
+ *	is no child of ours (reparented to PID 1). May be NULL. Its result is not waited for.
+ */
+struct lu_vm_env {
+	const char *pkernfs;
+	const char *run;
+	bool any_fs;
+	void (*spawned)(struct lu_vm *vm, pid_t pid, void *userdata);
+	void *userdata;
+};
+
+/* --- registry --- */
+
+/** lu_vms_new() - an empty registry; the strings of @env are copied */
+int lu_vms_new(struct lu_vms **ret, sd_event *event, const struct lu_vm_env *env);
+
+/** lu_vms_free() - cancels everything and frees all VMs; NULL is fine */
+void lu_vms_free(struct lu_vms *vms);
+DEFINE_CLEANUP(struct lu_vms *, lu_vms_free)
+
+/**
+ * lu_vms_load() - read all NAME.json of a directory (schema vm)
+ *
+ * A file that can't be used becomes an entry of its own which carries the error
+ * (lu_vm_error()) and refuses every operation, so that it is shown, not
+ * forgotten; the others load. Repeatable: definitions from files that are gone
+ * or have changed are replaced unless an operation is under way on them; those
+ * added by lu_vms_add() stay.
+ *
+ * Return: 0, also if files were bad and if @dir does not exist; a negative errno if @dir can't be read.
+ */
+int lu_vms_load(struct lu_vms *vms, const char *dir, struct lu_error *e);
+
+/** lu_vms_add() - register the VM that the document @json (schema vm) defines; -EEXIST if name, uuid or qmp is taken */
+int lu_vms_add(struct lu_vms *vms, const char *json, struct lu_vm **ret, struct lu_error *e);
+
+/**
+ * lu_vms_add_saved() - after a jump: register the VMs that are part of update @update and not known yet
+ *
+ * They are found by vm/<uuid>/saved.json in pkernfs, so VMs that were added over the bus are
+ * not lost with the daemon. A damaged record becomes an entry with an error.
+ */
+int lu_vms_add_saved(struct lu_vms *vms, const char *update, struct lu_error *e);
+
+/** lu_vms_remove() - forget a VM (name or uuid); -ENOENT, or -EBUSY while an operation is under way */
+int lu_vms_remove(struct lu_vms *vms, const char *key, struct lu_error *e);
+
+/** lu_vms_find() - by name or uuid; NULL if there is none */
+struct lu_vm *lu_vms_find(struct lu_vms *vms, const char *key);
+
+/** lu_vms_first(), lu_vm_next() - in order of names; removing invalidates the iteration */
+struct lu_vm *lu_vms_first(struct lu_vms *vms);
+struct lu_vm *lu_vm_next(struct lu_vm *vm);
+size_t lu_vms_count(struct lu_vms *vms);
+
+/* --- one VM --- */
+
+const char *lu_vm_name(const struct lu_vm *vm);
+const char *lu_vm_uuid(const struct lu_vm *vm);	  /* NULL for an entry with an error */
+const char *lu_vm_qmp(const struct lu_vm *vm);	  /* NULL for an entry with an error */
+const char *lu_vm_unit(const struct lu_vm *vm);	  /* NULL if it has none */
+const char *lu_vm_origin(const struct lu_vm *vm); /* file that defines it, or NULL if from the bus */
+
+/** lu_vm_error() - why the definition can't be used, NULL if it can */
+const struct lu_error *lu_vm_error(const struct lu_vm *vm);
+
+/** lu_vm_facts() - never NULL */
+const struct lu_vm_facts *lu_vm_facts(const struct lu_vm *vm);
+
+void lu_vm_set_userdata(struct lu_vm *vm, void *userdata);
+void *lu_vm_userdata(const struct lu_vm *vm);
+
+const char *lu_vm_op_to_string(enum lu_vm_op op);	  /* "probe", … */
+const char *lu_vm_state_to_string(enum lu_vm_state state); /* as in schema vm-info; "unreachable" for unknown */
+
+/**
+ * lu_vm_done_t - an operation has ended
+ * @r: 0 or a negative errno; PROBE: 0 also for a VM that can't be updated (facts.updatable, facts.reason),
+ *	negative only if it could not be judged at all (it does not answer)
+ * @e: the error in words if @r is negative, NULL otherwise; valid during the call
+ */
+typedef void (*lu_vm_done_t)(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata);
+
+/**
+ * lu_vm_op_start() - start an operation
+ * @update: UUID of the update; may be NULL for PROBE; written into the VM's record by PREPARE and
+ *	compared by all others, so that a record left by another update is never acted on
+ * @timeout_usec: limit for the whole operation, 0: the operation's own default
+ *
+ * Return: 0; -EBUSY if one is under way; -ENOMEM. All other failures arrive through @done.
+ */
+int lu_vm_op_start(struct lu_vm *vm, enum lu_vm_op op, const char *update, uint64_t timeout_usec, lu_vm_done_t done,
+		   void *userdata);
+
+/** lu_vm_op_cancel() - stop the operation where it is, without a callback; RESUME and UNPREPARE bring the VM back */
+void lu_vm_op_cancel(struct lu_vm *vm);
+
+bool lu_vm_op_busy(const struct lu_vm *vm);
+
+/** lu_vm_disconnect() - give the monitor back (QMP admits one client); a later operation connects again */
+void lu_vm_disconnect(struct lu_vm *vm);
+
+/* --- its files --- */
+
+/** struct lu_vm_result - result.json: what became of the VM in the new kernel */
+struct lu_vm_result {
+	char *update;
+	char *by;		/* "lu-init" or "luctld" */
+	char *state;		/* "loaded" (about to run), "running", "paused" or "failed" */
+	uint64_t pid;
+	uint64_t pause_tsc;	/* when the old kernel's luctld stopped it, 0 if unknown */
+	uint64_t resume_tsc;	/* when it was let run; 0 if it was not */
+	struct lu_error error;	/* if failed */
+};
+
+void lu_vm_result_clear(struct lu_vm_result *result);
+
+/** lu_vm_result_read() - @update's result.json; -ENOENT if nobody has touched the VM since the jump */
+int lu_vm_result_read(struct lu_vm *vm, const char *update, struct lu_vm_result *ret, struct lu_error *e);
+
+/** lu_vm_clean() - remove the VM's directory in pkernfs, not its RAM; to be called once its report is written */
+int lu_vm_clean(struct lu_vm *vm, struct lu_error *e);
+
+/** lu_vm_unmark() - remove /run/luctl/resumed/UNIT, so that the unit may be started again; when its QEMU has ended */
+int lu_vm_unmark(struct lu_vm *vm, struct lu_error *e);
