@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * The command line of the next kernel: a given one, or the running kernel's,
+ * plus what luctl needs (lu-init as init, KHO on). Words are split and quoted as
+ * the kernel's next_arg() does.
+ */
+#include "error.h"
+
+#define LU_INIT_PATH "/usr/lib/luctl/lu-init"
+#define LU_CMDLINE_READ_MAX 65536u	/* /proc/cmdline may hold a bootconfig too */
+
+/**
+ * lu_cmdline_target() - build the target's command line
+ * @base: the given command line, or the text of /proc/cmdline
+ * @max: longest line the target takes, without NUL (struct lu_image, cmdline_max)
+ * @ret: free() it
+ *
+ * Dropped from @base: BOOT_IMAGE=, kexec_jump_back_entry=, luctl.*= and every init= (the
+ * last one that is not lu-init becomes luctl.init=, or else the luctl.init= that was
+ * there). Added: kho=on if no kho= is there, init=LU_INIT_PATH, and luctl.init= if there
+ * was an init. All of it stands before a "--". Doing it again to the result changes nothing.
+ *
+ * Return: 0; -EINVAL (quotes that do not close, control characters, KHO turned off);
+ * -E2BIG (longer than the kernel takes); -ENOMEM.
+ */
+int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error *e);
+
+/** lu_cmdline_running() - text of /proc/cmdline below @rootfd (or AT_FDCWD), without the newline; free() it */
+int lu_cmdline_running(int rootfd, char **ret, struct lu_error *e);
+
+/**
+ * lu_cmdline_get() - value of a parameter, the last one before "--", as the kernel reads it
+ * @ret: the value without quotes, "" for a flag; free() it
+ *
+ * Dash and underscore are the same in @param. Return: 1 found, 0 not there, or a negative errno.
+ */
+int lu_cmdline_get(const char *line, const char *param, char **ret);

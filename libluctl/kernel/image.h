@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * What a boot image is and what it can take over, read from the file alone: a
+ * bzImage, or a plain vmlinux. Any bytes are safe to feed; memory is bounded by
+ * the two maxima below.
+ */
+#include "abi_note.h"
+#include "findings.h"
+
+#define LU_IMAGE_FILE_MAX (256ull << 20)	/* bytes of the file; a Debian kernel has 12 MiB */
+#define LU_IMAGE_KERNEL_MAX (512ull << 20)	/* bytes of the unpacked kernel; Debian's has 60 MiB */
+#define LU_RELEASE_MAX 64u			/* as utsname: 64 characters */
+
+enum lu_image_kind {
+	LU_IMAGE_BZIMAGE,
+	LU_IMAGE_VMLINUX,	/* can be read, but kexec_file_load does not take it on x86 */
+};
+
+struct lu_image {
+	enum lu_image_kind kind;
+	char release[LU_RELEASE_MAX + 1];	/* "7.3.4-lu"; empty if the image does not say */
+	const char *compression;		/* "gzip", "zstd", …, "none"; static text */
+	uint16_t boot_protocol;			/* 0x020f: 2.15; 0 for vmlinux */
+	uint32_t cmdline_max;			/* longest command line it takes, without NUL */
+	/* What kexec_file_load wants of a bzImage; all false for vmlinux. */
+	bool relocatable;
+	bool loaded_high;
+	bool entry_64;
+	bool above_4g;
+	bool level5;				/* runs when the old kernel uses 5-level page tables */
+	uint64_t kernel_size;			/* unpacked, bytes */
+	struct lu_abi abi;
+};
+
+/**
+ * lu_image_read() - read and judge nothing: what is this file?
+ * @dirfd: directory @path is relative to, or AT_FDCWD
+ * @ret: no ownership inside, copy it as you like
+ *
+ * Return: 0; -ENOEXEC (no boot image, or not of this architecture); -EBADMSG
+ * (damaged); -EFBIG; -EOPNOTSUPP (unknown compression); -EISDIR or another errno of
+ * open and read. @e names the file and has a hint.
+ */
+int lu_image_read(int dirfd, const char *path, struct lu_image *ret, struct lu_error *e);
+
+/** lu_image_parse() - the same on bytes in memory (8-byte aligned); @name stands in for the path */
+int lu_image_parse(const void *data, size_t size, const char *name, struct lu_image *ret, struct lu_error *e);
+
+/*
+ * What the target is compared with.
+ *
+ * The kernel writes the lowest pkernfs version that expresses the state, so if the
+ * caller knows what the mounted pkernfs really uses (its super block), that decides,
+ * and going back to an older kernel is allowed as long as nothing newer is in use.
+ * If not known, the running kernel's own note stands in, which is stricter.
+ */
+struct lu_running {
+	char release[LU_RELEASE_MAX + 1];
+	struct lu_abi abi;
+	bool level5;			/* 5-level page tables in use */
+	bool pkernfs_known;
+	uint32_t pkernfs_version;	/* format version of the mounted pkernfs */
+	uint64_t pkernfs_incompat;	/* incompat features in use there */
+};
+
+/**
+ * lu_running_read() - release, note and paging of the running kernel
+ * @rootfd: directory in place of / (/sys, /proc), or AT_FDCWD
+ *
+ * @ret->pkernfs_known is false; the caller fills it in if it knows.
+ */
+int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e);
+
+/**
+ * lu_target_check() - can @target take over from @running?
+ * @path: what the findings call the target
+ *
+ * Adds at least one finding. The verdict is lu_findings_ok().
+ */
+void lu_target_check(const struct lu_image *target, const char *path, const struct lu_running *running,
+		     struct lu_findings *findings);
