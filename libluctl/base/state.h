@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * The states of an update. The numbers are part of the journal's and the trace's
+ * format: a number is never used again for something else, new ones go to the end.
+ * What each state does and where it leads: daemon/engine/table.c.
+ */
+#include <stdbool.h>
+
+enum lu_state {
+	LU_STATE_IDLE = 0,
+	LU_STATE_CHECKING = 1,
+	LU_STATE_LOADING = 2,
+	LU_STATE_PREPARING = 3,
+	LU_STATE_PAUSING = 4,
+	LU_STATE_SAVING = 5,
+	LU_STATE_SEALING = 6,
+	LU_STATE_JUMP = 7,	/* last state of the old kernel */
+	LU_STATE_BOOTED = 8,	/* first state of the new kernel */
+	LU_STATE_ADOPTING = 9,
+	LU_STATE_RESTORING = 10,
+	LU_STATE_RESUMING = 11,
+	LU_STATE_FINISHING = 12,
+	LU_STATE_DONE = 13,
+	LU_STATE_ABORTING = 14,
+	LU_STATE_ABORTED = 15,
+	LU_STATE_DEGRADED = 16,
+	LU_STATE_MAX
+};
+
+/** lu_state_name() - "idle", "checking", …; NULL for a number that is none of ours */
+const char *lu_state_name(unsigned int state);
+
+/** lu_state_from_name() - the reverse; -ENOENT if there is no such state */
+int lu_state_from_name(const char *name);
+
+/** lu_state_is_rest() - does nothing happen in it: idle, done, aborted, degraded? */
+bool lu_state_is_rest(unsigned int state);
