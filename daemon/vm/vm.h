@@ -2,16 +2,16 @@
 #pragma once
 /*
  * Virtual machines as luctld sees them: a registry of definitions, and the
- * operations that carry one VM through an update. Everything that talks to a
- * QEMU is asynchronous on sd-event; any number of VMs work in parallel, each
- * has at most one operation at a time.
+ * operations that carry one VM up to the jump or back. Everything that talks to
+ * a QEMU is asynchronous on sd-event; any number of VMs work in parallel, each
+ * has at most one operation at a time. Restoring after the jump is lu-init's,
+ * early or as `lu-init --restore UUID`; here its result is read.
  *
  * The order of an update, per VM:
  *
  *	old kernel	PROBE → PREPARE → PAUSE → SAVE → (jump)
  *	going back	RESUME → UNPREPARE	(from any point; each is idempotent)
- *	new kernel	ADOPT	what lu-init has resumed already, or
- *			RESTORE → CONT	what it has not
+ *	new kernel	lu_vm_result_read(), lu_vm_result_alive(), PROBE
  *	afterwards	lu_vm_clean()
  *
  * lu_vm_op_start() never calls the callback itself, it always comes from the
@@ -22,6 +22,7 @@
 #include <systemd/sd-event.h>
 
 #include "error.h"
+#include "store.h"
 
 struct lu_vm;
 struct lu_vms;
@@ -33,9 +34,6 @@ enum lu_vm_op {
 	LU_VM_SAVE,	 /* device state into pkernfs, verified and committed */
 	LU_VM_RESUME,	 /* cont if PAUSE stopped it; works before, during and after SAVE, and if it runs already */
 	LU_VM_UNPREPARE, /* migration settings as they were, our files removed */
-	LU_VM_ADOPT,	 /* find the QEMU that lu-init started; -ESRCH if there is none to adopt, then RESTORE */
-	LU_VM_RESTORE,	 /* new QEMU from launch.json, state loaded, guest still paused */
-	LU_VM_CONT,	 /* after RESTORE: let it run unless it was paused before the update; writes result.json */
 	LU_VM_OP_MAX,
 };
 
@@ -44,8 +42,6 @@ enum lu_vm_state {
 	LU_VM_RUNNING,
 	LU_VM_PAUSED,
 	LU_VM_UNREACHABLE, /* nobody answers at its QMP socket */
-	LU_VM_SAVED,	   /* its state stands in pkernfs, no QEMU has it loaded */
-	LU_VM_LOST,	   /* it was resumed once after the jump and its QEMU is gone: the saved state is stale */
 	LU_VM_STATE_MAX,
 };
 
@@ -62,27 +58,22 @@ struct lu_vm_facts {
 	char *qemu_version;	/* "11.1.3", or NULL */
 	bool updatable;		/* verdict of PROBE */
 	struct lu_error reason; /* if not updatable: why; of code 0 otherwise */
-	bool early;		/* lu-init can resume it; else luctld does, and @late says why */
+	bool early;		/* can be resumed before the real init; else luctld has it restored, and @late says why */
 	char *late;
 	struct lu_vm_ram *ram;
 	size_t n_ram;
-	const char *restored_by; /* "lu-init", "luctld" or NULL if no update was seen */
 };
 
 /**
  * struct lu_vm_env - where things are
  * @pkernfs: mount point, "/run/luctl/pkernfs"
- * @run: "/run/luctl"; below it vm/NAME/qemu.log and resumed/UNIT
+ * @run: "/run/luctl"; below it resumed/UNIT
  * @any_fs: tests only: take @pkernfs for pkernfs whatever file system it is
- * @spawned: called by RESTORE once the new QEMU exists, e.g. to give it a scope; the process
- *	is no child of ours (reparented to PID 1). May be NULL. Its result is not waited for.
  */
 struct lu_vm_env {
 	const char *pkernfs;
 	const char *run;
 	bool any_fs;
-	void (*spawned)(struct lu_vm *vm, pid_t pid, void *userdata);
-	void *userdata;
 };
 
 /* --- registry --- */
@@ -176,23 +167,13 @@ bool lu_vm_op_busy(const struct lu_vm *vm);
 /** lu_vm_disconnect() - give the monitor back (QMP admits one client); a later operation connects again */
 void lu_vm_disconnect(struct lu_vm *vm);
 
-/* --- its files --- */
+/* --- after the jump --- */
 
-/** struct lu_vm_result - result.json: what became of the VM in the new kernel */
-struct lu_vm_result {
-	char *update;
-	char *by;		/* "lu-init" or "luctld" */
-	char *state;		/* "loaded" (about to run), "running", "paused" or "failed" */
-	uint64_t pid;
-	uint64_t pause_tsc;	/* when the old kernel's luctld stopped it, 0 if unknown */
-	uint64_t resume_tsc;	/* when it was let run; 0 if it was not */
-	struct lu_error error;	/* if failed */
-};
+/** lu_vm_result_read() - vm/<uuid>/result.json (store.h) as written for @update; -ENOENT if nobody has touched the VM since the jump */
+int lu_vm_result_read(struct lu_vm *vm, const char *update, struct lu_result *ret, struct lu_error *e);
 
-void lu_vm_result_clear(struct lu_vm_result *result);
-
-/** lu_vm_result_read() - @update's result.json; -ENOENT if nobody has touched the VM since the jump */
-int lu_vm_result_read(struct lu_vm *vm, const char *update, struct lu_vm_result *ret, struct lu_error *e);
+/** lu_vm_result_alive() - is the process of @result, of this boot, still there (pid and start time)? */
+bool lu_vm_result_alive(const struct lu_result *result);
 
 /** lu_vm_clean() - remove the VM's directory in pkernfs, not its RAM; to be called once its report is written */
 int lu_vm_clean(struct lu_vm *vm, struct lu_error *e);

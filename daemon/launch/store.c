@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * See store.h for the contract of the records. This file only moves them between
+ * structs and files; who may write which, and when, is decided by its callers:
+ * daemon/vm in the old kernel, lu-init in the new one.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
+#include "store.h"
+
+static bool unit_valid(const char *s)
+{
+	size_t n = strlen(s);
+
+	/* systemd's set of characters; no slash, so that it is safe as a file name */
+	return n > 0 && n < 256 && s[0] != '.' && s[0] != '-' &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.@\\") == n;
+}
+
+static bool by_valid(const char *s)
+{
+	return !strcmp(s, "lu-init") || !strcmp(s, "luctld");
+}
+
+static bool mode_valid(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n > 0 && n <= 32 && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+}
+
+#define UUID(_struct, _key) \
+	{ #_key, LU_JSON_STRING, offsetof(struct _struct, _key), LU_JSON_REQUIRED, .check = lu_uuid_valid, .expect = "a UUID" }
+
+static const struct lu_json_field saved_fields[] = {
+	UUID(lu_saved, update),
+	UUID(lu_saved, uuid),
+	{ "name", LU_JSON_STRING, offsetof(struct lu_saved, name), LU_JSON_REQUIRED, .check = lu_name_valid,
+	  .expect = "a name of [A-Za-z0-9_.-]" },
+	{ "unit", LU_JSON_STRING, offsetof(struct lu_saved, unit), LU_JSON_NULLABLE, .check = unit_valid,
+	  .expect = "the name of a unit" },
+	{ "running", LU_JSON_BOOL, offsetof(struct lu_saved, running), LU_JSON_REQUIRED },
+	{ "mode", LU_JSON_STRING, offsetof(struct lu_saved, mode), LU_JSON_NULLABLE, .check = mode_valid,
+	  .expect = "a migration mode" },
+	{ "ignore_shared", LU_JSON_BOOL, offsetof(struct lu_saved, ignore_shared), LU_JSON_REQUIRED },
+	{ "complete", LU_JSON_BOOL, offsetof(struct lu_saved, complete), LU_JSON_REQUIRED },
+	{ "size", LU_JSON_UINT, offsetof(struct lu_saved, size), LU_JSON_REQUIRED, .max = 1ULL << 40 },
+	{ "crc32", LU_JSON_UINT, offsetof(struct lu_saved, crc32), LU_JSON_REQUIRED, .max = UINT32_MAX },
+	{ "pause_tsc", LU_JSON_UINT, offsetof(struct lu_saved, pause_tsc), LU_JSON_REQUIRED },
+	{ "saved_tsc", LU_JSON_UINT, offsetof(struct lu_saved, saved_tsc), LU_JSON_REQUIRED },
+};
+const struct lu_json_table lu_saved_table = LU_JSON_DOCUMENT("saved", struct lu_saved, saved_fields, 1);
+
+static const struct lu_json_field error_fields[] = {
+	{ "what", LU_JSON_STRING, offsetof(struct lu_result_error, what), LU_JSON_REQUIRED, .min = 1, .max = 4096 },
+	{ "hint", LU_JSON_STRING, offsetof(struct lu_result_error, hint), LU_JSON_NULLABLE, .max = 4096 },
+};
+static const struct lu_json_table error_table = LU_JSON_TABLE("error", struct lu_result_error, error_fields);
+
+#define STAMP(_key) { #_key, LU_JSON_UINT, offsetof(struct lu_result_stamps, _key), LU_JSON_REQUIRED }
+static const struct lu_json_field stamp_fields[] = {
+	STAMP(start), STAMP(spawned), STAMP(connected), STAMP(loaded), STAMP(resumed),
+};
+static const struct lu_json_table stamp_table = LU_JSON_TABLE("stamps", struct lu_result_stamps, stamp_fields);
+
+static const char *const status_names[] = { "loaded", "running", "paused", "failed", NULL };
+
+static const struct lu_json_field result_fields[] = {
+	UUID(lu_result, update),
+	UUID(lu_result, uuid),
+	UUID(lu_result, boot_id),
+	{ "by", LU_JSON_STRING, offsetof(struct lu_result, by), LU_JSON_REQUIRED, .check = by_valid,
+	  .expect = "\"lu-init\" or \"luctld\"" },
+	{ "status", LU_JSON_ENUM, offsetof(struct lu_result, status), LU_JSON_REQUIRED, .names = status_names },
+	{ "retry", LU_JSON_BOOL, offsetof(struct lu_result, retry), LU_JSON_REQUIRED },
+	{ "pid", LU_JSON_UINT, offsetof(struct lu_result, pid), LU_JSON_REQUIRED | LU_JSON_NULLABLE, .max = 1 << 22 },
+	{ "start_time", LU_JSON_UINT, offsetof(struct lu_result, start_time), LU_JSON_REQUIRED },
+	{ "error", LU_JSON_OBJECT_PTR, offsetof(struct lu_result, error), LU_JSON_REQUIRED | LU_JSON_NULLABLE,
+	  .table = &error_table },
+	{ "stamps", LU_JSON_OBJECT, offsetof(struct lu_result, stamps), LU_JSON_REQUIRED, .table = &stamp_table },
+};
+const struct lu_json_table lu_result_table = LU_JSON_DOCUMENT("result", struct lu_result, result_fields, 1);
+
+void lu_saved_clear(struct lu_saved *saved)
+{
+	lu_json_free(&lu_saved_table, saved);
+}
+
+void lu_result_clear(struct lu_result *result)
+{
+	lu_json_free(&lu_result_table, result);
+}
+
+int lu_store_open(int pkernfs_fd, const char *uuid, bool create, struct lu_error *e)
+{
+	char path[3 + 36 + 1];
+	int fd;
+
+	if (!lu_uuid_valid(uuid))
+		return lu_error_set(e, -EINVAL, NULL, "\"%s\" is no UUID", uuid ?: "");
+	snprintf(path, sizeof(path), "vm/%s", uuid);
+	if (create) {
+		int r = lu_mkdir_p(pkernfs_fd, path, 0700);
+
+		if (r < 0)
+			return lu_error_set(e, r, r == -ENOSPC ? "pkernfs is full: remove files that nobody needs or mount it with more room" : NULL,
+					    "pkernfs: cannot create directory %s: %s", path, strerror(-r));
+	}
+	fd = openat(pkernfs_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return lu_error_set(e, -errno, NULL, "pkernfs: cannot open directory %s: %s", path, strerror(errno));
+	return fd;
+}
+
+int lu_saved_read(int dir_fd, struct lu_saved *ret, struct lu_error *e)
+{
+	return lu_json_load(dir_fd, "saved.json", LU_STORE_JSON_MAX, &lu_saved_table, ret, e);
+}
+
+int lu_saved_write(int dir_fd, const struct lu_saved *saved, struct lu_error *e)
+{
+	return lu_json_store(dir_fd, "saved.json", 0600, &lu_saved_table, saved, e);
+}
+
+int lu_result_read(int dir_fd, struct lu_result *ret, struct lu_error *e)
+{
+	return lu_json_load(dir_fd, "result.json", LU_STORE_JSON_MAX, &lu_result_table, ret, e);
+}
+
+int lu_result_write(int dir_fd, const struct lu_result *result, struct lu_error *e)
+{
+	return lu_json_store(dir_fd, "result.json", 0600, &lu_result_table, result, e);
+}
+
+int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc)
+{
+	_cleanup_free_ unsigned char *buf = malloc(1 << 17);
+	uint64_t size = 0;
+	uLong crc = crc32(0, NULL, 0);
+
+	if (!buf)
+		return -ENOMEM;
+	for (;;) {
+		ssize_t n = pread(fd, buf, 1 << 17, (off_t)size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		crc = crc32(crc, buf, (uInt)n);
+		size += (uint64_t)n;
+	}
+	*ret_size = size;
+	*ret_crc = (uint32_t)crc;
+	return 0;
+}
+
+int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e)
+{
+	static const char *const files[] = { "saved.json",	".saved.json.tmp", "result.json", ".result.json.tmp",
+					     "launch.json", ".launch.json.tmp", "state" };
+	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+	_cleanup_close_ int fd = -EBADF;
+	char path[3 + 36 + 1];
+
+	fd = lu_store_open(pkernfs_fd, uuid, false, &why);
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0) {
+		lu_error_move(e, &why);
+		return fd;
+	}
+	/* saved.json goes first: without it the rest means nothing */
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (unlinkat(fd, files[i], 0) < 0 && errno != ENOENT)
+			return lu_error_set(e, -errno, NULL, "pkernfs: cannot remove vm/%s/%s: %s", uuid, files[i],
+					    strerror(errno));
+	snprintf(path, sizeof(path), "vm/%s", uuid);
+	if (unlinkat(pkernfs_fd, path, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != ENOTEMPTY)
+		return lu_error_set(e, -errno, NULL, "pkernfs: cannot remove directory %s: %s", path, strerror(errno));
+	return 0;
+}
+
+int lu_proc_start_time(int proc_fd, pid_t pid, uint64_t *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long long v;
+	char path[32], *p;
+	int r;
+
+	snprintf(path, sizeof(path), "%d/stat", (int)pid);
+	r = lu_read_file(proc_fd, path, 65536, &text, NULL);
+	if (r < 0)
+		return r == -ENOENT ? -ESRCH : r;
+	/* the name in field 2 may hold blanks and parentheses: count from the last ')' */
+	p = strrchr(text, ')');
+	for (int field = 2; p && field < 22; field++) {
+		p = strchr(p, ' ');
+		if (p)
+			p++;
+	}
+	if (!p || sscanf(p, "%llu", &v) != 1)
+		return -EBADMSG;
+	*ret = v;
+	return 0;
+}
+
+bool lu_result_alive(const struct lu_result *result)
+{
+	_cleanup_close_ int proc = -EBADF;
+	uint64_t start;
+	char boot[37];
+
+	if (result->pid == 0 || lu_boot_id(boot) < 0 || strcmp(boot, result->boot_id) != 0)
+		return false;
+	proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return proc >= 0 && lu_proc_start_time(proc, (pid_t)result->pid, &start) == 0 && start == result->start_time;
+}
+
+static int marker_path(const char *run, const char *unit, char **ret, struct lu_error *e)
+{
+	if (!unit_valid(unit))
+		return lu_error_set(e, -EINVAL, NULL, "\"%s\" is no unit name", unit);
+	return asprintf(ret, "%s/resumed/%s", run, unit) < 0 ? -ENOMEM : 0;
+}
+
+int lu_marker_write(const char *run, const char *unit, struct lu_error *e)
+{
+	_cleanup_free_ char *path = NULL, *dir = NULL;
+	_cleanup_close_ int fd = -EBADF;
+	int r;
+
+	r = marker_path(run, unit, &path, e);
+	if (r < 0)
+		return r;
+	if (asprintf(&dir, "%s/resumed", run) < 0) {
+		dir = NULL;
+		return -ENOMEM;
+	}
+	r = lu_mkdir_p(AT_FDCWD, dir, 0755);
+	if (r < 0)
+		return lu_error_set(e, r, NULL, "%s: %s", dir, strerror(-r));
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return lu_error_set(e, -errno, NULL, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+int lu_marker_remove(const char *run, const char *unit, struct lu_error *e)
+{
+	_cleanup_free_ char *path = NULL;
+	int r = marker_path(run, unit, &path, e);
+
+	if (r < 0)
+		return r;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return lu_error_set(e, -errno, NULL, "%s: %s", path, strerror(errno));
+	return 0;
+}

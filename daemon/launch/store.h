@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * A VM's directory in pkernfs, vm/<uuid>/, and the records in it. It is what
+ * luctld in the old kernel leaves to lu-init and luctld in the new one.
+ *
+ *	launch.json	how the VM is started (launch.h)
+ *	saved.json	where the VM stands in the update; written by luctld
+ *	state		QEMU's device state; counts only if saved.json says so
+ *	result.json	what became of the VM after the jump; written by lu-init
+ *
+ * Each document has version 1 and a schema in schemas/. They are replaced as a
+ * whole (temporary, fsync, rename), so a reader sees the old or the new one.
+ *
+ * saved.json: "update" ties the record to one update, a record of another one
+ * is never acted on. "running", "mode" and "ignore_shared" are what has to be
+ * put back and are written before anything is changed. "complete" is written
+ * last, after the state file is whole and synced, with the file's size and
+ * crc32 (zlib); it is taken back before a guest is let run again, because from
+ * then on the state no longer fits the RAM.
+ *
+ * result.json: "loaded" is written before the guest is let run, "running" or
+ * "paused" after. The state must not be loaded again once "running" was reached,
+ * nor when "loaded" stands and the process is gone: its RAM may have moved on.
+ * After "failed" with "retry" true it was never let run and may be tried again.
+ */
+#include "json.h"
+
+#define LU_STORE_JSON_MAX (1U << 20) /* largest document accepted here */
+
+/** struct lu_saved - saved.json */
+struct lu_saved {
+	char *update; /* UUIDs */
+	char *uuid;
+	char *name;
+	char *unit;	    /* or NULL */
+	bool running;	    /* the guest ran when the update began */
+	char *mode;	    /* migration parameter before the update; NULL: not there */
+	bool ignore_shared; /* migration capability before the update */
+	bool complete;
+	uint64_t size; /* of state, if complete */
+	uint64_t crc32;
+	uint64_t pause_tsc; /* when stop was sent, when the state was committed; 0: not yet */
+	uint64_t saved_tsc;
+};
+
+enum lu_result_status {
+	LU_RESULT_LOADED,
+	LU_RESULT_RUNNING,
+	LU_RESULT_PAUSED,
+	LU_RESULT_FAILED,
+};
+
+struct lu_result_error {
+	char *what;
+	char *hint;
+};
+
+struct lu_result_stamps {
+	uint64_t start;	    /* work on this VM began */
+	uint64_t spawned;   /* its QEMU was executed */
+	uint64_t connected; /* its monitor answered */
+	uint64_t loaded;    /* the state was in */
+	uint64_t resumed;   /* cont returned; 0 if the guest stays paused */
+};
+
+/** struct lu_result - result.json */
+struct lu_result {
+	char *update;
+	char *uuid;
+	char *boot_id;	     /* of the kernel it was written under */
+	char *by;	     /* "lu-init" (before the real init) or "luctld" (asked for by it) */
+	int status;	     /* enum lu_result_status */
+	bool retry;	     /* failed, and the saved state is as good as before */
+	uint64_t pid;	     /* 0: none */
+	uint64_t start_time; /* field 22 of /proc/PID/stat, so that a pid used again is noticed */
+	struct lu_result_error *error;
+	struct lu_result_stamps stamps; /* TSC values, 0: not reached */
+};
+
+extern const struct lu_json_table lu_saved_table;
+extern const struct lu_json_table lu_result_table;
+
+void lu_saved_clear(struct lu_saved *saved);
+void lu_result_clear(struct lu_result *result);
+
+/** lu_store_open() - open (and with @create make, mode 0700) vm/@uuid below the directory @pkernfs_fd; an fd or negative errno */
+int lu_store_open(int pkernfs_fd, const char *uuid, bool create, struct lu_error *e);
+
+int lu_saved_read(int dir_fd, struct lu_saved *ret, struct lu_error *e);
+int lu_saved_write(int dir_fd, const struct lu_saved *saved, struct lu_error *e);
+int lu_result_read(int dir_fd, struct lu_result *ret, struct lu_error *e);
+int lu_result_write(int dir_fd, const struct lu_result *result, struct lu_error *e);
+
+/** lu_store_sum() - size and crc32 of an open file, from its start; 0 or negative errno */
+int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc);
+
+/** lu_store_remove() - remove vm/@uuid and the files we know in it; 0 also if there is none */
+int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e);
+
+/** lu_proc_start_time() - field 22 of /proc/@pid/stat; -ESRCH if there is no such process */
+int lu_proc_start_time(int proc_fd, pid_t pid, uint64_t *ret);
+
+/** lu_result_alive() - is the process of @result still there, in this boot? */
+bool lu_result_alive(const struct lu_result *result);
+
+/** lu_marker_write() - create RUN/resumed/@unit, so that the unit starts no second QEMU */
+int lu_marker_write(const char *run, const char *unit, struct lu_error *e);
+
+/** lu_marker_remove() - 0 also if there is none */
+int lu_marker_remove(const char *run, const char *unit, struct lu_error *e);
