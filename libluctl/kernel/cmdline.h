@@ -21,7 +21,8 @@
  * there). Added: kho=on if no kho= is there, init=LU_INIT_PATH, and luctl.init= if there
  * was an init. All of it stands before a "--". Doing it again to the result changes nothing.
  *
- * Return: 0; -EINVAL (quotes that do not close, control characters, KHO turned off);
+ * Return: 0; -EINVAL (quotes that do not close, control characters, KHO not turned on,
+ * an init= with white space);
  * -E2BIG (longer than the kernel takes); -ENOMEM.
  */
 int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error *e);

@@ -44,6 +44,9 @@ struct lu_image {
  */
 int lu_image_read(int dirfd, const char *path, struct lu_image *ret, struct lu_error *e);
 
+/** lu_image_read_fd() - the same on an open file, so that what is judged is what gets loaded; offset unchanged */
+int lu_image_read_fd(int fd, const char *name, struct lu_image *ret, struct lu_error *e);
+
 /** lu_image_parse() - the same on bytes in memory (8-byte aligned); @name stands in for the path */
 int lu_image_parse(const void *data, size_t size, const char *name, struct lu_image *ret, struct lu_error *e);
 

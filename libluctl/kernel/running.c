@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Facts of the running kernel that a target is compared with; see image.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "image.h"
+
+#define CPUINFO_MAX (64u << 20) /* 1.5 kB a CPU, 8192 CPUs: 12 MiB */
+
+static const char *below(int rootfd, const char *path)
+{
+	return rootfd == AT_FDCWD ? path : path + 1;
+}
+
+static bool flag_in_cpuinfo(const char *text, const char *flag)
+{
+	const char *line = strstr(text, "\nflags"), *end;
+	size_t n = strlen(flag);
+
+	if (!line)
+		return false;
+	line++;
+	end = line + strcspn(line, "\n");
+	for (const char *p = line; (p = strstr(p, flag)) && p < end; p += n)
+		if (p[-1] == ' ' && (p[n] == ' ' || p[n] == '\n' || p[n] == '\0'))
+			return true;
+	return false;
+}
+
+int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e)
+{
+	_cleanup_free_ char *release = NULL, *cpuinfo = NULL;
+	struct lu_running running = { 0 };
+	int r;
+
+	r = lu_read_file(rootfd, below(rootfd, "/proc/sys/kernel/osrelease"), 4096, &release, NULL);
+	if (r < 0)
+		return lu_error_set(e, r, "is /proc mounted?", "/proc/sys/kernel/osrelease: %s", strerror(-r));
+	release[strcspn(release, "\n")] = '\0';
+	if (strlen(release) > LU_RELEASE_MAX)
+		return lu_error_set(e, -EBADMSG, NULL, "/proc/sys/kernel/osrelease: longer than %u characters",
+				    LU_RELEASE_MAX);
+	strcpy(running.release, release);
+	r = lu_read_file(rootfd, below(rootfd, "/proc/cpuinfo"), CPUINFO_MAX, &cpuinfo, NULL);
+	if (r < 0)
+		return lu_error_set(e, r, "is /proc mounted?", "/proc/cpuinfo: %s", strerror(-r));
+	/* The kernel shows la57 only while it uses 5-level page tables. */
+	running.level5 = flag_in_cpuinfo(cpuinfo, "la57");
+	r = lu_abi_running(rootfd, &running.abi, e);
+	if (r < 0)
+		return r;
+	*ret = running;
+	return 0;
+}
