@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The Linux guest's only program, /init of its initramfs: a witness that uses what a real guest uses.
+ *
+ * Each 20 ms it writes a short line, each half second a long one, like the bare-metal ticker:
+ *
+ *	T <n>
+ *	TICK <n> boot=<boot id> ram=<MiB> mem=ok|BAD hash=<64 hex digits' worth of blob> passes=<n> mono=<s> real=<s> gap=<ms> disk=ok|BAD|none:<writes> net=<sent>/<answered>
+ *
+ *  - memory: a blob of a third of RAM, filled once from a generator seeded with the boot id, compared bit by bit and hashed over and over.
+ *  - disk: /dev/vda in 4 KiB records {sequence, crc}; each round writes one record, fsyncs, and reads the previous one back past the page cache.
+ *  - network: eth0 gets the address from the command line (ip=); numbered UDP datagrams to port 7 of gw=, each answer is counted once.
+ *
+ * Whatever is absent is reported as none and not held against the guest. BAD stays BAD. The program does not exit: a guest that panics shows it.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_NS 20000000L
+#define REPORT 25
+#define RECORD 4096
+#define RECORDS 2048
+
+static char boot_id[64] = "?";
+static char cmdline[1024];
+
+static double clock_seconds(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static uint64_t generator_next(uint64_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 7;
+	*x ^= *x << 17;
+	return *x;
+}
+
+/* -- memory */
+
+static uint64_t *blob, blob_words, blob_at, blob_state, blob_hash, blob_seed, last_hash, passes;
+static int mem_bad;
+
+static void blob_init(void)
+{
+	struct sysinfo info;
+
+	sysinfo(&info);
+	blob_words = (uint64_t)info.totalram * info.mem_unit / 3 / 8;
+	blob = malloc(blob_words * 8);
+	for (const char *p = boot_id; *p; p++)
+		blob_seed = (blob_seed ^ (uint64_t)*p) * 0x100000001b3ULL;
+	blob_seed |= 1;
+	blob_state = blob_seed;
+	for (uint64_t i = 0; i < blob_words; i++)
+		blob[i] = generator_next(&blob_state);
+	blob_state = blob_seed;
+}
+
+static void blob_verify(uint64_t words)
+{
+	while (words--) {
+		uint64_t v = ((volatile uint64_t *)blob)[blob_at];
+
+		mem_bad |= v != generator_next(&blob_state);
+		blob_hash = (blob_hash ^ v) * 0x100000001b3ULL;
+		if (++blob_at < blob_words)
+			continue;
+		blob_at = 0;
+		blob_state = blob_seed;
+		last_hash = blob_hash;
+		blob_hash = 0;
+		passes++;
+	}
+}
+
+/* -- disk */
+
+struct record {
+	uint64_t sequence, seed, sum;
+	uint64_t fill[RECORD / 8 - 3];
+};
+
+static int disk_fd = -1, disk_bad;
+static uint64_t disk_writes;
+static struct record *record;
+
+static void record_fill(struct record *r, uint64_t sequence)
+{
+	uint64_t x = (sequence + 1) * 0x9e3779b97f4a7c15ULL ^ blob_seed;
+
+	r->sequence = sequence;
+	r->seed = blob_seed;
+	r->sum = sequence;
+	for (size_t i = 0; i < RECORD / 8 - 3; i++) {
+		r->fill[i] = generator_next(&x);
+		r->sum = (r->sum ^ r->fill[i]) * 0x100000001b3ULL;
+	}
+}
+
+static void disk_init(void)
+{
+	disk_fd = open("/dev/vda", O_RDWR | O_DIRECT | O_CLOEXEC);
+	if (posix_memalign((void **)&record, RECORD, RECORD))
+		abort();
+}
+
+static void disk_round(void)
+{
+	struct record want;
+
+	if (disk_fd < 0)
+		return;
+	record_fill(record, disk_writes);
+	if (pwrite(disk_fd, record, RECORD, (off_t)(disk_writes % RECORDS) * RECORD) != RECORD || fsync(disk_fd))
+		disk_bad = 1;
+	if (disk_writes) {
+		record_fill(&want, disk_writes - 1);
+		memset(record, 0, RECORD);
+		if (pread(disk_fd, record, RECORD, (off_t)((disk_writes - 1) % RECORDS) * RECORD) != RECORD || memcmp(record, &want, RECORD))
+			disk_bad = 1;
+	}
+	disk_writes++;
+}
+
+/* -- network */
+
+static int net_fd = -1;
+static uint64_t net_sent, net_answered;
+static struct sockaddr_in net_peer = { .sin_family = AF_INET };
+
+static int option_read(const char *name, char *buf, size_t size)
+{
+	const char *p = strstr(cmdline, name);
+	size_t n;
+
+	if (!p)
+		return 0;
+	p += strlen(name);
+	n = strcspn(p, " \n");
+	if (n >= size)
+		return 0;
+	memcpy(buf, p, n);
+	buf[n] = 0;
+	return 1;
+}
+
+static void net_init(void)
+{
+	struct ifreq r = { 0 };
+	struct sockaddr_in *a = (struct sockaddr_in *)&r.ifr_addr;
+	char ip[32], gw[32];
+	int fd;
+
+	if (!option_read("ip=", ip, sizeof(ip)) || !option_read("gw=", gw, sizeof(gw)))
+		return;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	strcpy(r.ifr_name, "eth0");
+	a->sin_family = AF_INET;
+	inet_pton(AF_INET, ip, &a->sin_addr);
+	if (ioctl(fd, SIOCSIFADDR, &r)) {
+		printf("no eth0: %s\n", strerror(errno));
+		close(fd);
+		return;
+	}
+	inet_pton(AF_INET, "255.255.255.0", &a->sin_addr);
+	ioctl(fd, SIOCSIFNETMASK, &r);
+	r.ifr_flags = IFF_UP | IFF_RUNNING;
+	ioctl(fd, SIOCSIFFLAGS, &r);
+	inet_pton(AF_INET, gw, &net_peer.sin_addr);
+	net_peer.sin_port = htons(7);
+	net_fd = fd;
+}
+
+static void net_round(void)
+{
+	static uint64_t newest;
+	uint64_t number = net_sent + 1, answer;
+
+	if (net_fd < 0)
+		return;
+	if (sendto(net_fd, &number, sizeof(number), 0, (void *)&net_peer, sizeof(net_peer)) == sizeof(number))
+		net_sent++;
+	while (recv(net_fd, &answer, sizeof(answer), 0) == sizeof(answer)) {
+		if (answer <= newest || answer > net_sent)
+			continue;
+		newest = answer;
+		net_answered++;
+	}
+}
+
+/* -- together */
+
+static void file_read(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
+
+	if (n > 0)
+		buf[n] = 0;
+	if (fd >= 0)
+		close(fd);
+	buf[strcspn(buf, "\n")] = 0;
+}
+
+int main(void)
+{
+	struct timespec next;
+	struct sysinfo info;
+	double last, gap = 0;
+	uint64_t words;
+
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	mount("dev", "/dev", "devtmpfs", 0, NULL);
+	setvbuf(stdout, NULL, _IOFBF, 4096);
+	file_read("/proc/sys/kernel/random/boot_id", boot_id, sizeof(boot_id));
+	file_read("/proc/cmdline", cmdline, sizeof(cmdline));
+	sysinfo(&info);
+	printf("\nSTART boot=%s\n", boot_id);
+	fflush(stdout);
+	blob_init();
+	disk_init();
+	net_init();
+	words = blob_words / 512;
+	clock_gettime(CLOCK_MONOTONIC, &next);
+	last = clock_seconds(CLOCK_MONOTONIC);
+	for (uint64_t n = 1;; n++) {
+		double now;
+
+		next.tv_nsec += TICK_NS;
+		if (next.tv_nsec >= 1000000000L) {
+			next.tv_nsec -= 1000000000L;
+			next.tv_sec++;
+		}
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+		now = clock_seconds(CLOCK_MONOTONIC);
+		if (now - last > gap)
+			gap = now - last;
+		last = now;
+		if (n % REPORT) {
+			printf("T %llu\n", (unsigned long long)n);
+		} else {
+			printf("TICK %llu boot=%s ram=%lu mem=%s hash=%016llx passes=%llu mono=%.3f real=%.3f gap=%.0fms disk=%s:%llu net=%llu/%llu\n",
+			       (unsigned long long)n, boot_id, (unsigned long)(info.totalram * info.mem_unit >> 20), mem_bad ? "BAD" : "ok",
+			       (unsigned long long)last_hash, (unsigned long long)passes, now, clock_seconds(CLOCK_REALTIME), gap * 1e3,
+			       disk_fd < 0 ? "none" : disk_bad ? "BAD" : "ok", (unsigned long long)disk_writes,
+			       (unsigned long long)net_sent, (unsigned long long)net_answered);
+			gap = 0;
+		}
+		fflush(stdout);
+		blob_verify(words);
+		if (n % 5 == 0)
+			disk_round();
+		if (n % 10 == 0)
+			net_round();
+	}
+}

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests for the host VM: compiled here, described here, started there by luctl-vm@NAME.service.
+
+    web = guests.Linux("web", line=0, memory=256, disk=True, net=True)
+    web.install(host); web.start(host)
+
+A guest's RAM is a file in pkernfs, its serial line is one of the host VM's, so what it says reaches the build machine in both kernels.
+"""
+
+import gzip
+import json
+import stat
+import uuid
+
+from . import paths
+from .say import run
+
+SOURCES = paths.TREE / "tests" / "guests"
+PKERNFS = "/run/luctl/pkernfs"
+FREESTANDING = "-O2 -ffreestanding -fno-pic -no-pie -fno-stack-protector -fno-asynchronous-unwind-tables -mno-red-zone -mno-sse -nostdlib -static " \
+               "-Wl,--build-id=none -Wl,--no-warn-rwx-segments".split()
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-std=gnu17"]
+
+
+def _newc(name, mode, data):
+    """One member of a cpio archive in the form the kernel unpacks."""
+    fields = [0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
+    head = b"070701" + b"".join(b"%08x" % f for f in fields) + name.encode() + b"\0"
+    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
+
+
+def _device(name, major, minor):
+    fields = [0, stat.S_IFCHR | 0o600, 0, 0, 1, 0, 0, 0, 0, major, minor, len(name) + 1, 0]
+    head = b"070701" + b"".join(b"%08x" % f for f in fields) + name.encode() + b"\0"
+    return head + b"\0" * (-len(head) % 4)
+
+
+def build():
+    """Compile the guests' programs; name → path."""
+    folder = paths.cache("guests", paths.digest(*paths.files_below(SOURCES), " ".join(FREESTANDING)))
+    made = {name: folder / name for name in ("ticker", "linux-init", "linux.initrd", "echo")}
+    if all(path.exists() for path in made.values()):
+        return made
+    log = paths.cache("logs") / "guests.log"
+    log.unlink(missing_ok=True)
+    run(["gcc", *WARNINGS, *FREESTANDING, f"-Wl,-T,{SOURCES}/ticker.ld", "-o", made["ticker"], SOURCES / "ticker-boot.S", SOURCES / "ticker.c"], log)
+    for name in ("linux-init", "echo"):
+        run(["gcc", *WARNINGS, "-O2", "-static", "-o", made[name], SOURCES / f"{name}.c"], log)
+    archive = b"".join(_newc(d, stat.S_IFDIR | 0o755, b"") for d in ("dev", "proc", "sys")) + _device("dev/console", 5, 1) + \
+        _newc("init", stat.S_IFREG | 0o755, made["linux-init"].read_bytes()) + _newc("TRAILER!!!", 0, b"")
+    made["linux.initrd"].write_bytes(gzip.compress(archive, mtime=0))
+    return made
+
+
+class Guest:
+    """What is common to all: memory in pkernfs, a serial line, QMP, a unit."""
+
+    def __init__(self, name, line, memory, ram=None, extra=()):
+        self.name, self.line, self.memory = name, line, memory
+        self.uuid = str(uuid.uuid5(uuid.NAMESPACE_DNS, name + ".lab.invalid"))
+        self.ram = ram or f"{PKERNFS}/ram/{name}/ram0"
+        self.qmp = f"/run/luctl/vm/{name}/qmp.sock"
+        self.unit = f"luctl-vm@{name}.service"
+        self.extra = list(extra)
+
+    def boot_args(self):
+        raise NotImplementedError
+
+    def args(self, tty):
+        """QEMU's arguments, without the program's name."""
+        return ["-name", self.name, "-uuid", self.uuid, "-machine", "q35,accel=kvm,memory-backend=ram0", "-cpu", "host", "-smp", "1", "-m", str(self.memory),
+                "-object", f"memory-backend-file,id=ram0,size={self.memory}M,mem-path={self.ram},share=on,align=2M",
+                "-nodefaults", "-no-user-config", "-display", "none",
+                "-chardev", f"serial,id=con,path={tty}", "-serial", "chardev:con",
+                "-qmp", f"unix:{self.qmp},server=on,wait=off", *self.boot_args(), *self.extra]
+
+    def install(self, host):
+        """Declare it: the unit's configuration and luctl's VM file."""
+        host.run("mkdir -p /etc/luctl/vm /etc/luctl/vms.d")
+        # systemd splits QEMU_ARGS at white space and takes quotes away
+        quoted = " ".join(f"'{a}'" if " " in a else a for a in self.args(host.tty(self.line)))
+        host.put(f"/etc/luctl/vm/{self.name}.conf", 'QEMU_ARGS="' + quoted.replace('"', '\\"') + '"\n')
+        host.put(f"/etc/luctl/vms.d/{self.name}.json",
+                 json.dumps({"version": 1, "name": self.name, "uuid": self.uuid, "qmp": self.qmp, "unit": self.unit}) + "\n")
+
+    def start(self, host, timeout=90):
+        mark = len(host.guest[self.line].lines)
+        host.run(f"systemctl start {self.unit}")
+        host.guest[self.line].wait(r"^TICK \d+ .*mem=ok", timeout, mark)
+
+
+class Ticker(Guest):
+    """The bare-metal guest."""
+
+    def __init__(self, name, line, memory=64, tick=10, report=25, **more):
+        super().__init__(name, line, memory, **more)
+        self.tick, self.report = tick, report
+
+    def boot_args(self):
+        return ["-kernel", "/usr/lib/lab/ticker", "-append", f"tick={self.tick} report={self.report}"]
+
+
+class Linux(Guest):
+    """The Linux guest: the host's own kernel image, our program as /init, a disk and a network card where wanted."""
+
+    def __init__(self, name, line, memory=256, disk=True, net=True, **more):
+        super().__init__(name, line, memory, **more)
+        self.disk = f"/var/lib/lab/{name}.img" if disk else None
+        self.net = net
+
+    def boot_args(self):
+        args = ["-kernel", "/usr/lib/lab/guest-kernel", "-initrd", "/usr/lib/lab/linux.initrd",
+                "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable" + (" ip=10.0.2.15 gw=10.0.2.2" if self.net else "")]
+        if self.disk:
+            args += ["-blockdev", f"driver=file,node-name=disk,filename={self.disk},cache.direct=off", "-device", "virtio-blk-pci,drive=disk"]
+        if self.net:
+            args += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
+        return args
+
+    def install(self, host):
+        super().install(host)
+        if self.disk:
+            host.run(f"mkdir -p /var/lib/lab && truncate -s 16M {self.disk}")

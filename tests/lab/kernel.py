@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Kernels of the lab: Debian's source, our series, a configuration, and the compiler, each named by a hash of all of it.
+
+    build("7.3") → Product(image=…/bzImage, config=…, release="7.3.4-lu")
+
+Source packages are architecture-independent: downloaded through a private apt state and unpacked, never installed. The tested version is preferred; a newer one
+is taken when a suite has dropped it, and said. Trees are unpacked, patched, built and removed again; what makes the next build fast is ccache, shared
+by all variants (equal relative paths, so that the same file under another configuration that does not touch it is a hit).
+"""
+
+import collections
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+from . import apt, paths
+from .say import Failed, line, run, step
+
+PATCHES = paths.TREE / "kernel-patch"
+CONFIGS = PATCHES / "configs"
+TESTED = {"7.3": "7.3.4-1~bpo13+1", "7.2": "7.2.13-1"}
+JOBS = os.environ.get("LUCTL_JOBS") or str(os.cpu_count())
+
+# name → base version, fragments, with our series
+Variant = collections.namedtuple("Variant", "base fragments patched")
+VARIANTS = {
+    "7.3": Variant("7.3", ["host"], True),
+    "7.3-b": Variant("7.3", ["host", "b"], True),
+    "7.2": Variant("7.2", ["host"], True),
+    "7.3-stock": Variant("7.3", ["host", "stock"], False),
+    "7.3-lockdep": Variant("7.3", ["host", "lockdep"], True),
+}
+
+Product = collections.namedtuple("Product", "image config release")
+
+# other architectures and one vendor's register headers: a third of the tree that no build here reads
+UNPACK_WITHOUT = ["drivers/gpu/drm/amd/include/asic_reg", "Documentation/translations", "tools/perf", "tools/testing/selftests/bpf"] + [
+    f"arch/{a}" for a in "alpha arc arm arm64 csky hexagon loongarch m68k microblaze mips nios2 openrisc parisc powerpc riscv s390 sh sparc xtensa".split()]
+
+
+def series(base):
+    """Our patches for a base version, in order."""
+    folder = PATCHES / base
+    listing = folder / "series"
+    if listing.exists():
+        rows = [row.split("#")[0].strip() for row in listing.read_text().splitlines()]
+        return [(folder / row).resolve() for row in rows if row]
+    return sorted(folder.glob("*.patch"))
+
+
+def _compiler():
+    return subprocess.run(["gcc", "-dumpfullversion", "-dumpmachine"], capture_output=True, text=True).stdout.split()
+
+
+def _fetch(base, this):
+    """The source tarball of a base version and the package version it is of."""
+    folder = paths.cache("source")
+    tarball = f"linux-source-{base}.tar.xz"
+    wanted = TESTED[base]
+    ready = folder / f"{wanted}-{tarball}"
+    if ready.exists():
+        return ready, wanted
+    sources = [apt.line_for(apt.mirror(), suite) for suite in ("trixie-backports", "sid")]
+    state = apt.State("source", sources)
+    state.update(this)
+    package = f"linux-source-{base}"
+    offered = state.versions(package)
+    if not offered:
+        older = sorted(folder.glob(f"*-{tarball}"))
+        if older:
+            return older[-1], older[-1].name[:-len(tarball) - 1]
+        raise Failed(f"no suite of the mirror offers {package}; tested was {wanted}")
+    version = wanted if wanted in offered else offered[0]
+    if version != wanted:
+        line(f"note: {package} {wanted}, which was tested, is not on offer; using {version}")
+        ready = folder / f"{version}-{tarball}"
+        if ready.exists():
+            return ready, version
+    deb = state.download(package, version, folder, this)
+    log = paths.cache("logs") / "source.log"
+    run(["dpkg-deb", "-x", deb, folder / "x"], log, this)
+    (folder / f"x/usr/src/{tarball}").rename(ready)
+    shutil.rmtree(folder / "x")
+    deb.unlink()
+    return ready, version
+
+
+def _tree_of(variant):
+    files = [CONFIGS / f"{name}.config" for name in variant.fragments]
+    return files, (series(variant.base) if variant.patched else [])
+
+
+def key(name):
+    variant = VARIANTS[name]
+    fragments, patches = _tree_of(variant)
+    return paths.digest(TESTED[variant.base], *_compiler(), *fragments, *[item for p in patches for item in (p.name, p)], " ".join(UNPACK_WITHOUT))
+
+
+def ready(name):
+    """The product if it is in the cache."""
+    folder = paths.cache("kernel") / f"{name}-{key(name)}"
+    if not (folder / "release").exists():
+        return None
+    os.utime(folder)
+    return Product(folder / "bzImage", folder / "config", (folder / "release").read_text().strip())
+
+
+def _configure(out, source, fragments, log, this):
+    make = ["make", "-s", f"O={out}", "-C", source]
+    run([*make, "tinyconfig"], log, this)
+    env = {"KCONFIG_CONFIG": ".config"}
+    run(["../src/scripts/kconfig/merge_config.sh", "-m", "-O", ".", ".config", *fragments], log, this, cwd=out, env=env)
+    run([*make, "olddefconfig"], log, this)
+    # an option that silently went away is how a lab comes to test something else
+    have = (out / ".config").read_text()
+    wanted = {}
+    for fragment in fragments:
+        wanted.update(re.findall(r"^(CONFIG_\w+)=(.*)$", fragment.read_text(), re.M))
+    lost = [f"{k}={v}" for k, v in wanted.items() if v != "n" and f"\n{k}={v}\n" not in have or v == "n" and f"\n{k}=" in have]
+    return lost
+
+
+def build(name):
+    """Make one variant, or take it from the cache."""
+    found = ready(name)
+    if found:
+        return found
+    variant = VARIANTS[name]
+    fragments, patches = _tree_of(variant)
+    if variant.patched and not patches:
+        raise Failed(f"kernel-patch/{variant.base} holds no patches")
+    folder = paths.cache("kernel") / f"{name}-{key(name)}"
+    log = paths.cache("logs") / f"kernel-{name}.log"
+    log.unlink(missing_ok=True)
+    work = paths.cache("build") / f"linux-{name}"
+    shutil.rmtree(work, ignore_errors=True)
+    (work / "src").mkdir(parents=True)
+    out = work / "out"
+    out.mkdir()
+    with step(f"Kernel {name}") as this:
+        tarball, version = _fetch(variant.base, this)
+        this.progress("unpacking")
+        run(["tar", "-C", work / "src", "--strip-components=1", *[f"--exclude=linux-source-*/{u}" for u in UNPACK_WITHOUT], "-xf", tarball], log, this)
+        for patch in patches:
+            run(["patch", "-d", work / "src", "-p1", "-s", "--fuzz=0", "--no-backup-if-mismatch", "-i", patch], log, this,
+                hint=f"{patch.name} does not apply to {version}")
+        lost = _configure(out, work / "src", fragments, log, this)
+        if lost and variant.patched:
+            raise Failed("the configuration lost: " + " ".join(lost))
+        env = {"CCACHE_DIR": str(paths.cache("ccache")), "CCACHE_BASEDIR": str(work), "CCACHE_NOHASHDIR": "1", "CCACHE_MAXSIZE": "4G",
+               "KBUILD_BUILD_USER": "lab", "KBUILD_BUILD_HOST": "lab", "KBUILD_BUILD_VERSION": "1",
+               "KBUILD_BUILD_TIMESTAMP": "1970-01-01 00:00:00"}
+        run(["make", f"-j{JOBS}", f"O={out}", "-C", work / "src", "CC=ccache gcc", "bzImage"], log, this, env=env, nice=True)
+        new = folder.with_suffix(".new")
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        new.mkdir()
+        shutil.copy(out / "arch/x86/boot/bzImage", new / "bzImage")
+        shutil.copy(out / ".config", new / "config")
+        (new / "release").write_text((out / "include/config/kernel.release").read_text())
+        new.rename(folder)
+        shutil.rmtree(work)
+    paths.trim_named(paths.cache("kernel"), f"{name}-" + "?" * 16, keep=2)
+    return ready(name)
