@@ -119,8 +119,12 @@ int lu_write_file(int dirfd, const char *path, const void *data, size_t size, mo
 
 int lu_mkdir_p(int dirfd, const char *path, mode_t mode)
 {
-	_cleanup_free_ char *copy = strdup(path);
+	_cleanup_free_ char *copy = NULL;
+	struct stat st;
 
+	if (!*path)
+		return -ENOENT;
+	copy = strdup(path);
 	if (!copy)
 		return -ENOMEM;
 	for (char *p = copy + 1; *p; p++) {
@@ -131,9 +135,11 @@ int lu_mkdir_p(int dirfd, const char *path, mode_t mode)
 			return -errno;
 		*p = '/';
 	}
-	if (mkdirat(dirfd, copy, mode) < 0 && errno != EEXIST)
+	if (mkdirat(dirfd, copy, mode) == 0)
+		return 0;
+	if (errno != EEXIST || fstatat(dirfd, copy, &st, 0) < 0)
 		return -errno;
-	return 0;
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
 bool lu_uuid_valid(const char *s)
@@ -149,6 +155,73 @@ bool lu_uuid_valid(const char *s)
 		}
 	}
 	return true;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return (c | 0x20) - 'a' + 10;
+}
+
+int lu_uuid_parse(const char *s, uint8_t ret_bytes[16])
+{
+	if (!lu_uuid_valid(s))
+		return -EINVAL;
+	for (int i = 0; i < 16; i++, s += 2) {
+		if (*s == '-')
+			s++;
+		ret_bytes[i] = (uint8_t)(hex_digit(s[0]) << 4 | hex_digit(s[1]));
+	}
+	return 0;
+}
+
+void lu_uuid_format(const uint8_t bytes[16], char ret[37])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*ret++ = '-';
+		*ret++ = digits[bytes[i] >> 4];
+		*ret++ = digits[bytes[i] & 15];
+	}
+	*ret = '\0';
+}
+
+size_t lu_utf8_prefix(const char *data, size_t size)
+{
+	const unsigned char *p = (const unsigned char *)data;
+	size_t i = 0;
+
+	while (i < size) {
+		unsigned int c = p[i], n, low;
+
+		if (c < 0x80) {
+			i++;
+			continue;
+		}
+		if (c >= 0xc2 && c <= 0xdf) {
+			n = 1, c &= 0x1f, low = 0x80;
+		} else if (c >= 0xe0 && c <= 0xef) {
+			n = 2, c &= 0x0f, low = 0x800;
+		} else if (c >= 0xf0 && c <= 0xf4) {
+			n = 3, c &= 0x07, low = 0x10000;
+		} else {
+			return i;
+		}
+		if (n >= size - i)
+			return i;
+		for (unsigned int k = 1; k <= n; k++) {
+			if ((p[i + k] & 0xc0) != 0x80)
+				return i;
+			c = c << 6 | (p[i + k] & 0x3f);
+		}
+		if (c < low || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+			return i;
+		i += n + 1;
+	}
+	return i;
 }
 
 bool lu_name_valid(const char *s)

@@ -82,7 +82,7 @@ int lu_write_file(int dirfd, const char *path, const void *data, size_t size, mo
 /** lu_write_all() - write() until everything is written; 0 or negative errno */
 int lu_write_all(int fd, const void *data, size_t size);
 
-/** lu_mkdir_p() - mkdir @path and its missing parents; 0 also if it exists */
+/** lu_mkdir_p() - mkdir @path and its missing parents; 0 also if it exists as a directory, else -ENOTDIR */
 int lu_mkdir_p(int dirfd, const char *path, mode_t mode);
 
 /** lu_uuid_valid() - is @s a UUID in canonical lower- or upper-case form (8-4-4-4-12)? */
@@ -90,6 +90,19 @@ bool lu_uuid_valid(const char *s);
 
 /** lu_name_valid() - may @s name an object of ours: 1..64 of [A-Za-z0-9_.-], not starting with . or -? */
 bool lu_name_valid(const char *s);
+
+/**
+ * lu_utf8_prefix() - length of the longest prefix of @data that is whole, valid UTF-8
+ *
+ * No overlong forms, no surrogates, nothing above U+10FFFF. It is all valid if the result is @size.
+ */
+size_t lu_utf8_prefix(const char *data, size_t size);
+
+/** lu_uuid_parse() - the 16 bytes of a UUID; 0 or -EINVAL */
+int lu_uuid_parse(const char *s, uint8_t ret_bytes[16]);
+
+/** lu_uuid_format() - the reverse, lower case */
+void lu_uuid_format(const uint8_t bytes[16], char ret[37]);
 
 /** lu_boot_id() - the running kernel's boot id as 36 characters plus NUL; 0 or negative errno */
 int lu_boot_id(char ret_id[37]);

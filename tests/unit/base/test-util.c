@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Errors, files, names, UUIDs, UTF-8 and state names. */
+#include "test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "state.h"
+#include "util.h"
+
+static char dir[64];
+static int dirfd_ = -EBADF;
+
+static int setup(void **state)
+{
+	strcpy(dir, "/tmp/luctl-util-XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	dirfd_ = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dirfd_ < 0;
+}
+
+static int teardown(void **state)
+{
+	close(dirfd_);
+	return rmdir(dir);	/* fails if a test left something */
+}
+
+static void test_error(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT, f = LU_ERROR_INIT;
+
+	assert_int_equal(lu_error_set(NULL, -EIO, "h", "x"), -EIO);
+	assert_int_equal(lu_error_set(&e, -EIO, "try %s", "VM %s: gone", "web1"), -EIO);
+	assert_string_equal(e.what, "VM web1: gone");
+	assert_string_equal(e.hint, "try %s");	/* a hint is no format */
+	/* the first error is the cause */
+	assert_int_equal(lu_error_set(&e, -ENOENT, NULL, "later"), -ENOENT);
+	assert_int_equal(e.code, -EIO);
+	lu_error_move(&f, &e);
+	assert_int_equal(e.code, 0);
+	assert_null(e.what);
+	assert_int_equal(f.code, -EIO);
+	lu_error_set(&e, -ENOENT, NULL, "second");
+	lu_error_move(&f, &e);
+	assert_int_equal(f.code, -EIO);
+	assert_null(e.what);
+	lu_error_set(&e, -ENOENT, NULL, "dropped");
+	lu_error_move(NULL, &e);
+	assert_null(e.what);
+}
+
+static void test_files(void **state)
+{
+	_cleanup_free_ char *data = NULL;
+	size_t size;
+
+	assert_int_equal(lu_read_file(dirfd_, "f", 10, &data, &size), -ENOENT);
+	assert_int_equal(lu_write_file(dirfd_, "f", "12345", 5, 0600), 0);
+	assert_int_equal(lu_write_file(dirfd_, "f", "abcde", 5, 0600), 0);
+	assert_int_equal(lu_read_file(dirfd_, "f", 4, &data, &size), -EFBIG);
+	assert_null(data);
+	assert_int_equal(lu_read_file(dirfd_, "f", 5, &data, &size), 0);
+	assert_int_equal(size, 5);
+	assert_string_equal(data, "abcde");
+	/* a failing write leaves the old file and no temporary one */
+	assert_int_equal(lu_write_file(dirfd_, "nodir/f", "x", 1, 0600), -ENOENT);
+	assert_int_equal(faccessat(dirfd_, ".f.tmp", F_OK, 0), -1);
+	assert_int_equal(lu_write_file(dirfd_, "f", "a\0b", 3, 0600), 0);
+	free(steal_ptr(data));
+	assert_int_equal(lu_read_file(dirfd_, "f", 5, &data, NULL), -EINVAL);
+	assert_int_equal(lu_read_file(dirfd_, "f", 5, &data, &size), 0);
+	assert_int_equal(size, 3);
+	unlinkat(dirfd_, "f", 0);
+	/* a file without a size */
+	free(steal_ptr(data));
+	assert_int_equal(lu_read_file(AT_FDCWD, "/proc/self/status", 65536, &data, NULL), 0);
+	assert_non_null(strstr(data, "Name:"));
+}
+
+static void test_mkdir(void **state)
+{
+	assert_int_equal(lu_mkdir_p(dirfd_, "a/b/c", 0700), 0);
+	assert_int_equal(lu_mkdir_p(dirfd_, "a/b/c", 0700), 0);
+	assert_int_equal(lu_mkdir_p(dirfd_, "a//b/c/", 0700), 0);
+	assert_int_equal(lu_mkdir_p(dirfd_, "", 0700), -ENOENT);
+	assert_int_equal(lu_write_file(dirfd_, "a/b/c/f", "", 0, 0600), 0);
+	assert_int_equal(lu_mkdir_p(dirfd_, "a/b/c/f", 0700), -ENOTDIR);
+	assert_int_equal(lu_mkdir_p(dirfd_, "a/b/c/f/g", 0700), -ENOTDIR);
+	unlinkat(dirfd_, "a/b/c/f", 0);
+	unlinkat(dirfd_, "a/b/c", AT_REMOVEDIR);
+	unlinkat(dirfd_, "a/b", AT_REMOVEDIR);
+	unlinkat(dirfd_, "a", AT_REMOVEDIR);
+}
+
+static void test_names(void **state)
+{
+	static const char *const good[] = { "a", "web1", "A_b.c-d", "0" };
+	static const char *const bad[] = { "", ".", "..", ".a", "-a", "a/b", "a b", "a\n", "\xc3\xa4" };
+	char name[66];
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		expect(lu_name_valid(good[i]), "%s", good[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		expect(!lu_name_valid(bad[i]), "%s", bad[i]);
+	memset(name, 'a', 65);
+	name[65] = '\0';
+	assert_false(lu_name_valid(name));
+	name[64] = '\0';
+	assert_true(lu_name_valid(name));
+	assert_false(lu_name_valid(NULL));
+}
+
+static void test_uuid(void **state)
+{
+	static const char *const bad[] = { "", "x", "01234567-89ab-cdef-0123-456789abcde",
+					   "01234567-89ab-cdef-0123-456789abcdeff", "01234567x89ab-cdef-0123-456789abcdef",
+					   "g1234567-89ab-cdef-0123-456789abcdef", "0123456789abcdef0123456789abcdef0123" };
+	uint8_t b[16];
+	char s[37];
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		expect(!lu_uuid_valid(bad[i]) && lu_uuid_parse(bad[i], b) == -EINVAL, "%s", bad[i]);
+	assert_int_equal(lu_uuid_parse("01234567-89AB-cdef-0123-456789abcDEF", b), 0);
+	assert_int_equal(b[0], 0x01);
+	assert_int_equal(b[4], 0x89);
+	assert_int_equal(b[15], 0xef);
+	lu_uuid_format(b, s);
+	assert_string_equal(s, "01234567-89ab-cdef-0123-456789abcdef");
+	assert_int_equal(lu_boot_id(s), 0);
+	assert_true(lu_uuid_valid(s));
+}
+
+static void test_utf8(void **state)
+{
+	static const struct {
+		const char *s;
+		size_t n;
+	} t[] = {
+		{ "", 0 }, { "abc", 3 }, { "\xc3\xa4", 2 }, { "a\xc3", 1 }, { "\xe2\x82\xac", 3 }, { "\xe2\x82", 0 },
+		{ "\xf0\x9f\x98\x80!", 5 }, { "\xf0\x9f\x98", 0 }, { "\x80", 0 }, { "a\xc0\xaf", 1 }, { "\xc1\xbf", 0 },
+		{ "\xe0\x9f\xbf", 0 }, { "\xe0\xa0\x80", 3 }, { "\xed\x9f\xbf", 3 }, { "\xed\xa0\x80", 0 },
+		{ "\xf0\x8f\xbf\xbf", 0 }, { "\xf4\x8f\xbf\xbf", 4 }, { "\xf4\x90\x80\x80", 0 }, { "\xf5\x80\x80\x80", 0 },
+		{ "\xc3\x28", 0 }, { "\xff", 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		size_t n = strlen(t[i].s);
+		_cleanup_free_ char *copy = malloc(n ?: 1);
+
+		memcpy(copy, t[i].s, n);
+		expect(lu_utf8_prefix(copy, n) == t[i].n, "case %zu: %zu", i, lu_utf8_prefix(copy, n));
+	}
+}
+
+static void test_states(void **state)
+{
+	unsigned int rest = 0;
+
+	for (unsigned int i = 0; i < LU_STATE_MAX; i++) {
+		assert_int_equal(lu_state_from_name(lu_state_name(i)), i);
+		rest += lu_state_is_rest(i);
+	}
+	assert_int_equal(rest, 4);
+	assert_null(lu_state_name(LU_STATE_MAX));
+	assert_int_equal(lu_state_from_name("none"), -ENOENT);
+	/* numbers that stand in files */
+	assert_int_equal(LU_STATE_JUMP, 7);
+	assert_int_equal(LU_STATE_BOOTED, 8);
+	assert_int_equal(LU_STATE_DEGRADED, 16);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_error), cmocka_unit_test(test_files), cmocka_unit_test(test_mkdir),
+		cmocka_unit_test(test_names), cmocka_unit_test(test_uuid),  cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_states),
+	};
+
+	return cmocka_run_group_tests_name("util", tests, setup, teardown);
+}
