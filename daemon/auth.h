@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include <systemd/sd-bus.h>
+
+#include "util.h"
+
+/* May the sender of a call do this? Reading is open to all; changing asks polkit, and root may always. */
+
+typedef int (*lu_auth_then_t)(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/**
+ * lu_auth_then() - call @then(@m) if the sender of @m may do @action, else answer AccessDenied
+ * @action: polkit action, "org.luctl1.update"
+ *
+ * For use in a method handler: `return lu_auth_then(m, "…", then, userdata, error);`. Asks polkit asynchronously,
+ * so @then may be called later; @m is kept meanwhile. A negative return of @then is answered with @error.
+ */
+int lu_auth_then(sd_bus_message *m, const char *action, lu_auth_then_t then, void *userdata, sd_bus_error *error);

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A check collects findings and never stops at the first: an operator wants the
+ * whole list. In this order: pkernfs is there; the image can be read, speaks our
+ * ABI and gets a command line; the initrd can be read; every declared VM that is
+ * not excluded answers, can be carried, and would survive the stop of the
+ * ordinary units.
+ *
+ * A VM whose QMP socket does not exist is switched off: it is told and left out.
+ * One whose socket exists but does not answer may be a guest in trouble: an error,
+ * since going on would kill it.
+ *
+ * Probes run in parallel; the check ends when the last has answered. Freeing it
+ * earlier cancels them.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/statfs.h>
+
+#include "check.h"
+#include "cmdline.h"
+#include <linux/pkernfs.h>
+
+#define CMDLINE_FALLBACK_MAX 2047
+
+bool lu_pkernfs_mounted(const struct lu_daemon *d, uint64_t *ret_size, uint64_t *ret_free)
+{
+	struct statfs st;
+
+	if (statfs(d->config.pkernfs, &st) < 0 || (uint64_t)st.f_type != PKERNFS_SUPER_MAGIC)
+		return false;
+	if (ret_size)
+		*ret_size = st.f_blocks * (uint64_t)st.f_bsize;
+	if (ret_free)
+		*ret_free = st.f_bavail * (uint64_t)st.f_bsize;
+	return true;
+}
+
+struct lu_check *lu_check_free(struct lu_check *c)
+{
+	if (!c)
+		return NULL;
+	for (struct lu_vm *vm = c->pending ? lu_vms_first(c->daemon->vms) : NULL; vm; vm = lu_vm_next(vm))
+		if (lu_vm_userdata(vm) == c)
+			lu_vm_op_cancel(vm);
+	sd_event_source_disable_unref(c->defer);
+	lu_findings_clear(&c->findings);
+	free(c->cmdline);
+	free(c->vms);
+	free(c);
+	return NULL;
+}
+
+/* The command line is "given, or the running kernel's", plus ours. */
+static void check_cmdline(struct lu_check *c)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_free_ char *running = NULL;
+	size_t max = c->image.cmdline_max ?: CMDLINE_FALLBACK_MAX;
+	int r = 0;
+
+	if (!c->request->cmdline)
+		r = lu_cmdline_running(AT_FDCWD, &running, &e);
+	if (r == 0)
+		r = lu_cmdline_target(c->request->cmdline ?: running, max, &c->cmdline, &e);
+	if (r < 0)
+		lu_findings_add_error(&c->findings, "command line", &e);
+}
+
+static void check_image(struct lu_check *c)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_running running;
+	const char *path = c->request->kernel;
+
+	if (lu_image_read(AT_FDCWD, path, &c->image, &e) < 0) {
+		lu_findings_add_error(&c->findings, path, &e);
+		return;
+	}
+	if (lu_running_read(AT_FDCWD, &running, &e) < 0) {
+		lu_findings_add_error(&c->findings, "running kernel", &e);
+		return;
+	}
+	lu_target_check(&c->image, path, &running, &c->findings);
+	check_cmdline(c);
+	if (c->request->initrd && access(c->request->initrd, R_OK) < 0)
+		lu_findings_add(&c->findings, LU_LEVEL_ERROR, c->request->initrd, "give the path of the target's initrd",
+				"initrd can't be read: %s", strerror(errno));
+	if (access(LU_INIT_PATH, X_OK) < 0)
+		lu_findings_add(&c->findings, LU_LEVEL_ERROR, LU_INIT_PATH, "install luctl completely",
+				"the early init is missing: %s", strerror(errno));
+}
+
+static void check_pkernfs(struct lu_check *c)
+{
+	if (!lu_pkernfs_mounted(c->daemon, NULL, NULL))
+		lu_findings_add(&c->findings, LU_LEVEL_ERROR, c->daemon->config.pkernfs,
+				"boot a kernel with the luctl series and kho=on; systemctl start run-luctl-pkernfs.mount",
+				"pkernfs is not mounted here");
+}
+
+/* Its unit must not be stopped when the ordinary ones are. */
+static void check_unit(struct lu_check *c, struct lu_vm *vm, const char *object)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_free_ char *unit = NULL;
+	int r;
+
+	if (!c->daemon->config.quiesce)
+		return;
+	r = lu_host_survives(c->daemon->host, lu_vm_facts(vm)->pid, &unit, &e);
+	if (r < 0)
+		lu_findings_add_error(&c->findings, object, &e);
+	else if (r == 0)
+		lu_findings_add(&c->findings, LU_LEVEL_ERROR, object,
+				"add a drop-in with [Unit] IgnoreOnIsolate=yes to that unit",
+				"its process runs in %s, which would be stopped with the ordinary units", unit);
+}
+
+static int take_vm(struct lu_check *c, struct lu_vm *vm)
+{
+	struct lu_vm **vms = reallocarray(c->vms, c->n_vms + 1, sizeof(*vms));
+
+	if (!vms)
+		return -ENOMEM;
+	c->vms = vms;
+	c->vms[c->n_vms++] = vm;
+	return 0;
+}
+
+static void check_done(struct lu_check *c)
+{
+	c->done(c, c->userdata);
+}
+
+static void on_probe(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
+{
+	const struct lu_vm_facts *facts = lu_vm_facts(vm);
+	struct lu_check *c = userdata;
+	char object[128];
+
+	snprintf(object, sizeof(object), "VM %s", lu_vm_name(vm));
+	lu_vm_set_userdata(vm, NULL);
+	lu_vm_disconnect(vm);
+	if (r == -ENOENT)
+		lu_findings_add(&c->findings, LU_LEVEL_OK, object, NULL, "is not running, left out");
+	else if (r < 0)
+		lu_findings_add_error(&c->findings, object, e);
+	else if (!facts->updatable)
+		lu_findings_add_error(&c->findings, object, &facts->reason);
+	else if (take_vm(c, vm) < 0)
+		c->findings.failed = -ENOMEM;
+	else {
+		lu_findings_add(&c->findings, LU_LEVEL_OK, object, NULL, "can be carried over%s%s",
+				facts->early ? "" : ", after the host's units are up: ", facts->early ? "" : facts->late);
+		check_unit(c, vm, object);
+	}
+	if (--c->pending == 0)
+		check_done(c);
+}
+
+static void check_vms(struct lu_check *c)
+{
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+
+	if (lu_vms_load(c->daemon->vms, c->daemon->config.vms_dir, &error) < 0)
+		lu_findings_add_error(&c->findings, c->daemon->config.vms_dir, &error);
+	for (struct lu_vm *vm = lu_vms_first(c->daemon->vms); vm; vm = lu_vm_next(vm)) {
+		char object[128];
+		int r;
+
+		snprintf(object, sizeof(object), "VM %s", lu_vm_name(vm));
+		if (lu_request_excludes(c->request, vm)) {
+			lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, NULL,
+					"left out as asked: it does not survive the update");
+			continue;
+		}
+		if (lu_vm_error(vm)) {
+			lu_findings_add_error(&c->findings, object, lu_vm_error(vm));
+			continue;
+		}
+		r = lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_probe, c);
+		if (r < 0) {
+			lu_findings_add(&c->findings, LU_LEVEL_ERROR, object, "try again", "can't be probed: %s", strerror(-r));
+			continue;
+		}
+		lu_vm_set_userdata(vm, c);
+		c->pending++;
+	}
+	for (size_t i = 0; c->request->exclude && c->request->exclude[i]; i++)
+		if (!lu_vms_find(c->daemon->vms, c->request->exclude[i]))
+			lu_findings_add(&c->findings, LU_LEVEL_ERROR, c->request->exclude[i], "see luctl vm list",
+					"no such VM, so it can't be excluded");
+}
+
+static int on_defer(sd_event_source *s, void *userdata)
+{
+	struct lu_check *c = userdata;
+
+	check_pkernfs(c);
+	check_image(c);
+	check_vms(c);
+	if (c->pending == 0)
+		check_done(c);
+	return 0;
+}
+
+int lu_check_start(struct lu_daemon *d, const struct lu_request *q, void (*done)(struct lu_check *c, void *userdata),
+		   void *userdata, struct lu_check **ret)
+{
+	struct lu_check *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->daemon = d;
+	c->request = q;
+	c->done = done;
+	c->userdata = userdata;
+	r = sd_event_add_defer(d->event, &c->defer, on_defer, c);
+	if (r < 0) {
+		lu_check_free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}

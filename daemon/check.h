@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * Before anything is paused: can this image take over from this kernel, and can
+ * every VM come along? Used by the Check method and by the first state of an update.
+ */
+#include "daemon.h"
+#include "image.h"
+
+struct lu_check {
+	struct lu_findings findings;
+	struct lu_image image;
+	char *cmdline;		/* of the target, complete; NULL if the image can't be read */
+	struct lu_vm **vms;	/* those that would come along: running, not excluded */
+	size_t n_vms;
+
+	/* private */
+	struct lu_daemon *daemon;
+	const struct lu_request *request;
+	size_t pending;
+	sd_event_source *defer;
+	void (*done)(struct lu_check *c, void *userdata);
+	void *userdata;
+};
+
+/**
+ * lu_check_start() - look at everything; asynchronous
+ * @q: must live until @done or lu_check_free()
+ * @done: the verdict is lu_findings_ok(&c->findings); the caller frees @c
+ *
+ * Return: 0, or a negative errno if it can't even be tried.
+ */
+int lu_check_start(struct lu_daemon *d, const struct lu_request *q, void (*done)(struct lu_check *c, void *userdata),
+		   void *userdata, struct lu_check **ret);
+struct lu_check *lu_check_free(struct lu_check *c);
+DEFINE_CLEANUP(struct lu_check *, lu_check_free)
+
+/** lu_pkernfs_mounted() - is pkernfs mounted where the settings say? @ret_size, @ret_free in bytes, may be NULL */
+bool lu_pkernfs_mounted(const struct lu_daemon *d, uint64_t *ret_size, uint64_t *ret_free);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/* Settings of the daemon: /etc/luctl/luctld.conf, then luctld.conf.d/NAME.conf in the order of their names. */
+#include "error.h"
+
+struct lu_config {
+	char *pkernfs;		/* mount point of pkernfs */
+	char *vms_dir;		/* directory of declared VMs */
+	bool quiesce;		/* stop ordinary units before the guests are paused */
+	bool freeze;		/* freeze the block file systems at the jump */
+	uint64_t save_timeout_usec;	/* for pausing and for saving one VM */
+};
+
+/**
+ * lu_config_load() - defaults, overridden by what the files of @dir say
+ * @dir: "/etc/luctl"; missing files are fine
+ *
+ * An unknown section or key and a bad value are errors that name file and line.
+ */
+int lu_config_load(const char *dir, struct lu_config *ret, struct lu_error *error);
+void lu_config_clear(struct lu_config *c);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/* What the parts of the daemon share. main.c owns all of it; everything runs in one thread on one event loop. */
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "config.h"
+#include "host.h"
+#include "vm.h"
+
+#define LU_RUN_DIR "/run/luctl"
+#define LU_BUS_NAME "org.luctl1"
+#define LU_BUS_PATH "/org/luctl1"
+#define LU_ERROR_REFUSED "org.luctl1.Error.Refused"
+
+struct lu_job;
+struct lu_update;
+
+struct lu_daemon {
+	sd_event *event;
+	sd_bus *bus;
+	struct lu_config config;
+	struct lu_host *host;
+	struct lu_vms *vms;
+	struct lu_update *update;
+	struct lu_job *jobs;
+	unsigned int last_job;
+};
+
+/* What Update and Check were asked for. */
+struct lu_request {
+	char *kernel;
+	char *initrd;		/* or NULL */
+	char *cmdline;		/* as given, or NULL for the running kernel's */
+	char **exclude;		/* NULL-terminated names or UUIDs, or NULL */
+};
+
+void lu_request_clear(struct lu_request *q);
+bool lu_request_excludes(const struct lu_request *q, const struct lu_vm *vm);
+
+/** lu_manager_export() - put org.luctl1.Manager on the bus */
+int lu_manager_export(struct lu_daemon *d);
+
+/** lu_reply_error() - answer @m with @e as "what\nhint"; for the return of a method handler */
+int lu_reply_error(sd_bus_message *m, const char *name, int r, const struct lu_error *e);

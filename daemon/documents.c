@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Builders on json-c. A member that could not be allocated makes json-c return
+ * NULL somewhere below; add() then remembers it in the struct and the whole
+ * document becomes NULL, so that nobody is handed a document with holes.
+ */
+#include <json-c/json.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "documents.h"
+#include "update.h"
+
+struct doc {
+	struct json_object *root;
+	bool failed;
+};
+
+static struct doc doc_new(bool version)
+{
+	struct doc o = { .root = json_object_new_object() };
+
+	o.failed = !o.root;
+	if (version && o.root)
+		o.failed = json_object_object_add(o.root, "version", json_object_new_int(1)) < 0;
+	return o;
+}
+
+static void add(struct doc *o, const char *key, struct json_object *value)
+{
+	if (o->root && json_object_object_add(o->root, key, value) == 0)
+		return;
+	o->failed = true;
+	json_object_put(value);
+}
+
+static void add_string(struct doc *o, const char *key, const char *value)
+{
+	struct json_object *s = value ? json_object_new_string(value) : NULL;
+
+	if (value && !s)
+		o->failed = true;
+	add(o, key, s);
+}
+
+static void add_int(struct doc *o, const char *key, uint64_t value)
+{
+	add(o, key, json_object_new_uint64(value));
+}
+
+static void add_bool(struct doc *o, const char *key, bool value)
+{
+	add(o, key, json_object_new_boolean(value));
+}
+
+static void add_doc(struct doc *o, const char *key, struct doc value)
+{
+	o->failed |= value.failed;
+	add(o, key, value.root);
+}
+
+static void add_error(struct doc *o, const char *key, const struct lu_error *e)
+{
+	struct doc x;
+
+	if (!e || !e->code) {
+		add(o, key, NULL);
+		return;
+	}
+	x = doc_new(false);
+	add_string(&x, "what", e->what ?: strerror(-e->code));
+	add_string(&x, "hint", e->hint && *e->hint ? e->hint : NULL);
+	add_doc(o, key, x);
+}
+
+static char *doc_text(struct doc *o)
+{
+	const char *s = o->failed ? NULL :
+				    json_object_to_json_string_ext(o->root, JSON_C_TO_STRING_PRETTY |
+										    JSON_C_TO_STRING_NOSLASHESCAPE);
+	char *text = s ? strdup(s) : NULL;
+
+	json_object_put(o->root);
+	return text;
+}
+
+static const char *vm_state(struct lu_daemon *d, struct lu_vm *vm)
+{
+	const struct lu_vm_facts *f = lu_vm_facts(vm);
+
+	if (f->state != LU_VM_RUNNING && f->state != LU_VM_PAUSED && lu_update_vm_saved(d->update, vm))
+		return "saved";
+	return lu_vm_state_to_string(f->state);
+}
+
+static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
+{
+	const struct lu_vm_facts *f = lu_vm_facts(vm);
+	struct json_object *ram = json_object_new_array();
+	struct doc o = doc_new(version);
+
+	add_string(&o, "name", lu_vm_name(vm));
+	add_string(&o, "uuid", lu_vm_uuid(vm));
+	add_string(&o, "qmp", lu_vm_qmp(vm));
+	add_string(&o, "unit", lu_vm_unit(vm));
+	add(&o, "pid", f->pid > 0 ? json_object_new_int64(f->pid) : NULL);
+	add_string(&o, "state", vm_state(d, vm));
+	add_bool(&o, "updatable", f->updatable);
+	add_error(&o, "reason", lu_vm_error(vm) ?: &f->reason);
+	for (size_t i = 0; ram && i < f->n_ram; i++) {
+		struct doc x = doc_new(false);
+
+		add_string(&x, "path", f->ram[i].path);
+		add_int(&x, "size", f->ram[i].size);
+		o.failed |= x.failed || json_object_array_add(ram, x.root) < 0;
+	}
+	o.failed |= !ram;
+	add(&o, "ram", ram);
+	add_string(&o, "restored_by", lu_update_vm_restored_by(d->update, vm));
+	return o;
+}
+
+char *lu_document_vm(struct lu_daemon *d, struct lu_vm *vm)
+{
+	struct doc o = vm_doc(d, vm, true);
+
+	return doc_text(&o);
+}
+
+char *lu_document_vms(struct lu_daemon *d)
+{
+	struct json_object *list = json_object_new_array();
+	struct doc o = doc_new(true);
+
+	for (struct lu_vm *vm = list ? lu_vms_first(d->vms) : NULL; vm; vm = lu_vm_next(vm)) {
+		struct doc x = vm_doc(d, vm, false);
+
+		o.failed |= x.failed || json_object_array_add(list, x.root) < 0;
+	}
+	o.failed |= !list;
+	add(&o, "vms", list);
+	return doc_text(&o);
+}
+
+char *lu_document_status(struct lu_daemon *d)
+{
+	const struct lu_update_info *info = lu_update_info(d->update);
+	struct doc o = doc_new(true), x;
+	uint64_t size = 0, avail = 0, updatable = 0;
+	struct utsname uts = { 0 };
+	bool mounted;
+
+	(void)uname(&uts);
+	add_string(&o, "state", info->state);
+	add_string(&o, "result", info->result);
+	if (info->running) {
+		x = doc_new(false);
+		add_string(&x, "id", info->id);
+		add_string(&x, "kernel", info->kernel);
+		add_int(&x, "since_usec", info->since_usec);
+		add_doc(&o, "update", x);
+	} else {
+		add(&o, "update", NULL);
+	}
+	add_string(&o, "kernel", uts.release);
+	add_string(&o, "daemon", PROJECT_VERSION);
+	mounted = lu_pkernfs_mounted(d, &size, &avail);
+	x = doc_new(false);
+	add_string(&x, "path", d->config.pkernfs);
+	add_bool(&x, "mounted", mounted);
+	add_int(&x, "size", size);
+	add_int(&x, "free", avail);
+	add_doc(&o, "pkernfs", x);
+	for (struct lu_vm *vm = lu_vms_first(d->vms); vm; vm = lu_vm_next(vm))
+		updatable += lu_vm_facts(vm)->updatable;
+	x = doc_new(false);
+	add_int(&x, "total", lu_vms_count(d->vms));
+	add_int(&x, "updatable", updatable);
+	add_doc(&o, "vms", x);
+	add_error(&o, "error", info->error);
+	return doc_text(&o);
+}
+
+char *lu_document_check(const struct lu_check *c, const char *kernel)
+{
+	struct json_object *findings = lu_findings_to_json(&c->findings);
+	struct doc o = doc_new(true);
+
+	add_string(&o, "kernel", kernel);
+	add_string(&o, "release", c->image.release[0] ? c->image.release : NULL);
+	add_bool(&o, "ok", lu_findings_ok(&c->findings));
+	o.failed |= !findings;
+	add(&o, "findings", findings);
+	return doc_text(&o);
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/* The JSON documents that the bus hands out, see schemas/. Each function returns text to free(), NULL when memory ran out. */
+#include "check.h"
+
+char *lu_document_status(struct lu_daemon *d);
+char *lu_document_vm(struct lu_daemon *d, struct lu_vm *vm);
+char *lu_document_vms(struct lu_daemon *d);
+char *lu_document_check(const struct lu_check *c, const char *kernel);

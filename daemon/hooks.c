@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "hooks.h"
+
+static int is_hook(const struct dirent *d)
+{
+	char path[sizeof(LU_HOOKS_DIR) + sizeof(d->d_name) + 1];
+	struct stat st;
+
+	if (!lu_name_valid(d->d_name))
+		return 0;
+	snprintf(path, sizeof(path), "%s/%s", LU_HOOKS_DIR, d->d_name);
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0111);
+}
+
+bool lu_hooks_present(void)
+{
+	struct dirent **list;
+	int n = scandir(LU_HOOKS_DIR, &list, is_hook, alphasort);
+
+	for (int i = 0; i < n; i++)
+		free(list[i]);
+	if (n >= 0)
+		free(list);
+	return n > 0;
+}
+
+struct hook_call {
+	const char *state;
+	const char *id;
+};
+
+static int run_one(const char *name, const struct hook_call *c, struct lu_error *error)
+{
+	char path[512];
+	int status;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s/%s", LU_HOOKS_DIR, name);
+	pid = fork();
+	if (pid < 0)
+		return lu_error_set(error, -errno, NULL, "hook %s: %s", path, strerror(errno));
+	if (pid == 0) {
+		execl(path, path, c->state, c->id, NULL);
+		_exit(127);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (status == 0)
+		return 0;
+	return lu_error_set(error, -ECANCELED, "look into the daemon's log for its output",
+			    "hook %s failed in state %s (wait status 0x%x)", path, c->state, status);
+}
+
+static int run_all(void *arg, struct lu_error *error)
+{
+	struct dirent **list;
+	int n = scandir(LU_HOOKS_DIR, &list, is_hook, alphasort), r = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (r == 0)
+			r = run_one(list[i]->d_name, arg, error);
+		free(list[i]);
+	}
+	if (n >= 0)
+		free(list);
+	return r;
+}
+
+int lu_hooks_run(sd_event *event, const char *state, const char *id, uint64_t timeout_usec, lu_worker_done_t done,
+		 void *userdata, struct lu_worker **ret)
+{
+	struct hook_call c = { state, id };
+
+	return lu_worker_call(event, run_all, &c, timeout_usec, done, userdata, ret);
+}

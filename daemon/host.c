@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * systemd and logind as the daemon needs them. Single calls are synchronous with
+ * a time limit of CALL_TIMEOUT_USEC: PID 1 answers at once or the host is in
+ * trouble. Waiting (for jobs to end, for a transient unit) is a timer that asks
+ * again, so the event loop goes on and no signal can be missed.
+ *
+ * Quiescing, step by step: the names of all active units that an isolation may
+ * stop go into /run/luctl/quiesced (one a line, replaced atomically); isolate
+ * luctl-jump.target; wait until systemd has no job left. Undo: start each
+ * of the names that is not active (mode "fail"), wait for the jobs, remove the
+ * file. Both may be repeated at any point, also by a new daemon process.
+ *
+ * Unhappy paths: 1. a unit hangs at stop: its own TimeoutStopSec ends that, else
+ * the engine's time limit; 2. a unit can't be started again: the error names it,
+ * the others are started all the same; 3. no logind: no inhibitor, the caller
+ * decides.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "host.h"
+
+#define CALL_TIMEOUT_USEC (10 * UINT64_C(1000000))
+#define POLL_USEC (50 * UINT64_C(1000))
+#define QUIESCED_FILE "/run/luctl/quiesced"
+
+#define SYSTEMD "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
+#define LOGIND "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"
+
+/* Asks check() every POLL_USEC until it returns other than -EAGAIN. */
+struct lu_poll {
+	struct lu_poll *next;
+	struct lu_host *host;
+	char *unit;
+	sd_event_source *timer;
+	int (*check)(struct lu_poll *p, struct lu_error *error);
+	lu_worker_done_t done;
+	void *userdata;
+	bool undo;
+};
+
+struct lu_host {
+	sd_event *event;
+	sd_bus *bus;
+	int inhibitor;
+	struct lu_poll *polls;
+};
+
+static void poll_free(struct lu_poll *p)
+{
+	struct lu_poll **at;
+
+	if (!p)
+		return;
+	for (at = &p->host->polls; *at; at = &(*at)->next) {
+		if (*at == p) {
+			*at = p->next;
+			break;
+		}
+	}
+	sd_event_source_disable_unref(p->timer);
+	free(p->unit);
+	free(p);
+}
+
+static int poll_tick(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+	struct lu_poll *p = userdata;
+	lu_worker_done_t done = p->done;
+	void *ud = p->userdata;
+	int r;
+
+	r = p->check(p, &error);
+	if (r == -EAGAIN) {
+		r = sd_event_source_set_time_relative(s, POLL_USEC);
+		if (r >= 0)
+			return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+	}
+	poll_free(p);
+	done(ud, r, &error);
+	return 0;
+}
+
+static int poll_new(struct lu_host *h, const char *unit, int (*check)(struct lu_poll *, struct lu_error *),
+		    lu_worker_done_t done, void *userdata, struct lu_poll **ret)
+{
+	struct lu_poll *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->host = h;
+	p->check = check;
+	p->done = done;
+	p->userdata = userdata;
+	p->unit = unit ? strdup(unit) : NULL;
+	p->next = h->polls;
+	h->polls = p;
+	r = unit && !p->unit ? -ENOMEM : 0;
+	if (r == 0)
+		r = sd_event_add_time_relative(h->event, &p->timer, CLOCK_MONOTONIC, POLL_USEC, 0, poll_tick, p);
+	if (r < 0) {
+		poll_free(p);
+		return r;
+	}
+	if (ret)
+		*ret = p;
+	return 0;
+}
+
+int lu_host_new(sd_event *event, sd_bus *bus, struct lu_host **ret)
+{
+	struct lu_host *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return -ENOMEM;
+	h->event = event;
+	h->bus = bus;
+	h->inhibitor = -EBADF;
+	*ret = h;
+	return 0;
+}
+
+struct lu_host *lu_host_free(struct lu_host *h)
+{
+	if (!h)
+		return NULL;
+	lu_host_cancel(h);
+	closep(&h->inhibitor);
+	free(h);
+	return NULL;
+}
+
+void lu_host_cancel(struct lu_host *h)
+{
+	while (h->polls)
+		poll_free(h->polls);
+}
+
+/* Calls a method of systemd or logind; the reply may be NULL. */
+static int host_call(struct lu_host *h, sd_bus_message *m, sd_bus_message **reply, const char *object,
+		     struct lu_error *error)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+	int r;
+
+	r = sd_bus_call(h->bus, m, CALL_TIMEOUT_USEC, &e, reply);
+	if (r < 0)
+		return lu_error_set(error, r, "see systemctl status and the host's journal", "%s: %s", object,
+				    e.message ?: strerror(-r));
+	return 0;
+}
+
+int lu_host_inhibit(struct lu_host *h, struct lu_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	int fd, r;
+
+	if (h->inhibitor >= 0)
+		return 0;
+	r = sd_bus_message_new_method_call(h->bus, &m, LOGIND, "Inhibit");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "ssss", "shutdown:sleep", "luctld", "The host's kernel is being replaced",
+					  "block");
+	if (r < 0)
+		return r;
+	r = host_call(h, m, &reply, "logind inhibitor", error);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_read(reply, "h", &fd);
+	if (r < 0)
+		return r;
+	h->inhibitor = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return h->inhibitor < 0 ? -errno : 0;
+}
+
+void lu_host_uninhibit(struct lu_host *h)
+{
+	closep(&h->inhibitor);
+	h->inhibitor = -EBADF;
+}
+
+/* 0 when systemd has no job left, else -EAGAIN */
+static int jobs_left(struct lu_host *h, struct lu_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, "ListJobs");
+	if (r < 0)
+		return r;
+	r = host_call(h, m, &reply, "systemd jobs", error);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_enter_container(reply, 'a', "(usssoo)");
+	if (r < 0)
+		return r;
+	r = sd_bus_message_at_end(reply, false);
+	return r < 0 ? r : (r > 0 ? 0 : -EAGAIN);
+}
+
+static int unit_command(struct lu_host *h, const char *method, const char *unit, const char *mode,
+			struct lu_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, method);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "ss", unit, mode);
+	return r < 0 ? r : host_call(h, m, NULL, unit, error);
+}
+
+/* The names of active units of the kinds that an isolation stops, one a line. */
+static int active_units(struct lu_host *h, char **ret, struct lu_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	_cleanup_free_ char *text = NULL;
+	const char *name;
+	size_t size = 0;
+	FILE *f;
+	int r;
+
+	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, "ListUnitsByPatterns");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "asas", 2, "active", "activating", 5, "*.service", "*.socket", "*.timer",
+					  "*.path", "*.target");
+	if (r < 0)
+		return r;
+	r = host_call(h, m, &reply, "systemd units", error);
+	if (r < 0)
+		return r;
+	f = open_memstream(&text, &size);
+	if (!f)
+		return -ENOMEM;
+	r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
+	while (r > 0) {
+		r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+		if (r > 0)
+			fprintf(f, "%s\n", name);
+	}
+	if (fclose(f) != 0)
+		r = -ENOMEM;
+	if (r < 0)
+		return r;
+	*ret = steal_ptr(text);
+	return 0;
+}
+
+static int check_quiesced(struct lu_poll *p, struct lu_error *error)
+{
+	int r = jobs_left(p->host, error);
+
+	if (r == 0 && p->undo && unlink(QUIESCED_FILE) < 0 && errno != ENOENT)
+		r = lu_error_set(error, -errno, NULL, QUIESCED_FILE ": %s", strerror(errno));
+	return r;
+}
+
+int lu_host_quiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, struct lu_error *error)
+{
+	_cleanup_free_ char *units = NULL;
+	int r;
+
+	if (access(QUIESCED_FILE, F_OK) < 0) {
+		r = active_units(h, &units, error);
+		if (r < 0)
+			return r;
+		r = lu_write_file(AT_FDCWD, QUIESCED_FILE, units, strlen(units), 0644);
+		if (r < 0)
+			return lu_error_set(error, r, NULL, QUIESCED_FILE ": %s", strerror(-r));
+	}
+	r = unit_command(h, "StartUnit", "luctl-jump.target", "isolate", error);
+	return r < 0 ? r : poll_new(h, NULL, check_quiesced, done, userdata, NULL);
+}
+
+bool lu_host_quiesced(void)
+{
+	return access(QUIESCED_FILE, F_OK) == 0;
+}
+
+int lu_host_unquiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, struct lu_error *error)
+{
+	_cleanup_free_ char *units = NULL;
+	struct lu_poll *p;
+	int r;
+
+	r = lu_read_file(AT_FDCWD, QUIESCED_FILE, 1 << 20, &units, NULL);
+	if (r < 0 && r != -ENOENT)
+		return lu_error_set(error, r, NULL, QUIESCED_FILE ": %s", strerror(-r));
+	for (char *save = NULL, *u = units ? strtok_r(units, "\n", &save) : NULL; u; u = strtok_r(NULL, "\n", &save)) {
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+
+		/* Units that may not be started by hand say so: their triggers start them. */
+		(void)unit_command(h, "StartUnit", u, "fail", &e);
+	}
+	r = poll_new(h, NULL, check_quiesced, done, userdata, &p);
+	if (r == 0)
+		p->undo = true;
+	return r;
+}
+
+int lu_host_survives(struct lu_host *h, pid_t pid, char **ret_unit, struct lu_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+	_cleanup_free_ char *unit = NULL;
+	const char *path;
+	int r, ignore = 0;
+
+	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, "GetUnitByPID");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "u", (uint32_t)pid);
+	if (r < 0)
+		return r;
+	r = host_call(h, m, &reply, "unit of the VM's process", error);
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "o", &path);
+	if (r < 0)
+		return r;
+	r = sd_bus_get_property_trivial(h->bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit",
+					"IgnoreOnIsolate", &e, 'b', &ignore);
+	if (r >= 0)
+		r = sd_bus_get_property_string(h->bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit",
+					       "Id", &e, &unit);
+	if (r < 0)
+		return lu_error_set(error, r, NULL, "%s: %s", path, e.message ?: strerror(-r));
+	*ret_unit = steal_ptr(unit);
+	return ignore;
+}
+
+static int append_string_property(sd_bus_message *m, const char *key, const char *value)
+{
+	return sd_bus_message_append(m, "(sv)", key, "s", value);
+}
+
+int lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, struct lu_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+	int r;
+
+	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, "StartTransientUnit");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "ss", scope, "fail");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "(sv)");
+	if (r >= 0)
+		r = append_string_property(m, "Description", description);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, (uint32_t)pid);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "CollectMode", "s", "inactive-or-failed");
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "a(sa(sv))", 0);
+	if (r < 0)
+		return r;
+	r = sd_bus_call(h->bus, m, CALL_TIMEOUT_USEC, &e, NULL);
+	if (r < 0 && sd_bus_error_has_name(&e, "org.freedesktop.systemd1.UnitExists"))
+		return 0;
+	if (r < 0)
+		return lu_error_set(error, r, "the VM runs all the same, in the cgroup it was started in", "%s: %s", scope,
+				    e.message ?: strerror(-r));
+	return 0;
+}
+
+/* A oneshot unit that remains: activating while the program runs, then active or failed. */
+static int check_unit(struct lu_poll *p, struct lu_error *error)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+	_cleanup_free_ char *path = NULL, *state = NULL;
+	int r;
+
+	r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", p->unit, &path);
+	if (r < 0)
+		return r;
+	r = sd_bus_get_property_string(p->host->bus, "org.freedesktop.systemd1", path,
+				       "org.freedesktop.systemd1.Unit", "ActiveState", &e, &state);
+	if (r < 0)
+		return lu_error_set(error, r, NULL, "%s: %s", p->unit, e.message ?: strerror(-r));
+	if (!strcmp(state, "activating"))
+		return -EAGAIN;
+	if (!strcmp(state, "active"))
+		return 0;
+	return lu_error_set(error, -EIO, "see journalctl -u for its output", "%s: %s", p->unit, state);
+}
+
+int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu_worker_done_t done, void *userdata,
+		struct lu_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, "StartTransientUnit");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "ss", unit, "replace");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "(sv)");
+	if (r >= 0)
+		r = append_string_property(m, "Description", "Restore a virtual machine after a live update");
+	if (r >= 0)
+		r = append_string_property(m, "Type", "oneshot");
+	if (r >= 0)
+		r = append_string_property(m, "CollectMode", "inactive-or-failed");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "RemainAfterExit", "b", true);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "IgnoreOnIsolate", "b", true);
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'r', "sv");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", "ExecStart");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'v', "a(sasb)");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "(sasb)");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'r', "sasb");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", argv[0]);
+	if (r >= 0)
+		r = sd_bus_message_append_strv(m, (char **)argv);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "b", false);
+	for (int i = 0; r >= 0 && i < 5; i++)
+		r = sd_bus_message_close_container(m);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "a(sa(sv))", 0);
+	if (r < 0)
+		return r;
+	r = host_call(h, m, NULL, unit, error);
+	return r < 0 ? r : poll_new(h, unit, check_unit, done, userdata, NULL);
+}
+
+void lu_host_stop_unit(struct lu_host *h, const char *unit)
+{
+	(void)unit_command(h, "StopUnit", unit, "replace", NULL);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * The host around the guests: ordinary units go down in order while the guests
+ * still run, and come back if the update is given up; an inhibitor keeps others
+ * from shutting the host down meanwhile; units that systemd makes for us.
+ */
+#include <systemd/sd-bus.h>
+
+#include "worker.h"
+
+struct lu_host;
+
+/** lu_host_new() - @bus: connection to the system bus, attached to @event */
+int lu_host_new(sd_event *event, sd_bus *bus, struct lu_host **ret);
+struct lu_host *lu_host_free(struct lu_host *h);
+DEFINE_CLEANUP(struct lu_host *, lu_host_free)
+
+/** lu_host_inhibit() - block shutdown and sleep through logind until lu_host_uninhibit() */
+int lu_host_inhibit(struct lu_host *h, struct lu_error *error);
+void lu_host_uninhibit(struct lu_host *h);
+
+/**
+ * lu_host_quiesce() - isolate luctl-jump.target; asynchronous, @done when no job is left
+ *
+ * The names of the units that were active are kept in /run/luctl/quiesced first, so that even another daemon
+ * process can bring them back.
+ */
+int lu_host_quiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, struct lu_error *error);
+
+/** lu_host_unquiesce() - start what lu_host_quiesce() stopped; done at once where nothing was */
+int lu_host_unquiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, struct lu_error *error);
+
+/** lu_host_quiesced() - did lu_host_quiesce() begin and nothing take it back yet, maybe in another process? */
+bool lu_host_quiesced(void);
+
+/** lu_host_cancel() - forget a running (un)quiesce; its callback is not called any more */
+void lu_host_cancel(struct lu_host *h);
+
+/**
+ * lu_host_survives() - would the unit of process @pid survive lu_host_quiesce()?
+ * @ret_unit: the unit's name; free() it
+ *
+ * Return: 1 yes, 0 no, or a negative errno.
+ */
+int lu_host_survives(struct lu_host *h, pid_t pid, char **ret_unit, struct lu_error *error);
+
+/** lu_host_scope() - move a process into a scope of its own; 0 also if it is there already */
+int lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, struct lu_error *error);
+
+/**
+ * lu_host_run() - run a program as a transient service outside of this daemon's sandbox; asynchronous
+ *
+ * What the program leaves running stays in the unit's cgroup. The callback gets its result.
+ */
+int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu_worker_done_t done, void *userdata,
+		struct lu_error *error);
+
+/** lu_host_stop_unit() - stop a unit that lu_host_run() made, once nothing of use is in it; failures do not matter */
+void lu_host_stop_unit(struct lu_host *h, const char *unit);

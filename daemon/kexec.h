@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * Loading by kexec-tools, the jump by a reboot call of our own, so that a failing jump returns here with all guests
+ * at hand and never ends in a cold reboot (systemctl kexec would go on to one).
+ */
+#include "worker.h"
+
+/** lu_kexec_load() - load an image with `kexec -s`; asynchronous, see lu_worker_exec() */
+int lu_kexec_load(sd_event *event, const char *kernel, const char *initrd, const char *cmdline, lu_worker_done_t done,
+		  void *userdata, struct lu_worker **ret);
+
+/** lu_kexec_loaded() - 1 if an image is loaded, 0 if not, negative errno if unknown (/sys/kernel/kexec_loaded) */
+int lu_kexec_loaded(void);
+
+/** lu_kexec_unload() - drop the loaded image, if any; kexec_file_load(2) with KEXEC_FILE_UNLOAD */
+int lu_kexec_unload(struct lu_error *error);
+
+/** lu_kexec_jump() - reboot into the loaded image; returns only if that failed, with all as it was */
+int lu_kexec_jump(struct lu_error *error);

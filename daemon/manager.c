@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * org.luctl1.Manager, see schemas/org.luctl1.xml. Handlers that change something
+ * go through lu_auth_then(). Check and the VM listings ask the VMs first and answer
+ * when all have answered; a struct pending keeps the call meanwhile.
+ */
+#include <string.h>
+
+#include "auth.h"
+#include "check.h"
+#include "documents.h"
+#include "job.h"
+#include "update.h"
+
+void lu_request_clear(struct lu_request *q)
+{
+	for (size_t i = 0; q->exclude && q->exclude[i]; i++)
+		free(q->exclude[i]);
+	free(q->exclude);
+	free(q->kernel);
+	free(q->initrd);
+	free(q->cmdline);
+	*q = (struct lu_request){ 0 };
+}
+
+bool lu_request_excludes(const struct lu_request *q, const struct lu_vm *vm)
+{
+	for (size_t i = 0; q->exclude && q->exclude[i]; i++)
+		if (!strcmp(q->exclude[i], lu_vm_name(vm)) ||
+		    (lu_vm_uuid(vm) && !strcasecmp(q->exclude[i], lu_vm_uuid(vm))))
+			return true;
+	return false;
+}
+
+int lu_reply_error(sd_bus_message *m, const char *name, int r, const struct lu_error *e)
+{
+	const char *what = e && e->what ? e->what : strerror(-r);
+	const char *hint = e && e->hint ? e->hint : "";
+
+	if (name)
+		return sd_bus_reply_method_errorf(m, name, "%s%s%s", what, *hint ? "\n" : "", hint);
+	return sd_bus_reply_method_errnof(m, -r, "%s%s%s", what, *hint ? "\n" : "", hint);
+}
+
+static int reply_document(sd_bus_message *m, char *text)
+{
+	int r = text ? sd_bus_reply_method_return(m, "s", text) : -ENOMEM;
+
+	free(text);
+	return r;
+}
+
+/* --- Update, Check --- */
+
+static int copy_string(sd_bus_message *m, char **ret)
+{
+	const char *s;
+	int r = sd_bus_message_read(m, "v", "s", &s);
+
+	if (r < 0)
+		return r;
+	free(*ret);
+	*ret = strdup(s);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int read_option(sd_bus_message *m, const char *key, struct lu_request *q, bool *reuse, struct lu_error *e)
+{
+	int r, b;
+
+	if (!strcmp(key, "initrd"))
+		return copy_string(m, &q->initrd);
+	if (!strcmp(key, "cmdline"))
+		return copy_string(m, &q->cmdline);
+	if (!strcmp(key, "reuse-cmdline")) {
+		r = sd_bus_message_read(m, "v", "b", &b);
+		*reuse = b;
+		return r;
+	}
+	if (!strcmp(key, "exclude")) {
+		r = sd_bus_message_enter_container(m, 'v', "as");
+		if (r >= 0)
+			r = sd_bus_message_read_strv(m, &q->exclude);
+		return r < 0 ? r : sd_bus_message_exit_container(m);
+	}
+	return lu_error_set(e, -EINVAL, "luctl update --help lists the options", "unknown option %s", key);
+}
+
+static int read_request(sd_bus_message *m, struct lu_request *q, struct lu_error *e)
+{
+	const char *kernel, *key;
+	bool reuse = false;
+	int r;
+
+	r = sd_bus_message_read(m, "s", &kernel);
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = sd_bus_message_read(m, "s", &key);
+		if (r >= 0)
+			r = read_option(m, key, q, &reuse, e);
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	if (r < 0)
+		return lu_error_set(e, r, NULL, "options of the call: %s", strerror(-r));
+	if (kernel[0] != '/')
+		return lu_error_set(e, -EINVAL, "give an absolute path", "kernel image %s: not an absolute path", kernel);
+	if (reuse && q->cmdline)
+		return lu_error_set(e, -EINVAL, "give one of them", "both a command line and the reuse of the running one asked for");
+	q->kernel = strdup(kernel);
+	return q->kernel ? 0 : -ENOMEM;
+}
+
+static int update_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(lu_request_clear) struct lu_request q = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_daemon *d = userdata;
+	struct lu_job *job;
+	int r;
+
+	r = read_request(m, &q, &e);
+	if (r == 0)
+		r = lu_update_start(d->update, &q, &job, &e);
+	if (r < 0)
+		return lu_reply_error(m, NULL, r, &e);
+	return sd_bus_reply_method_return(m, "o", lu_job_path(job));
+}
+
+static int method_update(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return lu_auth_then(m, "org.luctl1.update", update_allowed, userdata, error);
+}
+
+/* A call that waits for VMs to answer. */
+struct pending {
+	struct lu_daemon *daemon;
+	sd_bus_message *message;
+	struct lu_request request;
+	char *vm;			/* DescribeVM: which */
+	size_t left;
+};
+
+static void pending_free(struct pending *p)
+{
+	lu_request_clear(&p->request);
+	sd_bus_message_unref(p->message);
+	free(p->vm);
+	free(p);
+}
+
+static struct pending *pending_new(struct lu_daemon *d, sd_bus_message *m)
+{
+	struct pending *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->daemon = d;
+	p->message = sd_bus_message_ref(m);
+	return p;
+}
+
+static void on_checked(struct lu_check *c, void *userdata)
+{
+	struct pending *p = userdata;
+
+	(void)reply_document(p->message, lu_document_check(c, p->request.kernel));
+	lu_check_free(c);
+	pending_free(p);
+}
+
+static int method_check(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_daemon *d = userdata;
+	struct pending *p;
+	struct lu_check *c;
+	int r;
+
+	if (lu_update_info(d->update)->running) {
+		r = lu_error_set(&e, -EBUSY, "luctl status tells how far it is", "an update is under way");
+		return lu_reply_error(m, NULL, r, &e);
+	}
+	p = pending_new(d, m);
+	if (!p)
+		return -ENOMEM;
+	r = read_request(m, &p->request, &e);
+	if (r == 0)
+		r = lu_check_start(d, &p->request, on_checked, p, &c);
+	if (r < 0) {
+		pending_free(p);
+		return lu_reply_error(m, NULL, r, &e);
+	}
+	return 1;
+}
+
+/* --- VMs --- */
+
+static int reply_vms(struct pending *p)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_vm *vm;
+	int r;
+
+	if (!p->vm)
+		return reply_document(p->message, lu_document_vms(p->daemon));
+	vm = lu_vms_find(p->daemon->vms, p->vm);
+	if (vm)
+		return reply_document(p->message, lu_document_vm(p->daemon, vm));
+	r = lu_error_set(&e, -ENOENT, "see luctl vm list", "VM %s: not known", p->vm);
+	return lu_reply_error(p->message, NULL, r, &e);
+}
+
+static void on_probed(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
+{
+	struct pending *p = userdata;
+
+	lu_vm_disconnect(vm);
+	if (--p->left > 0)
+		return;
+	(void)reply_vms(p);
+	pending_free(p);
+}
+
+/* Probes what is idle, so that the answer is fresh; during an update the last known facts do. */
+static int describe(struct lu_daemon *d, sd_bus_message *m, const char *key)
+{
+	struct pending *p = pending_new(d, m);
+	bool running = lu_update_info(d->update)->running;
+	int r = 0;
+
+	if (!p || (key && !(p->vm = strdup(key)))) {
+		if (p)
+			pending_free(p);
+		return -ENOMEM;
+	}
+	if (!running)
+		(void)lu_vms_load(d->vms, d->config.vms_dir, NULL);
+	for (struct lu_vm *vm = running ? NULL : lu_vms_first(d->vms); vm; vm = lu_vm_next(vm)) {
+		if (lu_vm_error(vm) || (key && vm != lu_vms_find(d->vms, key)))
+			continue;
+		if (lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_probed, p) == 0)
+			p->left++;
+	}
+	if (p->left > 0)
+		return 1;
+	r = reply_vms(p);
+	pending_free(p);
+	return r;
+}
+
+static int method_list_vms(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return describe(userdata, m, NULL);
+}
+
+static int method_describe_vm(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const char *key;
+	int r = sd_bus_message_read(m, "s", &key);
+
+	return r < 0 ? r : describe(userdata, m, key);
+}
+
+static int add_vm_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_daemon *d = userdata;
+	struct lu_vm *vm;
+	const char *json;
+	int r;
+
+	r = sd_bus_message_read(m, "s", &json);
+	if (r < 0)
+		return r;
+	r = lu_vms_add(d->vms, json, &vm, &e);
+	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, NULL);
+}
+
+static int remove_vm_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_daemon *d = userdata;
+	const char *key;
+	int r;
+
+	r = sd_bus_message_read(m, "s", &key);
+	if (r < 0)
+		return r;
+	if (lu_update_info(d->update)->running)
+		r = lu_error_set(&e, -EBUSY, "luctl status tells how far it is", "an update is under way");
+	else
+		r = lu_vms_remove(d->vms, key, &e);
+	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, NULL);
+}
+
+static int restore_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_daemon *d = userdata;
+	struct lu_job *job = NULL;
+	struct lu_vm *vm;
+	const char *key;
+	int r;
+
+	r = sd_bus_message_read(m, "s", &key);
+	if (r < 0)
+		return r;
+	vm = lu_vms_find(d->vms, key);
+	if (!vm)
+		r = lu_error_set(&e, -ENOENT, "see luctl vm list", "VM %s: not known", key);
+	else
+		r = lu_update_restore(d->update, vm, &job, &e);
+	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, "o", lu_job_path(job));
+}
+
+static int method_add_vm(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return lu_auth_then(m, "org.luctl1.manage-vms", add_vm_allowed, userdata, error);
+}
+
+static int method_remove_vm(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return lu_auth_then(m, "org.luctl1.manage-vms", remove_vm_allowed, userdata, error);
+}
+
+static int method_restore(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return lu_auth_then(m, "org.luctl1.manage-vms", restore_allowed, userdata, error);
+}
+
+/* --- the rest --- */
+
+static int abort_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_daemon *d = userdata;
+	int r = lu_update_cancel(d->update, "aborted by request", &e);
+
+	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, NULL);
+}
+
+static int method_abort(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return lu_auth_then(m, "org.luctl1.update", abort_allowed, userdata, error);
+}
+
+static int method_get_status(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return reply_document(m, lu_document_status(userdata));
+}
+
+static int method_get_report(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_free_ char *path = NULL, *text = NULL;
+	struct lu_daemon *d = userdata;
+	int r;
+
+	if (asprintf(&path, "%s/update/report.json", d->config.pkernfs) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	r = lu_read_file(AT_FDCWD, path, 4 << 20, &text, NULL);
+	if (r == -ENOENT)
+		r = lu_error_set(&e, -ENODATA, "the report is written when an update has ended", "there is no report");
+	else if (r < 0)
+		(void)lu_error_set(&e, r, NULL, "%s: %s", path, strerror(-r));
+	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, "s", text);
+}
+
+static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
+		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct lu_daemon *d = userdata;
+
+	return sd_bus_message_append(reply, "s", lu_update_info(d->update)->state);
+}
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return sd_bus_message_append(reply, "s", PROJECT_VERSION);
+}
+
+static const sd_bus_vtable manager_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD_WITH_ARGS("Update", SD_BUS_ARGS("s", kernel, "a{sv}", options), SD_BUS_RESULT("o", job), method_update,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("s", kernel, "a{sv}", options), SD_BUS_RESULT("s", result), method_check,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Abort", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_abort,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", status), method_get_status,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ListVMs", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", vms), method_list_vms,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("DescribeVM", SD_BUS_ARGS("s", vm), SD_BUS_RESULT("s", info), method_describe_vm,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("AddVM", SD_BUS_ARGS("s", definition), SD_BUS_NO_RESULT, method_add_vm,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("RemoveVM", SD_BUS_ARGS("s", vm), SD_BUS_NO_RESULT, method_remove_vm,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("s", vm), SD_BUS_RESULT("o", job), method_restore,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", report), method_get_report,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_VTABLE_END,
+};
+
+int lu_manager_export(struct lu_daemon *d)
+{
+	return sd_bus_add_object_vtable(d->bus, NULL, LU_BUS_PATH, "org.luctl1.Manager", manager_vtable, d);
+}

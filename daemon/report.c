@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * update/report.json (schema report), computed from the flight recorder and the
+ * VMs' records. All times are microseconds since the update's first record, on
+ * the TSC, the one clock that runs through the kexec. A phase that never ended
+ * (the jump that did not come back) is left out, but the kexec itself ends where
+ * the first record of the new kernel begins.
+ *
+ * A VM's blackout reaches from the moment that stop was sent to the moment that
+ * cont returned. The VM's own guest sees a little less.
+ */
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "update-internal.h"
+
+#define REPORT_PATH "update/report.json"
+
+struct report_phase {
+	char *name;
+	int kernel;		/* index into kernels */
+	uint64_t start_usec;
+	uint64_t duration_usec;
+};
+
+struct report_error {
+	char *what;
+	char *hint;
+};
+
+struct report_vm {
+	char *name;
+	char *uuid;
+	int result;
+	char *by;
+	uint64_t pause_usec;
+	uint64_t resume_usec;
+	uint64_t blackout_usec;
+	struct report_error *error;
+};
+
+struct report {
+	char *id;
+	int result;
+	char *from;
+	char *to;
+	uint64_t started_realtime_usec;
+	uint64_t duration_usec;
+	uint64_t tsc_khz;
+	uint64_t blackout_usec;	/* of the VM that waited longest */
+	struct report_phase *phases;
+	size_t n_phases;
+	struct report_vm *vms;
+	size_t n_vms;
+	struct report_error *error;
+};
+
+static const char *const kernels[] = { "old", "new", NULL };
+static const char *const vm_results[] = { "running", "paused", "lost", NULL };
+static const char *const results[] = { "success", "aborted", "degraded", NULL };
+
+#define F(s, m) offsetof(struct s, m), LU_JSON_REQUIRED
+static const struct lu_json_field error_fields[] = {
+	{ "what", LU_JSON_STRING, F(report_error, what) },
+	{ "hint", LU_JSON_STRING, F(report_error, hint) | LU_JSON_NULLABLE },
+};
+static const struct lu_json_table error_table = LU_JSON_TABLE("error", struct report_error, error_fields);
+
+static const struct lu_json_field phase_fields[] = {
+	{ "name", LU_JSON_STRING, F(report_phase, name) },
+	{ "kernel", LU_JSON_ENUM, F(report_phase, kernel), .names = kernels },
+	{ "start_usec", LU_JSON_UINT, F(report_phase, start_usec) },
+	{ "duration_usec", LU_JSON_UINT, F(report_phase, duration_usec) },
+};
+static const struct lu_json_table phase_table = LU_JSON_TABLE("phase", struct report_phase, phase_fields);
+
+static const struct lu_json_field vm_fields[] = {
+	{ "name", LU_JSON_STRING, F(report_vm, name) },
+	{ "uuid", LU_JSON_STRING, F(report_vm, uuid) },
+	{ "result", LU_JSON_ENUM, F(report_vm, result), .names = vm_results },
+	{ "by", LU_JSON_STRING, F(report_vm, by) | LU_JSON_NULLABLE },
+	{ "pause_usec", LU_JSON_UINT, F(report_vm, pause_usec) },
+	{ "resume_usec", LU_JSON_UINT, F(report_vm, resume_usec) },
+	{ "blackout_usec", LU_JSON_UINT, F(report_vm, blackout_usec) },
+	{ "error", LU_JSON_OBJECT_PTR, F(report_vm, error) | LU_JSON_NULLABLE, .table = &error_table },
+};
+static const struct lu_json_table vm_table = LU_JSON_TABLE("vm", struct report_vm, vm_fields);
+
+static const struct lu_json_field report_fields[] = {
+	{ "id", LU_JSON_STRING, F(report, id) },
+	{ "result", LU_JSON_ENUM, F(report, result), .names = results },
+	{ "from", LU_JSON_STRING, F(report, from) },
+	{ "to", LU_JSON_STRING, F(report, to) },
+	{ "started_realtime_usec", LU_JSON_UINT, F(report, started_realtime_usec) },
+	{ "duration_usec", LU_JSON_UINT, F(report, duration_usec) },
+	{ "tsc_khz", LU_JSON_UINT, F(report, tsc_khz) },
+	{ "blackout_usec", LU_JSON_UINT, F(report, blackout_usec) },
+	{ "phases", LU_JSON_OBJECTS, F(report, phases), .table = &phase_table,
+	  .count_offset = offsetof(struct report, n_phases) },
+	{ "vms", LU_JSON_OBJECTS, F(report, vms), .table = &vm_table, .count_offset = offsetof(struct report, n_vms) },
+	{ "error", LU_JSON_OBJECT_PTR, F(report, error) | LU_JSON_NULLABLE, .table = &error_table },
+};
+static const struct lu_json_table report_table = LU_JSON_DOCUMENT("report", struct report, report_fields, 1);
+
+static struct report_error *copy_error(const struct lu_error *e)
+{
+	struct report_error *x;
+
+	if (!e->code)
+		return NULL;
+	x = calloc(1, sizeof(*x));
+	if (x) {
+		x->what = strdup(e->what ?: strerror(-e->code));
+		x->hint = e->hint && *e->hint ? strdup(e->hint) : NULL;
+	}
+	return x;
+}
+
+/* A TSC value on the report's time axis. */
+static uint64_t at(const struct lu_trace_log *log, uint64_t tsc)
+{
+	uint64_t zero = log->n_records ? log->records[0].stamp.tsc : 0;
+
+	return tsc > zero ? lu_tsc_to_usec(&log->rate, tsc - zero) : 0;
+}
+
+/* The first record that the new kernel wrote. */
+static const struct lu_trace_record *first_of_new(const struct lu_trace_log *log)
+{
+	for (size_t i = 0; i < log->n_records; i++)
+		if (log->records[i].boot != log->records[0].boot)
+			return &log->records[i];
+	return NULL;
+}
+
+static int add_phase(struct report *rep, const struct lu_trace_log *log, const char *name,
+		     const struct lu_trace_record *begin, const struct lu_trace_record *end)
+{
+	struct report_phase *p = reallocarray(rep->phases, rep->n_phases + 1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	rep->phases = p;
+	p += rep->n_phases++;
+	*p = (struct report_phase){
+		.name = strdup(name),
+		.kernel = begin->boot != log->records[0].boot,
+		.start_usec = at(log, begin->stamp.tsc),
+		.duration_usec = lu_tsc_to_usec(&log->rate, end->stamp.tsc - begin->stamp.tsc),
+	};
+	return p->name ? 0 : -ENOMEM;
+}
+
+static int fill_phases(struct report *rep, const struct lu_trace_log *log)
+{
+	_cleanup_free_ struct lu_trace_interval *list = NULL;
+	size_t n = 0;
+	int r = lu_trace_intervals(log, &list, &n);
+
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		const struct lu_trace_record *begin = list[i].begin, *end = list[i].end;
+		const char *name = lu_phase_name(begin->phase);
+
+		if (begin->phase == LU_PHASE_KEXEC && (!end || end->boot != begin->boot))
+			end = end ?: first_of_new(log);
+		if (begin->vm != LU_TRACE_NO_VM || begin->phase == LU_PHASE_UPDATE || !name || !end)
+			continue;
+		r = add_phase(rep, log, name, begin, end);
+	}
+	return r;
+}
+
+/* When an aborted update let the VM run again. */
+static uint64_t resumed_in_old(const struct lu_trace_log *log, size_t vm)
+{
+	for (size_t i = log->n_records; i-- > 0;)
+		if (log->records[i].phase == LU_PHASE_VM_RESUME && log->records[i].vm == vm &&
+		    log->records[i].kind == LU_TRACE_END)
+			return log->records[i].stamp.tsc;
+	return 0;
+}
+
+static uint64_t paused_in_old(const struct lu_trace_log *log, size_t vm)
+{
+	for (size_t i = 0; i < log->n_records; i++)
+		if (log->records[i].phase == LU_PHASE_VM_PAUSE && log->records[i].vm == vm &&
+		    log->records[i].kind == LU_TRACE_BEGIN)
+			return log->records[i].stamp.tsc;
+	return 0;
+}
+
+static void fill_vm(struct lu_update *u, struct report_vm *v, const struct lu_trace_log *log, size_t i, bool aborted)
+{
+	const struct lu_outcome *o = &u->outcomes[i];
+	uint64_t pause, resume;
+
+	v->name = strdup(u->doc.vms[i].name);
+	v->uuid = strdup(u->doc.vms[i].uuid);
+	v->error = copy_error(&o->error);
+	if (aborted) {
+		pause = paused_in_old(log, i);
+		resume = resumed_in_old(log, i);
+		v->result = o->vm && lu_vm_facts(o->vm)->state == LU_VM_RUNNING ? 0 :
+			    o->vm && lu_vm_facts(o->vm)->state == LU_VM_PAUSED	? 1 :
+										  2;
+	} else {
+		pause = o->pause_tsc;
+		resume = o->read ? o->result.stamps.resumed : 0;
+		v->by = o->read ? strdup(o->result.by) : NULL;
+		v->result = !o->alive ? 2 : o->paused ? 1 : 0;
+	}
+	if (!pause || resume <= pause)
+		return;
+	v->pause_usec = at(log, pause);
+	v->resume_usec = at(log, resume);
+	v->blackout_usec = lu_tsc_to_usec(&log->rate, resume - pause);
+}
+
+int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)
+{
+	_cleanup_(lu_trace_log_done) struct lu_trace_log log = { 0 };
+	_cleanup_error_ struct lu_error trace_error = LU_ERROR_INIT;
+	_cleanup_free_ char *text = NULL;
+	struct lu_error cause = *lu_engine_error(u->engine);
+	struct report rep = { 0 };
+	struct utsname uts;
+	int r;
+
+	(void)uname(&uts);
+	/* Without the recorder's file there is a report all the same, only without times. */
+	(void)lu_trace_load(u->pkernfs_fd, "update/trace", &log, &trace_error);
+	if (!result) {
+		/* after a restore by request: what the update's own report said stays */
+		result = u->info.result ?: "degraded";
+	}
+	for (int i = 0; results[i]; i++)
+		if (!strcmp(results[i], result))
+			rep.result = i;
+	rep.id = strdup(u->doc.id);
+	rep.from = strdup(u->doc.from);
+	rep.to = strdup(uts.release);
+	rep.started_realtime_usec = u->info.since_usec;
+	rep.duration_usec = log.n_records ? at(&log, lu_stamp_now().tsc) : 0;
+	rep.tsc_khz = lu_tsc_rate_khz(&log.rate);
+	rep.error = copy_error(&cause);
+	r = fill_phases(&rep, &log);
+	rep.vms = calloc(u->doc.n_vms ?: 1, sizeof(*rep.vms));
+	if (r >= 0 && rep.vms) {
+		rep.n_vms = u->doc.n_vms;
+		for (size_t i = 0; i < rep.n_vms; i++) {
+			fill_vm(u, &rep.vms[i], &log, i, rep.result == 1);
+			if (rep.vms[i].blackout_usec > rep.blackout_usec)
+				rep.blackout_usec = rep.vms[i].blackout_usec;
+		}
+		r = lu_json_encode_text(&report_table, &rep, &text, e);
+	}
+	if (r >= 0 && text)
+		r = lu_write_file(u->pkernfs_fd, REPORT_PATH, text, strlen(text), 0644);
+	lu_json_free(&report_table, &rep);
+	return r < 0 ? lu_error_set(e, r, NULL, REPORT_PATH ": %s", strerror(-r)) : 0;
+}
+
+int lu_step_report(struct lu_update *u, struct lu_error *e)
+{
+	bool whole = true;
+	int r;
+
+	if (u->pkernfs_fd < 0 || !u->outcomes)
+		return 1;
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		whole = whole && u->outcomes[i].alive;
+	r = lu_report_write(u, u->effect == LU_EFFECT_UNDO ? "aborted" : whole ? "success" : "degraded", e);
+	return r < 0 ? r : 1;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * update/request.json (schema request): what was asked for, as the next kernel
+ * needs to know it. A VM's place in "vms" is its index in the flight recorder.
+ */
+#include "json.h"
+
+struct lu_request_vm {
+	char *name;
+	char *uuid;
+};
+
+struct lu_request_doc {
+	char *id;
+	char *kernel;
+	char *initrd;		/* or NULL */
+	char *cmdline;		/* complete; "" until the image has been read */
+	char *from;		/* release of the kernel that began the update */
+	struct lu_request_vm *vms;
+	size_t n_vms;
+	char **excluded;
+};
+
+void lu_request_doc_clear(struct lu_request_doc *doc);
+
+/** lu_request_doc_read(), lu_request_doc_write() - update/request.json below the directory @pkernfs_fd */
+int lu_request_doc_read(int pkernfs_fd, struct lu_request_doc *ret, struct lu_error *e);
+int lu_request_doc_write(int pkernfs_fd, const struct lu_request_doc *doc, struct lu_error *e);

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The steps of the new kernel. lu-init has resumed what it could before this
+ * process existed; its results are read here, never guessed. What it has not
+ * touched, or could not bring up with the state still good, is tried once more
+ * by `lu-init --restore` in a transient unit of its own, so that the QEMU does not
+ * inherit this daemon's sandbox. A VM that fails again is left with its state for
+ * `luctl restore`; it costs the update its "success", nothing else.
+ *
+ * All steps can be repeated by a new daemon process: results, scopes and
+ * processes are looked up anew.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+
+#include "cmdline.h"
+#include "log.h"
+#include "update-internal.h"
+
+/* Connects the VMs of the request with the registry. */
+void lu_outcomes_find(struct lu_update *u)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_daemon *d = u->daemon;
+
+	if (lu_vms_load(d->vms, d->config.vms_dir, &e) < 0)
+		log_warning("%s", e.what ?: d->config.vms_dir);
+	lu_error_clear(&e);
+	if (lu_vms_add_saved(d->vms, u->doc.id, &e) < 0)
+		log_warning("%s", e.what ?: "saved VMs can't be listed");
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		u->outcomes[i].vm = lu_vms_find(d->vms, u->doc.vms[i].uuid);
+}
+
+static void outcome_fail(struct lu_outcome *o, const char *hint, const char *what)
+{
+	lu_error_clear(&o->error);
+	(void)lu_error_set(&o->error, -EIO, hint, "%s", what);
+}
+
+/* Reads what is on record about one VM; returns 1 if its QEMU is alive, else 0. */
+int lu_outcome_read(struct lu_update *u, size_t i)
+{
+	struct lu_outcome *o = &u->outcomes[i];
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+	_cleanup_close_ int dir = -EBADF;
+
+	if (!o->vm) {
+		outcome_fail(o, "look into vm/ in pkernfs", "its record is gone");
+		return 0;
+	}
+	dir = lu_store_open(u->pkernfs_fd, u->doc.vms[i].uuid, false, &e);
+	if (dir >= 0 && lu_saved_read(dir, &saved, &e) == 0) {
+		o->pause_tsc = saved.pause_tsc;
+		o->paused = !saved.running;
+	}
+	if (o->read)
+		lu_result_clear(&o->result);
+	lu_error_clear(&e);
+	o->read = lu_vm_result_read(o->vm, u->doc.id, &o->result, &e) == 0;
+	o->alive = o->read && lu_result_alive(&o->result);
+	if (!o->read)
+		outcome_fail(o, "luctl restore tries again", e.what ?: "it was not restored");
+	else if (o->result.error)
+		outcome_fail(o, o->result.error->hint, o->result.error->what);
+	else if (!o->alive)
+		outcome_fail(o, "see its log in /run/luctl/vm", "its QEMU has ended");
+	else
+		lu_error_clear(&o->error);
+	return o->alive;
+}
+
+int lu_step_review(struct lu_update *u, struct lu_error *e)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		(void)lu_outcome_read(u, i);
+	return 1;
+}
+
+static void adopt(struct lu_update *u, size_t i)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_outcome *o = &u->outcomes[i];
+	char scope[128], description[128];
+	int r;
+
+	snprintf(scope, sizeof(scope), "luctl-vm-%s.scope", u->doc.vms[i].name);
+	snprintf(description, sizeof(description), "Virtual machine %s", u->doc.vms[i].name);
+	r = lu_host_scope(u->daemon->host, scope, description, (pid_t)o->result.pid, &e);
+	if (r < 0)
+		(void)log_failure(r, &e, u->doc.vms[i].name);
+	lu_trace_add(u->trace, LU_PHASE_VM_ADOPT, (unsigned int)i, LU_TRACE_MARK, r, NULL);
+}
+
+int lu_step_adopt(struct lu_update *u, struct lu_error *e)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		if (u->outcomes[i].alive)
+			adopt(u, i);
+	return 1;
+}
+
+/* --- restoring what is not there --- */
+
+static void restore_unit(struct lu_update *u, size_t i, char buf[static 128])
+{
+	snprintf(buf, 128, "luctl-restore-%s.service", u->doc.vms[i].name);
+}
+
+static int start_restore(struct lu_update *u, size_t i, lu_worker_done_t done, void *userdata, struct lu_error *e)
+{
+	const char *argv[] = { LU_INIT_PATH, "--restore", u->doc.vms[i].uuid, NULL };
+	char unit[128];
+
+	restore_unit(u, i, unit);
+	return lu_host_run(u->daemon->host, unit, argv, done, userdata, e);
+}
+
+static void restored(struct lu_update *u, size_t i)
+{
+	char unit[128];
+
+	if (lu_outcome_read(u, i))
+		adopt(u, i);
+	restore_unit(u, i, unit);
+	lu_host_stop_unit(u->daemon->host, unit);
+}
+
+struct restore_call {
+	struct lu_update *update;
+	size_t index;
+};
+
+static void on_restored(void *userdata, int r, struct lu_error *error)
+{
+	struct restore_call *c = userdata;
+	struct lu_update *u = c->update;
+
+	restored(u, c->index);
+	free(c);
+	if (--u->pending == 0)
+		lu_step_done(u, 0, NULL);
+}
+
+static bool wants_restore(const struct lu_outcome *o)
+{
+	return o->vm && !o->alive && (!o->read || (o->result.status == LU_RESULT_FAILED && o->result.retry));
+}
+
+int lu_step_restore(struct lu_update *u, struct lu_error *e)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		struct lu_outcome *o = &u->outcomes[i];
+		struct restore_call *c;
+		int r;
+
+		if (!wants_restore(o))
+			continue;
+		c = calloc(1, sizeof(*c));
+		if (!c)
+			return u->pending ? 0 : -ENOMEM;
+		*c = (struct restore_call){ u, i };
+		lu_error_clear(&o->error);
+		r = start_restore(u, i, on_restored, c, &o->error);
+		if (r < 0)
+			free(c);
+		else
+			u->pending++;
+	}
+	return u->pending ? 0 : 1;
+}
+
+/* lu-init may have been killed between loading and cont. */
+int lu_step_resume_loaded(struct lu_update *u, struct lu_error *e)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		struct lu_outcome *o = &u->outcomes[i];
+
+		if (o->alive && !o->paused && o->result.status != LU_RESULT_RUNNING)
+			return lu_step_vms(u, LU_VM_RESUME, LU_PHASE_VM_RESUME, e);
+	}
+	return 1;
+}
+
+static void on_verified(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
+{
+	struct lu_update *u = userdata;
+
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		struct lu_outcome *o = &u->outcomes[i];
+
+		if (o->vm != vm)
+			continue;
+		if (r < 0)
+			outcome_fail(o, e ? e->hint : NULL, e && e->what ? e->what : strerror(-r));
+		else if (lu_vm_facts(vm)->state == LU_VM_PAUSED && !o->paused)
+			outcome_fail(o, "continue it by its monitor", "it is paused");
+		if (o->error.code)
+			o->alive = false;
+		else
+			lu_outcome_watch(u, i);
+	}
+	lu_vm_disconnect(vm);
+	if (--u->pending == 0)
+		lu_step_done(u, 0, NULL);
+}
+
+/* Asks each VM that is said to run whether it does. */
+int lu_step_verify(struct lu_update *u, struct lu_error *e)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		struct lu_outcome *o = &u->outcomes[i];
+		int r;
+
+		if (!o->alive)
+			continue;
+		lu_error_clear(&o->error);
+		r = lu_vm_op_start(o->vm, LU_VM_PROBE, NULL, 0, on_verified, u);
+		if (r < 0)
+			outcome_fail(o, NULL, strerror(-r));
+		else
+			u->pending++;
+	}
+	return u->pending ? 0 : 1;
+}
+
+int lu_step_cleanup(struct lu_update *u, struct lu_error *e)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+		struct lu_outcome *o = &u->outcomes[i];
+
+		if (!o->alive)
+			(void)lu_error_set(e, -EIO, "its state is kept: luctl restore VM", "VM %s: %s", u->doc.vms[i].name,
+					   o->error.what ?: "is not running");
+		else if (lu_vm_clean(o->vm, &error) < 0)
+			log_warning("VM %s: %s", u->doc.vms[i].name, error.what ?: "its record can't be removed");
+	}
+	return e->code ? e->code : 1;
+}
+
+/* --- the end of a QEMU that we brought over --- */
+
+struct watch {
+	struct lu_daemon *daemon;
+	char uuid[37];
+};
+
+static int on_end(sd_event_source *s, int fd, uint32_t events, void *userdata)
+{
+	struct watch *w = userdata;
+	struct lu_vm *vm = lu_vms_find(w->daemon->vms, w->uuid);
+
+	/* Its unit may start it again. */
+	if (vm && lu_vm_unmark(vm, NULL) == 0)
+		log_info("VM %s has ended", lu_vm_name(vm));
+	return sd_event_source_set_enabled(s, SD_EVENT_OFF);
+}
+
+static void watch_pid(struct lu_daemon *d, struct lu_vm *vm, pid_t pid)
+{
+	_cleanup_free_ struct watch *w = calloc(1, sizeof(*w));
+	_cleanup_close_ int fd = pid > 0 ? pidfd_open(pid, 0) : -1;
+	sd_event_source *s = NULL;
+
+	if (!w || fd < 0)
+		return;
+	w->daemon = d;
+	snprintf(w->uuid, sizeof(w->uuid), "%s", lu_vm_uuid(vm));
+	if (sd_event_add_io(d->event, &s, fd, EPOLLIN, on_end, w) < 0)
+		return;
+	(void)sd_event_source_set_io_fd_own(s, 1);
+	(void)steal_fd(&fd);
+	(void)sd_event_source_set_destroy_callback(s, free);
+	(void)steal_ptr(w);
+	(void)sd_event_source_set_floating(s, 1);
+	sd_event_source_unref(s);
+}
+
+void lu_outcome_watch(struct lu_update *u, size_t i)
+{
+	watch_pid(u->daemon, u->outcomes[i].vm, lu_vm_facts(u->outcomes[i].vm)->pid);
+}
+
+static void on_found(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
+{
+	struct lu_update *u = userdata;
+
+	lu_vm_disconnect(vm);
+	if (lu_vm_facts(vm)->pid > 0)
+		watch_pid(u->daemon, vm, lu_vm_facts(vm)->pid);
+	else if ((r == -ENOENT || r == -ECONNREFUSED) && !lu_update_vm_saved(u, vm))
+		(void)lu_vm_unmark(vm, NULL);
+}
+
+/* A daemon that starts while no update runs: who of those that came over is still there? */
+void lu_watch_all(struct lu_update *u)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		if (u->outcomes[i].vm && !lu_vm_error(u->outcomes[i].vm))
+			(void)lu_vm_op_start(u->outcomes[i].vm, LU_VM_PROBE, NULL, 0, on_found, u);
+}
+
+/* --- restore by request --- */
+
+bool lu_update_vm_saved(struct lu_update *u, struct lu_vm *vm)
+{
+	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+	_cleanup_close_ int dir = -EBADF;
+
+	if (u->pkernfs_fd < 0 || !lu_vm_uuid(vm))
+		return false;
+	dir = lu_store_open(u->pkernfs_fd, lu_vm_uuid(vm), false, NULL);
+	return dir >= 0 && lu_saved_read(dir, &saved, NULL) == 0 && saved.complete;
+}
+
+const char *lu_update_vm_restored_by(struct lu_update *u, struct lu_vm *vm)
+{
+	for (size_t i = 0; u->outcomes && i < u->doc.n_vms; i++)
+		if (u->outcomes[i].vm == vm && u->outcomes[i].read && u->outcomes[i].alive)
+			return u->outcomes[i].result.by;
+	return NULL;
+}
+
+static void on_restore_request(void *userdata, int r, struct lu_error *error)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_update *u = userdata;
+	size_t i = u->restore_index;
+	struct lu_outcome *o = &u->outcomes[i];
+	struct lu_job *job = u->restore_job;
+
+	u->restore_job = NULL;
+	restored(u, i);
+	if (o->alive) {
+		watch_pid(u->daemon, o->vm, (pid_t)o->result.pid);
+		if (lu_report_write(u, NULL, &e) < 0)
+			log_warning("report: %s", e.what ?: "can't be written");
+		(void)lu_vm_clean(o->vm, NULL);
+	}
+	lu_job_finish(job, o->alive ? "success" : "failed", &o->error);
+}
+
+int lu_update_restore(struct lu_update *u, struct lu_vm *vm, struct lu_job **ret, struct lu_error *error)
+{
+	size_t i;
+	int r;
+
+	if (u->info.running || u->restore_job)
+		return lu_error_set(error, -EBUSY, "luctl status tells how far it is", "an update or a restore is under way");
+	for (i = 0; i < u->doc.n_vms; i++)
+		if (u->outcomes[i].vm == vm)
+			break;
+	if (i == u->doc.n_vms || !lu_update_vm_saved(u, vm))
+		return lu_error_set(error, -ENODATA, "start it anew", "VM %s: no state of it was kept", lu_vm_name(vm));
+	if (lu_outcome_read(u, i))
+		return lu_error_set(error, -EALREADY, NULL, "VM %s: runs already", lu_vm_name(vm));
+	r = lu_job_new(u->daemon, "restore", NULL, &u->restore_job);
+	if (r < 0)
+		return r;
+	u->restore_index = i;
+	*ret = u->restore_job;
+	lu_job_progress(u->restore_job, "restoring", lu_vm_name(vm));
+	r = start_restore(u, i, on_restore_request, u, error);
+	if (r < 0) {
+		lu_job_finish(u->restore_job, "failed", error);
+		u->restore_job = NULL;
+	}
+	return r;
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The steps of the old kernel, each beside the one that takes it back. Every
+ * undo step is idempotent and looks at the world, not at a memory of what was
+ * done: it also runs in a new daemon process that knows only the journal.
+ *
+ *	inhibit		↔ uninhibit
+ *	prepare VMs	↔ unprepare VMs
+ *	quiesce		↔ unquiesce
+ *	pause, save	↔ resume VMs
+ *	load		↔ unload
+ *	freeze		↔ thaw
+ */
+#include <string.h>
+
+#include "filesystems.h"
+#include "kexec.h"
+#include "log.h"
+#include "update-internal.h"
+
+#define WORKER_TIMEOUT_USEC (120 * UINT64_C(1000000))
+
+static int run_worker(struct lu_update *u, lu_worker_fn_t fn)
+{
+	return lu_worker_call(u->daemon->event, fn, NULL, WORKER_TIMEOUT_USEC, lu_step_worker_done, u, &u->worker);
+}
+
+/* The VMs that will come along become part of the request. */
+static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *e)
+{
+	size_t n_excluded = 0;
+
+	free(u->doc.cmdline);
+	u->doc.cmdline = steal_ptr(c->cmdline);
+	u->doc.vms = calloc(c->n_vms ?: 1, sizeof(*u->doc.vms));
+	u->outcomes = calloc(c->n_vms ?: 1, sizeof(*u->outcomes));
+	if (!u->doc.vms || !u->outcomes)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->n_vms; i++) {
+		u->doc.vms[i].name = strdup(lu_vm_name(c->vms[i]));
+		u->doc.vms[i].uuid = strdup(lu_vm_uuid(c->vms[i]));
+		u->doc.n_vms = i + 1;
+		if (!u->doc.vms[i].name || !u->doc.vms[i].uuid)
+			return -ENOMEM;
+		u->outcomes[i].vm = c->vms[i];
+	}
+	while (u->asked.exclude && u->asked.exclude[n_excluded])
+		n_excluded++;
+	if (n_excluded) {
+		free(u->doc.excluded);
+		u->doc.excluded = steal_ptr(u->asked.exclude);
+	}
+	return lu_request_doc_write(u->pkernfs_fd, &u->doc, e);
+}
+
+static void on_check(struct lu_check *c, void *userdata)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_update *u = userdata;
+	const struct lu_finding *f;
+	int r;
+
+	f = lu_findings_first_error(&c->findings);
+	if (f)
+		r = lu_error_set(&e, -EPERM, f->hint, "%s: %s", f->object, f->what);
+	else if (!lu_findings_ok(&c->findings))
+		r = -ENOMEM;
+	else
+		r = take_check(u, c, &e);
+	u->check = lu_check_free(u->check);
+	lu_step_done(u, r, &e);
+}
+
+int lu_step_check(struct lu_update *u, struct lu_error *e)
+{
+	return lu_check_start(u->daemon, &u->asked, on_check, u, &u->check);
+}
+
+int lu_step_load(struct lu_update *u, struct lu_error *e)
+{
+	return lu_kexec_load(u->daemon->event, u->doc.kernel, u->doc.initrd, u->doc.cmdline, lu_step_worker_done, u,
+			     &u->worker);
+}
+
+int lu_step_unload(struct lu_update *u, struct lu_error *e)
+{
+	int r = lu_kexec_unload(e);
+
+	return r < 0 ? r : 1;
+}
+
+int lu_step_inhibit(struct lu_update *u, struct lu_error *e)
+{
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+
+	if (lu_host_inhibit(u->daemon->host, &error) < 0)
+		log_warning("%s; others could shut the host down during the update", error.what ?: "no inhibitor");
+	return 1;
+}
+
+int lu_step_uninhibit(struct lu_update *u, struct lu_error *e)
+{
+	lu_host_uninhibit(u->daemon->host);
+	return 1;
+}
+
+int lu_step_prepare_vms(struct lu_update *u, struct lu_error *e)
+{
+	return lu_step_vms(u, LU_VM_PREPARE, LU_PHASE_VM_PREPARE, e);
+}
+
+int lu_step_unprepare_vms(struct lu_update *u, struct lu_error *e)
+{
+	return lu_step_vms(u, LU_VM_UNPREPARE, 0, e);
+}
+
+int lu_step_pause_vms(struct lu_update *u, struct lu_error *e)
+{
+	return lu_step_vms(u, LU_VM_PAUSE, LU_PHASE_VM_PAUSE, e);
+}
+
+int lu_step_save_vms(struct lu_update *u, struct lu_error *e)
+{
+	return lu_step_vms(u, LU_VM_SAVE, LU_PHASE_VM_SAVE, e);
+}
+
+int lu_step_resume_vms(struct lu_update *u, struct lu_error *e)
+{
+	return lu_step_vms(u, LU_VM_RESUME, LU_PHASE_VM_RESUME, e);
+}
+
+static void on_units(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_update *u = userdata;
+
+	lu_trace_add(u->trace, LU_PHASE_UNITS, LU_TRACE_NO_VM, LU_TRACE_END, r, NULL);
+	lu_step_done(u, r, error);
+}
+
+int lu_step_quiesce(struct lu_update *u, struct lu_error *e)
+{
+	if (!u->daemon->config.quiesce)
+		return 1;
+	lu_trace_add(u->trace, LU_PHASE_UNITS, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, "stop");
+	return lu_host_quiesce(u->daemon->host, on_units, u, e);
+}
+
+int lu_step_unquiesce(struct lu_update *u, struct lu_error *e)
+{
+	if (!lu_host_quiesced())
+		return 1;
+	lu_trace_add(u->trace, LU_PHASE_UNITS, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, "start");
+	return lu_host_unquiesce(u->daemon->host, on_units, u, e);
+}
+
+static int do_sync(void *arg, struct lu_error *error)
+{
+	return lu_filesystems_sync(error);
+}
+
+static void on_sync(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_update *u = userdata;
+
+	lu_trace_add(u->trace, LU_PHASE_SYNC, LU_TRACE_NO_VM, LU_TRACE_END, r, NULL);
+	lu_step_done(u, r, error);
+}
+
+int lu_step_sync(struct lu_update *u, struct lu_error *e)
+{
+	lu_trace_add(u->trace, LU_PHASE_SYNC, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, NULL);
+	return lu_worker_call(u->daemon->event, do_sync, NULL, WORKER_TIMEOUT_USEC, on_sync, u, &u->worker);
+}
+
+static int do_freeze(void *arg, struct lu_error *error)
+{
+	return lu_filesystems_freeze(error);
+}
+
+int lu_step_freeze(struct lu_update *u, struct lu_error *e)
+{
+	return u->daemon->config.freeze ? run_worker(u, do_freeze) : 1;
+}
+
+static int do_thaw(void *arg, struct lu_error *error)
+{
+	return lu_filesystems_thaw(error);
+}
+
+int lu_step_thaw(struct lu_update *u, struct lu_error *e)
+{
+	return u->daemon->config.freeze ? run_worker(u, do_thaw) : 1;
+}
+
+int lu_step_jump(struct lu_update *u, struct lu_error *e)
+{
+	return lu_kexec_jump(e);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/* Inside of the update: shared by update.c (engine and bookkeeping), the steps-*.c (what effects do) and report.c. */
+#include "check.h"
+#include "engine.h"
+#include "request.h"
+#include "store.h"
+#include "trace.h"
+#include "update.h"
+#include "worker.h"
+
+/* What became of a VM in the new kernel. */
+struct lu_outcome {
+	struct lu_vm *vm;		/* NULL: its definition and record are gone */
+	bool read;			/* a result was found */
+	struct lu_result result;	/* if @read */
+	bool alive;			/* its QEMU is there */
+	bool paused;			/* and was paused before the update, so it still is */
+	uint64_t pause_tsc;		/* 0: unknown */
+	struct lu_error error;
+	sd_event_source *watch;		/* of its QEMU's end */
+};
+
+struct lu_update {
+	struct lu_daemon *daemon;
+	struct lu_engine *engine;
+	int pkernfs_fd;			/* directory, -EBADF until an update needs it */
+	struct lu_journal *journal;
+	struct lu_trace *trace;
+	struct lu_job *job;
+	sd_event_source *timer;
+
+	/* the update, running or last */
+	struct lu_request asked;	/* only while it is checked */
+	struct lu_request_doc doc;	/* request.json */
+	struct lu_outcome *outcomes;	/* one a VM of doc, in its order */
+	struct lu_check *check;
+	struct lu_update_info info;
+
+	/* the effect that runs */
+	enum lu_effect effect;
+	uint64_t cookie;
+	size_t step;
+	size_t pending;			/* VMs that have not answered yet */
+	struct lu_worker *worker;
+	struct lu_error error;		/* first error of this step */
+
+	/* Restore by request, outside of an update */
+	struct lu_job *restore_job;
+	size_t restore_index;
+};
+
+/*
+ * A step of an effect: returns 1 if it is done, 0 if lu_step_done() will be
+ * called, or a negative errno with @e filled.
+ */
+typedef int (*lu_step_t)(struct lu_update *u, struct lu_error *e);
+
+void lu_step_done(struct lu_update *u, int r, const struct lu_error *e);
+
+/** lu_step_worker_done() - a lu_worker_done_t that ends the step */
+void lu_step_worker_done(void *userdata, int r, struct lu_error *error);
+
+/** lu_step_vms() - one operation on all VMs of the update in parallel; ends the step when the last has answered */
+int lu_step_vms(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase, struct lu_error *e);
+
+/* steps-before.c */
+int lu_step_check(struct lu_update *u, struct lu_error *e);
+int lu_step_load(struct lu_update *u, struct lu_error *e);
+int lu_step_inhibit(struct lu_update *u, struct lu_error *e);
+int lu_step_prepare_vms(struct lu_update *u, struct lu_error *e);
+int lu_step_quiesce(struct lu_update *u, struct lu_error *e);
+int lu_step_sync(struct lu_update *u, struct lu_error *e);
+int lu_step_pause_vms(struct lu_update *u, struct lu_error *e);
+int lu_step_save_vms(struct lu_update *u, struct lu_error *e);
+int lu_step_freeze(struct lu_update *u, struct lu_error *e);
+int lu_step_jump(struct lu_update *u, struct lu_error *e);
+int lu_step_thaw(struct lu_update *u, struct lu_error *e);
+int lu_step_resume_vms(struct lu_update *u, struct lu_error *e);
+int lu_step_unload(struct lu_update *u, struct lu_error *e);
+int lu_step_unprepare_vms(struct lu_update *u, struct lu_error *e);
+int lu_step_unquiesce(struct lu_update *u, struct lu_error *e);
+int lu_step_uninhibit(struct lu_update *u, struct lu_error *e);
+
+/* steps-after.c */
+int lu_step_review(struct lu_update *u, struct lu_error *e);
+int lu_step_adopt(struct lu_update *u, struct lu_error *e);
+int lu_step_restore(struct lu_update *u, struct lu_error *e);
+int lu_step_resume_loaded(struct lu_update *u, struct lu_error *e);
+int lu_step_verify(struct lu_update *u, struct lu_error *e);
+int lu_step_cleanup(struct lu_update *u, struct lu_error *e);
+void lu_outcomes_find(struct lu_update *u);
+int lu_outcome_read(struct lu_update *u, size_t i);
+void lu_outcome_watch(struct lu_update *u, size_t i);
+void lu_watch_all(struct lu_update *u);
+
+/* report.c */
+int lu_step_report(struct lu_update *u, struct lu_error *e);
+int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * The update as the rest of the daemon sees it: one engine, its journal, its
+ * effects. There is at most one update at a time; the last one is remembered.
+ */
+#include "daemon.h"
+#include "job.h"
+
+int lu_update_new(struct lu_daemon *d, struct lu_update **ret);
+struct lu_update *lu_update_free(struct lu_update *u);
+DEFINE_CLEANUP(struct lu_update *, lu_update_free)
+
+/** lu_update_recover() - at start: go on from what the journal in pkernfs says; a missing or foreign one is no error */
+int lu_update_recover(struct lu_update *u, struct lu_error *error);
+
+/** lu_update_start() - begin; takes the contents of @q over on success. The job ends with the update. */
+int lu_update_start(struct lu_update *u, struct lu_request *q, struct lu_job **ret, struct lu_error *error);
+
+/** lu_update_cancel() - end it, all guests go on with this kernel */
+int lu_update_cancel(struct lu_update *u, const char *why, struct lu_error *error);
+
+/** lu_update_cancel_job() - the same as the cancel function of the update's job */
+int lu_update_cancel_job(struct lu_daemon *d, struct lu_error *error);
+
+/** lu_update_restore() - bring up a VM whose state was kept; as a job */
+int lu_update_restore(struct lu_update *u, struct lu_vm *vm, struct lu_job **ret, struct lu_error *error);
+
+struct lu_update_info {
+	const char *state;		/* "idle", … */
+	const char *result;		/* of the last update: success, aborted, degraded; NULL if there was none */
+	bool running;
+	const char *id, *kernel;	/* NULL if there was none */
+	uint64_t since_usec;		/* start, CLOCK_REALTIME */
+	const struct lu_error *error;	/* cause of the last failure */
+};
+
+/** lu_update_info() - valid until the next event */
+const struct lu_update_info *lu_update_info(struct lu_update *u);
+
+/** lu_update_vm_saved() - is the VM's state kept in pkernfs because it could not be brought up? */
+bool lu_update_vm_saved(struct lu_update *u, struct lu_vm *vm);
+
+/** lu_update_vm_restored_by() - "lu-init", "luctld" or NULL */
+const char *lu_update_vm_restored_by(struct lu_update *u, struct lu_vm *vm);
