@@ -49,6 +49,7 @@ static const struct lu_json_field saved_fields[] = {
 	{ "complete", LU_JSON_BOOL, offsetof(struct lu_saved, complete), LU_JSON_REQUIRED },
 	{ "size", LU_JSON_UINT, offsetof(struct lu_saved, size), LU_JSON_REQUIRED, .max = 1ULL << 40 },
 	{ "crc32", LU_JSON_UINT, offsetof(struct lu_saved, crc32), LU_JSON_REQUIRED, .max = UINT32_MAX },
+	{ "index", LU_JSON_UINT, offsetof(struct lu_saved, index), LU_JSON_REQUIRED, .max = 0xffff },
 	{ "pause_tsc", LU_JSON_UINT, offsetof(struct lu_saved, pause_tsc), LU_JSON_REQUIRED },
 	{ "saved_tsc", LU_JSON_UINT, offsetof(struct lu_saved, saved_tsc), LU_JSON_REQUIRED },
 };

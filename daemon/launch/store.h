@@ -40,6 +40,7 @@ struct lu_saved {
 	bool complete;
 	uint64_t size; /* of state, if complete */
 	uint64_t crc32;
+	uint64_t index;	    /* the VM's number in the flight recorder */
 	uint64_t pause_tsc; /* when stop was sent, when the state was committed; 0: not yet */
 	uint64_t saved_tsc;
 };

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * QEMU's options start with one or two dashes; each takes exactly one argument
+ * except those of the table below, which take none (qemu-options.hx: entries
+ * without HAS_ARG, of QEMU 8 to 11). An option that is unknown here is taken to
+ * have an argument, as nearly all have; should a later QEMU add one without, its
+ * successor would be hidden from us, which at worst lets a check miss it.
+ *
+ * Values are either QemuOpts ("tap,id=n0,fd=7") or, since QEMU 6, JSON objects for
+ * -object, -device, -netdev, -blockdev. lu_argv_property() reads the first form
+ * only; for the second lu_argv_check() looks at members of the parsed object, one
+ * level deep, which is where the options that we ask about stand.
+ */
+#include <json-c/json.h>
+#include <string.h>
+
+#include "argv.h"
+#include "launch.h"
+
+static const char *const flags[] = {
+	"h", "help", "version", "snapshot", "full-screen", "no-frame", "alt-grab", "ctrl-grab", "no-quit", "sdl",
+	"nographic", "curses", "S", "s", "daemonize", "no-reboot", "no-shutdown", "no-fd-bootchk", "no-acpi", "no-hpet",
+	"nodefaults", "no-user-config", "enable-kvm", "mem-prealloc", "only-migratable", "preconfig", "singlestep",
+	"one-insn-per-tb", "usb", "win2k-hack", "old-param", "semihosting", "enable-sync-profile", "xen-domid-restrict",
+	"xen-attach", "portrait", "enable-fips", "show-cursor", "no-kvm", "no-kvm-irqchip", "no-kvm-pit",
+};
+
+static bool is_flag(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+		if (!strcmp(flags[i], name))
+			return true;
+	return false;
+}
+
+bool lu_argv_next(char *const *argv, struct lu_arg *arg)
+{
+	size_t i = arg->name ? arg->index + 1 : 1;
+	const char *word;
+
+	if (arg->name && arg->value && arg->name[0])
+		i++;
+	if (!argv[0] || !argv[i])
+		return false;
+	word = argv[i];
+	arg->index = i;
+	if (word[0] != '-') {
+		arg->name = "";
+		arg->value = word;
+		return true;
+	}
+	arg->name = word + (word[1] == '-' ? 2 : 1);
+	arg->value = is_flag(arg->name) ? NULL : argv[i + 1];
+	return true;
+}
+
+void lu_argv_free(char **argv)
+{
+	if (!argv)
+		return;
+	for (char **p = argv; *p; p++)
+		free(*p);
+	free(argv);
+}
+
+/* Is this option one that lu_launch_argv() adds, or one that says how the present process was started? */
+static bool is_transient(const struct lu_arg *arg)
+{
+	if (!strcmp(arg->name, "incoming") || !strcmp(arg->name, "loadvm") || !strcmp(arg->name, "daemonize"))
+		return true;
+	if (!arg->value)
+		return false;
+	if (!strcmp(arg->name, "global"))
+		return !strcmp(arg->value, LU_LAUNCH_IGNORE_SHARED);
+	if (!strcmp(arg->name, "add-fd"))
+		return strstr(arg->value, LU_LAUNCH_FD_OPAQUE) != NULL;
+	return false;
+}
+
+int lu_argv_restorable(char *const *argv, char ***ret)
+{
+	_cleanup_(lu_argv_freep) char **copy = NULL;
+	struct lu_arg arg = { 0 };
+	size_t n = 0, used = 0;
+
+	while (argv[n])
+		n++;
+	copy = calloc(n + 1, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	if (argv[0] && !(copy[used++] = strdup(argv[0])))
+		return -ENOMEM;
+	while (lu_argv_next(argv, &arg)) {
+		if (is_transient(&arg))
+			continue;
+		if (!(copy[used++] = strdup(argv[arg.index])))
+			return -ENOMEM;
+		if (arg.name[0] && arg.value && !(copy[used++] = strdup(arg.value)))
+			return -ENOMEM;
+	}
+	*ret = steal_ptr(copy);
+	return 0;
+}
+
+/* The item at @p ends at a single comma; ",," stands for a comma. Returns where the next item starts, or NULL. */
+static const char *item_end(const char *p, size_t *ret_len)
+{
+	const char *q = p;
+
+	while (*q) {
+		if (*q == ',') {
+			if (q[1] != ',')
+				break;
+			q++;
+		}
+		q++;
+	}
+	*ret_len = (size_t)(q - p);
+	return *q ? q + 1 : NULL;
+}
+
+static int json_property(const char *value, const char *key, char **ret)
+{
+	struct json_object *root = json_tokener_parse(value), *v;
+	const char *s = NULL;
+	int r = 0;
+
+	if (root && json_object_is_type(root, json_type_object) && json_object_object_get_ex(root, key, &v))
+		s = json_object_get_string(v);
+	if (s) {
+		*ret = strdup(s);
+		r = *ret ? 1 : -ENOMEM;
+	}
+	json_object_put(root);
+	return r;
+}
+
+int lu_argv_property(const char *value, const char *key, char **ret)
+{
+	size_t klen = strlen(key), len;
+
+	if (!value)
+		return 0;
+	if (value[0] == '{')
+		return json_property(value, key, ret);
+	for (const char *p = value, *next; p; p = next) {
+		char *out, *o;
+
+		next = item_end(p, &len);
+		if (len <= klen || strncmp(p, key, klen) != 0 || p[klen] != '=')
+			continue;
+		out = o = malloc(len - klen);
+		if (!out)
+			return -ENOMEM;
+		for (const char *q = p + klen + 1; q < p + len; q++) {
+			*o++ = *q;
+			if (*q == ',')
+				q++;
+		}
+		*o = '\0';
+		*ret = out;
+		return 1;
+	}
+	return 0;
+}
+
+/* The first item of "tap,id=…", or member @key of the JSON form. */
+static bool kind_is(const char *value, const char *key, const char *kind)
+{
+	_cleanup_free_ char *v = NULL;
+	size_t len;
+
+	if (!value)
+		return false;
+	if (lu_argv_property(value, key, &v) > 0)
+		return !strcmp(v, kind);
+	if (value[0] == '{')
+		return false;
+	(void)item_end(value, &len);
+	return len == strlen(kind) && !strncmp(value, kind, len);
+}
+
+static int refuse(struct lu_error *e, const struct lu_arg *arg, const char *why, const char *hint)
+{
+	return lu_error_set(e, -EOPNOTSUPP, hint, "-%s %s: %s", arg->name, arg->value ?: "", why);
+}
+
+static bool one_of(const char *name, const char *const *list)
+{
+	for (; *list; list++)
+		if (!strcmp(name, *list))
+			return true;
+	return false;
+}
+
+int lu_argv_check(char *const *argv, struct lu_error *e)
+{
+	static const char *const with_fds[] = { "netdev", "nic", "net",	    "chardev", "device", "object",
+						"mon",	  "qmp", "monitor", "serial",  "vnc",	 "spice",
+						"incoming", NULL };
+	static const char *const fd_keys[] = { "fd", "fds", "vhostfd", "vhostfds", "sockfd" };
+	struct lu_arg arg = { 0 };
+
+	while (lu_argv_next(argv, &arg)) {
+		if (is_transient(&arg))
+			continue;
+		if (!strcmp(arg.name, "snapshot"))
+			return refuse(e, &arg, "the guest's writes are in a temporary file that does not survive",
+				      "start the VM without -snapshot");
+		if (!strcmp(arg.name, "add-fd"))
+			return refuse(e, &arg, "an inherited file descriptor can't be opened again",
+				      "name the file by its path instead");
+		if (!strcmp(arg.name, "runas") || !strcmp(arg.name, "chroot"))
+			return refuse(e, &arg, "the user it was started as is unknown",
+				      "let systemd change the user (User= of the unit)");
+		if (!strcmp(arg.name, "run-with") && arg.value &&
+		    (strstr(arg.value, "user=") || strstr(arg.value, "chroot=")))
+			return refuse(e, &arg, "the user it was started as is unknown",
+				      "let systemd change the user (User= of the unit)");
+		if (!strcmp(arg.name, "device") &&
+		    (kind_is(arg.value, "driver", "vfio-pci") || kind_is(arg.value, "driver", "vfio-pci-nohotplug")))
+			return refuse(e, &arg, "a passed-through device", "unplug it before the update, or exclude the VM");
+		if ((!strcmp(arg.name, "qmp") || !strcmp(arg.name, "chardev") || !strcmp(arg.name, "serial") ||
+		     !strcmp(arg.name, "monitor")) &&
+		    arg.value && (!strncmp(arg.value, "fd:", 3)))
+			return refuse(e, &arg, "an inherited file descriptor can't be opened again", NULL);
+		if (!one_of(arg.name, with_fds))
+			continue;
+		for (size_t i = 0; i < ARRAY_SIZE(fd_keys); i++) {
+			_cleanup_free_ char *v = NULL;
+			int r = lu_argv_property(arg.value, fd_keys[i], &v);
+
+			if (r < 0)
+				return r;
+			if (r > 0)
+				return refuse(e, &arg, "an inherited file descriptor can't be opened again",
+					      "name the interface or the path instead, e.g. ifname=");
+		}
+	}
+	return 0;
+}
+
+const char *lu_argv_late(char *const *argv, bool root)
+{
+	struct lu_arg arg = { 0 };
+
+	while (lu_argv_next(argv, &arg)) {
+		_cleanup_free_ char *script = NULL;
+
+		if (strcmp(arg.name, "netdev") != 0 && strcmp(arg.name, "nic") != 0 && strcmp(arg.name, "net") != 0)
+			continue;
+		if (kind_is(arg.value, "type", "bridge"))
+			return "its network needs a bridge that exists only once the host's network is up";
+		if (!kind_is(arg.value, "type", "tap"))
+			continue;
+		if (!root)
+			return "its tap device belongs to a user and is made by the host's network set-up";
+		if (lu_argv_property(arg.value, "script", &script) <= 0 || strcmp(script, "no") != 0)
+			return "its tap device is set up by a script that needs the host's network";
+	}
+	return NULL;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * QEMU's command line as a list of options: which words are options and which
+ * are their arguments, so that nothing is mistaken for the other.
+ */
+#include "error.h"
+
+/** struct lu_arg - one option: argv[index], and its argument if it takes one */
+struct lu_arg {
+	size_t index;
+	const char *name;  /* without dashes; "" for a bare word (a disk image) */
+	const char *value; /* argument, or the bare word itself; NULL if it takes none */
+};
+
+/** lu_argv_next() - walk: start with @arg zeroed, argv[0] is skipped; false at the end */
+bool lu_argv_next(char *const *argv, struct lu_arg *arg);
+
+/**
+ * lu_argv_restorable() - the command line with which the next QEMU starts, before lu_launch_argv() adds to it
+ *
+ * A copy without what concerns the start of this one process: -incoming, -loadvm,
+ * -daemonize, and all that lu_launch_argv() has added in an earlier update.
+ */
+int lu_argv_restorable(char *const *argv, char ***ret);
+
+/** lu_argv_property() - value of @key in "word,key=value,key=value" (QemuOpts: ",," is a comma); 1 with free()able @ret, 0 if not there */
+int lu_argv_property(const char *value, const char *key, char **ret);
+
+/** lu_argv_free() - free a NULL-terminated list of strings */
+void lu_argv_free(char **argv);
+DEFINE_CLEANUP(char **, lu_argv_free)
+
+/**
+ * lu_argv_check() - refuse what can't be started again from its words alone
+ *
+ * That is: file descriptors that were inherited (fd=, fds=, vhostfd=, /dev/fdset of -add-fd), a user
+ * that QEMU changes to by itself, passed-through devices, snapshots into temporary files.
+ *
+ * Return: 0, or -EOPNOTSUPP with @e.
+ */
+int lu_argv_check(char *const *argv, struct lu_error *e);
+
+/** lu_argv_late() - why this command line can't be started before the host's network and services are up; NULL if it can */
+const char *lu_argv_late(char *const *argv, bool root);

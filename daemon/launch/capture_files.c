@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What a QEMU has open, and what its words name, as the needs of its successor.
+ *
+ * Two sources, since neither is enough: /proc/PID/fd knows disks and devices by the
+ * file that they are, whatever spelling was used; argv knows what was read at the
+ * start and closed (kernel, initrd, firmware). A word is looked at piece by piece
+ * (between commas and equal signs) and counts if it is the absolute path of
+ * something that exists.
+ *
+ * Verdicts, by the file system that the file is on:
+ *	pkernfs		survives, nothing to do
+ *	tmpfs, ramfs	its contents are gone after kexec: refused if QEMU reads it
+ *			(files that it only writes, and its pid file, are made anew)
+ *	the root's	there when lu-init runs
+ *	/dev		a node of devtmpfs: waited for and given its owner. Nodes that udev
+ *			or a service makes (symlinks, device mapper, md, loop, nbd, rbd): late
+ *	any other	mounted later, so the VM is late
+ * A deleted file that is open (snapshot=on, an upgraded image) is refused: its
+ * contents have no name by which the next QEMU could find them.
+ *
+ * Unix sockets that it listens at: their directory in /run is made again.
+ *
+ * A second name for the same thing only adds a need. What is missed here is found
+ * after the jump, by QEMU, and ends as a VM that is kept for `luctl restore`.
+ */
+#include <dirent.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include "argv.h"
+#include "capture.h"
+
+struct scan {
+	const struct lu_capture_from *from;
+	pid_t pid;
+	struct lu_launch *l;
+	struct lu_error *e;
+	char *pidfile;
+	char *unix_sockets; /* /proc/PID/net/unix */
+	char **open;	    /* paths of regular files that are open */
+	size_t n_open;
+	dev_t root_dev;
+};
+
+static void scan_done(struct scan *s)
+{
+	free(s->pidfile);
+	free(s->unix_sockets);
+	lu_argv_free(s->open);
+}
+
+static bool below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return !strncmp(path, dir, n) && (path[n] == '/' || path[n] == '\0');
+}
+
+static bool is_volatile(const char *path)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
+static int set_late(struct lu_launch *l, const char *path, const char *why)
+{
+	if (l->late)
+		return 0;
+	if (asprintf(&l->late, "%s %s", path, why) < 0) {
+		l->late = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Directories of sockets and pid files: only those that vanish with the kernel have to be made. */
+static int need_directory_of(struct scan *s, const char *path)
+{
+	_cleanup_free_ char *dir = strdup(path);
+	struct stat st;
+	char *slash;
+
+	if (!dir)
+		return -ENOMEM;
+	slash = strrchr(dir, '/');
+	if (!slash || slash == dir)
+		return 0;
+	*slash = '\0';
+	if (stat(dir, &st) < 0 || !is_volatile(dir))
+		return 0;
+	if (!below(dir, "/run") && !below(dir, "/var/run")) {
+		int r = set_late(s->l, dir, "is made by the host's services");
+
+		if (r < 0)
+			return r;
+	}
+	return lu_launch_add_need(s->l, dir, LU_NEED_DIRECTORY, false, st.st_uid, st.st_gid, st.st_mode & 07777);
+}
+
+static int need_regular(struct scan *s, const char *path, const struct stat *st, bool write)
+{
+	int r;
+
+	if (s->from->pkernfs && below(path, s->from->pkernfs))
+		return 0;
+	r = lu_launch_add_need(s->l, path, LU_NEED_FILE, write, st->st_uid, st->st_gid, st->st_mode & 07777);
+	if (r < 0)
+		return r;
+	return st->st_dev == s->root_dev ? 0 : set_late(s->l, path, "is on a file system that is mounted later");
+}
+
+/* Block devices that only exist once userspace has set them up. */
+static bool is_made_later(const struct stat *st)
+{
+	static const char *const dirs[] = { "dm", "md", "loop", "bcache" };
+	char path[80];
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(st->st_rdev), minor(st->st_rdev), dirs[i]);
+		if (access(path, F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int need_node(struct scan *s, const char *path, const struct stat *st, bool write)
+{
+	enum lu_need_kind kind = S_ISBLK(st->st_mode) ? LU_NEED_BLOCK : LU_NEED_CHAR;
+	struct stat link;
+	int r;
+
+	/* /dev/null and the like; terminals and ptys are made anew */
+	if (kind == LU_NEED_CHAR && (major(st->st_rdev) == 1 || major(st->st_rdev) == 5 || below(path, "/dev/pts")))
+		return 0;
+	r = lu_launch_add_need(s->l, path, kind, write, st->st_uid, st->st_gid, st->st_mode & 07777);
+	if (r < 0)
+		return r;
+	if (!below(path, "/dev") || (lstat(path, &link) == 0 && S_ISLNK(link.st_mode)) ||
+	    (kind == LU_NEED_BLOCK &&
+	     (is_made_later(st) || !strncmp(path, "/dev/nbd", 8) || !strncmp(path, "/dev/rbd", 8))))
+		return set_late(s->l, path, "is made by the host's services");
+	return 0;
+}
+
+static int open_add(struct scan *s, const char *path)
+{
+	char **p = reallocarray(s->open, s->n_open + 2, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	s->open = p;
+	p[s->n_open + 1] = NULL;
+	p[s->n_open] = strdup(path);
+	if (!p[s->n_open])
+		return -ENOMEM;
+	s->n_open++;
+	return 0;
+}
+
+static bool is_open(const struct scan *s, const char *path)
+{
+	for (size_t i = 0; i < s->n_open; i++)
+		if (!strcmp(s->open[i], path))
+			return true;
+	return false;
+}
+
+static int open_flags(struct scan *s, const char *fd)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned int flags;
+	char path[64];
+	const char *p;
+
+	snprintf(path, sizeof(path), "%d/fdinfo/%s", (int)s->pid, fd);
+	if (lu_read_file(s->from->proc_fd, path, 1 << 20, &text, NULL) < 0)
+		return O_RDWR;
+	p = strstr(text, "flags:");
+	return p && sscanf(p + 6, "%o", &flags) == 1 ? (int)flags : O_RDWR;
+}
+
+static int unix_socket(struct scan *s, const char *link)
+{
+	char want[32], path[128];
+	unsigned long inode;
+
+	if (sscanf(link, "socket:[%lu]", &inode) != 1 || !s->unix_sockets)
+		return 0;
+	snprintf(want, sizeof(want), " %lu /", inode);
+	for (const char *p = s->unix_sockets; (p = strstr(p, want)); p++) {
+		const char *start = p + strlen(want) - 1;
+
+		snprintf(path, sizeof(path), "%.*s", (int)strcspn(start, "\n"), start);
+		return need_directory_of(s, path);
+	}
+	return 0;
+}
+
+static int one_fd(struct scan *s, const char *fd)
+{
+	static const char deleted[] = " (deleted)";
+	_cleanup_free_ char *link = NULL;
+	char what[32];
+	struct stat st;
+	size_t n;
+	bool gone;
+	int r, mode;
+
+	snprintf(what, sizeof(what), "fd/%s", fd);
+	r = lu_proc_link(s->from->proc_fd, s->pid, what, &link);
+	if (r < 0)
+		return r == -ESRCH ? 0 : r; /* closed meanwhile */
+	if (!strncmp(link, "socket:", 7))
+		return unix_socket(s, link);
+	if (link[0] != '/' || !strncmp(link, "/memfd:", 7) || below(link, "/proc") || below(link, "/sys"))
+		return 0;
+	n = strlen(link);
+	gone = n > strlen(deleted) && !strcmp(link + n - strlen(deleted), deleted);
+	if (gone && !strncmp(link, "/dev/zero", 9))
+		return 0; /* shared anonymous memory */
+	if (gone)
+		return lu_error_set(s->e, -EOPNOTSUPP,
+				    "start the VM without snapshot=on; an image that was replaced must be closed first",
+				    "it has a file open that has no name any more: %s", link);
+	if (stat(link, &st) < 0)
+		return lu_error_set(s->e, -EOPNOTSUPP, NULL, "it has %s open: %s", link, strerror(errno));
+	mode = open_flags(s, fd) & O_ACCMODE;
+	if (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode))
+		return need_node(s, link, &st, mode != O_RDONLY);
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	r = open_add(s, link);
+	if (r < 0)
+		return r;
+	if (s->from->pkernfs && below(link, s->from->pkernfs))
+		return 0;
+	if (!is_volatile(link))
+		return need_regular(s, link, &st, mode != O_RDONLY);
+	if (mode == O_WRONLY || (s->pidfile && !strcmp(link, s->pidfile)))
+		return need_directory_of(s, link);
+	return lu_error_set(s->e, -EOPNOTSUPP, "move it to a disk", "it uses %s, which is in memory that does not survive",
+			    link);
+}
+
+static int scan_fds(struct scan *s)
+{
+	char path[32];
+	struct dirent *d;
+	DIR *dir;
+	int fd, r = 0;
+
+	snprintf(path, sizeof(path), "%d/fd", (int)s->pid);
+	fd = openat(s->from->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (r >= 0 && (d = readdir(dir))) {
+		/* 0, 1, 2 become /dev/null and the log */
+		if (d->d_name[0] < '0' || d->d_name[0] > '9' || atoi(d->d_name) <= 2)
+			continue;
+		r = one_fd(s, d->d_name);
+	}
+	closedir(dir);
+	return r;
+}
+
+static int one_word(struct scan *s, const char *path)
+{
+	struct stat st, link;
+
+	if (stat(path, &st) < 0 || (s->from->pkernfs && below(path, s->from->pkernfs)) || is_open(s, path) ||
+	    below(path, "/proc") || below(path, "/sys"))
+		return 0;
+	if (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode))
+		return need_node(s, path, &st, false);
+	if (!S_ISREG(st.st_mode) || (s->pidfile && !strcmp(path, s->pidfile)))
+		return 0;
+	/* a symlink to something that is open is a second name of it, but must resolve early as well */
+	if (lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && link.st_dev != s->root_dev)
+		return set_late(s->l, path, "is on a file system that is mounted later");
+	if (is_volatile(path))
+		return lu_error_set(s->e, -EOPNOTSUPP, "move it to a disk",
+				    "it was started from %s, which is in memory that does not survive", path);
+	return need_regular(s, path, &st, false);
+}
+
+static int scan_words(struct scan *s)
+{
+	/* options whose argument is the guest's text or another program's, not our paths */
+	static const char *const skip[] = { "append", "name", "uuid", "smbios", "pidfile", "D", "trace", "incoming" };
+	struct lu_arg arg = { 0 };
+
+	while (lu_argv_next(s->l->argv, &arg)) {
+		bool skipped = !arg.value;
+
+		for (size_t i = 0; i < ARRAY_SIZE(skip); i++)
+			skipped |= !strcmp(arg.name, skip[i]);
+		for (const char *p = arg.value; !skipped && p && *p;) {
+			size_t n = strcspn(p, ",=\"");
+			_cleanup_free_ char *piece = strndup(p, n);
+			const char *path;
+			int r = 0;
+
+			if (!piece)
+				return -ENOMEM;
+			path = strchr(piece, '/');
+			/* "/x", "file:/x", "unix:/x" */
+			if (path && (path == piece || path[-1] == ':'))
+				r = one_word(s, path);
+			if (r < 0)
+				return r;
+			p += n + (p[n] != '\0');
+		}
+	}
+	return 0;
+}
+
+static int note_pidfile(struct scan *s)
+{
+	struct lu_arg arg = { 0 };
+
+	while (lu_argv_next(s->l->argv, &arg)) {
+		if (strcmp(arg.name, "pidfile") != 0 || !arg.value)
+			continue;
+		free(s->pidfile);
+		s->pidfile = realpath(arg.value, NULL);
+		if (!s->pidfile && !(s->pidfile = strdup(arg.value)))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Modules that QEMU's devices come from, if they are modules here. */
+static int note_modules(struct scan *s)
+{
+	static const char *const names[] = { "kvm_intel", "kvm_amd", "tun", "vhost_net", "vhost_vsock", "vhost_scsi" };
+	size_t n = 0;
+
+	s->l->modules = calloc(ARRAY_SIZE(names) + 1, sizeof(*s->l->modules));
+	if (!s->l->modules)
+		return -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char path[64];
+
+		/* built-in ones have no initstate */
+		snprintf(path, sizeof(path), "/sys/module/%s/initstate", names[i]);
+		if (access(path, F_OK) < 0)
+			continue;
+		s->l->modules[n] = strdup(names[i]);
+		if (!s->l->modules[n++])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int lu_capture_files(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_error *e)
+{
+	_cleanup_(scan_done) struct scan s = { .from = from, .pid = pid, .l = l, .e = e };
+	struct stat st;
+	char path[32];
+	int r;
+
+	if (stat("/", &st) < 0)
+		return -errno;
+	s.root_dev = st.st_dev;
+	snprintf(path, sizeof(path), "%d/net/unix", (int)pid);
+	r = lu_read_file(from->proc_fd, path, 16U << 20, &s.unix_sockets, NULL);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	r = note_pidfile(&s);
+	if (r >= 0)
+		r = note_modules(&s);
+	if (r >= 0 && stat(l->exe, &st) == 0)
+		r = need_regular(&s, l->exe, &st, false);
+	if (r >= 0)
+		r = scan_fds(&s);
+	if (r >= 0)
+		r = scan_words(&s);
+	return r;
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * launch.json between struct and file; its contract is in launch.h. Also the words
+ * that QEMU is started with, which are the captured ones plus our suffix:
+ *
+ *	-machine type=pc-q35-11.1			(if argv only has an alias)
+ *	-global migration.x-ignore-shared=on
+ *	-add-fd fd=3,set=N,opaque=luctl-state
+ *	-incoming file:/dev/fdset/N
+ *
+ * The state comes through a file descriptor, so QEMU's user needs no way to the
+ * state file. A capture takes the last three away again (argv.c), the machine type
+ * stays and is found equal the next time, so chained updates do not grow the line.
+ * N is a number that is in no user's way; the set is emptied by QEMU itself once
+ * the monitor is closed and the guest runs.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "argv.h"
+#include "launch.h"
+#include "store.h"
+
+#define FDSET "1819632756" /* "luct" */
+
+static bool path_valid(const char *s)
+{
+	return s[0] == '/' && strlen(s) < 4096;
+}
+
+static bool var_name_valid(const char *s)
+{
+	return s[0] && !strchr(s, '=');
+}
+
+static bool machine_valid(const char *s)
+{
+	return s[0] && strlen(s) <= 64 &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_+") == strlen(s);
+}
+
+static const struct lu_json_field var_fields[] = {
+	{ "name", LU_JSON_STRING, offsetof(struct lu_launch_var, name), LU_JSON_REQUIRED, .check = var_name_valid,
+	  .expect = "the name of a variable" },
+	{ "value", LU_JSON_STRING, offsetof(struct lu_launch_var, value), LU_JSON_REQUIRED },
+};
+static const struct lu_json_table var_table = LU_JSON_TABLE("variable", struct lu_launch_var, var_fields);
+
+static const struct lu_json_field limit_fields[] = {
+	{ "name", LU_JSON_STRING, offsetof(struct lu_launch_limit, name), LU_JSON_REQUIRED, .min = 1, .max = 16 },
+	{ "soft", LU_JSON_UINT, offsetof(struct lu_launch_limit, soft), LU_JSON_REQUIRED | LU_JSON_NULLABLE, .def = -1 },
+	{ "hard", LU_JSON_UINT, offsetof(struct lu_launch_limit, hard), LU_JSON_REQUIRED | LU_JSON_NULLABLE, .def = -1 },
+};
+static const struct lu_json_table limit_table = LU_JSON_TABLE("limit", struct lu_launch_limit, limit_fields);
+
+static const struct lu_json_field ram_fields[] = {
+	{ "path", LU_JSON_STRING, offsetof(struct lu_launch_ram, path), LU_JSON_REQUIRED, .check = path_valid,
+	  .expect = "an absolute path" },
+	{ "size", LU_JSON_UINT, offsetof(struct lu_launch_ram, size), LU_JSON_REQUIRED, .min = 1, .max = 1ULL << 48 },
+	{ "inode", LU_JSON_UINT, offsetof(struct lu_launch_ram, inode), LU_JSON_REQUIRED },
+};
+static const struct lu_json_table ram_table = LU_JSON_TABLE("ram", struct lu_launch_ram, ram_fields);
+
+static const char *const need_kinds[] = { "file", "directory", "block", "char", NULL };
+
+#define ID_MAX 0xfffffffeULL
+static const struct lu_json_field need_fields[] = {
+	{ "path", LU_JSON_STRING, offsetof(struct lu_launch_need, path), LU_JSON_REQUIRED, .check = path_valid,
+	  .expect = "an absolute path" },
+	{ "kind", LU_JSON_ENUM, offsetof(struct lu_launch_need, kind), LU_JSON_REQUIRED, .names = need_kinds },
+	{ "write", LU_JSON_BOOL, offsetof(struct lu_launch_need, write), LU_JSON_REQUIRED },
+	{ "uid", LU_JSON_UINT, offsetof(struct lu_launch_need, uid), LU_JSON_REQUIRED, .max = ID_MAX },
+	{ "gid", LU_JSON_UINT, offsetof(struct lu_launch_need, gid), LU_JSON_REQUIRED, .max = ID_MAX },
+	{ "mode", LU_JSON_UINT, offsetof(struct lu_launch_need, mode), LU_JSON_REQUIRED, .max = 07777 },
+};
+static const struct lu_json_table need_table = LU_JSON_TABLE("need", struct lu_launch_need, need_fields);
+
+#define FIELD(_key, _type, _flags, ...) { #_key, _type, offsetof(struct lu_launch, _key), _flags, __VA_ARGS__ }
+#define LIST(_key, _type, ...) \
+	{ #_key, _type, offsetof(struct lu_launch, _key), LU_JSON_REQUIRED, \
+	  .count_offset = offsetof(struct lu_launch, n_##_key), __VA_ARGS__ }
+
+static const struct lu_json_field launch_fields[] = {
+	FIELD(features, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 64),
+	FIELD(name, LU_JSON_STRING, LU_JSON_REQUIRED, .check = lu_name_valid, .expect = "a name of [A-Za-z0-9_.-]"),
+	FIELD(uuid, LU_JSON_STRING, LU_JSON_REQUIRED, .check = lu_uuid_valid, .expect = "a UUID"),
+	FIELD(unit, LU_JSON_STRING, LU_JSON_NULLABLE, .min = 1, .max = 255),
+	FIELD(exe, LU_JSON_STRING, LU_JSON_REQUIRED, .check = path_valid, .expect = "an absolute path"),
+	FIELD(argv, LU_JSON_STRINGS, LU_JSON_REQUIRED, .min = 1, .max = 4096),
+	LIST(env, LU_JSON_OBJECTS, .max = 1024, .table = &var_table),
+	FIELD(uid, LU_JSON_UINT, LU_JSON_REQUIRED, .max = ID_MAX),
+	FIELD(gid, LU_JSON_UINT, LU_JSON_REQUIRED, .max = ID_MAX),
+	LIST(groups, LU_JSON_UINTS, .max = 1024),
+	FIELD(cwd, LU_JSON_STRING, LU_JSON_REQUIRED, .check = path_valid, .expect = "an absolute path"),
+	FIELD(cgroup, LU_JSON_STRING, LU_JSON_NULLABLE, .check = path_valid, .expect = "a control group"),
+	LIST(limits, LU_JSON_OBJECTS, .max = RLIM_NLIMITS, .table = &limit_table),
+	FIELD(oom_score_adj, LU_JSON_INT, LU_JSON_REQUIRED, .min = -1000, .max = 1000),
+	FIELD(umask, LU_JSON_UINT, LU_JSON_REQUIRED, .max = 0777),
+	FIELD(cap_bounding, LU_JSON_UINT, LU_JSON_REQUIRED),
+	FIELD(cap_ambient, LU_JSON_UINT, LU_JSON_REQUIRED),
+	FIELD(no_new_privs, LU_JSON_BOOL, LU_JSON_REQUIRED),
+	FIELD(qmp, LU_JSON_STRING, LU_JSON_REQUIRED, .check = path_valid, .expect = "an absolute path"),
+	LIST(ram, LU_JSON_OBJECTS, .min = 1, .max = 64, .table = &ram_table),
+	LIST(needs, LU_JSON_OBJECTS, .max = 1024, .table = &need_table),
+	FIELD(modules, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 64),
+	FIELD(machine, LU_JSON_STRING, LU_JSON_NULLABLE, .check = machine_valid, .expect = "a machine type"),
+	FIELD(qemu_version, LU_JSON_STRING, LU_JSON_NULLABLE, .max = 64),
+	FIELD(early, LU_JSON_BOOL, LU_JSON_REQUIRED),
+	FIELD(late, LU_JSON_STRING, LU_JSON_NULLABLE, .min = 1, .max = 4096),
+};
+const struct lu_json_table lu_launch_table = LU_JSON_DOCUMENT("launch", struct lu_launch, launch_fields, 1);
+
+void lu_launch_clear(struct lu_launch *l)
+{
+	lu_json_free(&lu_launch_table, l);
+}
+
+int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e)
+{
+	struct lu_launch l = { 0 };
+	int r;
+
+	r = lu_json_load(dir_fd, "launch.json", LU_STORE_JSON_MAX, &lu_launch_table, &l, e);
+	if (r < 0)
+		return r;
+	if (l.features && l.features[0]) {
+		r = lu_error_set(e, -EOPNOTSUPP, "update luctl in the system that is booted",
+				 "launch.json of VM %s: needs feature \"%s\", which this luctl does not know", l.name,
+				 l.features[0]);
+		lu_launch_clear(&l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+int lu_launch_write(int dir_fd, const struct lu_launch *l, struct lu_error *e)
+{
+	return lu_json_store(dir_fd, "launch.json", 0600, &lu_launch_table, l, e);
+}
+
+int lu_launch_add_need(struct lu_launch *l, const char *path, enum lu_need_kind kind, bool write, uint64_t uid,
+		       uint64_t gid, uint64_t mode)
+{
+	struct lu_launch_need *p;
+
+	for (size_t i = 0; i < l->n_needs; i++) {
+		if (!strcmp(l->needs[i].path, path)) {
+			l->needs[i].write |= write;
+			return 0;
+		}
+	}
+	p = reallocarray(l->needs, l->n_needs + 1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	l->needs = p;
+	p += l->n_needs;
+	*p = (struct lu_launch_need){ .path = strdup(path), .kind = kind, .write = write, .uid = uid, .gid = gid, .mode = mode };
+	if (!p->path)
+		return -ENOMEM;
+	l->n_needs++;
+	return 0;
+}
+
+/* Does the command line itself end up with this machine type? The last -machine or -M that has a type wins. */
+static int names_machine(char *const *argv, const char *machine)
+{
+	struct lu_arg arg = { 0 };
+	int same = 0;
+
+	while (lu_argv_next(argv, &arg)) {
+		_cleanup_free_ char *type = NULL;
+		int r;
+
+		if ((strcmp(arg.name, "machine") != 0 && strcmp(arg.name, "M") != 0) || !arg.value)
+			continue;
+		r = lu_argv_property(arg.value, "type", &type);
+		if (r < 0)
+			return r;
+		if (r == 0) {
+			size_t n = strcspn(arg.value, ",");
+
+			if (memchr(arg.value, '=', n))
+				continue; /* only properties */
+			type = strndup(arg.value, n);
+			if (!type)
+				return -ENOMEM;
+		}
+		same = !strcmp(type, machine);
+	}
+	return same;
+}
+
+int lu_launch_argv(const struct lu_launch *l, bool incoming, char ***ret)
+{
+	const char *suffix[8];
+	_cleanup_free_ char *type = NULL, *fd = NULL;
+	_cleanup_(lu_argv_freep) char **argv = NULL;
+	char **p;
+	size_t n = 0, k = 0;
+	int r;
+
+	r = lu_argv_restorable(l->argv, &argv);
+	if (r < 0)
+		return r;
+	while (argv[n])
+		n++;
+	r = l->machine ? names_machine(argv, l->machine) : 1;
+	if (r < 0)
+		return r;
+	if (r == 0) {
+		if (asprintf(&type, "type=%s", l->machine) < 0) {
+			type = NULL;
+			return -ENOMEM;
+		}
+		suffix[k++] = "-machine";
+		suffix[k++] = type;
+	}
+	if (incoming) {
+		if (asprintf(&fd, "fd=%d,set=%s,%s", LU_LAUNCH_STATE_FD, FDSET, LU_LAUNCH_FD_OPAQUE) < 0) {
+			fd = NULL;
+			return -ENOMEM;
+		}
+		suffix[k++] = "-global";
+		suffix[k++] = LU_LAUNCH_IGNORE_SHARED;
+		suffix[k++] = "-add-fd";
+		suffix[k++] = fd;
+		suffix[k++] = "-incoming";
+		suffix[k++] = "file:/dev/fdset/" FDSET;
+	}
+	p = reallocarray(argv, n + k + 1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	argv = p;
+	for (size_t i = 0; i < k; i++) {
+		argv[n + i] = strdup(suffix[i]);
+		if (!argv[n + i])
+			return -ENOMEM;
+		argv[n + i + 1] = NULL;
+	}
+	*ret = steal_ptr(argv);
+	return 0;
+}

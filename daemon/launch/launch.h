@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * launch.json: how a VM's QEMU is started again, taken from the process that runs.
+ *
+ * Contract. "version" is 1. "features" lists what a reader must understand beyond
+ * this text; a reader refuses the document if it does not know one of them, and a
+ * writer adds one only if the VM needs it (passed-through devices will be the first).
+ * Everything else is fixed: unknown keys are refused. Paths are absolute. Numbers
+ * that mean "unlimited" are null. The document is written while the guest runs and
+ * read by lu-init before the host has services, network or udev.
+ *
+ * "needs" are the files that must be there before QEMU is executed:
+ *	file		waited for
+ *	directory	made if missing (it held a socket in /run), with owner and mode
+ *	block, char	waited for, then given owner and mode, as udev would later
+ * "write" says that QEMU opens it for writing, so its file system must be writable.
+ *
+ * "early" false: the VM can't be started before the host's services, "late" says
+ * why; lu-init leaves it to luctld.
+ *
+ * Maxima: 4096 words of argv, 1024 variables, 1024 needs, 64 RAM files; the whole
+ * document at most LU_STORE_JSON_MAX (1 MiB).
+ *
+ * Not carried: nice value and scheduling, CPU affinity set from outside, seccomp
+ * filters of the unit, keyrings, namespaces (refused if they differ from PID 1's).
+ */
+#include "json.h"
+
+struct lu_launch_var {
+	char *name;
+	char *value;
+};
+
+struct lu_launch_limit {
+	char *name;    /* as in /proc/PID/limits, in short: "nofile" */
+	uint64_t soft; /* UINT64_MAX: unlimited */
+	uint64_t hard;
+};
+
+struct lu_launch_ram {
+	char *path;
+	uint64_t size;
+	uint64_t inode;
+};
+
+enum lu_need_kind {
+	LU_NEED_FILE,
+	LU_NEED_DIRECTORY,
+	LU_NEED_BLOCK,
+	LU_NEED_CHAR,
+};
+
+struct lu_launch_need {
+	char *path;
+	int kind;
+	bool write;
+	uint64_t uid, gid, mode;
+};
+
+struct lu_launch {
+	char **features;
+	char *name;
+	char *uuid;
+	char *unit; /* or NULL */
+	char *exe;
+	char **argv;
+	struct lu_launch_var *env;
+	size_t n_env;
+	uint64_t uid, gid;
+	uint64_t *groups;
+	size_t n_groups;
+	char *cwd;
+	char *cgroup; /* "/system.slice/luctl-vm@web1.service" */
+	struct lu_launch_limit *limits;
+	size_t n_limits;
+	int64_t oom_score_adj;
+	uint64_t umask;
+	uint64_t cap_bounding;
+	uint64_t cap_ambient;
+	bool no_new_privs;
+	char *qmp;
+	struct lu_launch_ram *ram;
+	size_t n_ram;
+	struct lu_launch_need *needs;
+	size_t n_needs;
+	char **modules;	   /* kernel modules that were loaded and that QEMU uses */
+	char *machine;	   /* versioned type: "pc-q35-11.1"; NULL: as in argv */
+	char *qemu_version;
+	bool early;
+	char *late; /* or NULL */
+};
+
+extern const struct lu_json_table lu_launch_table;
+
+/* What lu_launch_argv() adds, and lu_argv_restorable() takes away */
+#define LU_LAUNCH_IGNORE_SHARED "migration.x-ignore-shared=on"
+#define LU_LAUNCH_FD_OPAQUE "opaque=luctl-state"
+#define LU_LAUNCH_STATE_FD 3
+
+void lu_launch_clear(struct lu_launch *l);
+
+/** lu_launch_read() - launch.json of a VM's directory; -EOPNOTSUPP if it names a feature that we don't know */
+int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e);
+int lu_launch_write(int dir_fd, const struct lu_launch *l, struct lu_error *e);
+
+/** lu_launch_add_need() - add to needs unless the path is there already (then write is or-ed) */
+int lu_launch_add_need(struct lu_launch *l, const char *path, enum lu_need_kind kind, bool write, uint64_t uid,
+		       uint64_t gid, uint64_t mode);
+
+/**
+ * lu_launch_argv() - the words to execute
+ * @incoming: add what makes QEMU load the state from file descriptor LU_LAUNCH_STATE_FD
+ *
+ * If argv names the machine by an alias that may mean a newer version with the QEMU
+ * installed now, the versioned type is added: the state fits that one only.
+ */
+int lu_launch_argv(const struct lu_launch *l, bool incoming, char ***ret);
+
+/**
+ * struct lu_capture_from - where to capture
+ * @proc_fd: /proc
+ * @reference: the process whose namespaces and root the VM must share (1); 0: not checked
+ * @pkernfs: mount point; files below it survive
+ */
+struct lu_capture_from {
+	int proc_fd;
+	pid_t reference;
+	const char *pkernfs;
+};
+
+/**
+ * lu_launch_capture() - everything about @pid that /proc knows
+ *
+ * Leaves name, uuid, unit, qmp, ram, machine and qemu_version to the caller.
+ *
+ * Return: 0; -EOPNOTSUPP if the process can't be started again so that it would be the same, @e says
+ * why; -ESRCH if it is gone; or the negative errno of reading /proc.
+ */
+int lu_launch_capture(const struct lu_capture_from *from, pid_t pid, struct lu_launch *ret, struct lu_error *e);
+
+/**
+ * lu_launch_spawn() - execute it
+ * @state_fd: the device state, given to QEMU as LU_LAUNCH_STATE_FD; negative: start fresh
+ * @log: file that gets its output, appended; its directory is made
+ * @ret_pid, @ret_pidfd: a child of the caller, in a session of its own
+ *
+ * Needs must be met before (lu_launch_meet_needs()). Errors of the child up to the exec
+ * are reported here.
+ */
+int lu_launch_spawn(const struct lu_launch *l, int state_fd, const char *log, pid_t *ret_pid, int *ret_pidfd,
+		    struct lu_error *e);
+
+/**
+ * lu_launch_meet_needs() - modules, directories, devices with their owners
+ * @timeout_ms: for all waiting together
+ *
+ * Return: 0; -ENOENT naming what is missing; -EROFS if a file that is to be written stands on a file
+ * system that is mounted read-only (the caller may remount it and ask again).
+ */
+int lu_launch_meet_needs(const struct lu_launch *l, unsigned int timeout_ms, struct lu_error *e);

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Starting a QEMU as it was started before. The child gets, in this order: a
+ * session of its own, default signals, its OOM score, limits, cgroup-free (who
+ * moves it into a scope does so later), log and state file on their numbers, all
+ * other descriptors closed, umask, bounding set, groups, ids, ambient
+ * capabilities, no_new_privs, working directory, exec. What fails is reported
+ * through a close-on-exec pipe as (step, errno), so that the parent can name it;
+ * end of file on the pipe means that QEMU runs.
+ *
+ * The working directory is entered as the user, as the unit would: a directory
+ * that the user may not enter is an error then as now.
+ *
+ * Works as PID 1 and as an ordinary process, needs no library but libc, and does
+ * not log. Not handled: see "Not carried" in launch.h.
+ */
+#include <dirent.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "argv.h"
+#include "clock.h"
+#include "launch.h"
+#include "rlimits.h"
+
+struct failure {
+	char step[24];
+	int err;
+};
+
+static _Noreturn void die(int fd, const char *step)
+{
+	struct failure f = { .err = errno };
+
+	snprintf(f.step, sizeof(f.step), "%s", step);
+	if (write(fd, &f, sizeof(f)) != (ssize_t)sizeof(f))
+		_exit(126);
+	_exit(127);
+}
+
+static int set_ambient(uint64_t caps)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct d[2];
+
+	if (syscall(SYS_capget, &h, d) < 0)
+		return -1;
+	for (int i = 0; i < 2; i++)
+		d[i].inheritable = (uint32_t)(caps >> (32 * i));
+	for (int i = 0; i < 2; i++) {
+		d[i].permitted |= d[i].inheritable;
+		d[i].effective |= d[i].inheritable;
+	}
+	if (syscall(SYS_capset, &h, d) < 0)
+		return -1;
+	for (int c = 0; c < 64; c++)
+		if ((caps >> c & 1) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0) < 0)
+			return -1;
+	return 0;
+}
+
+static void set_identity(const struct lu_launch *l, int errfd)
+{
+	gid_t *groups = calloc(l->n_groups + 1, sizeof(*groups));
+
+	if (!groups)
+		die(errfd, "groups");
+	for (int c = 0; c < 64; c++)
+		if (!(l->cap_bounding >> c & 1) && prctl(PR_CAPBSET_READ, c, 0, 0, 0) == 1 &&
+		    prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0)
+			die(errfd, "capability bounding set");
+	for (size_t i = 0; i < l->n_groups; i++)
+		groups[i] = (gid_t)l->groups[i];
+	/* an ordinary user (tests) can't, and need not if he is who he should be */
+	if (geteuid() == 0 || l->uid != geteuid()) {
+		if (setgroups(l->n_groups, groups) < 0)
+			die(errfd, "groups");
+		if (setresgid((gid_t)l->gid, (gid_t)l->gid, (gid_t)l->gid) < 0)
+			die(errfd, "group id");
+		if (l->cap_ambient && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+			die(errfd, "capabilities");
+		if (setresuid((uid_t)l->uid, (uid_t)l->uid, (uid_t)l->uid) < 0)
+			die(errfd, "user id");
+	}
+	if (l->cap_ambient && set_ambient(l->cap_ambient) < 0)
+		die(errfd, "ambient capabilities");
+	if (l->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		die(errfd, "no_new_privs");
+	free(groups);
+}
+
+static void set_limits(const struct lu_launch *l, int errfd)
+{
+	for (size_t i = 0; i < l->n_limits; i++) {
+		struct rlimit rl = { .rlim_cur = l->limits[i].soft, .rlim_max = l->limits[i].hard }, now;
+		int which = lu_limit_number(l->limits[i].name);
+
+		if (which < 0) {
+			errno = EINVAL;
+			die(errfd, "limits");
+		}
+		if (getrlimit((__rlimit_resource_t)which, &now) == 0 && now.rlim_cur == rl.rlim_cur && now.rlim_max == rl.rlim_max)
+			continue;
+		if (setrlimit((__rlimit_resource_t)which, &rl) < 0)
+			die(errfd, l->limits[i].name);
+	}
+}
+
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	for (int s = 1; s < _NSIG; s++)
+		(void)signal(s, SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void set_oom(const struct lu_launch *l)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	/* worth having, not worth losing a guest for */
+	if (fd >= 0) {
+		dprintf(fd, "%d\n", (int)l->oom_score_adj);
+		close(fd);
+	}
+}
+
+static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, int state_fd, int log_fd, int errfd)
+{
+	int null_fd, hi = LU_LAUNCH_STATE_FD + 1;
+
+	(void)setsid();
+	reset_signals();
+	set_oom(l);
+	set_limits(l, errfd);
+	/* first everything above the numbers to be filled, then down */
+	errfd = fcntl(errfd, F_DUPFD_CLOEXEC, 10);
+	log_fd = fcntl(log_fd, F_DUPFD_CLOEXEC, 10);
+	if (state_fd >= 0)
+		state_fd = fcntl(state_fd, F_DUPFD_CLOEXEC, 10);
+	null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (errfd < 0 || log_fd < 0 || null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0)
+		die(errfd, "standard files");
+	if (null_fd == 0)
+		(void)fcntl(0, F_SETFD, 0);
+	if (state_fd >= 0 && dup2(state_fd, LU_LAUNCH_STATE_FD) < 0)
+		die(errfd, "state file");
+	if (state_fd < 0)
+		hi = LU_LAUNCH_STATE_FD;
+	if (dup2(errfd, hi) < 0 || fcntl(hi, F_SETFD, FD_CLOEXEC) < 0)
+		die(errfd, "file descriptors");
+	errfd = hi;
+	if (syscall(SYS_close_range, hi + 1, ~0U, 0) < 0)
+		die(errfd, "file descriptors");
+	(void)umask((mode_t)l->umask);
+	set_identity(l, errfd);
+	if (chdir(l->cwd) < 0)
+		die(errfd, "working directory");
+	execve(l->exe, argv, env);
+	die(errfd, "exec");
+}
+
+static int make_env(const struct lu_launch *l, char ***ret)
+{
+	_cleanup_(lu_argv_freep) char **env = calloc(l->n_env + 1, sizeof(*env));
+
+	if (!env)
+		return -ENOMEM;
+	for (size_t i = 0; i < l->n_env; i++) {
+		if (asprintf(&env[i], "%s=%s", l->env[i].name, l->env[i].value) < 0) {
+			env[i] = NULL;
+			return -ENOMEM;
+		}
+	}
+	*ret = steal_ptr(env);
+	return 0;
+}
+
+static int open_log(const char *log, struct lu_error *e)
+{
+	_cleanup_free_ char *dir = strdup(log);
+	char *slash;
+	int fd, r;
+
+	if (!dir)
+		return -ENOMEM;
+	slash = strrchr(dir, '/');
+	if (slash && slash != dir) {
+		*slash = '\0';
+		r = lu_mkdir_p(AT_FDCWD, dir, 0755);
+		if (r < 0)
+			return lu_error_set(e, r, NULL, "%s: %s", dir, strerror(-r));
+	}
+	fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	if (fd < 0)
+		return lu_error_set(e, -errno, NULL, "log %s: %s", log, strerror(errno));
+	return fd;
+}
+
+int lu_launch_spawn(const struct lu_launch *l, int state_fd, const char *log, pid_t *ret_pid, int *ret_pidfd,
+		    struct lu_error *e)
+{
+	_cleanup_(lu_argv_freep) char **argv = NULL, **env = NULL;
+	_cleanup_close_ int log_fd = -EBADF, rd = -EBADF, wr = -EBADF, pidfd = -EBADF;
+	struct failure f = { 0 };
+	int p[2], r;
+	ssize_t n;
+	pid_t pid;
+
+	r = lu_launch_argv(l, state_fd >= 0, &argv);
+	if (r < 0)
+		return r;
+	r = make_env(l, &env);
+	if (r < 0)
+		return r;
+	log_fd = open_log(log, e);
+	if (log_fd < 0)
+		return log_fd;
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -errno;
+	rd = p[0];
+	wr = p[1];
+	pid = fork();
+	if (pid < 0)
+		return lu_error_set(e, -errno, NULL, "VM %s: cannot fork: %s", l->name, strerror(errno));
+	if (pid == 0)
+		child(l, argv, env, state_fd, log_fd, wr);
+	close(steal_fd(&wr));
+	do
+		n = read(rd, &f, sizeof(f));
+	while (n < 0 && errno == EINTR);
+	if (n != 0) {
+		(void)waitpid(pid, NULL, 0);
+		if (n != (ssize_t)sizeof(f))
+			return lu_error_set(e, -EIO, NULL, "VM %s: the child process died before it became QEMU", l->name);
+		f.step[sizeof(f.step) - 1] = '\0';
+		if (!strcmp(f.step, "exec"))
+			return lu_error_set(e, -f.err, f.err == ENOENT ? "is QEMU still installed?" : NULL,
+					    "VM %s: cannot execute %s: %s", l->name, l->exe, strerror(f.err));
+		return lu_error_set(e, -f.err, NULL, "VM %s: cannot set the %s of its QEMU: %s", l->name, f.step,
+				    strerror(f.err));
+	}
+	/* our child, not waited for yet: the number is still its own */
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pidfd < 0) {
+		r = -errno;
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, 0);
+		return lu_error_set(e, r, NULL, "VM %s: pidfd_open: %s", l->name, strerror(-r));
+	}
+	*ret_pid = pid;
+	*ret_pidfd = steal_fd(&pidfd);
+	return 0;
+}
