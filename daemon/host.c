@@ -6,10 +6,13 @@
  * again, so the event loop goes on and no signal can be missed.
  *
  * Quiescing, step by step: the names of all active units that an isolation may
- * stop go into /run/luctl/quiesced (one a line, replaced atomically); isolate
- * luctl-jump.target; wait until systemd has no job left. Undo: start each
- * of the names that is not active (mode "fail"), wait for the jobs, remove the
- * file. Both may be repeated at any point, also by a new daemon process.
+ * stop go into /run/luctl/quiesced (one a line, replaced atomically); those among
+ * them that guests lean on (keep_units: network, storage, log daemons) become
+ * wants of luctl-jump.target, in /run only and only if they are active, because a
+ * want would start one that is merely installed; isolate that target; wait until
+ * systemd has no job left. Undo: start each of the names that is not active (mode
+ * "fail"), wait for the jobs, remove the file. Both may be repeated at any point,
+ * also by a new daemon process.
  *
  * Unhappy paths: 1. a unit hangs at stop: its own TimeoutStopSec ends that, else
  * the engine's time limit; 2. a unit can't be started again: the error names it,
@@ -22,11 +25,23 @@
 #include "host.h"
 
 #define CALL_TIMEOUT_USEC (10 * UINT64_C(1000000))
+#define RELOAD_TIMEOUT_USEC (90 * UINT64_C(1000000))
 #define POLL_USEC (50 * UINT64_C(1000))
 #define QUIESCED_FILE "/run/luctl/quiesced"
 
 #define SYSTEMD "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
 #define LOGIND "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"
+
+#define KEEP_DIR "/run/systemd/system/luctl-jump.target.wants"
+
+/* What running guests lean on: their network, their disks, the pipes their QEMUs log into. */
+static const char *const keep_units[] = {
+	"systemd-networkd.service", "NetworkManager.service", "networking.service", "wpa_supplicant.service",
+	"openvswitch-switch.service", "ovs-vswitchd.service", "ovsdb-server.service", "frr.service",
+	"iscsid.service", "open-iscsi.service", "multipathd.service", "lvm2-monitor.service", "dm-event.service",
+	"rpcbind.service", "rpc-statd.service", "nfs-blkmap.service", "zfs-zed.service",
+	"virtlogd.service", "virtlockd.service", "dbus-broker.service",
+};
 
 /* Asks check() every POLL_USEC until it returns other than -EAGAIN. */
 struct lu_poll {
@@ -235,6 +250,7 @@ static int active_units(struct lu_host *h, char **ret, struct lu_error *error)
 	f = open_memstream(&text, &size);
 	if (!f)
 		return -ENOMEM;
+	fputc('\n', f);
 	r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
 	while (r > 0) {
 		r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
@@ -258,6 +274,38 @@ static int check_quiesced(struct lu_poll *p, struct lu_error *error)
 	return r;
 }
 
+/* Symbolic links, like `systemctl add-wants --runtime`, then a reload so that systemd sees them. */
+static int keep_active(struct lu_host *h, const char *active, struct lu_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+	bool any = false;
+	char path[256], line[128];
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keep_units); i++) {
+		snprintf(line, sizeof(line), "\n%s\n", keep_units[i]);
+		if (!strstr(active, line))
+			continue;
+		r = lu_mkdir_p(AT_FDCWD, KEEP_DIR, 0755);
+		snprintf(path, sizeof(path), KEEP_DIR "/%s", keep_units[i]);
+		snprintf(line, sizeof(line), "../%s", keep_units[i]);
+		if (r == 0 && symlink(line, path) < 0 && errno != EEXIST)
+			r = -errno;
+		if (r < 0)
+			return lu_error_set(error, r, NULL, "%s: %s", path, strerror(-r));
+		any = true;
+	}
+	if (!any)
+		return 0;
+	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, "Reload");
+	if (r >= 0)
+		r = sd_bus_call(h->bus, m, RELOAD_TIMEOUT_USEC, &e, NULL);
+	return r < 0 ? lu_error_set(error, r, "see systemctl daemon-reload", "systemd can't reload: %s",
+				    e.message ?: strerror(-r)) :
+		       0;
+}
+
 int lu_host_quiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, struct lu_error *error)
 {
 	_cleanup_free_ char *units = NULL;
@@ -270,6 +318,9 @@ int lu_host_quiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, st
 		r = lu_write_file(AT_FDCWD, QUIESCED_FILE, units, strlen(units), 0644);
 		if (r < 0)
 			return lu_error_set(error, r, NULL, QUIESCED_FILE ": %s", strerror(-r));
+		r = keep_active(h, units, error);
+		if (r < 0)
+			return r;
 	}
 	r = unit_command(h, "StartUnit", "luctl-jump.target", "isolate", error);
 	return r < 0 ? r : poll_new(h, NULL, check_quiesced, done, userdata, NULL);
