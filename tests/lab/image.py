@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The host VM's disk: Debian 13 with QEMU from backports, systemd, libvirt, and our freshly built tools on top.
 
-Two products. The *base* is what mmdebstrap makes of PACKAGES and rootfs/, named by a hash over both (not by date: a base stays until the
-recipe changes, `tests/run --fresh-image` makes a new one). The *disk* is base plus tools, an ext4 file made by mke2fs from a directory, so
-that nothing is ever mounted. QEMU opens it with snapshot=on, hence it stays pristine and several host VMs can share it.
+Two products. The *base* is what mmdebstrap makes of PACKAGES and rootfs-setup, named by a hash over both (not by date: a base stays until the
+recipe changes, `tests/run --fresh-image` makes a new one). The *disk* is base plus rootfs/ plus tools, an ext4 file made by mke2fs from a directory,
+so that nothing is ever mounted. QEMU opens it with snapshot=on, hence it stays pristine and several host VMs can share it.
 """
 
 import os
@@ -31,8 +31,7 @@ EXCLUDES = ["path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*",
 
 
 def base_key():
-    files = [item for path in paths.files_below(ROOTFS) for item in (str(path.relative_to(ROOTFS)), path)]
-    return paths.digest(SUITE, " ".join(PACKAGES), FROM_BACKPORTS, " ".join(EXCLUDES), SETUP, *files)
+    return paths.digest(SUITE, " ".join(PACKAGES), FROM_BACKPORTS, " ".join(EXCLUDES), SETUP)
 
 
 def base(fresh=False):
@@ -52,7 +51,6 @@ def base(fresh=False):
         run(["mmdebstrap", "--variant=minbase", "--format=tar", f"--include={' '.join(PACKAGES)}",
              *[f"--dpkgopt={e}" for e in EXCLUDES], *[f"--aptopt={o}" for o in apt.proxies()],
              f"--setup-hook=mkdir -p \"$1/etc/apt/preferences.d\" && printf '{pin.replace(chr(10), chr(92) + 'n')}' > \"$1/etc/apt/preferences.d/lab\"",
-             f"--customize-hook=copy-in {' '.join(str(p) for p in sorted(ROOTFS.iterdir()))} /",
              f"--customize-hook={SETUP} \"$1\"",
              SUITE, tar, "-"], log, this, shell_input=sources.encode(), hint="does the mirror carry trixie-backports?")
         new = folder.with_suffix(".new")
@@ -67,9 +65,11 @@ def base(fresh=False):
 def disk(tools=None, fresh=False):
     """The disk image: base, and on top of it the directory tools (what `meson install --destdir` wrote), if any."""
     root = base(fresh)
-    parts = [item for path in paths.files_below(tools) for item in (str(path.relative_to(tools)), path)] if tools else []
+    layers = [ROOTFS] + ([tools] if tools else [])
+    parts = [item for layer in layers for path in paths.files_below(layer) for item in (str(path.relative_to(layer)), path)]
+    links = [f"{path.relative_to(ROOTFS)} → {os.readlink(path)}" for path in sorted(ROOTFS.rglob("*")) if path.is_symlink()]
     folder = paths.cache("image")
-    image = folder / f"disk-{base_key()}-{paths.digest(*parts)}.img"
+    image = folder / f"disk-{base_key()}-{paths.digest(*parts, *links)}.img"
     if image.exists() and image.stat().st_mtime > root.stat().st_ctime and not fresh:
         os.utime(image)
         return image
@@ -80,10 +80,10 @@ def disk(tools=None, fresh=False):
         try:
             # hard links cost nothing; tar unlinks a file before it writes a new one, so the base never changes
             run(["cp", "-al", root, stage], log, this)
-            if tools:
+            for layer in layers:
                 overlay = stage.with_suffix(".tar")
-                run(["tar", "-C", tools, "--owner=0", "--group=0", "-cf", overlay, "."], log, this)
-                run(["tar", "-C", stage, "--keep-directory-symlink", "-xf", overlay], log, this)
+                run(["tar", "-C", layer, "--owner=0", "--group=0", "--mode=go-w", "-cf", overlay, "."], log, this)
+                run(["tar", "-C", stage, "--keep-directory-symlink", "-xpf", overlay], log, this)
                 overlay.unlink()
             new = image.with_suffix(".new")
             new.unlink(missing_ok=True)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a scenario is given.
+
+A scenario is a short file in tests/scenarios: a docstring whose first line says what it shows, KERNELS (the first is booted, all are in /lab as
+bzImage-NAME), an optional LIMIT in seconds, and run(lab). It returns when the thing was shown and raises otherwise; lab.skip(reason) ends it early.
+"""
+
+import contextlib
+import importlib.util
+import json
+import pathlib
+import signal
+import time
+
+from . import guests, image, kernel, paths, say, tools
+from .host import Host
+from .witness import Span
+
+FOLDER = paths.TREE / "tests" / "scenarios"
+
+
+class Skipped(Exception):
+    """Not shown, for a reason that is not the product's fault."""
+
+
+class Wrong(Exception):
+    """The product did something else than it should."""
+
+
+class Lab:
+    def __init__(self, name, module, results):
+        self.name, self.module, self.results = name, module, results
+        self.kernels = getattr(module, "KERNELS", ["7.3"])
+        self._hosts = 0
+
+    # -- talking
+
+    def say(self, text):
+        say.line("    " + text)
+
+    def skip(self, reason):
+        raise Skipped(reason)
+
+    def expect(self, condition, text):
+        if not condition:
+            raise Wrong(text)
+
+    @contextlib.contextmanager
+    def case(self, title):
+        """A part with a name of its own; its failure says so."""
+        start = time.monotonic()
+        try:
+            yield
+        except Exception as error:
+            raise Wrong(f"{title}: {error}") from error
+        self.say(f"{title}: ok ({say.seconds(time.monotonic() - start)})")
+
+    # -- parts
+
+    def product(self, name):
+        return kernel.build(name)
+
+    def image_of(self, name):
+        """A kernel's path in the host VM."""
+        return f"/lab/bzImage-{name}"
+
+    @contextlib.contextmanager
+    def host(self, boot=None, files=None, **more):
+        """A host VM with luctl, up and running."""
+        boot = boot or self.kernels[0]
+        everything = {f"bzImage-{n}": kernel.build(n).image for n in self.kernels}
+        everything.update(files or {})
+        disk = image.disk(tools.overlay(kernel.build("7.3").image, tools.product()))
+        self._hosts += 1
+        results = self.results if self._hosts == 1 else self.results / f"host{self._hosts}"
+        with Host(kernel.build(boot).image, disk, results, files=everything, **more) as host:
+            try:
+                up = host.wait_up()
+                self.say(f"host VM is up after {say.seconds(up)}, kernel {host.release()}")
+                yield host
+            finally:
+                self._keep_logs(host, results)
+
+    def _keep_logs(self, host, results):
+        """The host's own words, while it can still be asked."""
+        if not host.alive():
+            return
+        with contextlib.suppress(Exception):
+            host.agent.lost()
+            host.agent.sync(5)
+            for name, command in (("journal.log", "journalctl --no-pager -o short-monotonic"), ("dmesg.log", "dmesg"),
+                                  ("units.log", "systemctl --no-pager list-units --all; systemctl --no-pager --failed"),
+                                  ("pkernfs.log", "ls -laR /run/luctl; cat /run/luctl/vm/*/qemu.log")):
+                (results / name).write_text(str(host.run(command, check=False, timeout=30)))
+
+    def start(self, host, *which):
+        """Install and start guests, all at once."""
+        for guest in which:
+            guest.install(host)
+        for guest in which:
+            guest.start(host)
+            self.say(f"guest {guest.name} ticks ({guest.memory} MiB)")
+
+    def three_guests(self, host):
+        """The usual set: a Linux guest with disk and network, two bare-metal ones."""
+        three = (guests.Linux("web", 0, 256), guests.Ticker("red", 1, 64), guests.Ticker("blue", 2, 128))
+        self.start(host, *three)
+        return three
+
+    # -- luctl
+
+    def luctl(self, host, arguments, check=True, timeout=60):
+        return host.run(f"luctl {arguments}", check=check, timeout=timeout)
+
+    def ask(self, host, arguments, timeout=60):
+        """What a reading verb says, as data."""
+        return json.loads(self.luctl(host, f"{arguments} --json", timeout=timeout).out)
+
+    def update(self, host, target, options="", timeout=300):
+        """A live update that must succeed: returns the moment (L0) at which it was asked for."""
+        before, start = host.release(), host.pump.clock()
+        command = f"luctl update --kernel {self.image_of(target)} --yes {options} 2>&1 | tee /dev/ttyS0"
+        result, up = host.jump(command, timeout)
+        if result is not None:
+            raise Wrong(f"no jump: {result}")
+        self.luctl(host, "status --wait", timeout=120)
+        state = self.ask(host, "status")
+        if state["result"] != "success":
+            raise Wrong(f"the update ended as {state['result']}: {state['error']}")
+        self.say(f"updated {before} → {host.release()}; agent back after {say.seconds(up - start)}")
+        return start
+
+    def witness(self, host, which, start, settle=3.0, limit=30.0):
+        """Every guest went on from start until now, and ran for at least settle seconds of late. Returns its Span by name."""
+        mark = host.pump.clock()
+        time.sleep(settle)
+        spans = {}
+        for guest in which:
+            console = host.guest[guest.line]
+            span = Span(console, start).check()
+            late = [when for when, _ in span.ticks if when >= mark]
+            if len(late) < settle * 5:
+                raise Wrong(f"{guest.name} does not run: {len(late)} ticks in the last {settle} s; its console:\n{console.tail(5)}")
+            seconds, began = span.blackout()
+            if seconds > limit:
+                raise Wrong(f"{guest.name} stood still for {seconds:.1f} s at {began:.1f} s, more than {limit} s")
+            spans[guest.name] = span
+        return spans
+
+
+def load(name):
+    path = FOLDER / (name.replace("-", "_") + ".py")
+    spec = importlib.util.spec_from_file_location(f"scenario_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def names():
+    return [p.stem.replace("_", "-") for p in sorted(FOLDER.glob("*.py"))]
+
+
+def perform(name, results):
+    """Run one scenario to its end, within its limit of time."""
+    module = load(name)
+    folder = pathlib.Path(results) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    limit = getattr(module, "LIMIT", 600)
+
+    def too_long(*_):
+        raise Wrong(f"not finished within {limit} s")
+
+    lab = Lab(name, module, folder)
+    for kernel_name in lab.kernels:
+        kernel.build(kernel_name)
+    kernel.build("7.3")     # the Linux guest's
+    old = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(limit)
+    try:
+        module.run(lab)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, old)
