@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef LUCTL_LUCTL_H
+#define LUCTL_LUCTL_H
+/*
+ * libluctl: live update of a host's kernel under its guests, for programs.
+ *
+ *	struct luctl_ctx *ctx;
+ *	struct luctl_plan *plan;
+ *	struct luctl_job *job;
+ *
+ *	if (luctl_new(&ctx) < 0 || luctl_connect(ctx, NULL) < 0)
+ *		…luctl_last_error(ctx), luctl_last_hint(ctx)…
+ *	luctl_plan_new(ctx, "/boot/vmlinuz-7.3.5-lu", &plan);
+ *	if (luctl_update(plan, &job) == 0)
+ *		luctl_job_wait(job, on_progress, NULL, LUCTL_FOREVER);
+ *
+ * Rules that hold for all of it:
+ *  - Functions that can fail return 0 (or what their text says) or a negative errno.
+ *    After a failure luctl_last_error() has the words, until the next call on that
+ *    context. Outputs ("ret_…") are written only on success.
+ *  - Objects are opaque. Whoever got one from a function with "ret_" frees it with its
+ *    _free(), which takes NULL. Strings and sub-objects from getters live as long as
+ *    the object and are not to be freed.
+ *  - Lists: _first() and _next(), NULL at the end; order is the daemon's.
+ *  - Each object that came as a document gives its text by _json(); schemas are in
+ *    /usr/share/luctl/schemas.
+ *  - A context and what came from it belong to one thread at a time.
+ *  - luctl_set_log() is the only way anything is ever written by the library.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LUCTL_FOREVER UINT64_MAX
+#define LUCTL_UNKNOWN UINT64_MAX /* of a number: the document says null */
+
+struct luctl_ctx;
+struct luctl_plan;
+struct luctl_job;
+struct luctl_status;
+struct luctl_vms;
+struct luctl_vm;
+struct luctl_ram;
+struct luctl_check;
+struct luctl_finding;
+struct luctl_report;
+struct luctl_phase;
+struct luctl_vm_report;
+
+/* Context and connection. */
+
+/* priority: as in syslog(3) */
+typedef void (*luctl_log_fn)(void *userdata, int priority, const char *message);
+
+int luctl_new(struct luctl_ctx **ret_ctx);
+void luctl_free(struct luctl_ctx *ctx);
+/* NULL: silent, as it is at first */
+void luctl_set_log(struct luctl_ctx *ctx, luctl_log_fn log, void *userdata);
+/* Time limit of ordinary calls, microseconds; 0: the default of 120 s */
+void luctl_set_timeout(struct luctl_ctx *ctx, uint64_t usec);
+/* May the daemon ask the user for a password (polkit)? At first: no */
+void luctl_set_interactive(struct luctl_ctx *ctx, bool interactive);
+
+/*
+ * luctl_connect() - to the system bus, or to a D-Bus @address (not NULL)
+ *
+ * Does not start or contact the daemon. Connecting again drops the old connection.
+ */
+int luctl_connect(struct luctl_ctx *ctx, const char *address);
+
+/* What went wrong in the last failed call: object and cause. Never NULL; "" if nothing failed. */
+const char *luctl_last_error(struct luctl_ctx *ctx);
+/* What to try; NULL if there is no advice. */
+const char *luctl_last_hint(struct luctl_ctx *ctx);
+/* Its D-Bus name ("org.luctl1.Error.Refused"), NULL if it did not come over the bus. */
+const char *luctl_last_error_name(struct luctl_ctx *ctx);
+/* Did the last call fail because no daemon was there to answer it? */
+bool luctl_last_unreachable(struct luctl_ctx *ctx);
+/* Did a check of the daemon refuse it, with nothing touched? */
+bool luctl_last_refused(struct luctl_ctx *ctx);
+
+/* Version of the library, "0.1.0". */
+const char *luctl_version(void);
+
+/* Status. */
+
+int luctl_status_get(struct luctl_ctx *ctx, struct luctl_status **ret_status);
+/*
+ * luctl_status_wait() - until no update is under way
+ * @timeout_usec: LUCTL_FOREVER or how long at most, then -ETIMEDOUT
+ *
+ * Rides out a daemon that is not there (it restarts, or the host does).
+ */
+int luctl_status_wait(struct luctl_ctx *ctx, uint64_t timeout_usec, struct luctl_status **ret_status);
+void luctl_status_free(struct luctl_status *status);
+const char *luctl_status_json(const struct luctl_status *status);
+const char *luctl_status_state(const struct luctl_status *status);
+const char *luctl_status_result(const struct luctl_status *status);		/* NULL before the first update */
+const char *luctl_status_kernel(const struct luctl_status *status);
+const char *luctl_status_daemon(const struct luctl_status *status);
+bool luctl_status_updating(const struct luctl_status *status);
+const char *luctl_status_update_id(const struct luctl_status *status);		/* NULL: no update under way */
+const char *luctl_status_update_kernel(const struct luctl_status *status);	/* NULL: no update under way */
+uint64_t luctl_status_update_since(const struct luctl_status *status);		/* µs, CLOCK_REALTIME; 0: none */
+const char *luctl_status_pkernfs_path(const struct luctl_status *status);
+bool luctl_status_pkernfs_mounted(const struct luctl_status *status);
+uint64_t luctl_status_pkernfs_size(const struct luctl_status *status);
+uint64_t luctl_status_pkernfs_free(const struct luctl_status *status);
+uint64_t luctl_status_vms_total(const struct luctl_status *status);
+uint64_t luctl_status_vms_updatable(const struct luctl_status *status);
+const char *luctl_status_error(const struct luctl_status *status);		/* NULL: none */
+const char *luctl_status_hint(const struct luctl_status *status);
+
+/* VMs. */
+
+int luctl_vms_get(struct luctl_ctx *ctx, struct luctl_vms **ret_vms);
+void luctl_vms_free(struct luctl_vms *vms);
+const char *luctl_vms_json(const struct luctl_vms *vms);
+const struct luctl_vm *luctl_vms_first(const struct luctl_vms *vms);
+const struct luctl_vm *luctl_vms_next(const struct luctl_vms *vms, const struct luctl_vm *vm);
+/* One VM by name or UUID; this one is to be freed. */
+int luctl_vm_get(struct luctl_ctx *ctx, const char *name, struct luctl_vm **ret_vm);
+void luctl_vm_free(struct luctl_vm *vm);
+const char *luctl_vm_json(const struct luctl_vm *vm); /* NULL for one out of a list */
+const char *luctl_vm_name(const struct luctl_vm *vm);
+const char *luctl_vm_uuid(const struct luctl_vm *vm);		/* NULL: its definition could not be read */
+const char *luctl_vm_qmp(const struct luctl_vm *vm);		/* likewise */
+const char *luctl_vm_unit(const struct luctl_vm *vm);		/* NULL: none */
+uint64_t luctl_vm_pid(const struct luctl_vm *vm);		/* 0: none */
+const char *luctl_vm_state(const struct luctl_vm *vm);
+bool luctl_vm_updatable(const struct luctl_vm *vm);
+const char *luctl_vm_reason(const struct luctl_vm *vm);		/* NULL: updatable */
+const char *luctl_vm_hint(const struct luctl_vm *vm);
+const char *luctl_vm_restored_by(const struct luctl_vm *vm);	/* NULL: not restored */
+const struct luctl_ram *luctl_vm_ram_first(const struct luctl_vm *vm);
+const struct luctl_ram *luctl_vm_ram_next(const struct luctl_vm *vm, const struct luctl_ram *ram);
+const char *luctl_ram_path(const struct luctl_ram *ram);
+uint64_t luctl_ram_size(const struct luctl_ram *ram);
+/* @definition: JSON text, schema vm. Holds until the daemon restarts. */
+int luctl_vm_add(struct luctl_ctx *ctx, const char *definition);
+int luctl_vm_remove(struct luctl_ctx *ctx, const char *name);
+
+/* Plan, check, update. */
+
+/* @kernel: path of the image; like the initrd's, made absolute by the current directory */
+int luctl_plan_new(struct luctl_ctx *ctx, const char *kernel, struct luctl_plan **ret_plan);
+void luctl_plan_free(struct luctl_plan *plan);
+const char *luctl_plan_kernel(const struct luctl_plan *plan);
+int luctl_plan_set_initrd(struct luctl_plan *plan, const char *initrd);
+/* Whole command line of the target; luctl adds what it needs. Not together with the next one. */
+int luctl_plan_set_cmdline(struct luctl_plan *plan, const char *cmdline);
+/* The running kernel's command line; also the default. */
+int luctl_plan_set_reuse_cmdline(struct luctl_plan *plan, bool reuse);
+/* Leaves a VM out, by name or UUID: it is not saved and ends with the old kernel. */
+int luctl_plan_exclude(struct luctl_plan *plan, const char *vm);
+
+/* luctl_check() - can the image take over? Pauses nothing. 0 also when it cannot: luctl_check_ok(). */
+int luctl_check(struct luctl_plan *plan, struct luctl_check **ret_check);
+void luctl_check_free(struct luctl_check *check);
+const char *luctl_check_json(const struct luctl_check *check);
+bool luctl_check_ok(const struct luctl_check *check);
+const char *luctl_check_kernel(const struct luctl_check *check);
+const char *luctl_check_release(const struct luctl_check *check); /* NULL: not known */
+const struct luctl_finding *luctl_check_first(const struct luctl_check *check);
+const struct luctl_finding *luctl_check_next(const struct luctl_check *check, const struct luctl_finding *finding);
+const char *luctl_finding_level(const struct luctl_finding *finding); /* "ok", "warning", "error" */
+const char *luctl_finding_object(const struct luctl_finding *finding);
+const char *luctl_finding_what(const struct luctl_finding *finding);
+const char *luctl_finding_hint(const struct luctl_finding *finding); /* NULL: none */
+
+/*
+ * luctl_update() - start the update
+ *
+ * If all goes well the host jumps into the other kernel and this process with it: it
+ * does not come back from luctl_job_wait(). luctl_report_get() tells the result there.
+ */
+int luctl_update(struct luctl_plan *plan, struct luctl_job **ret_job);
+/* Tries again to bring up a VM whose state was kept. */
+int luctl_restore(struct luctl_ctx *ctx, const char *vm, struct luctl_job **ret_job);
+/* Cancels the update under way; the guests go on with this kernel. */
+int luctl_abort(struct luctl_ctx *ctx);
+
+/* Jobs. */
+
+typedef void (*luctl_progress_fn)(void *userdata, const char *state, const char *detail);
+
+/*
+ * luctl_job_wait() - until the job has ended
+ * @progress: called for each step; may be NULL
+ * @timeout_usec: LUCTL_FOREVER or how long at most, then -ETIMEDOUT (the job goes on)
+ *
+ * Return: 0 (the job ended: luctl_job_result()), -ECONNRESET (the daemon or the bus
+ * went away; luctl_status_wait() and luctl_report_get() tell later), or another errno.
+ */
+int luctl_job_wait(struct luctl_job *job, luctl_progress_fn progress, void *userdata, uint64_t timeout_usec);
+int luctl_job_cancel(struct luctl_job *job);
+void luctl_job_free(struct luctl_job *job); /* the job itself goes on */
+const char *luctl_job_path(const struct luctl_job *job);
+const char *luctl_job_state(const struct luctl_job *job);  /* last one heard of; "" at first */
+const char *luctl_job_result(const struct luctl_job *job); /* NULL until ended; success, aborted, degraded, failed */
+const char *luctl_job_error(const struct luctl_job *job);  /* NULL: none */
+const char *luctl_job_hint(const struct luctl_job *job);
+
+/* Report of the last update. */
+
+int luctl_report_get(struct luctl_ctx *ctx, struct luctl_report **ret_report);
+void luctl_report_free(struct luctl_report *report);
+const char *luctl_report_json(const struct luctl_report *report);
+const char *luctl_report_id(const struct luctl_report *report);
+const char *luctl_report_result(const struct luctl_report *report);
+const char *luctl_report_from(const struct luctl_report *report);
+const char *luctl_report_to(const struct luctl_report *report);			/* NULL: never got there */
+uint64_t luctl_report_started(const struct luctl_report *report);		/* µs, CLOCK_REALTIME */
+uint64_t luctl_report_duration(const struct luctl_report *report);		/* µs */
+uint64_t luctl_report_blackout(const struct luctl_report *report);		/* µs or LUCTL_UNKNOWN */
+uint64_t luctl_report_tsc_khz(const struct luctl_report *report);
+const char *luctl_report_error(const struct luctl_report *report);		/* NULL: none */
+const char *luctl_report_hint(const struct luctl_report *report);
+const struct luctl_phase *luctl_report_phase_first(const struct luctl_report *report);
+const struct luctl_phase *luctl_report_phase_next(const struct luctl_report *report, const struct luctl_phase *phase);
+const char *luctl_phase_name(const struct luctl_phase *phase);
+bool luctl_phase_in_new_kernel(const struct luctl_phase *phase);
+uint64_t luctl_phase_start(const struct luctl_phase *phase);			/* µs since the update began */
+uint64_t luctl_phase_duration(const struct luctl_phase *phase);			/* µs */
+const struct luctl_vm_report *luctl_report_vm_first(const struct luctl_report *report);
+const struct luctl_vm_report *luctl_report_vm_next(const struct luctl_report *report, const struct luctl_vm_report *vm);
+const char *luctl_vm_report_name(const struct luctl_vm_report *vm);
+const char *luctl_vm_report_uuid(const struct luctl_vm_report *vm);
+const char *luctl_vm_report_result(const struct luctl_vm_report *vm);		/* running, paused, lost */
+const char *luctl_vm_report_by(const struct luctl_vm_report *vm);		/* NULL: nobody had to */
+uint64_t luctl_vm_report_pause(const struct luctl_vm_report *vm);		/* µs since the update began, or LUCTL_UNKNOWN */
+uint64_t luctl_vm_report_resume(const struct luctl_vm_report *vm);		/* likewise */
+uint64_t luctl_vm_report_blackout(const struct luctl_vm_report *vm);		/* µs or LUCTL_UNKNOWN */
+const char *luctl_vm_report_error(const struct luctl_vm_report *vm);		/* NULL: none */
+const char *luctl_vm_report_hint(const struct luctl_vm_report *vm);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

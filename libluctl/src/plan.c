@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A plan: what an update shall do. The same plan can be checked and then carried
+ * out, so what was checked is what is asked for. It borrows its context.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "internal.h"
+
+static int absolute(struct luctl_ctx *ctx, const char *path, char **ret)
+{
+	_cleanup_free_ char *cwd = NULL;
+	char *s;
+
+	if (!*path)
+		return ctx_fail(ctx, -EINVAL, NULL, "the path is empty");
+	if (path[0] == '/') {
+		s = strdup(path);
+	} else {
+		cwd = getcwd(NULL, 0);
+		if (!cwd)
+			return ctx_fail(ctx, -errno, "give an absolute path", "current directory: %s", strerror(errno));
+		if (asprintf(&s, "%s/%s", cwd, path) < 0)
+			s = NULL;
+	}
+	if (!s)
+		return ctx_fail_oom(ctx);
+	free(*ret);
+	*ret = s;
+	return 0;
+}
+
+PUBLIC int luctl_plan_new(struct luctl_ctx *ctx, const char *kernel, struct luctl_plan **ret_plan)
+{
+	struct luctl_plan *plan;
+	int r;
+
+	ctx_begin(ctx);
+	plan = calloc(1, sizeof(*plan));
+	if (!plan)
+		return ctx_fail_oom(ctx);
+	plan->ctx = ctx;
+	r = absolute(ctx, kernel, &plan->kernel);
+	if (r < 0) {
+		luctl_plan_free(plan);
+		return r;
+	}
+	*ret_plan = plan;
+	return 0;
+}
+
+PUBLIC void luctl_plan_free(struct luctl_plan *plan)
+{
+	if (!plan)
+		return;
+	for (size_t i = 0; i < plan->n_exclude; i++)
+		free(plan->exclude[i]);
+	free(plan->exclude);
+	free(plan->kernel);
+	free(plan->initrd);
+	free(plan->cmdline);
+	free(plan);
+}
+
+PUBLIC const char *luctl_plan_kernel(const struct luctl_plan *plan)
+{
+	return plan->kernel;
+}
+
+PUBLIC int luctl_plan_set_initrd(struct luctl_plan *plan, const char *initrd)
+{
+	ctx_begin(plan->ctx);
+	return absolute(plan->ctx, initrd, &plan->initrd);
+}
+
+static int fail_both(struct luctl_plan *plan)
+{
+	return ctx_fail(plan->ctx, -EINVAL, "give only one of them",
+			"a command line and reuse of the running one exclude each other");
+}
+
+PUBLIC int luctl_plan_set_cmdline(struct luctl_plan *plan, const char *cmdline)
+{
+	char *copy;
+
+	ctx_begin(plan->ctx);
+	if (plan->reuse)
+		return fail_both(plan);
+	copy = strdup(cmdline);
+	if (!copy)
+		return ctx_fail_oom(plan->ctx);
+	free(plan->cmdline);
+	plan->cmdline = copy;
+	return 0;
+}
+
+PUBLIC int luctl_plan_set_reuse_cmdline(struct luctl_plan *plan, bool reuse)
+{
+	ctx_begin(plan->ctx);
+	if (reuse && plan->cmdline)
+		return fail_both(plan);
+	plan->reuse = reuse;
+	return 0;
+}
+
+PUBLIC int luctl_plan_exclude(struct luctl_plan *plan, const char *vm)
+{
+	char **list, *copy;
+
+	ctx_begin(plan->ctx);
+	copy = strdup(vm);
+	list = reallocarray(plan->exclude, plan->n_exclude + 1, sizeof(*list));
+	if (list)
+		plan->exclude = list;
+	if (!copy || !list) {
+		free(copy);
+		return ctx_fail_oom(plan->ctx);
+	}
+	plan->exclude[plan->n_exclude++] = copy;
+	return 0;
+}
+
+static int append_exclude(sd_bus_message *m, const struct luctl_plan *plan)
+{
+	int r;
+
+	r = sd_bus_message_open_container(m, 'e', "sv");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", "exclude");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'v', "as");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "s");
+	for (size_t i = 0; r >= 0 && i < plan->n_exclude; i++)
+		r = sd_bus_message_append(m, "s", plan->exclude[i]);
+	for (int i = 0; r >= 0 && i < 3; i++)
+		r = sd_bus_message_close_container(m);
+	return r;
+}
+
+/* "sa{sv}", the arguments of Update and Check. */
+static int plan_append(const struct luctl_plan *plan, sd_bus_message *m)
+{
+	int r;
+
+	r = sd_bus_message_append(m, "s", plan->kernel);
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "{sv}");
+	if (r >= 0 && plan->initrd)
+		r = sd_bus_message_append(m, "{sv}", "initrd", "s", plan->initrd);
+	if (r >= 0 && plan->cmdline)
+		r = sd_bus_message_append(m, "{sv}", "cmdline", "s", plan->cmdline);
+	if (r >= 0 && plan->reuse)
+		r = sd_bus_message_append(m, "{sv}", "reuse-cmdline", "b", 1);
+	if (r >= 0 && plan->n_exclude > 0)
+		r = append_exclude(m, plan);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	if (r < 0)
+		return ctx_fail(plan->ctx, r, "paths, command line and names must be UTF-8 text",
+				"the plan cannot be sent: %s", strerror(-r));
+	return 0;
+}
+
+PUBLIC int luctl_check(struct luctl_plan *plan, struct luctl_check **ret_check)
+{
+	_cleanup_message_ sd_bus_message *m = NULL;
+	struct luctl_check *check;
+	int r;
+
+	ctx_begin(plan->ctx);
+	r = call_new(plan->ctx, LU_BUS_PATH, LU_BUS_MANAGER, "Check", true, &m);
+	if (r < 0)
+		return r;
+	r = plan_append(plan, m);
+	if (r < 0)
+		return r;
+	check = calloc(1, sizeof(*check));
+	if (!check)
+		return ctx_fail_oom(plan->ctx);
+	r = call_document(plan->ctx, m, &lu_doc_check_table, &check->doc, &check->json);
+	if (r < 0) {
+		free(check);
+		return r;
+	}
+	*ret_check = check;
+	return 0;
+}
+
+PUBLIC int luctl_update(struct luctl_plan *plan, struct luctl_job **ret_job)
+{
+	_cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
+	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
+	int r;
+
+	ctx_begin(plan->ctx);
+	r = call_new(plan->ctx, LU_BUS_PATH, LU_BUS_MANAGER, "Update", true, &m);
+	if (r < 0)
+		return r;
+	r = plan_append(plan, m);
+	if (r < 0)
+		return r;
+	r = job_begin(plan->ctx, &job);
+	if (r < 0)
+		return r;
+	r = call_send(plan->ctx, m, &reply);
+	if (r < 0)
+		return r;
+	r = job_started(job, reply);
+	if (r < 0)
+		return r;
+	*ret_job = steal_ptr(job);
+	return 0;
+}
+
+PUBLIC void luctl_check_free(struct luctl_check *check)
+{
+	if (!check)
+		return;
+	lu_json_free(&lu_doc_check_table, &check->doc);
+	free(check->json);
+	free(check);
+}
+
+PUBLIC const char *luctl_check_json(const struct luctl_check *check)
+{
+	return check->json;
+}
+
+PUBLIC bool luctl_check_ok(const struct luctl_check *check)
+{
+	return check->doc.ok;
+}
+
+PUBLIC const char *luctl_check_kernel(const struct luctl_check *check)
+{
+	return check->doc.kernel;
+}
+
+PUBLIC const char *luctl_check_release(const struct luctl_check *check)
+{
+	return check->doc.release;
+}
+
+PUBLIC const struct luctl_finding *luctl_check_first(const struct luctl_check *check)
+{
+	return check->doc.n > 0 ? check->doc.finding : NULL;
+}
+
+PUBLIC const struct luctl_finding *luctl_check_next(const struct luctl_check *check,
+						    const struct luctl_finding *finding)
+{
+	size_t i = (size_t)(finding - check->doc.finding) + 1;
+
+	return i < check->doc.n ? &check->doc.finding[i] : NULL;
+}
+
+PUBLIC const char *luctl_finding_level(const struct luctl_finding *finding)
+{
+	return lu_doc_levels[finding->level];
+}
+
+PUBLIC const char *luctl_finding_object(const struct luctl_finding *finding)
+{
+	return finding->object;
+}
+
+PUBLIC const char *luctl_finding_what(const struct luctl_finding *finding)
+{
+	return finding->what;
+}
+
+PUBLIC const char *luctl_finding_hint(const struct luctl_finding *finding)
+{
+	return finding->hint;
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The report of the last update. */
+#include <string.h>
+
+#include "internal.h"
+
+PUBLIC int luctl_report_get(struct luctl_ctx *ctx, struct luctl_report **ret_report)
+{
+	_cleanup_message_ sd_bus_message *m = NULL;
+	struct luctl_report *report;
+	int r;
+
+	ctx_begin(ctx);
+	r = call_new(ctx, LU_BUS_PATH, LU_BUS_MANAGER, "GetReport", false, &m);
+	if (r < 0)
+		return r;
+	report = calloc(1, sizeof(*report));
+	if (!report)
+		return ctx_fail_oom(ctx);
+	r = call_document(ctx, m, &lu_doc_report_table, &report->doc, &report->json);
+	if (r < 0) {
+		free(report);
+		return r;
+	}
+	*ret_report = report;
+	return 0;
+}
+
+PUBLIC void luctl_report_free(struct luctl_report *report)
+{
+	if (!report)
+		return;
+	lu_json_free(&lu_doc_report_table, &report->doc);
+	free(report->json);
+	free(report);
+}
+
+PUBLIC const char *luctl_report_json(const struct luctl_report *report)
+{
+	return report->json;
+}
+
+PUBLIC const char *luctl_report_id(const struct luctl_report *report)
+{
+	return report->doc.id;
+}
+
+PUBLIC const char *luctl_report_result(const struct luctl_report *report)
+{
+	return lu_doc_results[report->doc.result];
+}
+
+PUBLIC const char *luctl_report_from(const struct luctl_report *report)
+{
+	return report->doc.from;
+}
+
+PUBLIC const char *luctl_report_to(const struct luctl_report *report)
+{
+	return report->doc.to;
+}
+
+PUBLIC uint64_t luctl_report_started(const struct luctl_report *report)
+{
+	return report->doc.started;
+}
+
+PUBLIC uint64_t luctl_report_duration(const struct luctl_report *report)
+{
+	return report->doc.duration;
+}
+
+PUBLIC uint64_t luctl_report_blackout(const struct luctl_report *report)
+{
+	return report->doc.blackout;
+}
+
+PUBLIC uint64_t luctl_report_tsc_khz(const struct luctl_report *report)
+{
+	return report->doc.tsc_khz;
+}
+
+PUBLIC const char *luctl_report_error(const struct luctl_report *report)
+{
+	return report->doc.error ? report->doc.error->what : NULL;
+}
+
+PUBLIC const char *luctl_report_hint(const struct luctl_report *report)
+{
+	return report->doc.error ? report->doc.error->hint : NULL;
+}
+
+PUBLIC const struct luctl_phase *luctl_report_phase_first(const struct luctl_report *report)
+{
+	return report->doc.n_phases > 0 ? report->doc.phase : NULL;
+}
+
+PUBLIC const struct luctl_phase *luctl_report_phase_next(const struct luctl_report *report,
+							 const struct luctl_phase *phase)
+{
+	size_t i = (size_t)(phase - report->doc.phase) + 1;
+
+	return i < report->doc.n_phases ? &report->doc.phase[i] : NULL;
+}
+
+PUBLIC const char *luctl_phase_name(const struct luctl_phase *phase)
+{
+	return phase->name;
+}
+
+PUBLIC bool luctl_phase_in_new_kernel(const struct luctl_phase *phase)
+{
+	return strcmp(lu_doc_kernels[phase->kernel], "new") == 0;
+}
+
+PUBLIC uint64_t luctl_phase_start(const struct luctl_phase *phase)
+{
+	return phase->start;
+}
+
+PUBLIC uint64_t luctl_phase_duration(const struct luctl_phase *phase)
+{
+	return phase->duration;
+}
+
+PUBLIC const struct luctl_vm_report *luctl_report_vm_first(const struct luctl_report *report)
+{
+	return report->doc.n_vms > 0 ? report->doc.vm : NULL;
+}
+
+PUBLIC const struct luctl_vm_report *luctl_report_vm_next(const struct luctl_report *report,
+							  const struct luctl_vm_report *vm)
+{
+	size_t i = (size_t)(vm - report->doc.vm) + 1;
+
+	return i < report->doc.n_vms ? &report->doc.vm[i] : NULL;
+}
+
+PUBLIC const char *luctl_vm_report_name(const struct luctl_vm_report *vm)
+{
+	return vm->name;
+}
+
+PUBLIC const char *luctl_vm_report_uuid(const struct luctl_vm_report *vm)
+{
+	return vm->uuid;
+}
+
+PUBLIC const char *luctl_vm_report_result(const struct luctl_vm_report *vm)
+{
+	return lu_doc_vm_results[vm->result];
+}
+
+PUBLIC const char *luctl_vm_report_by(const struct luctl_vm_report *vm)
+{
+	return vm->by < 0 ? NULL : lu_doc_restorers[vm->by];
+}
+
+PUBLIC uint64_t luctl_vm_report_pause(const struct luctl_vm_report *vm)
+{
+	return vm->pause;
+}
+
+PUBLIC uint64_t luctl_vm_report_resume(const struct luctl_vm_report *vm)
+{
+	return vm->resume;
+}
+
+PUBLIC uint64_t luctl_vm_report_blackout(const struct luctl_vm_report *vm)
+{
+	return vm->blackout;
+}
+
+PUBLIC const char *luctl_vm_report_error(const struct luctl_vm_report *vm)
+{
+	return vm->error ? vm->error->what : NULL;
+}
+
+PUBLIC const char *luctl_vm_report_hint(const struct luctl_vm_report *vm)
+{
+	return vm->error ? vm->error->hint : NULL;
+}
