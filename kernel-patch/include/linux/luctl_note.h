@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * ELF note by which a kernel image tells, before anybody boots it, what it
+ * can take over from a kernel that kexecs into it.
+ *
+ * It is among the notes of vmlinux, thus in the payload of a bzImage and, of
+ * the running kernel, in /sys/kernel/notes.  Little-endian, no padding.
+ *
+ * Rules for change: fields are only added, at the end, and @size says how far
+ * a note reaches; a reader takes what is beyond as zero, which means "not
+ * supported", and ignores what it doesn't know.  @version goes up only when
+ * that isn't enough; a reader refuses a version it doesn't know.
+ */
+#ifndef _UAPI_LINUX_LUCTL_NOTE_H
+#define _UAPI_LINUX_LUCTL_NOTE_H
+
+#include <linux/types.h>
+
+#define LUCTL_NOTE_OWNER	"luctl"
+#define LUCTL_NOTE_TYPE		1
+#define LUCTL_NOTE_VERSION	1
+#define LUCTL_NOTE_SIZE		96	/* of version 1; a note may be longer */
+#define LUCTL_NOTE_MAX		4096	/* a reader refuses longer ones */
+
+/**
+ * struct luctl_note - the note's descriptor
+ * @version: LUCTL_NOTE_VERSION
+ * @size: bytes of this structure that the image fills in
+ * @pkernfs_format_version: highest pkernfs format version it reads, 0: no pkernfs
+ * @pkernfs_min_version: lowest one it reads
+ * @pkernfs_incompat_supported: incompat bits of pkernfs it knows
+ * @kho_compat: KHO's compatible string, NUL padded
+ * @luo_compat: LUO's compatible string, NUL padded; empty: no LUO
+ * @pkeep_compat: compatible string of devices that go on over kexec, NUL
+ *                padded; empty: none
+ * @pkernfs_ro_compat_supported: ro_compat bits of pkernfs it knows
+ * @reserved: zero
+ */
+struct luctl_note {
+	__le32 version;
+	__le32 size;
+	__le32 pkernfs_format_version;
+	__le32 pkernfs_min_version;
+	__le64 pkernfs_incompat_supported;
+	char   kho_compat[16];
+	char   luo_compat[16];
+	char   pkeep_compat[16];
+	__le64 pkernfs_ro_compat_supported;
+	__le64 reserved[2];
+} __attribute__((packed));
+
+#if defined(__KERNEL__) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L)
+_Static_assert(sizeof(struct luctl_note) == LUCTL_NOTE_SIZE, "luctl_note");
+#endif
+
+#endif /* _UAPI_LINUX_LUCTL_NOTE_H */
