@@ -79,9 +79,9 @@ static const struct lu_json_field vm_fields[] = {
 	{ "uuid", LU_JSON_STRING, F(report_vm, uuid) },
 	{ "result", LU_JSON_ENUM, F(report_vm, result), .names = vm_results },
 	{ "by", LU_JSON_STRING, F(report_vm, by) | LU_JSON_NULLABLE },
-	{ "pause_usec", LU_JSON_UINT, F(report_vm, pause_usec) },
-	{ "resume_usec", LU_JSON_UINT, F(report_vm, resume_usec) },
-	{ "blackout_usec", LU_JSON_UINT, F(report_vm, blackout_usec) },
+	{ "pause_usec", LU_JSON_UINT, F(report_vm, pause_usec) | LU_JSON_NULLABLE },
+	{ "resume_usec", LU_JSON_UINT, F(report_vm, resume_usec) | LU_JSON_NULLABLE },
+	{ "blackout_usec", LU_JSON_UINT, F(report_vm, blackout_usec) | LU_JSON_NULLABLE },
 	{ "error", LU_JSON_OBJECT_PTR, F(report_vm, error) | LU_JSON_NULLABLE, .table = &error_table },
 };
 static const struct lu_json_table vm_table = LU_JSON_TABLE("vm", struct report_vm, vm_fields);
@@ -94,7 +94,7 @@ static const struct lu_json_field report_fields[] = {
 	{ "started_realtime_usec", LU_JSON_UINT, F(report, started_realtime_usec) },
 	{ "duration_usec", LU_JSON_UINT, F(report, duration_usec) },
 	{ "tsc_khz", LU_JSON_UINT, F(report, tsc_khz) },
-	{ "blackout_usec", LU_JSON_UINT, F(report, blackout_usec) },
+	{ "blackout_usec", LU_JSON_UINT, F(report, blackout_usec) | LU_JSON_NULLABLE },
 	{ "phases", LU_JSON_OBJECTS, F(report, phases), .table = &phase_table,
 	  .count_offset = offsetof(struct report, n_phases) },
 	{ "vms", LU_JSON_OBJECTS, F(report, vms), .table = &vm_table, .count_offset = offsetof(struct report, n_vms) },
