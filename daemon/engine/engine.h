@@ -4,8 +4,6 @@
  * The engine: which state an update is in, and what may follow. It holds no I/O;
  * all it wants done goes through struct lu_engine_ops. See engine.c for the life of
  * an update and table.c for the states.
- *
- * Numbers of enum lu_event are part of the journal's format.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,17 +11,6 @@
 #include "error.h"
 #include "journal.h"
 #include "state.h"
-
-enum lu_event {
-	LU_EVENT_NONE = 0,
-	LU_EVENT_START = 1,	/* an update was asked for */
-	LU_EVENT_OK = 2,	/* the state's effect is complete */
-	LU_EVENT_FAILED = 3,	/* it failed, or could not be started, or the state could not be committed */
-	LU_EVENT_TIMEOUT = 4,	/* the state's time limit has passed */
-	LU_EVENT_CANCEL = 5,	/* somebody wants it to end */
-	LU_EVENT_RECOVER = 6,	/* the daemon found the update half done */
-	LU_EVENT_MAX
-};
 
 /* What a state does on entry. One at a time, ever. */
 enum lu_effect {
@@ -44,7 +31,6 @@ enum lu_effect {
 	LU_EFFECT_MAX
 };
 
-const char *lu_event_name(unsigned int event);
 const char *lu_effect_name(unsigned int effect);
 
 /* One row of the table. A next state of LU_STATE_NONE: the event is not accepted here. */
@@ -57,6 +43,7 @@ struct lu_state_row {
 	enum lu_state ok, failed, timeout, cancel, start;
 	unsigned int tries;		/* how often the effect is tried before "failed" leads on; 0 is 1 */
 	unsigned int limit_sec;		/* default time limit, 0: none */
+	bool no_return;			/* once its effect has been started nothing but its own failure leads out */
 	enum lu_state found_same;	/* recovery: found in the journal, written by this boot */
 	enum lu_state found_other;	/* recovery: found in the journal, written by another boot */
 };
@@ -71,7 +58,7 @@ enum lu_state lu_state_next(unsigned int state, unsigned int event);
 struct lu_transition {
 	enum lu_state from, to;
 	enum lu_event event;
-	const struct lu_error *cause;	/* of failed, timeout, cancel; else the first error of this update, or NULL */
+	const struct lu_error *cause;	/* of failed, timeout, cancel, recover; else the first error of this update, or NULL */
 	bool durable;			/* for ->entered(): did ->commit() succeed? */
 };
 
@@ -155,6 +142,9 @@ int lu_engine_cancel(struct lu_engine *e, const char *why, struct lu_error *ret_
  * lu_engine_recover() - at start of the daemon: go on from what the journal says
  * @last: last state record, NULL if there is no journal or no record
  * @same_boot: was that record written by the running kernel?
+ *
+ * A state of rest is taken over without a word; else ->commit() and ->entered() are called with
+ * LU_EVENT_RECOVER. The record's error stays the update's error.
  *
  * Return: 0; -EINVAL if the record's state is unknown; -EBUSY if the engine is not fresh.
  */

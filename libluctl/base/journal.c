@@ -334,7 +334,7 @@ static uint32_t cause_text(const struct lu_error *cause, char *buf)
 	return (uint32_t)n;
 }
 
-int lu_journal_append(struct lu_journal *j, enum lu_state state, unsigned int event,
+int lu_journal_append(struct lu_journal *j, enum lu_state state, enum lu_event event,
 		      const struct lu_error *cause, struct lu_error *e)
 {
 	uint8_t record[RECORD_MAX] = { 0 };

@@ -25,7 +25,7 @@
  *  - Unknown bits in .compat are ignored; unknown bits in .incompat, and another
  *    .version, refuse the file. .header_size may grow under a compat bit.
  *  - Records of an unknown .type are passed to the reader, who skips them.
- *  - .state is enum lu_state of state.h; .event is enum lu_event of daemon/engine.
+ *  - .state is enum lu_state and .event enum lu_event, both of state.h.
  *  - .text is the error's "what went wrong\nwhat to try", the second line may be
  *    missing; empty if there is no error. It is cut at a character boundary.
  *
@@ -33,7 +33,7 @@
  * 256 KiB, which is more than 230 of the largest records. A whole update writes 14;
  * every restart of the daemon in the new kernel at most 6 more, of 96 to 200 bytes.
  *
- * Who writes: luctld; and lu-init one record, state booted, before it resumes the
+ * Who writes: luctld; and lu-init one record, state booted (event recover), before it resumes the
  * first VM. From then on no lu-init will act on this journal again, so the saved
  * state of a VM that has run on can not be used a second time.
  */
@@ -188,7 +188,7 @@ int lu_journal_open(int dirfd, const char *path, const char *boot_id, struct lu_
  * failure the file is cut back to the last good record; when that fails too, every further
  * append fails with -ENOTRECOVERABLE, so that nothing is written behind a torn record.
  */
-int lu_journal_append(struct lu_journal *j, enum lu_state state, unsigned int event,
+int lu_journal_append(struct lu_journal *j, enum lu_state state, enum lu_event event,
 		      const struct lu_error *cause, struct lu_error *e);
 
 const struct lu_journal_info *lu_journal_info(const struct lu_journal *j);

@@ -26,6 +26,22 @@ static const char *const names[] = {
 };
 _Static_assert(ARRAY_SIZE(names) == LU_STATE_MAX, "every state has a name");
 
+static const char *const event_names[] = {
+	[LU_EVENT_NONE] = "none",
+	[LU_EVENT_START] = "start",
+	[LU_EVENT_OK] = "ok",
+	[LU_EVENT_FAILED] = "failed",
+	[LU_EVENT_TIMEOUT] = "timeout",
+	[LU_EVENT_CANCEL] = "cancel",
+	[LU_EVENT_RECOVER] = "recover",
+};
+_Static_assert(ARRAY_SIZE(event_names) == LU_EVENT_MAX, "every event has a name");
+
+const char *lu_event_name(unsigned int event)
+{
+	return event < LU_EVENT_MAX ? event_names[event] : NULL;
+}
+
 const char *lu_state_name(unsigned int state)
 {
 	return state < LU_STATE_MAX ? names[state] : NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 /*
- * The states of an update. The numbers are part of the journal's and the trace's
+ * The states of an update and the events between them. The numbers are part of the journal's and the trace's
  * format: a number is never used again for something else, new ones go to the end.
  * What each state does and where it leads: daemon/engine/table.c.
  */
@@ -27,6 +27,21 @@ enum lu_state {
 	LU_STATE_DEGRADED = 16,
 	LU_STATE_MAX
 };
+
+/* What makes an update change its state; numbers as above. */
+enum lu_event {
+	LU_EVENT_NONE = 0,
+	LU_EVENT_START = 1,	/* an update was asked for */
+	LU_EVENT_OK = 2,	/* the state's effect is complete */
+	LU_EVENT_FAILED = 3,	/* it failed, or could not be started, or the state could not be committed */
+	LU_EVENT_TIMEOUT = 4,	/* the state's time limit has passed */
+	LU_EVENT_CANCEL = 5,	/* somebody wants it to end */
+	LU_EVENT_RECOVER = 6,	/* a daemon, or lu-init, found the update half done */
+	LU_EVENT_MAX
+};
+
+/** lu_event_name() - "start", "ok", …; NULL for a number that is none of ours */
+const char *lu_event_name(unsigned int event);
 
 /** lu_state_name() - "idle", "checking", …; NULL for a number that is none of ours */
 const char *lu_state_name(unsigned int state);
