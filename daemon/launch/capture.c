@@ -150,7 +150,7 @@ static int resolve(const struct lu_launch *l, char **ret)
 	for (size_t i = 0; i < l->n_env; i++)
 		if (!strcmp(l->env[i].name, "PATH"))
 			path = l->env[i].value;
-	for (const char *p = path; *p; p += strcspn(p, ":"), p += *p == ':') {
+	for (const char *p = path; p && *p; p += strcspn(p, ":"), p += *p == ':') {
 		if (snprintf(buf, sizeof(buf), "%.*s/%s", (int)strcspn(p, ":"), p, name) >= (int)sizeof(buf))
 			continue;
 		if (access(buf, X_OK) == 0) {

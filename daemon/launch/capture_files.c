@@ -25,6 +25,7 @@
  * after the jump, by QEMU, and ends as a VM that is kept for `luctl restore`.
  */
 #include <dirent.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
@@ -174,8 +175,8 @@ static bool is_open(const struct scan *s, const char *path)
 static int open_flags(struct scan *s, const char *fd)
 {
 	_cleanup_free_ char *text = NULL;
+	char path[NAME_MAX + 32];
 	unsigned int flags;
-	char path[64];
 	const char *p;
 
 	snprintf(path, sizeof(path), "%d/fdinfo/%s", (int)s->pid, fd);
@@ -206,7 +207,7 @@ static int one_fd(struct scan *s, const char *fd)
 {
 	static const char deleted[] = " (deleted)";
 	_cleanup_free_ char *link = NULL;
-	char what[32];
+	char what[NAME_MAX + 4];
 	struct stat st;
 	size_t n;
 	bool gone;

@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <zlib.h>
 
@@ -114,6 +115,15 @@ int lu_store_open(int pkernfs_fd, const char *uuid, bool create, struct lu_error
 	if (fd < 0)
 		return lu_error_set(e, -errno, NULL, "pkernfs: cannot open directory %s: %s", path, strerror(errno));
 	return fd;
+}
+
+int lu_store_lock(int dir_fd, struct lu_error *e)
+{
+	if (flock(dir_fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return lu_error_set(e, -EBUSY, "wait for it", "somebody else is restoring this VM");
+	return lu_error_set(e, -errno, NULL, "pkernfs: flock: %s", strerror(errno));
 }
 
 int lu_saved_read(int dir_fd, struct lu_saved *ret, struct lu_error *e)

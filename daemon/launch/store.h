@@ -26,6 +26,9 @@
  */
 #include "json.h"
 
+/* f_type of pkernfs; a unit test compares it with kernel-patch/include/linux/pkernfs.h */
+#define LU_PKERNFS_MAGIC 0x706b6672L
+
 #define LU_STORE_JSON_MAX (1U << 20) /* largest document accepted here */
 
 /** struct lu_saved - saved.json */
@@ -92,6 +95,9 @@ int lu_saved_read(int dir_fd, struct lu_saved *ret, struct lu_error *e);
 int lu_saved_write(int dir_fd, const struct lu_saved *saved, struct lu_error *e);
 int lu_result_read(int dir_fd, struct lu_result *ret, struct lu_error *e);
 int lu_result_write(int dir_fd, const struct lu_result *result, struct lu_error *e);
+
+/** lu_store_lock() - keep others from restoring this VM while @dir_fd is open; -EBUSY if somebody does */
+int lu_store_lock(int dir_fd, struct lu_error *e);
 
 /** lu_store_sum() - size and crc32 of an open file, from its start; 0 or negative errno */
 int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc);

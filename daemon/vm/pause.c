@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * PAUSE, SAVE and RESUME: the part of an update in which the guest stands still.
+ * As little as possible happens here; the record that PAUSE needs was written by
+ * PREPARE and is written again only if the guest was paused or let run meanwhile.
+ *
+ * PAUSE	saved.json says truly whether the guest runs, then QMP stop.
+ * SAVE		QEMU writes its device state into a file that we opened and passed
+ *		(add-fd), so its user needs no way to pkernfs. Then the file is summed
+ *		up and synced, and saved.json, complete, is the commit: from there on the
+ *		VM can be taken up by the next kernel.
+ * RESUME	takes the commit back, ends a migration that is under way, and lets the
+ *		guest run if it ran before. QEMU lets a guest without devices go on from
+ *		postmigrate (measured). It works with whatever it finds: a VM never
+ *		paused, a QEMU that already runs it, no record at all (then what this
+ *		process remembers decides).
+ *
+ * A guest that was paused before the update stays paused. If it was saved, QEMU
+ * calls that state "postmigrate" from then on; PROBE says what that means.
+ *
+ * Unhappy paths of SAVE: the migration fails or is cancelled (reported with QEMU's
+ * reason), the file system is full (QEMU reports it), QEMU dies. Nothing is undone
+ * here; the record is not complete, which is all that matters to the next kernel.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "private.h"
+
+/* The migration of a paused guest takes milliseconds; each poll costs QEMU a round trip. */
+#define POLL_FIRST_USEC 1000u
+#define POLL_LATER_USEC 5000u
+
+static int need_saved(struct lu_job *j)
+{
+	if (j->have_saved)
+		return 0;
+	return lu_error_set(&j->error, -ENOENT, NULL, "VM %s: not prepared for update %s", j->vm->name, j->update);
+}
+
+static bool runs(const struct lu_job *j)
+{
+	return !strcmp(j->status, "running") || !strcmp(j->status, "suspended");
+}
+
+/* --- pause --- */
+
+static int correct_record(struct lu_job *j)
+{
+	if (j->saved.running == runs(j))
+		return 0;
+	j->saved.running = runs(j);
+	return lu_job_write_saved(j);
+}
+
+static int on_stop(struct lu_job *j, struct json_object *data)
+{
+	j->vm->facts.state = LU_VM_PAUSED;
+	return 0;
+}
+
+static int stop(struct lu_job *j)
+{
+	j->vm->pause_tsc = lu_stamp_now().tsc;
+	if (!runs(j))
+		return 0;
+	j->vm->stopped = true;
+	return lu_job_command(j, "stop", NULL, on_stop);
+}
+
+const lu_step_t lu_pause_steps[] = {
+	lu_job_open_pkernfs, lu_job_load_saved, need_saved, lu_job_query_status, correct_record, stop, NULL,
+};
+
+/* --- save --- */
+
+static int must_stand(struct lu_job *j)
+{
+	if (!runs(j))
+		return 0;
+	return lu_error_set(&j->error, -EBUSY, "somebody else let the guest run: only one program may manage a VM",
+			    "VM %s runs and can't be saved", j->vm->name);
+}
+
+static int on_migrate(struct lu_job *j, struct json_object *data)
+{
+	return 0;
+}
+
+static int on_fd_added(struct lu_job *j, struct json_object *data)
+{
+	struct json_object *id = lu_member(data, "fdset-id", json_type_int);
+	char uri[48];
+
+	if (!id)
+		return lu_error_set(&j->error, -EBADMSG, NULL, "VM %s: QEMU's answer to add-fd has no fdset-id", j->vm->name);
+	snprintf(uri, sizeof(uri), "file:/dev/fdset/%lld", (long long)json_object_get_int64(id));
+	return lu_job_command(j, "migrate", lu_json_args("uri", uri, NULL), on_migrate);
+}
+
+static int migrate(struct lu_job *j)
+{
+	/* QEMU looks for a descriptor of just this access mode */
+	_cleanup_close_ int fd = openat(j->dir_fd, "state", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot open the state file of VM %s: %s", j->vm->name,
+				    strerror(errno));
+	return lu_job_command_fd(j, "add-fd", NULL, fd, on_fd_added);
+}
+
+static int poll_again(struct lu_job *j)
+{
+	return lu_job_again(j, j->polls++ < 10 ? POLL_FIRST_USEC : POLL_LATER_USEC);
+}
+
+static int on_progress(struct lu_job *j, struct json_object *data)
+{
+	const char *status = lu_member_string(data, "status"), *why = lu_member_string(data, "error-desc");
+
+	if (status && !strcmp(status, "completed"))
+		return 0;
+	if (status && (!strcmp(status, "failed") || !strcmp(status, "cancelled")))
+		return lu_error_set(&j->error, -EIO, "see the log of its QEMU; is pkernfs full?", "VM %s: saving its state %s%s%s",
+				    j->vm->name, status, why ? ": " : "", why ?: "");
+	return poll_again(j);
+}
+
+static int wait_completed(struct lu_job *j)
+{
+	return lu_job_command(j, "query-migrate", NULL, on_progress);
+}
+
+static int commit(struct lu_job *j)
+{
+	_cleanup_close_ int fd = openat(j->dir_fd, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	uint32_t crc;
+	int r;
+
+	r = fd < 0 || fsync(fd) < 0 ? -errno : lu_store_sum(fd, &j->saved.size, &crc);
+	if (r >= 0 && j->saved.size == 0)
+		r = -ENODATA;
+	if (r < 0)
+		return lu_error_set(&j->error, r, NULL, "pkernfs: the state file of VM %s: %s", j->vm->name, strerror(-r));
+	j->saved.crc32 = crc;
+	j->saved.complete = true;
+	j->saved.pause_tsc = j->vm->pause_tsc;
+	j->saved.saved_tsc = lu_stamp_now().tsc;
+	return lu_job_write_saved(j);
+}
+
+const lu_step_t lu_save_steps[] = {
+	lu_job_open_pkernfs, lu_job_load_saved, need_saved, lu_job_query_status, must_stand, migrate,
+	wait_completed,	     commit,		NULL,
+};
+
+/* --- resume --- */
+
+/* The record, if it can be had. Not having it must not keep a guest from running. */
+static int load_record(struct lu_job *j)
+{
+	int r;
+
+	r = lu_job_open_pkernfs(j);
+	if (r >= 0)
+		r = lu_job_load_saved(j);
+	if (r < 0)
+		lu_error_clear(&j->error);
+	if (!j->have_saved || !j->saved.complete)
+		return 0;
+	j->saved.complete = false;
+	if (lu_job_write_saved(j) < 0) {
+		/* then the state itself goes: a sum without its file is no commit either */
+		lu_error_clear(&j->error);
+		(void)unlinkat(j->dir_fd, "state", 0);
+	}
+	return 0;
+}
+
+static int wanted_running(const struct lu_job *j)
+{
+	return j->vm->stopped || (j->have_saved && j->saved.running);
+}
+
+static int on_cancelled(struct lu_job *j, struct json_object *data)
+{
+	return lu_job_again(j, POLL_LATER_USEC);
+}
+
+static int on_migration_state(struct lu_job *j, struct json_object *data)
+{
+	static const char *const busy[] = { "setup", "active", "device", "pre-switchover", "wait-unplug" };
+	const char *status = lu_member_string(data, "status");
+
+	if (status && !strcmp(status, "cancelling"))
+		return lu_job_again(j, POLL_LATER_USEC);
+	for (size_t i = 0; status && i < ARRAY_SIZE(busy); i++)
+		if (!strcmp(status, busy[i]))
+			return lu_job_try(j, "migrate_cancel", NULL, LU_TOLERATE_REFUSAL, on_cancelled);
+	return 0;
+}
+
+static int end_migration(struct lu_job *j)
+{
+	if (runs(j))
+		return 0;
+	return lu_job_command(j, "query-migrate", NULL, on_migration_state);
+}
+
+static int on_settled(struct lu_job *j, struct json_object *data);
+
+static int settle(struct lu_job *j)
+{
+	if (runs(j))
+		return 0;
+	return lu_job_command(j, "query-status", NULL, on_settled);
+}
+
+/* Between "completed" and postmigrate lies a moment in which cont is refused. */
+static int on_settled(struct lu_job *j, struct json_object *data)
+{
+	const char *status = lu_member_string(data, "status");
+
+	if (!status)
+		return -EBADMSG;
+	if (!strcmp(status, "finish-migrate"))
+		return poll_again(j);
+	free(j->status);
+	j->status = strdup(status);
+	return j->status ? 0 : -ENOMEM;
+}
+
+static int on_cont(struct lu_job *j, struct json_object *data)
+{
+	return 0;
+}
+
+static int cont(struct lu_job *j)
+{
+	/* without any record, postmigrate still tells that it was saved by somebody who failed */
+	if (runs(j) || (!wanted_running(j) && (j->have_saved || strcmp(j->status, "postmigrate") != 0)))
+		return 0;
+	return lu_job_command(j, "cont", NULL, on_cont);
+}
+
+static int check_running(struct lu_job *j)
+{
+	if (wanted_running(j) && !runs(j))
+		return lu_error_set(&j->error, -EIO, "see the log of its QEMU", "VM %s: QEMU does not let it run, it is in state \"%s\"",
+				    j->vm->name, j->status);
+	j->vm->stopped = false;
+	return 0;
+}
+
+const lu_step_t lu_resume_steps[] = {
+	load_record, lu_job_query_status, end_migration, settle, cont, lu_job_query_status, check_running, NULL,
+};

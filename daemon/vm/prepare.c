@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * PREPARE and UNPREPARE: all work that needs no pause, and its undo.
+ *
+ * PREPARE writes, in this order:
+ *	launch.json	how to start the VM again
+ *	state		an empty file; result.json of an earlier update goes away
+ *	saved.json	what has to be put back: did the guest run, mode, capability
+ * and only then changes QEMU's settings (x-ignore-shared, mode cpr-reboot). So
+ * whoever finds a changed setting also finds the record of what it was. Repeated for
+ * the same update it keeps the settings that were recorded first.
+ *
+ * Room: the state is some 100 kB, or the video memory more; a pkernfs with less
+ * than STATE_ROOM left is refused here, before any guest stands still. (Room can't be
+ * reserved: QEMU truncates the file first.)
+ *
+ * UNPREPARE puts the settings back and removes the directory. Without a record of
+ * this update there is nothing to undo. A QEMU that is gone has no settings: then
+ * only the files are removed.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "private.h"
+
+#define STATE_ROOM (32ULL << 20)
+
+static int check_verdict(struct lu_job *j)
+{
+	struct lu_vm_facts *f = &j->vm->facts;
+
+	if (f->updatable)
+		return 0;
+	return lu_error_set(&j->error, -EOPNOTSUPP, f->reason.hint, "%s",
+			    f->reason.what ?: "the VM has not been judged yet");
+}
+
+static int on_capabilities(struct lu_job *j, struct json_object *data)
+{
+	bool found = false;
+
+	for (size_t i = 0; json_object_is_type(data, json_type_array) && i < json_object_array_length(data); i++) {
+		struct json_object *o = json_object_array_get_idx(data, i);
+		const char *name = lu_member_string(o, "capability");
+
+		if (!name || strcmp(name, "x-ignore-shared") != 0)
+			continue;
+		found = true;
+		j->ignore_shared = json_object_get_boolean(lu_member(o, "state", json_type_boolean));
+	}
+	if (!found)
+		return lu_error_set(&j->error, -EOPNOTSUPP, "QEMU 10 or newer is needed",
+				    "VM %s: QEMU has no migration capability x-ignore-shared", j->vm->name);
+	return 0;
+}
+
+static int ask_capabilities(struct lu_job *j)
+{
+	return lu_job_command(j, "query-migrate-capabilities", NULL, on_capabilities);
+}
+
+static int on_parameters(struct lu_job *j, struct json_object *data)
+{
+	const char *mode = lu_member_string(data, "mode");
+
+	snprintf(j->mode, sizeof(j->mode), "%s", mode ?: "");
+	return 0;
+}
+
+static int ask_parameters(struct lu_job *j)
+{
+	return lu_job_command(j, "query-migrate-parameters", NULL, on_parameters);
+}
+
+static int set_string(char **to, const char *from)
+{
+	free(*to);
+	*to = from ? strdup(from) : NULL;
+	return from && !*to ? -ENOMEM : 0;
+}
+
+static int fill_launch(struct lu_job *j)
+{
+	struct lu_vm *vm = j->vm;
+	struct lu_launch *l = &j->launch;
+	int r;
+
+	r = lu_job_capture(j, l, &j->error);
+	if (r < 0)
+		return r;
+	if (set_string(&l->name, vm->name) < 0 || set_string(&l->uuid, vm->def.uuid) < 0 ||
+	    set_string(&l->unit, vm->def.unit) < 0 || set_string(&l->qmp, vm->def.qmp) < 0 ||
+	    set_string(&l->machine, vm->machine) < 0 || set_string(&l->qemu_version, vm->facts.qemu_version) < 0)
+		return -ENOMEM;
+	l->ram = calloc(vm->facts.n_ram, sizeof(*l->ram));
+	if (!l->ram)
+		return -ENOMEM;
+	for (size_t i = 0; i < vm->facts.n_ram; i++) {
+		struct lu_vm_ram *ram = &vm->facts.ram[i];
+		struct stat st;
+
+		if (stat(ram->path, &st) < 0)
+			return lu_error_set(&j->error, -errno, NULL, "VM %s: %s: %s", vm->name, ram->path, strerror(errno));
+		l->ram[i] = (struct lu_launch_ram){ .path = strdup(ram->path), .size = ram->size, .inode = st.st_ino };
+		if (!l->ram[i].path)
+			return -ENOMEM;
+		l->n_ram++;
+	}
+	return 0;
+}
+
+static int check_room(struct lu_job *j)
+{
+	unsigned long long room;
+	struct statfs fs;
+
+	if (fstatfs(j->pkernfs_fd, &fs) < 0)
+		return lu_error_set(&j->error, -errno, NULL, "pkernfs: statfs: %s", strerror(errno));
+	room = (unsigned long long)fs.f_bavail * (unsigned long long)fs.f_bsize;
+	if (room >= STATE_ROOM)
+		return 0;
+	return lu_error_set(&j->error, -ENOSPC, "remove files that nobody needs or mount it with more room",
+			    "pkernfs is full: %llu KiB are left, VM %s needs up to %llu KiB for its state", room >> 10,
+			    j->vm->name, STATE_ROOM >> 10);
+}
+
+static int fill_saved(struct lu_job *j)
+{
+	struct lu_saved *s = &j->saved;
+
+	s->running = !strcmp(j->status, "running") || !strcmp(j->status, "suspended");
+	s->complete = false;
+	s->size = s->crc32 = 0;
+	s->pause_tsc = s->saved_tsc = 0;
+	s->index = j->vm->index;
+	if (!j->have_saved) {
+		s->ignore_shared = j->ignore_shared;
+		if (set_string(&s->mode, j->mode[0] ? j->mode : NULL) < 0)
+			return -ENOMEM;
+	}
+	if (set_string(&s->update, j->update) < 0 || set_string(&s->uuid, j->vm->def.uuid) < 0 ||
+	    set_string(&s->name, j->vm->name) < 0 || set_string(&s->unit, j->vm->def.unit) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static int write_files(struct lu_job *j)
+{
+	_cleanup_close_ int state = -EBADF;
+	int r;
+
+	r = check_room(j);
+	if (r >= 0)
+		r = fill_launch(j);
+	if (r < 0)
+		return r;
+	if (j->dir_fd < 0) {
+		j->dir_fd = lu_store_open(j->pkernfs_fd, j->vm->def.uuid, true, &j->error);
+		if (j->dir_fd < 0)
+			return j->dir_fd;
+	}
+	r = lu_launch_write(j->dir_fd, &j->launch, &j->error);
+	if (r < 0)
+		return r;
+	if (unlinkat(j->dir_fd, "result.json", 0) < 0 && errno != ENOENT)
+		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot remove the old result.json of VM %s: %s",
+				    j->vm->name, strerror(errno));
+	state = openat(j->dir_fd, "state", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (state < 0)
+		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot create the state file of VM %s: %s", j->vm->name,
+				    strerror(errno));
+	r = fill_saved(j);
+	return r < 0 ? r : lu_job_write_saved(j);
+}
+
+static int on_set(struct lu_job *j, struct json_object *data)
+{
+	return 0;
+}
+
+static int set_ignore_shared(struct lu_job *j)
+{
+	return lu_job_set_ignore_shared(j, true, 0, on_set);
+}
+
+static int set_mode(struct lu_job *j)
+{
+	return lu_job_set_mode(j, "cpr-reboot", 0, on_set);
+}
+
+/* A record of the same update that can't be read is simply written again. */
+static int load_saved(struct lu_job *j)
+{
+	int r = lu_job_load_saved(j);
+
+	if (r == -ENOMEM)
+		return r;
+	lu_error_clear(&j->error);
+	return 0;
+}
+
+const lu_step_t lu_prepare_steps[] = {
+	check_verdict, lu_job_open_pkernfs, load_saved, lu_job_query_status, ask_capabilities, ask_parameters,
+	write_files,   set_ignore_shared,   set_mode,	NULL,
+};
+
+/* --- undo --- */
+
+static int restore_mode(struct lu_job *j)
+{
+	if (!j->have_saved)
+		return 0;
+	return lu_job_set_mode(j, j->saved.mode ?: "normal", LU_TOLERATE_DEATH, on_set);
+}
+
+static int restore_ignore_shared(struct lu_job *j)
+{
+	if (!j->have_saved)
+		return 0;
+	return lu_job_set_ignore_shared(j, j->saved.ignore_shared, LU_TOLERATE_DEATH, on_set);
+}
+
+static int remove_files(struct lu_job *j)
+{
+	if (!j->have_saved)
+		return 0;
+	return lu_store_remove(j->pkernfs_fd, j->vm->def.uuid, &j->error);
+}
+
+const lu_step_t lu_unprepare_steps[] = {
+	lu_job_open_pkernfs, lu_job_load_saved, restore_mode, restore_ignore_shared, remove_files, NULL,
+};

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/* Shared by the files of daemon/vm only. */
+#include <json-c/json.h>
+
+#include "client.h"
+#include "launch.h"
+#include "store.h"
+#include "vm.h"
+
+/** struct lu_vm_def - NAME.json, schema vm */
+struct lu_vm_def {
+	char *name;
+	char *uuid;
+	char *qmp;
+	char *unit;
+	uint64_t pid;
+};
+
+extern const struct lu_json_table lu_vm_def_table;
+
+struct lu_job;
+
+struct lu_vm {
+	struct lu_vms *vms;
+	struct lu_vm *next;
+	char *name;	      /* of the definition, or of the bad file */
+	struct lu_vm_def def; /* empty if @error is set */
+	struct lu_error error;
+	char *origin;
+	char *text;	      /* the definition as read, to see a change */
+	bool seen;	      /* by the load that is under way */
+	unsigned int index;
+	struct lu_vm_facts facts;
+	struct lu_qmp *qmp;
+	struct lu_job *job;
+	char *machine;	      /* versioned machine type, by PROBE */
+	bool stopped;	      /* PAUSE stopped the guest, RESUME has not let it run yet */
+	uint64_t pause_tsc;   /* when */
+	void *userdata;
+};
+
+struct lu_vms {
+	sd_event *event;
+	char *pkernfs;
+	char *run;
+	bool any_fs;
+	struct lu_vm *first; /* by name */
+};
+
+/*
+ * An operation is a list of steps. A step returns 0 to go on with the next, 1 if
+ * it waits (a command's reply, a timer), or a negative errno. What it waits for calls
+ * its handler, which returns the same. After the last step the job has succeeded.
+ */
+typedef int (*lu_step_t)(struct lu_job *j);
+typedef int (*lu_reply_t)(struct lu_job *j, struct json_object *data);
+
+struct lu_job {
+	struct lu_vm *vm;
+	enum lu_vm_op op;
+	const lu_step_t *steps;
+	size_t step;
+	char update[37]; /* "" if none was given */
+	uint64_t deadline_usec;
+	struct lu_error error;
+	lu_vm_done_t done;
+	void *userdata;
+	sd_event_source *timer;	   /* the whole operation's limit */
+	sd_event_source *again;	   /* the present step's pause */
+	sd_event_source *defer;	   /* first step, or the end */
+	lu_reply_t reply;	   /* of the command that is under way */
+	unsigned int tolerant;	   /* LU_TOLERATE_*: then reply gets NULL */
+	int result;
+	bool ended;
+
+	/* what steps leave for later ones; all freed with the job */
+	struct lu_saved saved;
+	bool have_saved;
+	struct lu_launch launch;
+	char *status;		   /* query-status, as of the last query */
+	struct json_object *names; /* probe: objects still to be looked at */
+	size_t i;
+	int pkernfs_fd, dir_fd;
+	char mode[33];		   /* migration mode found; "" if QEMU has none */
+	bool ignore_shared;
+	bool mode_changed;	   /* probe: to be put back */
+	unsigned int polls;
+};
+
+#define LU_TOLERATE_REFUSAL 1u /* QEMU refuses the command */
+#define LU_TOLERATE_DEATH 2u   /* nobody is there any more */
+
+extern const lu_step_t lu_probe_steps[], lu_prepare_steps[], lu_unprepare_steps[], lu_pause_steps[], lu_save_steps[],
+	lu_resume_steps[];
+
+/** lu_job_command() - send a command and wait; @args is taken over. To be returned by a step or handler */
+int lu_job_command(struct lu_job *j, const char *name, struct json_object *args, lu_reply_t reply);
+
+/** lu_job_try() - the same, but what @tolerate says is no error: then @reply gets NULL */
+int lu_job_try(struct lu_job *j, const char *name, struct json_object *args, unsigned int tolerate, lu_reply_t reply);
+
+/** lu_job_command_fd() - the same with a file descriptor */
+int lu_job_command_fd(struct lu_job *j, const char *name, struct json_object *args, int fd, lu_reply_t reply);
+
+/** lu_job_again() - run the present step again after a pause. To be returned by a step or handler */
+int lu_job_again(struct lu_job *j, uint64_t usec);
+
+/** lu_job_query_status() - a step: query-status into j->status and facts.state */
+int lu_job_query_status(struct lu_job *j);
+
+/** lu_job_open_pkernfs() - a step: open pkernfs (checked) into pkernfs_fd */
+int lu_job_open_pkernfs(struct lu_job *j);
+
+/** lu_job_load_saved() - a step: saved.json of this update into j->saved, have_saved; none is fine */
+int lu_job_load_saved(struct lu_job *j);
+
+int lu_job_write_saved(struct lu_job *j);
+
+/** lu_job_note_peer() - facts.pid and version from the connection */
+int lu_job_note_peer(struct lu_job *j);
+
+void lu_job_cancel(struct lu_job *j);
+
+/** lu_job_capture() - /proc's part of launch.json of the VM's QEMU */
+int lu_job_capture(struct lu_job *j, struct lu_launch *ret, struct lu_error *e);
+
+/** lu_job_set_mode() - migrate-set-parameters mode=@mode; lu_job_set_ignore_shared() - the capability */
+int lu_job_set_mode(struct lu_job *j, const char *mode, unsigned int tolerate, lu_reply_t reply);
+int lu_job_set_ignore_shared(struct lu_job *j, bool on, unsigned int tolerate, lu_reply_t reply);
+
+/** lu_vm_refuse() - set the verdict (the first one stays); returns 0, as probing goes on */
+int lu_vm_refuse(struct lu_vm *vm, const char *hint, const char *fmt, ...) _printf_(3, 4);
+
+void lu_vm_facts_clear(struct lu_vm_facts *f);
+
+/** lu_vms_pkernfs() - an fd of the mount point, -ENODEV with @e if it is not pkernfs */
+int lu_vms_pkernfs(const struct lu_vms *vms, struct lu_error *e);
+
+/* JSON members by type; NULL if absent or of another type */
+const char *lu_member_string(struct json_object *obj, const char *key);
+struct json_object *lu_member(struct json_object *obj, const char *key, enum json_type type);
+
+/** lu_json_args() - object from (key, value) strings, NULL-terminated; NULL if out of memory */
+struct json_object *lu_json_args(const char *key, ...);

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * PROBE: can this VM be carried over a kexec? It asks QEMU and /proc and decides;
+ * the first reason against it becomes the verdict. Every refusal names the thing and
+ * what to do about it. Nothing is changed, with one exception: if QEMU reports
+ * migration blockers, the mode is set to cpr-reboot for one question and put back,
+ * because QEMU lists the blockers of the present mode only and some (vhost) do
+ * not block CPR.
+ *
+ * What is asked, in this order:
+ *	query-status		running or paused; not in the middle of something
+ *	query-uuid		is it the VM that the definition means?
+ *	qom-get /machine type	versioned machine type, for launch.json
+ *	qom-list /objects	every memory backend: file, share=on, in pkernfs, whole
+ *	qom-list /machine/peripheral{,-anon}	devices whose other half does not survive
+ *	query-migrate		blockers
+ *	/proc			can it be started again? (launch/capture.c)
+ *
+ * A VM that does not answer is no verdict but a failure of the operation.
+ *
+ * The place for passed-through devices: judge_device() refuses them; with CPR
+ * transfer (capture of their file descriptors) it will ask for their conditions.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "private.h"
+
+#define RAM_MAX 64
+
+static int begin(struct lu_job *j)
+{
+	lu_vm_facts_clear(&j->vm->facts);
+	j->vm->facts.updatable = true;
+	return 0;
+}
+
+static int judge_status(struct lu_job *j)
+{
+	static const char *const fine[] = { "running", "paused", "prelaunch", "suspended" };
+	struct lu_vm *vm = j->vm;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fine); i++)
+		if (!strcmp(j->status, fine[i]))
+			goto pid;
+	if (!strcmp(j->status, "postmigrate"))
+		lu_vm_refuse(vm, "let the guest run once (QMP cont), then try again", "its state was saved by an earlier attempt and it has not run since");
+	else
+		lu_vm_refuse(vm, NULL, "QEMU is in state \"%s\"", j->status);
+pid:
+	if (vm->def.pid && (pid_t)vm->def.pid != vm->facts.pid)
+		lu_vm_refuse(vm, "correct \"pid\" or \"qmp\" in its definition, or leave \"pid\" out",
+			     "the definition says pid %d, but pid %d listens at %s", (int)vm->def.pid, (int)vm->facts.pid,
+			     vm->def.qmp);
+	return 0;
+}
+
+static int on_uuid(struct lu_job *j, struct json_object *data)
+{
+	const char *uuid = lu_member_string(data, "UUID");
+
+	/* all zero: QEMU was started without -uuid */
+	if (uuid && strcmp(uuid, "00000000-0000-0000-0000-000000000000") != 0 && strcasecmp(uuid, j->vm->def.uuid) != 0)
+		lu_vm_refuse(j->vm, "correct \"uuid\" or \"qmp\" in its definition", "the QEMU at %s has uuid %s, not %s",
+			     j->vm->def.qmp, uuid, j->vm->def.uuid);
+	return 0;
+}
+
+static int ask_uuid(struct lu_job *j)
+{
+	return lu_job_try(j, "query-uuid", NULL, LU_TOLERATE_REFUSAL, on_uuid);
+}
+
+static int on_machine(struct lu_job *j, struct json_object *data)
+{
+	const char *type = json_object_is_type(data, json_type_string) ? json_object_get_string(data) : NULL;
+	static const char suffix[] = "-machine";
+	size_t n = type ? strlen(type) : 0;
+
+	free(j->vm->machine);
+	j->vm->machine = NULL;
+	if (n <= strlen(suffix) || strcmp(type + n - strlen(suffix), suffix) != 0)
+		return 0;
+	j->vm->machine = strndup(type, n - strlen(suffix));
+	return j->vm->machine ? 0 : -ENOMEM;
+}
+
+static int ask_machine(struct lu_job *j)
+{
+	return lu_job_try(j, "qom-get", lu_json_args("path", "/machine", "property", "type", NULL), LU_TOLERATE_REFUSAL,
+			  on_machine);
+}
+
+/* --- memory --- */
+
+static int on_names(struct lu_job *j, struct json_object *data)
+{
+	json_object_put(j->names);
+	j->names = NULL;
+	j->i = 0;
+	if (data && !json_object_is_type(data, json_type_array))
+		return lu_error_set(&j->error, -EBADMSG, NULL, "VM %s: QEMU's answer to qom-list is no list", j->vm->name);
+	j->names = json_object_get(data);
+	return 0;
+}
+
+static int list_objects(struct lu_job *j)
+{
+	return lu_job_command(j, "qom-list", lu_json_args("path", "/objects", NULL), on_names);
+}
+
+/* The object under the cursor: its name, and T of type "child<T>"; NULL at the end. */
+static const char *cursor(struct lu_job *j, const char **ret_type, size_t *ret_len)
+{
+	static const char child[] = "child<";
+
+	for (; j->names && j->i < json_object_array_length(j->names); j->i++) {
+		struct json_object *o = json_object_array_get_idx(j->names, j->i);
+		const char *name = lu_member_string(o, "name"), *type = lu_member_string(o, "type");
+
+		if (!name || !type || strncmp(type, child, strlen(child)) != 0)
+			continue;
+		*ret_type = type + strlen(child);
+		*ret_len = strcspn(*ret_type, ">");
+		return name;
+	}
+	return NULL;
+}
+
+static bool type_is(const char *type, size_t len, const char *want)
+{
+	return len == strlen(want) && !strncmp(type, want, len);
+}
+
+static int judge_memory(struct lu_job *j);
+
+static int next_object(struct lu_job *j)
+{
+	j->i++;
+	return judge_memory(j);
+}
+
+static int ask_object(struct lu_job *j, const char *property, lu_reply_t reply)
+{
+	const char *type, *name;
+	char path[300];
+	size_t len;
+
+	name = cursor(j, &type, &len);
+	if (!name || snprintf(path, sizeof(path), "/objects/%s", name) >= (int)sizeof(path))
+		return -EBADMSG;
+	return lu_job_try(j, "qom-get", lu_json_args("path", path, "property", property, NULL), LU_TOLERATE_REFUSAL, reply);
+}
+
+static int on_discard(struct lu_job *j, struct json_object *data)
+{
+	if (data && json_object_get_boolean(data))
+		lu_vm_refuse(j->vm, "start it with discard-data=off", "its memory is discarded when QEMU ends (discard-data=on)");
+	return next_object(j);
+}
+
+static void judge_file(struct lu_vm *vm, const struct lu_vm_ram *ram)
+{
+	static const char *const hint = "use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>";
+	_cleanup_close_ int fs = -EBADF;
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct stat st, root;
+	size_t n = strlen(vm->vms->pkernfs);
+
+	fs = lu_vms_pkernfs(vm->vms, &e);
+	if (fs < 0) {
+		lu_vm_refuse(vm, e.hint, "%s", e.what);
+		return;
+	}
+	if (strncmp(ram->path, vm->vms->pkernfs, n) != 0 || ram->path[n] != '/') {
+		lu_vm_refuse(vm, hint, "its memory %s is not below %s", ram->path, vm->vms->pkernfs);
+		return;
+	}
+	if (stat(ram->path, &st) < 0)
+		lu_vm_refuse(vm, hint, "its memory file %s: %s", ram->path, strerror(errno));
+	else if (S_ISDIR(st.st_mode))
+		lu_vm_refuse(vm, "name a file, not a directory, in mem-path",
+			     "its memory is an unnamed file in directory %s, which can't be found again", ram->path);
+	else if (fstat(fs, &root) < 0 || st.st_dev != root.st_dev || !S_ISREG(st.st_mode))
+		lu_vm_refuse(vm, hint, "its memory file %s is not a file in pkernfs", ram->path);
+	else if ((uint64_t)st.st_size < ram->size)
+		lu_vm_refuse(vm, NULL, "its memory file %s has %lld bytes, less than the %llu of the memory", ram->path,
+			     (long long)st.st_size, (unsigned long long)ram->size);
+}
+
+static int on_size(struct lu_job *j, struct json_object *data)
+{
+	struct lu_vm_facts *f = &j->vm->facts;
+	struct lu_vm_ram *ram = &f->ram[f->n_ram - 1];
+
+	if (data && json_object_get_int64(data) > 0)
+		ram->size = (uint64_t)json_object_get_int64(data);
+	judge_file(j->vm, ram);
+	return ask_object(j, "discard-data", on_discard);
+}
+
+static int on_share(struct lu_job *j, struct json_object *data)
+{
+	const char *type, *name;
+	size_t len;
+
+	name = cursor(j, &type, &len);
+	if (!data || !json_object_get_boolean(data))
+		lu_vm_refuse(j->vm, "add share=on to it", "its memory \"%s\" is a private copy (share=off)", name ?: "");
+	return ask_object(j, "size", on_size);
+}
+
+static int on_path(struct lu_job *j, struct json_object *data)
+{
+	const char *path = json_object_is_type(data, json_type_string) ? json_object_get_string(data) : "";
+	struct lu_vm_facts *f = &j->vm->facts;
+	struct lu_vm_ram *p;
+
+	if (f->n_ram == RAM_MAX) {
+		lu_vm_refuse(j->vm, NULL, "it has more than %d memory files", RAM_MAX);
+		return next_object(j);
+	}
+	p = reallocarray(f->ram, f->n_ram + 1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	f->ram = p;
+	p[f->n_ram] = (struct lu_vm_ram){ .path = strdup(path) };
+	if (!p[f->n_ram].path)
+		return -ENOMEM;
+	f->n_ram++;
+	return ask_object(j, "share", on_share);
+}
+
+static int judge_memory(struct lu_job *j)
+{
+	struct lu_vm *vm = j->vm;
+	const char *type, *name;
+	size_t len;
+
+	for (; (name = cursor(j, &type, &len)); j->i++) {
+		if (strncmp(type, "memory-backend-", 15) != 0)
+			continue;
+		if (type_is(type, len, "memory-backend-file"))
+			return ask_object(j, "mem-path", on_path);
+		lu_vm_refuse(vm, "use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>",
+			     "its memory \"%s\" is a %.*s, which does not survive", name, (int)len, type);
+	}
+	if (vm->facts.n_ram == 0)
+		lu_vm_refuse(vm, "use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>",
+			     "none of its memory is in pkernfs");
+	return 0;
+}
+
+/* --- devices --- */
+
+static void judge_device(struct lu_vm *vm, const char *name, const char *type, size_t len)
+{
+	static const struct {
+		const char *prefix, *what, *hint;
+	} refused[] = {
+		{ "vfio-", "is a passed-through device", "unplug it before the update, or exclude the VM" },
+		{ "vhost-user-", "is served by another process (vhost-user), which does not survive", "unplug it, or exclude the VM" },
+		{ "vhost-vdpa-", "is a vDPA device", "unplug it, or exclude the VM" },
+		{ "ivshmem", "shares memory with others (ivshmem)", "unplug it, or exclude the VM" },
+		{ "virtio-9p", "shares a directory (9p), which QEMU can't migrate", "unmount and unplug it, or exclude the VM" },
+		{ "usb-host", "is a passed-through USB device", "unplug it, or exclude the VM" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+		if (len >= strlen(refused[i].prefix) && !strncmp(type, refused[i].prefix, strlen(refused[i].prefix)))
+			lu_vm_refuse(vm, refused[i].hint, "its device \"%s\" (%.*s) %s", name, (int)len, type, refused[i].what);
+}
+
+static int on_devices(struct lu_job *j, struct json_object *data)
+{
+	const char *type, *name;
+	size_t len;
+	int r;
+
+	r = on_names(j, data);
+	if (r < 0)
+		return r;
+	for (; (name = cursor(j, &type, &len)); j->i++)
+		judge_device(j->vm, name, type, len);
+	return 0;
+}
+
+static int list_named_devices(struct lu_job *j)
+{
+	return lu_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral", NULL), LU_TOLERATE_REFUSAL, on_devices);
+}
+
+static int list_other_devices(struct lu_job *j)
+{
+	return lu_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral-anon", NULL), LU_TOLERATE_REFUSAL,
+			  on_devices);
+}
+
+/* --- migration --- */
+
+static struct json_object *blockers(struct json_object *data)
+{
+	struct json_object *list = lu_member(data, "blocked-reasons", json_type_array);
+
+	return list && json_object_array_length(list) > 0 ? list : NULL;
+}
+
+static int done_here(struct lu_job *j, struct json_object *data)
+{
+	return 0;
+}
+
+static int on_blockers_cpr(struct lu_job *j, struct json_object *data)
+{
+	struct json_object *list = blockers(data);
+
+	if (list)
+		lu_vm_refuse(j->vm, NULL, "QEMU can't save it: %s", json_object_get_string(json_object_array_get_idx(list, 0)));
+	return lu_job_set_mode(j, j->mode[0] ? j->mode : "normal", LU_TOLERATE_REFUSAL, done_here);
+}
+
+static int on_mode_set(struct lu_job *j, struct json_object *data)
+{
+	return lu_job_command(j, "query-migrate", NULL, on_blockers_cpr);
+}
+
+static int on_mode(struct lu_job *j, struct json_object *data)
+{
+	const char *mode = lu_member_string(data, "mode");
+
+	snprintf(j->mode, sizeof(j->mode), "%s", mode ?: "");
+	return lu_job_set_mode(j, "cpr-reboot", LU_TOLERATE_REFUSAL, on_mode_set);
+}
+
+static int on_migrate(struct lu_job *j, struct json_object *data)
+{
+	static const char *const busy[] = { "setup", "active", "device", "cancelling", "pre-switchover", "wait-unplug",
+					    "postcopy-active", "postcopy-paused", "postcopy-recover" };
+	const char *status = lu_member_string(data, "status");
+
+	for (size_t i = 0; status && i < ARRAY_SIZE(busy); i++)
+		if (!strcmp(status, busy[i]))
+			return lu_vm_refuse(j->vm, "wait until it has ended", "a migration is under way (%s)", status);
+	if (!blockers(data))
+		return 0;
+	return lu_job_command(j, "query-migrate-parameters", NULL, on_mode);
+}
+
+static int ask_migration(struct lu_job *j)
+{
+	return lu_job_command(j, "query-migrate", NULL, on_migrate);
+}
+
+static int on_parameters(struct lu_job *j, struct json_object *data)
+{
+	/* the mode parameter came with cpr-reboot, in QEMU 8.2 */
+	if (!lu_member_string(data, "mode"))
+		lu_vm_refuse(j->vm, "QEMU 10 or newer is needed", "its QEMU %s knows no CPR", j->vm->facts.qemu_version ?: "");
+	return 0;
+}
+
+static int ask_parameters(struct lu_job *j)
+{
+	return lu_job_command(j, "query-migrate-parameters", NULL, on_parameters);
+}
+
+static int judge_process(struct lu_job *j)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_vm_facts *f = &j->vm->facts;
+	int r;
+
+	lu_launch_clear(&j->launch);
+	r = lu_job_capture(j, &j->launch, &e);
+	if (r < 0)
+		return lu_vm_refuse(j->vm, e.hint, "%s", e.what ?: strerror(-r));
+	f->early = j->launch.early;
+	f->late = steal_ptr(j->launch.late);
+	return 0;
+}
+
+const lu_step_t lu_probe_steps[] = {
+	begin,		    lu_job_query_status, judge_status,	     ask_uuid,	    ask_machine,   list_objects,
+	judge_memory,	    list_named_devices,	 list_other_devices, ask_parameters, ask_migration, judge_process,
+	NULL,
+};

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The list of VMs, by name. Sources: NAME.json files of a directory, documents over
+ * the bus, and after a jump the records in pkernfs. Name, uuid and socket are unique;
+ * who comes first keeps them.
+ *
+ * A file that can't be used stays in the list as an entry with its error and without
+ * uuid and socket, so that `luctl vm list` shows it; it never stands in another's
+ * way. An entry on which an operation is under way is neither replaced nor removed.
+ *
+ * Reload compares texts: an unchanged file keeps its entry, with facts and
+ * connection.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "private.h"
+
+#define DEF_MAX (64U << 10)
+#define VMS_MAX 4096
+
+static bool qmp_valid(const char *s)
+{
+	return s[0] == '/' && strlen(s) <= 107; /* sun_path */
+}
+
+static bool unit_valid(const char *s)
+{
+	return s[0] && s[0] != '.' && s[0] != '-' && strlen(s) < 256 &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.@\\") == strlen(s);
+}
+
+static const struct lu_json_field def_fields[] = {
+	{ "name", LU_JSON_STRING, offsetof(struct lu_vm_def, name), LU_JSON_REQUIRED, .check = lu_name_valid,
+	  .expect = "a name of 1 to 64 of [A-Za-z0-9_.-]" },
+	{ "uuid", LU_JSON_STRING, offsetof(struct lu_vm_def, uuid), LU_JSON_REQUIRED, .check = lu_uuid_valid,
+	  .expect = "a UUID" },
+	{ "qmp", LU_JSON_STRING, offsetof(struct lu_vm_def, qmp), LU_JSON_REQUIRED, .check = qmp_valid,
+	  .expect = "the absolute path of a socket, of at most 107 bytes" },
+	{ "unit", LU_JSON_STRING, offsetof(struct lu_vm_def, unit), LU_JSON_NULLABLE, .check = unit_valid,
+	  .expect = "the name of a unit" },
+	{ "pid", LU_JSON_UINT, offsetof(struct lu_vm_def, pid), LU_JSON_NULLABLE, .min = 1, .max = 1 << 22 },
+};
+const struct lu_json_table lu_vm_def_table = LU_JSON_DOCUMENT("vm", struct lu_vm_def, def_fields, 1);
+
+int lu_vms_new(struct lu_vms **ret, sd_event *event, const struct lu_vm_env *env)
+{
+	struct lu_vms *vms = calloc(1, sizeof(*vms));
+
+	if (!vms)
+		return -ENOMEM;
+	vms->event = sd_event_ref(event);
+	vms->pkernfs = strdup(env->pkernfs);
+	vms->run = strdup(env->run);
+	vms->any_fs = env->any_fs;
+	if (!vms->pkernfs || !vms->run) {
+		lu_vms_free(vms);
+		return -ENOMEM;
+	}
+	*ret = vms;
+	return 0;
+}
+
+void lu_vm_facts_clear(struct lu_vm_facts *f)
+{
+	for (size_t i = 0; i < f->n_ram; i++)
+		free(f->ram[i].path);
+	free(f->ram);
+	free(f->qemu_version);
+	free(f->late);
+	lu_error_clear(&f->reason);
+	*f = (struct lu_vm_facts){ 0 };
+}
+
+static void vm_free(struct lu_vm *vm)
+{
+	if (!vm)
+		return;
+	lu_job_cancel(vm->job);
+	lu_qmp_free(vm->qmp);
+	lu_json_free(&lu_vm_def_table, &vm->def);
+	lu_error_clear(&vm->error);
+	lu_vm_facts_clear(&vm->facts);
+	free(vm->machine);
+	free(vm->name);
+	free(vm->origin);
+	free(vm->text);
+	free(vm);
+}
+DEFINE_CLEANUP(struct lu_vm *, vm_free)
+
+void lu_vms_free(struct lu_vms *vms)
+{
+	if (!vms)
+		return;
+	while (vms->first) {
+		struct lu_vm *vm = vms->first;
+
+		vms->first = vm->next;
+		vm_free(vm);
+	}
+	sd_event_unref(vms->event);
+	free(vms->pkernfs);
+	free(vms->run);
+	free(vms);
+}
+
+static void insert(struct lu_vms *vms, struct lu_vm *vm)
+{
+	struct lu_vm **p = &vms->first;
+
+	while (*p && strcmp((*p)->name, vm->name) < 0)
+		p = &(*p)->next;
+	vm->next = *p;
+	*p = vm;
+}
+
+static void unlink_vm(struct lu_vms *vms, struct lu_vm *vm)
+{
+	for (struct lu_vm **p = &vms->first; *p; p = &(*p)->next) {
+		if (*p == vm) {
+			*p = vm->next;
+			return;
+		}
+	}
+}
+
+/* Is name, uuid or socket of @def taken by somebody other than @self? */
+static int check_unique(struct lu_vms *vms, const struct lu_vm_def *def, const struct lu_vm *self, struct lu_error *e)
+{
+	for (struct lu_vm *vm = vms->first; vm; vm = vm->next) {
+		const char *what = NULL;
+
+		if (vm == self || vm->error.code)
+			continue;
+		if (!strcmp(vm->name, def->name))
+			what = "name";
+		else if (!strcasecmp(vm->def.uuid, def->uuid))
+			what = "uuid";
+		else if (!strcmp(vm->def.qmp, def->qmp))
+			what = "qmp";
+		if (what)
+			return lu_error_set(e, -EEXIST, "each VM needs a name, a uuid and a socket of its own",
+					    "VM %s: its %s is that of VM %s%s%s", def->name, what, vm->name,
+					    vm->origin ? ", " : "", vm->origin ?: "");
+	}
+	return 0;
+}
+
+/* Takes over @def. */
+static int make(struct lu_vms *vms, struct lu_vm_def *def, const char *origin, struct lu_vm **ret)
+{
+	_cleanup_(vm_freep) struct lu_vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return -ENOMEM;
+	vm->vms = vms;
+	vm->index = 0xffff;
+	vm->def = *def;
+	*def = (struct lu_vm_def){ 0 };
+	for (char *p = vm->def.uuid; p && *p; p++)
+		if (*p >= 'A' && *p <= 'F')
+			*p += 'a' - 'A';
+	if (vm->def.name && !(vm->name = strdup(vm->def.name)))
+		return -ENOMEM;
+	if (origin && !(vm->origin = strdup(origin)))
+		return -ENOMEM;
+	*ret = steal_ptr(vm);
+	return 0;
+}
+
+static int add(struct lu_vms *vms, struct lu_vm_def *def, const char *origin, struct lu_vm **ret, struct lu_error *e)
+{
+	struct lu_vm *vm;
+	int r;
+
+	r = check_unique(vms, def, NULL, e);
+	if (r >= 0 && lu_vms_count(vms) >= VMS_MAX)
+		r = lu_error_set(e, -E2BIG, NULL, "VM %s: there are %d VMs already", def->name, VMS_MAX);
+	if (r >= 0)
+		r = make(vms, def, origin, &vm);
+	lu_json_free(&lu_vm_def_table, def);
+	if (r < 0)
+		return r;
+	insert(vms, vm);
+	if (ret)
+		*ret = vm;
+	return 0;
+}
+
+int lu_vms_add(struct lu_vms *vms, const char *json, struct lu_vm **ret, struct lu_error *e)
+{
+	struct lu_vm_def def;
+	int r;
+
+	r = lu_json_decode_text(json, strlen(json), DEF_MAX, "definition", &lu_vm_def_table, &def, e);
+	return r < 0 ? r : add(vms, &def, NULL, ret, e);
+}
+
+/* An entry that only carries @why; takes it over. */
+static int add_bad(struct lu_vms *vms, const char *name, const char *origin, struct lu_error *why, struct lu_vm **ret)
+{
+	struct lu_vm_def def = { 0 };
+	struct lu_vm *vm;
+	int r;
+
+	r = make(vms, &def, origin, &vm);
+	if (r < 0)
+		return r;
+	lu_error_move(&vm->error, why);
+	vm->name = strdup(name);
+	if (!vm->name) {
+		vm_free(vm);
+		return -ENOMEM;
+	}
+	insert(vms, vm);
+	*ret = vm;
+	return 0;
+}
+
+static struct lu_vm *by_origin(struct lu_vms *vms, const char *origin)
+{
+	for (struct lu_vm *vm = vms->first; vm; vm = vm->next)
+		if (vm->origin && !strcmp(vm->origin, origin))
+			return vm;
+	return NULL;
+}
+
+static int decode_file(struct lu_vms *vms, const char *text, const char *path, const char *name, struct lu_vm **ret,
+		       struct lu_error *e)
+{
+	struct lu_vm_def def;
+	int r;
+
+	r = lu_json_decode_text(text, strlen(text), DEF_MAX, path, &lu_vm_def_table, &def, e);
+	if (r < 0)
+		return r;
+	if (strcmp(def.name, name) != 0) {
+		r = lu_error_set(e, -EINVAL, "name the file after the VM", "%s: it defines VM %s, not %s", path, def.name, name);
+		lu_json_free(&lu_vm_def_table, &def);
+		return r;
+	}
+	return add(vms, &def, path, ret, e);
+}
+
+static int load_file(struct lu_vms *vms, int dir_fd, const char *dir, const char *file)
+{
+	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+	_cleanup_free_ char *path = NULL, *text = NULL, *name = strndup(file, strlen(file) - 5);
+	struct lu_vm *old, *vm = NULL;
+	int r;
+
+	if (!name || asprintf(&path, "%s/%s", dir, file) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	r = lu_read_file(dir_fd, file, DEF_MAX, &text, NULL);
+	if (r == -ENOENT)
+		return 0; /* removed meanwhile */
+	if (r < 0)
+		lu_error_set(&why, r, NULL, "%s: %s", path, strerror(-r));
+	old = by_origin(vms, path);
+	if (old && (old->job || (text && old->text && !strcmp(text, old->text) && old->error.code != -EEXIST))) {
+		old->seen = true;
+		return 0;
+	}
+	if (old) {
+		unlink_vm(vms, old);
+		vm_free(old);
+	}
+	if (r >= 0)
+		r = decode_file(vms, text, path, name, &vm, &why);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		r = add_bad(vms, name, path, &why, &vm);
+	if (r < 0)
+		return r;
+	vm->text = steal_ptr(text);
+	vm->seen = true;
+	return 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_definition(const struct dirent *d)
+{
+	size_t n = strlen(d->d_name);
+
+	return n > 5 && d->d_name[0] != '.' && !strcmp(d->d_name + n - 5, ".json");
+}
+
+int lu_vms_load(struct lu_vms *vms, const char *dir, struct lu_error *e)
+{
+	_cleanup_close_ int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent **list = NULL;
+	int n = 0, r = 0;
+
+	if (dir_fd < 0 && errno != ENOENT)
+		return lu_error_set(e, -errno, NULL, "%s: %s", dir, strerror(errno));
+	if (dir_fd >= 0) {
+		n = scandirat(dir_fd, ".", &list, is_definition, by_name);
+		if (n < 0)
+			return lu_error_set(e, -errno, NULL, "%s: %s", dir, strerror(errno));
+	}
+	for (struct lu_vm *vm = vms->first; vm; vm = vm->next)
+		vm->seen = !vm->origin || vm->job;
+	for (int i = 0; i < n; i++) {
+		if (r >= 0)
+			r = load_file(vms, dir_fd, dir, list[i]->d_name);
+		free(list[i]);
+	}
+	free(list);
+	for (struct lu_vm *vm = vms->first, *next; r >= 0 && vm; vm = next) {
+		next = vm->next;
+		if (vm->seen)
+			continue;
+		unlink_vm(vms, vm);
+		vm_free(vm);
+	}
+	return r < 0 ? lu_error_set(e, r, NULL, "%s: %s", dir, strerror(-r)) : 0;
+}
+
+static int is_uuid_dir(const struct dirent *d)
+{
+	return lu_uuid_valid(d->d_name);
+}
+
+static int add_saved(struct lu_vms *vms, int root, const char *uuid, const char *update)
+{
+	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
+	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+	_cleanup_close_ int dir = -EBADF;
+	struct lu_vm_def def = { 0 };
+	struct lu_vm *vm;
+	int r;
+
+	if (lu_vms_find(vms, uuid))
+		return 0;
+	dir = lu_store_open(root, uuid, false, &why);
+	r = dir < 0 ? dir : lu_saved_read(dir, &saved, &why);
+	if (r == -ENOENT)
+		return 0;
+	if (r >= 0 && strcmp(saved.update, update) != 0)
+		return 0;
+	if (r >= 0)
+		r = lu_launch_read(dir, &launch, &why);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return add_bad(vms, saved.name ?: uuid, NULL, &why, &vm);
+	def = (struct lu_vm_def){ .name = steal_ptr(launch.name), .uuid = steal_ptr(launch.uuid), .qmp = steal_ptr(launch.qmp),
+				  .unit = steal_ptr(launch.unit) };
+	r = add(vms, &def, NULL, NULL, &why);
+	if (r == -EEXIST)
+		r = add_bad(vms, saved.name, NULL, &why, &vm);
+	return r;
+}
+
+int lu_vms_add_saved(struct lu_vms *vms, const char *update, struct lu_error *e)
+{
+	_cleanup_close_ int root = lu_vms_pkernfs(vms, e);
+	struct dirent **list = NULL;
+	int n, r = 0;
+
+	if (root < 0)
+		return root;
+	n = scandirat(root, "vm", &list, is_uuid_dir, by_name);
+	if (n < 0)
+		return errno == ENOENT ? 0 : lu_error_set(e, -errno, NULL, "pkernfs: vm: %s", strerror(errno));
+	for (int i = 0; i < n; i++) {
+		if (r >= 0)
+			r = add_saved(vms, root, list[i]->d_name, update);
+		free(list[i]);
+	}
+	free(list);
+	return r < 0 ? lu_error_set(e, r, NULL, "pkernfs: vm: %s", strerror(-r)) : 0;
+}
+
+struct lu_vm *lu_vms_find(struct lu_vms *vms, const char *key)
+{
+	for (struct lu_vm *vm = vms->first; vm; vm = vm->next)
+		if (!strcmp(vm->name, key) || (vm->def.uuid && !strcasecmp(vm->def.uuid, key)))
+			return vm;
+	return NULL;
+}
+
+int lu_vms_remove(struct lu_vms *vms, const char *key, struct lu_error *e)
+{
+	struct lu_vm *vm = lu_vms_find(vms, key);
+
+	if (!vm)
+		return lu_error_set(e, -ENOENT, "luctl vm list shows all", "there is no VM \"%s\"", key);
+	if (vm->job)
+		return lu_error_set(e, -EBUSY, "wait until it is done", "VM %s: an operation is under way", vm->name);
+	unlink_vm(vms, vm);
+	vm_free(vm);
+	return 0;
+}
+
+struct lu_vm *lu_vms_first(struct lu_vms *vms)
+{
+	return vms->first;
+}
+
+struct lu_vm *lu_vm_next(struct lu_vm *vm)
+{
+	return vm->next;
+}
+
+size_t lu_vms_count(struct lu_vms *vms)
+{
+	size_t n = 0;
+
+	for (struct lu_vm *vm = vms->first; vm; vm = vm->next)
+		n++;
+	return n;
+}
