@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * From words to a verb with its options, by getopt_long in two passes: global options
+ * up to the first word that is none, then the verb, then its options and the global
+ * ones again in any order. Values point into argv.
+ *
+ * A mistake costs one line and a hint, never the whole help.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+#define OPTIONS_MAX 32
+#define OPTION_BASE 256 /* getopt's val for the first of our options */
+
+struct option_set {
+	struct option longopts[OPTIONS_MAX + 1];
+	const struct cli_option *options[OPTIONS_MAX];
+	int n;
+};
+
+static void set_add(struct option_set *set, const struct cli_option *list)
+{
+	for (; list && list->name && set->n < OPTIONS_MAX; list++, set->n++) {
+		set->options[set->n] = list;
+		set->longopts[set->n] = (struct option){
+			.name = list->name,
+			.has_arg = list->arg ? required_argument : no_argument,
+			.val = OPTION_BASE + set->n,
+		};
+	}
+}
+
+static int add_value(struct cli *cli, const struct cli_option *option, const char *value)
+{
+	struct cli_value *list = reallocarray(cli->values, cli->n_values + 1, sizeof(*list));
+
+	if (!list)
+		return cli_error(cli, EXIT_FAILED, NULL, "out of memory");
+	cli->values = list;
+	list[cli->n_values++] = (struct cli_value){ .option = option, .value = value };
+	if (strcmp(option->name, "json") == 0)
+		cli->json = true;
+	return 0;
+}
+
+static const struct cli_option *option_named(const char *name)
+{
+	for (const struct cli_option *o = cli_global_options; o->name; o++)
+		if (strcmp(o->name, name) == 0)
+			return o;
+	return NULL;
+}
+
+static int usage_error(struct cli *cli, const char *what, const char *word)
+{
+	char hint[64];
+
+	snprintf(hint, sizeof(hint), "luctl%s%s --help", cli->verb ? " " : "", cli->verb ? cli->verb->name : "");
+	return cli_error(cli, EXIT_USAGE, hint, "%s %s", what, word);
+}
+
+static int parse_options(struct cli *cli, const struct option_set *set, const char *short_options, int argc, char **argv)
+{
+	int c;
+
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, short_options, set->longopts, NULL)) != -1) {
+		const struct cli_option *o;
+		int r;
+
+		if (c == ':')
+			return usage_error(cli, "missing argument of", argv[optind - 1]);
+		if (c == 'h' || c == 'V')
+			o = option_named(c == 'h' ? "help" : "version");
+		else if (c >= OPTION_BASE && c < OPTION_BASE + set->n)
+			o = set->options[c - OPTION_BASE];
+		else if (optopt >= OPTION_BASE) /* a flag that was given an argument */
+			return usage_error(cli, "no argument belongs to", argv[optind - 1]);
+		else if (optopt) {
+			char word[] = { '-', (char)optopt, '\0' };
+
+			return usage_error(cli, "unknown option", word);
+		} else
+			return usage_error(cli, "unknown option", argv[optind - 1]);
+		if (!o->repeat && o->arg && cli_value(cli, o->name)) {
+			char word[64];
+
+			snprintf(word, sizeof(word), "--%s", o->name);
+			return usage_error(cli, "given more than once:", word);
+		}
+		r = add_value(cli, o, o->arg ? optarg : NULL);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Matches one or two words; *@ret_words says how many. */
+static const struct cli_verb *verb_find(int n, char **words, int *ret_words)
+{
+	for (const struct cli_verb *v = cli_verbs; v->name; v++) {
+		const char *blank = strchr(v->name, ' ');
+		size_t first = blank ? (size_t)(blank - v->name) : strlen(v->name);
+
+		if (strlen(words[0]) != first || strncmp(words[0], v->name, first) != 0)
+			continue;
+		if (blank && (n < 2 || strcmp(words[1], blank + 1) != 0))
+			continue;
+		*ret_words = blank ? 2 : 1;
+		return v;
+	}
+	return NULL;
+}
+
+static int unknown_verb(struct cli *cli, int n, char **words)
+{
+	size_t first = strlen(words[0]);
+	char list[256] = "";
+
+	/* A group such as "vm": name its verbs. */
+	for (const struct cli_verb *v = cli_verbs; v->name; v++)
+		if (strncmp(v->name, words[0], first) == 0 && v->name[first] == ' ' &&
+		    strlen(list) + strlen(v->name) + 3 < sizeof(list)) {
+			strcat(list, *list ? ", " : "");
+			strcat(list, v->name);
+		}
+	if (*list)
+		return cli_error(cli, EXIT_USAGE, list, n > 1 ? "unknown verb %s %s" : "%s: a second word is missing",
+				 words[0], n > 1 ? words[1] : "");
+	return usage_error(cli, "unknown verb", words[0]);
+}
+
+int cli_parse(struct cli *cli, int argc, char **argv)
+{
+	struct option_set set = { 0 };
+	int r, words = 0;
+
+	set_add(&set, cli_global_options);
+	r = parse_options(cli, &set, "+:hV", argc, argv);
+	if (r != 0)
+		return r;
+	if (optind >= argc)
+		return 0;
+	cli->verb = verb_find(argc - optind, argv + optind, &words);
+	if (!cli->verb)
+		return unknown_verb(cli, argc - optind, argv + optind);
+	set_add(&set, cli->verb->options);
+	/* The verb's last word takes the place of argv[0]. */
+	argv += optind + words - 1;
+	argc -= optind + words - 1;
+	optind = 0;
+	r = parse_options(cli, &set, ":hV", argc, argv);
+	if (r != 0)
+		return r;
+	cli->args = argv + optind;
+	cli->n_args = argc - optind;
+	if (cli_flag(cli, "help") || cli_flag(cli, "version"))
+		return 0;
+	if (cli->n_args < cli->verb->min_args)
+		return usage_error(cli, "missing argument:", cli->verb->args);
+	if (cli->n_args > cli->verb->max_args)
+		return usage_error(cli, "unexpected argument:", cli->args[cli->verb->max_args]);
+	return 0;
+}
+
+const char *cli_value_each(const struct cli *cli, const char *name, size_t *i)
+{
+	while (*i < cli->n_values) {
+		const struct cli_value *v = &cli->values[(*i)++];
+
+		if (strcmp(v->option->name, name) == 0)
+			return v->value ?: "";
+	}
+	return NULL;
+}
+
+const char *cli_value(const struct cli *cli, const char *name)
+{
+	const char *last = NULL, *s;
+	size_t i = 0;
+
+	while ((s = cli_value_each(cli, name, &i)))
+		last = s;
+	return last;
+}
+
+bool cli_flag(const struct cli *cli, const char *name)
+{
+	return cli_value(cli, name) != NULL;
+}
+
+void cli_clear(struct cli *cli)
+{
+	luctl_free(cli->ctx);
+	free(cli->values);
+}

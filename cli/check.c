@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* luctl check */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+static void print_finding(struct cli *cli, const struct luctl_finding *f)
+{
+	const char *level = luctl_finding_level(f), *object = luctl_finding_object(f), *what = luctl_finding_what(f);
+	_cleanup_free_ char *o = cli_safe(object), *w = cli_safe(what);
+	_cleanup_free_ char *h = luctl_finding_hint(f) ? cli_safe(luctl_finding_hint(f)) : NULL;
+	enum cli_color color = strcmp(level, "ok") == 0 ? COLOR_GOOD : strcmp(level, "error") == 0 ? COLOR_BAD : COLOR_WARN;
+	bool named = strncmp(what, object, strlen(object)) == 0;
+
+	printf("%s%-8s%s %s%s%s\n", cli_color(cli->color_out, color), level, cli_color_off(cli->color_out),
+	       named ? "" : o ?: "?", named ? "" : ": ", w ?: "?");
+	if (h)
+		printf("         hint: %s\n", h);
+}
+
+int verb_check(struct cli *cli)
+{
+	_cleanup_(luctl_plan_freep) struct luctl_plan *plan = NULL;
+	_cleanup_(luctl_check_freep) struct luctl_check *check = NULL;
+	int r;
+
+	r = cli_plan(cli, &plan);
+	if (r != 0)
+		return r;
+	if (luctl_check(plan, &check) < 0)
+		return cli_error_ctx(cli);
+	if (cli->json) {
+		cli_print_json(luctl_check_json(check));
+	} else {
+		_cleanup_free_ char *kernel = cli_safe(luctl_check_kernel(check));
+
+		for (const struct luctl_finding *f = luctl_check_first(check); f; f = luctl_check_next(check, f))
+			print_finding(cli, f);
+		printf("%s%s%s%s %s.\n", kernel ?: "?", luctl_check_release(check) ? " (" : "",
+		       luctl_check_release(check) ?: "", luctl_check_release(check) ? ")" : "",
+		       luctl_check_ok(check) ? "can take over" : "cannot take over");
+	}
+	return luctl_check_ok(check) ? EXIT_OK : EXIT_REFUSED;
+}

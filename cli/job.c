@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Watching a job, for update and restore. One line a state, with the time since the
+ * command began; on a terminal the details of a state change in place.
+ *
+ * How it can end:
+ *  1. Finished: the exit code follows the result. "aborted" without ever having left
+ *     the check is a refusal, since nothing was touched.
+ *  2. Ctrl-C: the first one cancels the job (and says so), the second one leaves it.
+ *  3. The daemon goes away. In an update that is either the jump, which ends this
+ *     process too, or the daemon died: systemd starts it again and it undoes the update.
+ *     So wait for it and tell what it says.
+ *  4. The jump ends us. Nothing to do; luctl report tells.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "clock.h"
+
+#define SLICE_USEC 200000u
+#define COMEBACK_USEC (90u * 1000000u) /* for a daemon that died to be started again and to undo */
+
+static volatile sig_atomic_t interrupts;
+
+static void on_interrupt(int sig)
+{
+	interrupts = interrupts + 1;
+}
+
+struct watch {
+	struct cli *cli;
+	uint64_t begin_ns;
+	char state[32];
+	bool in_place; /* the cursor stands behind a line that may be overwritten */
+	bool left_check;
+	bool jumping;
+};
+
+static void on_progress(void *userdata, const char *state, const char *detail)
+{
+	struct watch *w = userdata;
+	bool same = strcmp(state, w->state) == 0, tty = w->cli->color_out;
+	uint64_t ms = (lu_clock_ns(CLOCK_MONOTONIC) - w->begin_ns) / 1000000;
+	_cleanup_free_ char *s = cli_safe(state), *d = cli_safe(detail);
+
+	if (strcmp(state, "checking") != 0 && strcmp(state, "aborting") != 0 && strcmp(state, "aborted") != 0)
+		w->left_check = true;
+	w->jumping = strcmp(state, "jump") == 0;
+	snprintf(w->state, sizeof(w->state), "%s", state);
+	if (w->cli->json || (same && !tty))
+		return;
+	if (w->in_place)
+		fputs(same ? "\r\033[K" : "\n", stdout);
+	printf("%s%4llu.%03llu%s  %-10s %s", cli_color(tty, COLOR_DIM), (unsigned long long)(ms / 1000),
+	       (unsigned long long)(ms % 1000), cli_color_off(tty), s ?: "?", d ?: "");
+	if (tty)
+		w->in_place = true;
+	else
+		putchar('\n');
+	fflush(stdout);
+}
+
+static void line_end(struct watch *w)
+{
+	if (w->in_place)
+		putchar('\n');
+	w->in_place = false;
+}
+
+static int end(struct watch *w, const char *result, const char *what, const char *hint)
+{
+	bool restore = strcmp(w->cli->verb->name, "restore") == 0;
+	_cleanup_free_ char *what_copy = what ? strdup(what) : NULL, *hint_copy = hint ? strdup(hint) : NULL;
+	int code = EXIT_FAILED;
+
+	if (strcmp(result, "success") == 0) {
+		if (!w->cli->json)
+			puts(restore ? "The VM runs." : "The update is done. luctl report tells more.");
+		return cli_outcome(w->cli, EXIT_OK, result, NULL, NULL);
+	}
+	if (strcmp(result, "aborted") == 0) {
+		code = w->left_check ? EXIT_ABORTED : EXIT_REFUSED;
+		if (!w->left_check)
+			result = "refused";
+	} else if (strcmp(result, "degraded") == 0) {
+		code = EXIT_DEGRADED;
+	} else {
+		result = "failed";
+	}
+	cli_error(w->cli, code, hint_copy, "%s%s%s",
+		  code == EXIT_ABORTED	? "update aborted, the guests run on this kernel" :
+		  code == EXIT_REFUSED	? "update refused, nothing was touched" :
+		  code == EXIT_DEGRADED ? "the update is done, but not every guest runs" :
+		  restore		? "the VM was not restored" :
+					  "the update failed",
+		  what_copy ? ": " : "", what_copy ?: "");
+	return cli_outcome(w->cli, code, result, what_copy, hint_copy);
+}
+
+static int end_unreachable(struct watch *w)
+{
+	int code = cli_error_ctx(w->cli);
+
+	return cli_outcome(w->cli, code, code == EXIT_UNREACHABLE ? "unreachable" : "failed",
+			   luctl_last_error(w->cli->ctx), luctl_last_hint(w->cli->ctx));
+}
+
+static int after_loss(struct watch *w)
+{
+	_cleanup_(luctl_status_freep) struct luctl_status *status = NULL;
+
+	if (strcmp(w->cli->verb->name, "update") != 0)
+		return end_unreachable(w);
+	if (!w->cli->json) {
+		if (w->jumping)
+			puts("The host jumps into the new kernel; this command ends with the old one.");
+		else
+			printf("luctld went away while %s; waiting for it.\n", *w->state ? w->state : "starting");
+		fflush(stdout);
+	}
+	if (luctl_status_wait(w->cli->ctx, COMEBACK_USEC, &status) < 0)
+		return end_unreachable(w);
+	if (!luctl_status_result(status))
+		return end(w, "failed", "luctld came back and knows nothing of the update", "journalctl -u luctld.service");
+	return end(w, luctl_status_result(status), luctl_status_error(status), luctl_status_hint(status));
+}
+
+static int watch(struct watch *w, struct luctl_job *job)
+{
+	int cancels = 0, r;
+
+	for (;;) {
+		r = luctl_job_wait(job, on_progress, w, SLICE_USEC);
+		if (r == 0) {
+			line_end(w);
+			return end(w, luctl_job_result(job), luctl_job_error(job), luctl_job_hint(job));
+		}
+		if (r != -ETIMEDOUT) {
+			line_end(w);
+			return after_loss(w);
+		}
+		if (interrupts > cancels) {
+			line_end(w);
+			if (++cancels > 1)
+				return cli_error(w->cli, EXIT_FAILED, "luctl status tells how it goes on, luctl abort aborts it",
+						 "interrupted; it goes on without this command");
+			if (luctl_job_cancel(job) < 0)
+				(void)cli_error_ctx(w->cli);
+			else
+				fprintf(stderr, "Aborting; interrupt again to leave.\n");
+		}
+	}
+}
+
+int cli_job_run(struct cli *cli, struct luctl_job *job)
+{
+	struct sigaction sa = { .sa_handler = on_interrupt }, old;
+	struct watch w = { .cli = cli, .begin_ns = lu_clock_ns(CLOCK_MONOTONIC) };
+	int code;
+
+	interrupts = 0;
+	(void)sigaction(SIGINT, &sa, &old);
+	code = watch(&w, job);
+	(void)sigaction(SIGINT, &old, NULL);
+	return code;
+}

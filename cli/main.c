@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* luctl: parse, connect, run the verb, see that what was printed has arrived. */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+static bool wants_color(FILE *f)
+{
+	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+
+	return isatty(fileno(f)) && !(no && *no) && term && strcmp(term, "dumb") != 0;
+}
+
+static int run(struct cli *cli)
+{
+	if (cli_flag(cli, "version")) {
+		printf("luctl %s\n", luctl_version());
+		return EXIT_OK;
+	}
+	if (cli_flag(cli, "help")) {
+		cli_help(cli);
+		return EXIT_OK;
+	}
+	if (!cli->verb)
+		return cli_error(cli, EXIT_USAGE, "luctl --help", "no verb given");
+	if (luctl_new(&cli->ctx) < 0)
+		return cli_error(cli, EXIT_FAILED, NULL, "out of memory");
+	luctl_set_interactive(cli->ctx, isatty(STDIN_FILENO));
+	if (!cli->verb->no_bus && luctl_connect(cli->ctx, cli_value(cli, "bus")) < 0)
+		return cli_error_ctx(cli);
+	return cli->verb->run(cli);
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(cli_clear) struct cli cli = {
+		.color_out = wants_color(stdout),
+		.color_err = wants_color(stderr),
+	};
+	int code;
+
+	(void)setlocale(LC_ALL, "");
+	/* A closed pipe is a write error, told as such; it must not kill an update's watcher silently. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	code = cli_parse(&cli, argc, argv);
+	if (code == 0)
+		code = run(&cli);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return cli_error(&cli, code ?: EXIT_FAILED, NULL, "standard output: %s", strerror(errno));
+	return code;
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Everything that is printed in more than one place. Text from elsewhere (the daemon,
+ * QEMU, file names) goes through cli_safe() or libsmartcols, so that it cannot steer
+ * the terminal.
+ */
+#include <json-c/json.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+#include "json.h"
+
+char *cli_safe(const char *s)
+{
+	char *copy = strdup(s);
+
+	for (unsigned char *p = (unsigned char *)copy; p && *p; p++)
+		if (*p < ' ' || *p == 0x7f)
+			*p = '?';
+	return copy;
+}
+
+const char *cli_color(bool on, enum cli_color color)
+{
+	static const char *const codes[] = {
+		[COLOR_NONE] = "", [COLOR_GOOD] = "\033[32m", [COLOR_WARN] = "\033[33m",
+		[COLOR_BAD] = "\033[1;31m", [COLOR_DIM] = "\033[2m",
+	};
+
+	return on ? codes[color] : "";
+}
+
+const char *cli_color_off(bool on)
+{
+	return on ? "\033[0m" : "";
+}
+
+static void print_error(struct cli *cli, const char *what, const char *hint)
+{
+	_cleanup_free_ char *w = cli_safe(what), *h = hint ? cli_safe(hint) : NULL;
+
+	fflush(stdout);
+	fprintf(stderr, "%sluctl:%s %s\n", cli_color(cli->color_err, COLOR_BAD), cli_color_off(cli->color_err),
+		w ?: "out of memory");
+	if (h)
+		fprintf(stderr, "%shint:%s %s\n", cli_color(cli->color_err, COLOR_DIM), cli_color_off(cli->color_err), h);
+}
+
+int cli_error(struct cli *cli, int code, const char *hint, const char *fmt, ...)
+{
+	_cleanup_free_ char *what = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&what, fmt, ap) < 0)
+		what = NULL;
+	va_end(ap);
+	print_error(cli, what ?: "out of memory", hint);
+	return code;
+}
+
+int cli_error_ctx(struct cli *cli)
+{
+	print_error(cli, luctl_last_error(cli->ctx), luctl_last_hint(cli->ctx));
+	if (luctl_last_unreachable(cli->ctx))
+		return EXIT_UNREACHABLE;
+	return luctl_last_refused(cli->ctx) ? EXIT_REFUSED : EXIT_FAILED;
+}
+
+void cli_print_json(const char *json)
+{
+	size_t n = strlen(json);
+
+	fputs(json, stdout);
+	if (n == 0 || json[n - 1] != '\n')
+		putchar('\n');
+}
+
+int cli_outcome(struct cli *cli, int code, const char *result, const char *what, const char *hint)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct json_object *error = NULL;
+	int r = -ENOMEM;
+
+	if (!cli->json)
+		return code;
+	o = json_object_new_object();
+	if (o)
+		r = lu_json_add_uint(o, "version", 1);
+	if (r == 0)
+		r = lu_json_add_string(o, "verb", cli->verb->name);
+	if (r == 0)
+		r = lu_json_add_string(o, "result", result);
+	if (r == 0 && what) {
+		error = json_object_new_object();
+		if (!error)
+			r = -ENOMEM;
+		if (r == 0)
+			r = lu_json_add_string(error, "what", what);
+		if (r == 0)
+			r = lu_json_add_string(error, "hint", hint);
+		if (r < 0)
+			json_object_put(error);
+	}
+	if (r == 0)
+		r = lu_json_add(o, "error", error);
+	if (r == 0)
+		r = lu_json_text(o, &text);
+	if (r < 0)
+		return cli_error(cli, code ?: EXIT_FAILED, NULL, "the result cannot be printed as JSON: %s", strerror(-r));
+	cli_print_json(text);
+	return code;
+}
+
+const char *cli_bytes(uint64_t n, char buf[32])
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	unsigned int u = 0;
+	double v = (double)n;
+
+	while (v >= 1024 && u + 1 < ARRAY_SIZE(units)) {
+		v /= 1024;
+		u++;
+	}
+	snprintf(buf, 32, v < 10 && u > 0 && v != (double)(uint64_t)v ? "%.1f %s" : "%.0f %s", v, units[u]);
+	return buf;
+}
+
+const char *cli_usec(uint64_t usec, char buf[32])
+{
+	if (usec == LUCTL_UNKNOWN)
+		return "-";
+	snprintf(buf, 32, "%llu.%03llu s", (unsigned long long)(usec / 1000000),
+		 (unsigned long long)(usec / 1000 % 1000));
+	return buf;
+}
+
+const char *cli_time(uint64_t usec, char buf[64])
+{
+	time_t t = (time_t)(usec / 1000000);
+	struct tm tm;
+
+	if (!localtime_r(&t, &tm) || strftime(buf, 64, "%F %T %Z", &tm) == 0)
+		strcpy(buf, "?");
+	return buf;
+}
+
+void cli_line(const char *name, const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL, *safe = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	safe = text ? cli_safe(text) : NULL;
+	printf("%s:%*s%s\n", name, (int)(strlen(name) < 11 ? 11 - strlen(name) : 1), "", safe ?: "?");
+}

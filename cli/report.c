@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * luctl report: the timeline of the last update. All bars have one scale, the whole
+ * update; '=' is a phase in the old kernel, '#' one in the new, 'x' the time in which
+ * a VM stood still.
+ */
+#include <libsmartcols/libsmartcols.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+#define BAR_WIDTH 40
+
+static const char *bar(uint64_t start, uint64_t length, uint64_t whole, char mark, char buf[BAR_WIDTH + 1])
+{
+	uint64_t from, to;
+
+	if (whole == 0 || start == LUCTL_UNKNOWN || length == LUCTL_UNKNOWN)
+		return "";
+	if (start > whole)
+		start = whole;
+	if (length > whole - start)
+		length = whole - start;
+	from = (uint64_t)((double)start / (double)whole * BAR_WIDTH);
+	to = (uint64_t)((double)(start + length) / (double)whole * BAR_WIDTH + 0.5);
+	if (from >= BAR_WIDTH)
+		from = BAR_WIDTH - 1;
+	if (to <= from)
+		to = from + 1;
+	memset(buf, ' ', from);
+	memset(buf + from, mark, to - from);
+	buf[to] = '\0';
+	return buf;
+}
+
+static int print_phases(const struct luctl_report *rep)
+{
+	struct libscols_table *tb = scols_new_table();
+	int r = tb ? 0 : -ENOMEM;
+
+	if (tb && (!scols_table_new_column(tb, "PHASE", 0, 0) || !scols_table_new_column(tb, "KERNEL", 0, 0) ||
+		   !scols_table_new_column(tb, "START", 0, SCOLS_FL_RIGHT) ||
+		   !scols_table_new_column(tb, "TIME", 0, SCOLS_FL_RIGHT) ||
+		   !scols_table_new_column(tb, "", 0, SCOLS_FL_TRUNC)))
+		r = -ENOMEM;
+	for (const struct luctl_phase *p = luctl_report_phase_first(rep); r == 0 && p; p = luctl_report_phase_next(rep, p)) {
+		struct libscols_line *ln = scols_table_new_line(tb, NULL);
+		char start[32], time[32], buf[BAR_WIDTH + 1];
+		bool new = luctl_phase_in_new_kernel(p);
+
+		if (!ln || scols_line_set_data(ln, 0, luctl_phase_name(p)) ||
+		    scols_line_set_data(ln, 1, new ? "new" : "old") ||
+		    scols_line_set_data(ln, 2, cli_usec(luctl_phase_start(p), start)) ||
+		    scols_line_set_data(ln, 3, cli_usec(luctl_phase_duration(p), time)) ||
+		    scols_line_set_data(ln, 4, bar(luctl_phase_start(p), luctl_phase_duration(p),
+						   luctl_report_duration(rep), new ? '#' : '=', buf)))
+			r = -ENOMEM;
+	}
+	if (r == 0 && scols_print_table(tb) != 0)
+		r = -EIO;
+	scols_unref_table(tb);
+	return r;
+}
+
+static int print_vms(const struct luctl_report *rep)
+{
+	struct libscols_table *tb = scols_new_table();
+	int r = tb ? 0 : -ENOMEM;
+
+	if (tb && (!scols_table_new_column(tb, "VM", 0, 0) || !scols_table_new_column(tb, "RESULT", 0, 0) ||
+		   !scols_table_new_column(tb, "BY", 0, 0) || !scols_table_new_column(tb, "PAUSED AT", 0, SCOLS_FL_RIGHT) ||
+		   !scols_table_new_column(tb, "BLACKOUT", 0, SCOLS_FL_RIGHT) ||
+		   !scols_table_new_column(tb, "", 0, SCOLS_FL_TRUNC)))
+		r = -ENOMEM;
+	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); r == 0 && v; v = luctl_report_vm_next(rep, v)) {
+		struct libscols_line *ln = scols_table_new_line(tb, NULL);
+		char pause[32], blackout[32], buf[BAR_WIDTH + 1];
+
+		if (!ln || scols_line_set_data(ln, 0, luctl_vm_report_name(v)) ||
+		    scols_line_set_data(ln, 1, luctl_vm_report_result(v)) ||
+		    scols_line_set_data(ln, 2, luctl_vm_report_by(v) ?: "-") ||
+		    scols_line_set_data(ln, 3, cli_usec(luctl_vm_report_pause(v), pause)) ||
+		    scols_line_set_data(ln, 4, cli_usec(luctl_vm_report_blackout(v), blackout)) ||
+		    scols_line_set_data(ln, 5, bar(luctl_vm_report_pause(v), luctl_vm_report_blackout(v),
+						   luctl_report_duration(rep), 'x', buf)))
+			r = -ENOMEM;
+	}
+	if (r == 0 && scols_print_table(tb) != 0)
+		r = -EIO;
+	scols_unref_table(tb);
+	return r;
+}
+
+static void print_vm_errors(const struct luctl_report *rep)
+{
+	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); v; v = luctl_report_vm_next(rep, v)) {
+		if (luctl_vm_report_error(v))
+			cli_line(luctl_vm_report_name(v), "%s", luctl_vm_report_error(v));
+		if (luctl_vm_report_error(v) && luctl_vm_report_hint(v))
+			cli_line("hint", "%s", luctl_vm_report_hint(v));
+	}
+}
+
+static int print_report(const struct luctl_report *rep)
+{
+	char when[64], took[32], blackout[32];
+	int r;
+
+	cli_line("Result", "%s", luctl_report_result(rep));
+	if (luctl_report_error(rep))
+		cli_line("Error", "%s", luctl_report_error(rep));
+	if (luctl_report_hint(rep))
+		cli_line("Hint", "%s", luctl_report_hint(rep));
+	cli_line("Kernel", "%s -> %s", luctl_report_from(rep), luctl_report_to(rep) ?: "(not reached)");
+	cli_line("Began", "%s", cli_time(luctl_report_started(rep), when));
+	cli_line("Took", "%s", cli_usec(luctl_report_duration(rep), took));
+	cli_line("Blackout", "%s", cli_usec(luctl_report_blackout(rep), blackout));
+	putchar('\n');
+	r = print_phases(rep);
+	if (r < 0 || !luctl_report_vm_first(rep))
+		return r;
+	putchar('\n');
+	r = print_vms(rep);
+	if (r == 0)
+		print_vm_errors(rep);
+	return r;
+}
+
+int verb_report(struct cli *cli)
+{
+	_cleanup_(luctl_report_freep) struct luctl_report *rep = NULL;
+
+	if (luctl_report_get(cli->ctx, &rep) < 0)
+		return cli_error_ctx(cli);
+	if (cli->json)
+		cli_print_json(luctl_report_json(rep));
+	else if (print_report(rep) < 0)
+		return cli_error(cli, EXIT_FAILED, NULL, "the report cannot be printed");
+	return EXIT_OK;
+}
