@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/* Shared by the files of lu-init. */
+#include "error.h"
+#include "journal.h"
+#include "launch.h"
+#include "store.h"
+#include "trace.h"
+#include "wire.h"
+
+/** struct lu_init - what every part of lu-init needs to know */
+struct lu_init {
+	const char *pkernfs; /* "/run/luctl/pkernfs" */
+	const char *run;     /* "/run/luctl" */
+	bool any_fs;	     /* tests: @pkernfs need not be pkernfs */
+	bool early;	     /* before the real init; else asked for by luctld */
+	bool kmsg;	     /* log to the kernel's log; else to stderr */
+	bool keep_paused;    /* --paused */
+	struct lu_stamp start;
+	struct lu_trace *trace; /* NULL: none */
+};
+
+/* Time limits. A VM's own ends first, so that it can say what it was waiting for. */
+#define LU_INIT_VM_MS 20000u	/* one VM, from its start to cont */
+#define LU_INIT_NEEDS_MS 3000u	/* of which for devices to appear */
+#define LU_INIT_TOTAL_MS 25000u /* all of them; then the real init is executed whatever they do */
+
+/* --- log.c --- */
+
+/** lu_log() - a line to the kernel's log or stderr, with "lu-init: " in front */
+void lu_log(const struct lu_init *i, const char *fmt, ...) _printf_(2, 3);
+
+/** lu_log_error() - the same for an error with its hint */
+void lu_log_error(const struct lu_init *i, const char *prefix, const struct lu_error *e);
+
+/* --- mounts.c --- */
+
+/** lu_mounts_basic() - /proc, /sys, /dev, /run as the real init would make them; what is mounted is left alone */
+void lu_mounts_basic(const struct lu_init *i);
+
+/** lu_mounts_pkernfs() - mount pkernfs unless it is mounted; negative errno if this kernel has none */
+int lu_mounts_pkernfs(const struct lu_init *i);
+
+/** lu_mounts_root_rw() - remount the root file system read-write */
+int lu_mounts_root_rw(const struct lu_init *i);
+
+/* --- decide.c --- */
+
+/**
+ * lu_decide() - is it ours to resume VMs?
+ * @last: last record of the journal
+ * @boot_id: the running kernel's
+ * @ret_why: one line for the log
+ */
+bool lu_decide(const struct lu_journal_record *last, const char *boot_id, const char **ret_why);
+
+enum lu_may {
+	LU_MAY_RESTORE,
+	LU_MAY_NOT_INCOMPLETE, /* no committed state */
+	LU_MAY_NOT_ALIVE,      /* its QEMU is there */
+	LU_MAY_NOT_STALE,      /* it was let run once: the state no longer fits the RAM */
+};
+
+/**
+ * lu_may_restore() - may the VM's state be loaded?
+ * @result: NULL if there is none
+ * @alive: lu_result_alive(@result)
+ */
+enum lu_may lu_may_restore(const struct lu_saved *saved, const struct lu_result *result, bool alive);
+
+/** lu_real_init() - value of luctl.init= in a kernel command line; 1 with @ret, 0 if not there */
+int lu_real_init(const char *cmdline, char **ret);
+
+/* --- monitor.c --- */
+
+/** struct lu_monitor - a QMP connection that blocks */
+struct lu_monitor {
+	int fd;
+	int pidfd; /* of QEMU: its end ends every wait; the caller's */
+	uint64_t deadline_ns; /* CLOCK_MONOTONIC, for everything */
+	uint64_t next_id;
+	struct lu_wire *wire;
+};
+
+#define LU_MONITOR_INIT ((struct lu_monitor){ .fd = -EBADF, .pidfd = -EBADF })
+
+/** lu_monitor_connect() - retry until QEMU listens at @path and greets; the peer must be @pid */
+int lu_monitor_connect(struct lu_monitor *m, const char *path, pid_t pid, struct lu_error *e);
+
+/**
+ * lu_monitor_command() - one command, events skipped
+ * @ret: what it returned, json_object_put() it; may be NULL
+ *
+ * Return: 0; -EREMOTEIO refused; -ESRCH QEMU has ended; -ETIMEDOUT; -ECONNRESET; -EBADMSG.
+ */
+int lu_monitor_command(struct lu_monitor *m, const char *name, struct json_object *args, struct json_object **ret,
+		       struct lu_error *e);
+
+void lu_monitor_close(struct lu_monitor *m);
+
+/* --- restore.c --- */
+
+/**
+ * lu_restore_vm() - restore one VM, write its result.json
+ * @root: pkernfs
+ * @update: of which its record must be; NULL: any
+ *
+ * Return: 0 if the guest runs (or stays paused as it was), or a negative errno with @e.
+ */
+int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const char *update, struct lu_error *e);
+
+/* --- early.c --- */
+
+/** lu_early() - all that belongs to this boot's update: decide, mark, resume in parallel. Runs in a child of PID 1 */
+int lu_early(struct lu_init *i);
+
+/** lu_open_pkernfs() - checked fd of the mount point */
+int lu_open_pkernfs(const struct lu_init *i, struct lu_error *e);

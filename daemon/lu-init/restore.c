@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Restoring one VM, the only code in the project that does it: early, in a child of
+ * PID 1, and later as `lu-init --restore UUID` for luctld.
+ *
+ *	lock → may it be restored? → RAM and state intact? → needs → spawn → monitor
+ *	→ state loaded → result "loaded" → cont → result "running"
+ *
+ * The lock on the VM's directory keeps two restorers apart (flock: it goes away with
+ * us, QEMU does not inherit it). result.json is written at every end:
+ *  1. Not allowed (running, stale, not committed): nothing is written, whoever wrote
+ *     the record before knew better.
+ *  2. Anything up to cont fails: QEMU is killed, "failed" with retry, the state is as
+ *     good as before. Loading does not touch RAM (QEMU skips ROM resets on incoming).
+ *  3. "loaded" can't be written: as 2, cont is not sent, for if we died after it
+ *     nobody would know that the guest has run.
+ *  4. cont is refused: as 2. cont's answer does not come: QEMU died or hangs and
+ *     may have run the guest: "failed" without retry, a hanging QEMU is left alone.
+ *  5. "running" can't be written: the guest runs and "loaded" with its pid stands,
+ *     which is what luctld needs to find it. Reported, not undone.
+ * If we are killed in between, "loaded" or no record stands; both are read rightly.
+ */
+#include <json-c/json.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "clock.h"
+#include "lu-init.h"
+
+struct restore {
+	const struct lu_init *init;
+	int dir;
+	struct lu_saved saved;
+	struct lu_launch launch;
+	struct lu_result result;
+	struct lu_monitor monitor;
+	pid_t pid;
+	int pidfd;
+	char *log;
+	bool may_have_run; /* cont was sent */
+	unsigned int vm;   /* index in the flight recorder */
+};
+
+static void restore_done(struct restore *r)
+{
+	lu_monitor_close(&r->monitor);
+	closep(&r->pidfd);
+	closep(&r->dir);
+	lu_saved_clear(&r->saved);
+	lu_launch_clear(&r->launch);
+	lu_result_clear(&r->result);
+	free(r->log);
+}
+
+static void trace(struct restore *r, enum lu_phase phase, enum lu_trace_kind kind, int result)
+{
+	lu_trace_add(r->init->trace, phase, r->vm, kind, result, r->saved.name);
+}
+
+static uint64_t tsc(void)
+{
+	return lu_stamp_now().tsc;
+}
+
+/* --- may it, can it? --- */
+
+static int check_allowed(struct restore *r, const char *update, struct lu_error *e)
+{
+	_cleanup_(lu_result_clear) struct lu_result result = { 0 };
+	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+	int k;
+
+	if (update && strcmp(r->saved.update, update) != 0)
+		return lu_error_set(e, -ESTALE, NULL, "VM %s: its record is of another update", r->saved.name);
+	k = lu_result_read(r->dir, &result, &why);
+	if (k < 0 && k != -ENOENT)
+		return lu_error_set(e, k, "remove result.json only if you know that the guest has not run since the jump",
+				    "VM %s: %s", r->saved.name, why.what ?: strerror(-k));
+	switch (lu_may_restore(&r->saved, k < 0 ? NULL : &result, k == 0 && lu_result_alive(&result))) {
+	case LU_MAY_RESTORE:
+		return 0;
+	case LU_MAY_NOT_INCOMPLETE:
+		return lu_error_set(e, -ENODATA, NULL, "VM %s: there is no committed state to restore", r->saved.name);
+	case LU_MAY_NOT_ALIVE:
+		return lu_error_set(e, -EALREADY, NULL, "VM %s: its QEMU is there already, process %llu", r->saved.name,
+				    (unsigned long long)result.pid);
+	default:
+		return lu_error_set(e, -ESTALE, "start the guest afresh from its disks",
+				    "VM %s: it ran since the jump and its QEMU is gone, so its saved state no longer fits its memory",
+				    r->saved.name);
+	}
+}
+
+static int check_ram(struct restore *r, struct lu_error *e)
+{
+	for (size_t i = 0; i < r->launch.n_ram; i++) {
+		const struct lu_launch_ram *ram = &r->launch.ram[i];
+		struct stat st;
+
+		if (stat(ram->path, &st) < 0)
+			return lu_error_set(e, -errno, NULL, "VM %s: its memory %s: %s", r->saved.name, ram->path, strerror(errno));
+		if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < ram->size || st.st_ino != ram->inode)
+			return lu_error_set(e, -EBADMSG, NULL, "VM %s: %s is not the memory file that it had", r->saved.name,
+					    ram->path);
+	}
+	return 0;
+}
+
+/* Opens the state and compares it with what was committed. */
+static int check_state(struct restore *r, int *ret_fd, struct lu_error *e)
+{
+	_cleanup_close_ int fd = openat(r->dir, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	uint64_t size;
+	uint32_t crc;
+	int k;
+
+	k = fd < 0 ? -errno : lu_store_sum(fd, &size, &crc);
+	if (k < 0)
+		return lu_error_set(e, k, NULL, "VM %s: its state file: %s", r->saved.name, strerror(-k));
+	if (size != r->saved.size || crc != r->saved.crc32)
+		return lu_error_set(e, -EBADMSG, "start the guest afresh from its disks",
+				    "VM %s: its state file is damaged (%llu bytes, crc %08x; committed were %llu bytes, crc %08x)",
+				    r->saved.name, (unsigned long long)size, crc, (unsigned long long)r->saved.size,
+				    (unsigned int)r->saved.crc32);
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+static int meet_needs(struct restore *r, struct lu_error *e)
+{
+	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+	int k;
+
+	k = lu_launch_meet_needs(&r->launch, LU_INIT_NEEDS_MS, &why);
+	if (k == -EROFS && r->init->early && lu_mounts_root_rw(r->init) == 0) {
+		lu_error_clear(&why);
+		k = lu_launch_meet_needs(&r->launch, LU_INIT_NEEDS_MS, &why);
+	}
+	if (k < 0)
+		lu_error_move(e, &why);
+	return k;
+}
+
+/* --- QEMU --- */
+
+/* Last line of its log, which is where QEMU says why it gave up. */
+static void add_log(struct restore *r, struct lu_error *e)
+{
+	_cleanup_free_ char *text = NULL, *old = NULL;
+	char *end, *line;
+
+	if (!e->what || lu_read_file(AT_FDCWD, r->log, 1 << 20, &text, NULL) < 0 || !*text)
+		return;
+	for (end = text + strlen(text); end > text && end[-1] == '\n';)
+		*--end = '\0';
+	line = strrchr(text, '\n');
+	line = line ? line + 1 : text;
+	if (!*line)
+		return;
+	for (char *p = line; *p; p++)
+		if ((unsigned char)*p < ' ' || (unsigned char)*p > '~')
+			*p = '?'; /* the result must be UTF-8 whatever QEMU printed */
+	old = e->what;
+	if (asprintf(&e->what, "%s: %.500s", old, line) < 0)
+		e->what = steal_ptr(old);
+}
+
+static int load(struct restore *r, struct lu_error *e)
+{
+	for (unsigned int n = 0;; n++) {
+		struct json_object *data = NULL, *v;
+		const char *status = NULL;
+		bool loading, fine;
+		int k;
+
+		k = lu_monitor_command(&r->monitor, "query-status", NULL, &data, e);
+		if (k < 0)
+			return k;
+		if (json_object_is_type(data, json_type_object) && json_object_object_get_ex(data, "status", &v))
+			status = json_object_get_string(v);
+		loading = status && !strcmp(status, "inmigrate");
+		fine = status && (!strcmp(status, "paused") || !strcmp(status, "prelaunch"));
+		if (!loading && !fine)
+			lu_error_set(e, -EIO, NULL, "after loading QEMU is in state \"%s\"", status ?: "");
+		json_object_put(data);
+		if (!loading)
+			return fine ? 0 : -EIO;
+		usleep(n < 20 ? 1000 : 5000);
+	}
+}
+
+static void kill_qemu(struct restore *r)
+{
+	if (r->pidfd < 0)
+		return;
+	(void)syscall(SYS_pidfd_send_signal, r->pidfd, SIGKILL, NULL, 0);
+	(void)waitpid(r->pid, NULL, 0);
+	closep(&r->pidfd);
+	r->pidfd = -EBADF;
+}
+
+static int write_result(struct restore *r, enum lu_result_status status, struct lu_error *e)
+{
+	r->result.status = status;
+	return lu_result_write(r->dir, &r->result, e);
+}
+
+/* Later migrations shall carry the RAM again; the guest runs already, so failing is only a pity. */
+static void reset_capability(struct restore *r)
+{
+	struct json_object *args = json_tokener_parse(
+		"{\"capabilities\": [{\"capability\": \"x-ignore-shared\", \"state\": false}]}");
+
+	if (!args || r->saved.ignore_shared ||
+	    lu_monitor_command(&r->monitor, "migrate-set-capabilities", args, NULL, NULL) < 0)
+		lu_log(r->init, "VM %s: migration capability x-ignore-shared stays on", r->saved.name);
+	json_object_put(args);
+}
+
+static int let_run(struct restore *r, struct lu_error *e)
+{
+	int k;
+
+	k = write_result(r, LU_RESULT_LOADED, e);
+	if (k < 0)
+		return k;
+	if (!r->saved.running || r->init->keep_paused)
+		return write_result(r, LU_RESULT_PAUSED, e);
+	trace(r, LU_PHASE_VM_RESUME, LU_TRACE_BEGIN, 0);
+	r->may_have_run = true;
+	k = lu_monitor_command(&r->monitor, "cont", NULL, NULL, e);
+	if (k == -EREMOTEIO)
+		r->may_have_run = false;
+	r->result.stamps.resumed = k < 0 ? 0 : tsc();
+	trace(r, LU_PHASE_VM_RESUME, LU_TRACE_END, k);
+	if (k < 0)
+		return k;
+	trace(r, LU_PHASE_VM_BLACKOUT, LU_TRACE_END, 0);
+	lu_log(r->init, "VM %s: runs, process %d", r->saved.name, (int)r->pid);
+	k = write_result(r, LU_RESULT_RUNNING, e);
+	if (k < 0)
+		lu_log_error(r->init, "result.json: ", e);
+	reset_capability(r);
+	return 0;
+}
+
+static int start_and_load(struct restore *r, int state_fd, struct lu_error *e)
+{
+	_cleanup_close_ int proc = -EBADF;
+	int k;
+
+	trace(r, LU_PHASE_VM_SPAWN, LU_TRACE_BEGIN, 0);
+	k = lu_launch_spawn(&r->launch, state_fd, r->log, &r->pid, &r->pidfd, e);
+	if (k < 0)
+		goto out;
+	r->result.stamps.spawned = tsc();
+	r->result.pid = (uint64_t)r->pid;
+	proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	k = lu_proc_start_time(proc, r->pid, &r->result.start_time);
+	if (k < 0)
+		goto out;
+	r->monitor.pidfd = r->pidfd;
+	k = lu_monitor_connect(&r->monitor, r->launch.qmp, r->pid, e);
+out:
+	trace(r, LU_PHASE_VM_SPAWN, LU_TRACE_END, k);
+	if (k < 0)
+		return k;
+	r->result.stamps.connected = tsc();
+	trace(r, LU_PHASE_VM_LOAD, LU_TRACE_BEGIN, 0);
+	k = load(r, e);
+	trace(r, LU_PHASE_VM_LOAD, LU_TRACE_END, k);
+	r->result.stamps.loaded = k < 0 ? 0 : tsc();
+	return k;
+}
+
+/* Ends a failed attempt: no QEMU that was not let run, and a record of why. */
+static void give_up(struct restore *r, struct lu_error *e)
+{
+	_cleanup_error_ struct lu_error second = LU_ERROR_INIT;
+	bool dead = r->pidfd >= 0 && poll(&(struct pollfd){ .fd = r->pidfd, .events = POLLIN }, 1, 0) == 1;
+
+	r->result.retry = !r->may_have_run;
+	if (dead)
+		add_log(r, e);
+	if (dead || !r->may_have_run) {
+		kill_qemu(r);
+		r->result.pid = r->result.start_time = 0;
+	}
+	free(r->result.error ? r->result.error->what : NULL);
+	free(r->result.error ? r->result.error->hint : NULL);
+	free(r->result.error);
+	r->result.error = calloc(1, sizeof(*r->result.error));
+	if (r->result.error) {
+		r->result.error->what = strdup(e->what ?: strerror(-e->code));
+		r->result.error->hint = e->hint ? strdup(e->hint) : NULL;
+	}
+	if (write_result(r, LU_RESULT_FAILED, &second) < 0)
+		lu_log_error(r->init, "result.json: ", &second);
+}
+
+static int prepare_result(struct restore *r)
+{
+	char boot[37];
+	int k = lu_boot_id(boot);
+
+	if (k < 0)
+		return k;
+	r->result.stamps.start = tsc();
+	r->result.update = strdup(r->saved.update);
+	r->result.uuid = strdup(r->saved.uuid);
+	r->result.boot_id = strdup(boot);
+	r->result.by = strdup(r->init->early ? "lu-init" : "luctld");
+	return r->result.update && r->result.uuid && r->result.boot_id && r->result.by ? 0 : -ENOMEM;
+}
+
+static int attempt(struct restore *r, struct lu_error *e)
+{
+	_cleanup_close_ int state = -EBADF;
+	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+	int k;
+
+	k = lu_launch_read(r->dir, &r->launch, &why);
+	if (k >= 0)
+		k = check_ram(r, &why);
+	if (k >= 0)
+		k = check_state(r, &state, &why);
+	if (k >= 0 && asprintf(&r->log, "%s/vm/%s/qemu.log", r->init->run, r->saved.name) < 0) {
+		r->log = NULL;
+		k = -ENOMEM;
+	}
+	if (k >= 0)
+		k = meet_needs(r, &why);
+	if (k >= 0)
+		k = start_and_load(r, state, &why);
+	if (k >= 0)
+		k = let_run(r, &why);
+	if (k >= 0)
+		return 0;
+	lu_error_set(&why, k, NULL, "%s", strerror(-k));
+	/* errors of below know no name */
+	if (why.what && strncmp(why.what, "VM ", 3) != 0)
+		lu_error_set(e, why.code, why.hint, "VM %s: %s", r->saved.name, why.what);
+	else
+		lu_error_move(e, &why);
+	give_up(r, e);
+	return k;
+}
+
+int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const char *update, struct lu_error *e)
+{
+	_cleanup_(restore_done) struct restore r = {
+		.init = i, .dir = -EBADF, .pidfd = -EBADF, .monitor = LU_MONITOR_INIT,
+	};
+	int k;
+
+	r.monitor.deadline_ns = lu_clock_ns(CLOCK_MONOTONIC) + LU_INIT_VM_MS * 1000000ULL;
+	r.dir = lu_store_open(root, uuid, false, e);
+	if (r.dir < 0)
+		return r.dir;
+	k = lu_store_lock(r.dir, e);
+	if (k >= 0)
+		k = lu_saved_read(r.dir, &r.saved, e);
+	if (k >= 0)
+		k = check_allowed(&r, update, e);
+	if (k >= 0)
+		k = prepare_result(&r);
+	if (k < 0)
+		return lu_error_set(e, k, NULL, "VM %s: %s", r.saved.name ?: uuid, strerror(-k));
+	r.vm = (unsigned int)r.saved.index;
+	return attempt(&r, e);
+}
