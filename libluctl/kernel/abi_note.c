@@ -10,9 +10,9 @@
  * Unhappy paths:
  *  1. A note runs over the end: the source is damaged, -EBADMSG. Trailing padding
  *     of less than a header is fine.
- *  2. Our note has another version or size: it was written by a later series that
- *     changed the meaning, -EBADMSG with the version. (A later series that only adds
- *     fields keeps the version and grows the size: the known part is used.)
+ *  2. Our note has another version, says that it is longer than it is, or is shorter
+ *     than what version 1 always had: -EBADMSG. Longer is fine, fields are only ever
+ *     added; what a note does not reach is zero, "not supported".
  *  3. A compat string without NUL or with unprintable bytes: -EBADMSG.
  *  4. Two of our notes: accepted if they are equal. The linker may merge an object
  *     twice, but two that differ leave no way to tell which one is true.
@@ -27,6 +27,7 @@
 #include "linux/luctl_note.h"
 
 #define NOTE_NAME LUCTL_NOTE_OWNER
+#define NOTE_SIZE_MIN offsetof(struct luctl_note, pkeep_compat) /* what the first version-1 note had */
 #define NOTES_MAX (1u << 20) /* bytes of /sys/kernel/notes; some hundred in practice */
 
 static uint32_t get32(const uint8_t *p)
@@ -54,26 +55,26 @@ static int compat_copy(char *to, const char *from, size_t size)
 static int note_decode(const uint8_t *desc, size_t size, const char *object, struct lu_abi *ret,
 		       struct lu_error *e)
 {
-	struct luctl_note note;
+	struct luctl_note note = { 0 };
 	struct lu_abi abi = { .present = true };
-	uint32_t version = size >= 4 ? get32(desc) : 0;
+	uint32_t version = size >= 8 ? get32(desc) : 0, says = size >= 8 ? get32(desc + 4) : 0;
 
 	if (version != LUCTL_NOTE_VERSION)
 		return lu_error_set(e, -EBADMSG, "it was built for another version of luctl; update luctl",
 				    "%s: luctl ABI note has version %u, this program knows %u", object, version,
 				    LUCTL_NOTE_VERSION);
-	if (size < sizeof(note))
+	if (says > size || says > LUCTL_NOTE_MAX)
 		return lu_error_set(e, -EBADMSG, "rebuild or reinstall the kernel",
-				    "%s: luctl ABI note is %zu bytes, at least %zu expected", object, size,
-				    sizeof(note));
-	memcpy(&note, desc, sizeof(note));
-	if (le32toh(note.size) != size)
+				    "%s: luctl ABI note says it is %u bytes, but it is %zu", object, says, size);
+	if (says < NOTE_SIZE_MIN)
 		return lu_error_set(e, -EBADMSG, "rebuild or reinstall the kernel",
-				    "%s: luctl ABI note says it is %u bytes, but it is %zu", object,
-				    le32toh(note.size), size);
+				    "%s: luctl ABI note is %u bytes, at least %zu expected", object, says,
+				    NOTE_SIZE_MIN);
+	memcpy(&note, desc, says < sizeof(note) ? says : sizeof(note));
 	abi.pkernfs_version = le32toh(note.pkernfs_format_version);
 	abi.pkernfs_min_version = le32toh(note.pkernfs_min_version);
 	abi.pkernfs_incompat = le64toh(note.pkernfs_incompat_supported);
+	abi.pkernfs_ro_compat = le64toh(note.pkernfs_ro_compat_supported);
 	if (compat_copy(abi.kho, note.kho_compat, sizeof(note.kho_compat)) < 0 ||
 	    compat_copy(abi.luo, note.luo_compat, sizeof(note.luo_compat)) < 0 || !abi.kho[0])
 		return lu_error_set(e, -EBADMSG, "rebuild or reinstall the kernel",
@@ -89,8 +90,8 @@ static int note_decode(const uint8_t *desc, size_t size, const char *object, str
 static bool abi_equal(const struct lu_abi *a, const struct lu_abi *b)
 {
 	return a->pkernfs_version == b->pkernfs_version && a->pkernfs_min_version == b->pkernfs_min_version &&
-	       a->pkernfs_incompat == b->pkernfs_incompat && strcmp(a->kho, b->kho) == 0 &&
-	       strcmp(a->luo, b->luo) == 0;
+	       a->pkernfs_incompat == b->pkernfs_incompat && a->pkernfs_ro_compat == b->pkernfs_ro_compat &&
+	       strcmp(a->kho, b->kho) == 0 && strcmp(a->luo, b->luo) == 0;
 }
 
 static int notes_overrun(const char *object, struct lu_error *e)

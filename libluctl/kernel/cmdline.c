@@ -103,6 +103,12 @@ static bool word_is(const struct word *w, const char *s)
 	return w->size == strlen(s) && memcmp(w->text, s, w->size) == 0;
 }
 
+/* Everything after it belongs to init. The kernel takes the quotes off before it compares. */
+static bool word_is_end(const struct word *w)
+{
+	return word_is(w, "--") || word_is(w, "\"--\"");
+}
+
 /* Is it one of the words that never get into the next command line as they are? */
 static bool word_is_ours(const struct word *w)
 {
@@ -178,7 +184,7 @@ int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error 
 	if (!b.file)
 		return -ENOMEM;
 	while (word_next(&line, &w, &closed)) {
-		if (word_is(&w, "--")) {
+		if (word_is_end(&w)) {
 			rest = w.text;
 			break;
 		}
@@ -264,7 +270,7 @@ int lu_cmdline_get(const char *line, const char *param, char **ret)
 	bool closed;
 	char *copy;
 
-	while (word_next(&line, &w, &closed) && !word_is(&w, "--"))
+	while (word_next(&line, &w, &closed) && !word_is_end(&w))
 		if (word_sets(&w, param, &value, &n)) {
 			found = value;
 			found_n = n;

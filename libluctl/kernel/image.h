@@ -64,7 +64,8 @@ struct lu_running {
 	bool level5;			/* 5-level page tables in use */
 	bool pkernfs_known;
 	uint32_t pkernfs_version;	/* format version of the mounted pkernfs */
-	uint64_t pkernfs_incompat;	/* incompat features in use there */
+	uint64_t pkernfs_incompat;	/* features in use there */
+	uint64_t pkernfs_ro_compat;
 };
 
 /**

@@ -73,10 +73,15 @@ static void check_pkernfs(const struct lu_image *t, const struct lu_running *run
 {
 	uint32_t version = running->pkernfs_known ? running->pkernfs_version : running->abi.pkernfs_version;
 	uint64_t incompat = running->pkernfs_known ? running->pkernfs_incompat : running->abi.pkernfs_incompat;
-	uint64_t unknown = incompat & ~t->abi.pkernfs_incompat;
-	const char *source = running->pkernfs_known ? "pkernfs is in" : "the running kernel may write";
+	uint64_t ro_compat = running->pkernfs_known ? running->pkernfs_ro_compat : running->abi.pkernfs_ro_compat;
+	uint64_t unknown = incompat & ~t->abi.pkernfs_incompat, unwritable = ro_compat & ~t->abi.pkernfs_ro_compat;
+	const char *source = running->pkernfs_known ? "pkernfs is in use with" : "the running kernel may write";
 	bool ok = true;
 
+	if (t->abi.pkernfs_version == 0) {
+		lu_findings_add(f, LU_LEVEL_ERROR, "pkernfs", HINT_BUILD, "the target has no pkernfs");
+		return;
+	}
 	if (version < t->abi.pkernfs_min_version || version > t->abi.pkernfs_version) {
 		lu_findings_add(f, LU_LEVEL_ERROR, "pkernfs", HINT_BASE,
 				"%s format %u, the target reads formats %u to %u", source, version,
@@ -87,6 +92,12 @@ static void check_pkernfs(const struct lu_image *t, const struct lu_running *run
 		lu_findings_add(f, LU_LEVEL_ERROR, "pkernfs", HINT_BASE,
 				"%s incompatible features 0x%llx that the target does not know", source,
 				(unsigned long long)unknown);
+		ok = false;
+	}
+	if (unwritable) {
+		lu_findings_add(f, LU_LEVEL_ERROR, "pkernfs", HINT_BASE,
+				"%s features 0x%llx, with which the target could only read it", source,
+				(unsigned long long)unwritable);
 		ok = false;
 	}
 	if (ok)

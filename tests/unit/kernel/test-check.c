@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Can the target take over? Each condition broken alone; the running kernel read from a recorded tree. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "image.h"
+#include "make-image.h"
+
+static const struct lu_abi abi = {
+	.present = true, .pkernfs_version = 2, .pkernfs_min_version = 1, .pkernfs_incompat = 1, .kho = "kho-v4", .luo = "luo-v5"
+};
+
+static struct lu_image good_image(void)
+{
+	return (struct lu_image){
+		.kind = LU_IMAGE_BZIMAGE, .release = "7.3.4-lu", .compression = "gzip", .boot_protocol = 0x20f,
+		.cmdline_max = 2016, .relocatable = true, .loaded_high = true, .entry_64 = true, .above_4g = true,
+		.level5 = true, .abi = abi,
+	};
+}
+
+static struct lu_running good_running(void)
+{
+	return (struct lu_running){ .release = "7.3.4-lu", .abi = abi };
+}
+
+static void expect(const struct lu_image *t, const struct lu_running *r, const char *object, const char *what)
+{
+	_cleanup_findings_ struct lu_findings f = LU_FINDINGS_INIT;
+	const struct lu_finding *bad;
+
+	lu_target_check(t, "IMG", r, &f);
+	assert_true(f.n > 0);
+	bad = lu_findings_first_error(&f);
+	if (!object) {
+		if (bad)
+			print_error("%s: %s\n", bad->object, bad->what);
+		assert_true(lu_findings_ok(&f));
+		return;
+	}
+	assert_false(lu_findings_ok(&f));
+	assert_string_equal(bad->object, object);
+	if (!strstr(bad->what, what))
+		print_error("%s\n", bad->what);
+	assert_non_null(strstr(bad->what, what));
+	assert_non_null(bad->hint);
+}
+
+static void test_accepts(void **state)
+{
+	struct lu_image t = good_image();
+	struct lu_running r = good_running();
+
+	expect(&t, &r, NULL, NULL);
+	/* An older kernel may take over what is really in use, not only what could be. */
+	t.abi.pkernfs_version = 1;
+	t.abi.pkernfs_incompat = 0;
+	r.pkernfs_known = true;
+	r.pkernfs_version = 1;
+	expect(&t, &r, NULL, NULL);
+	/* Both without LUO. */
+	t.abi.luo[0] = r.abi.luo[0] = '\0';
+	expect(&t, &r, NULL, NULL);
+}
+
+static void test_refuses_each(void **state)
+{
+	struct lu_running r = good_running();
+	struct lu_image t;
+
+	t = good_image(), t.kind = LU_IMAGE_VMLINUX;
+	expect(&t, &r, "IMG", "only a bzImage");
+	t = good_image(), t.boot_protocol = 0x20b;
+	expect(&t, &r, "IMG", "2.12");
+	t = good_image(), t.loaded_high = false;
+	expect(&t, &r, "IMG", "LOADED_HIGH");
+	t = good_image(), t.entry_64 = false;
+	expect(&t, &r, "IMG", "64-bit entry");
+	t = good_image(), t.relocatable = false;
+	expect(&t, &r, "IMG", "CONFIG_RELOCATABLE");
+	t = good_image(), t.above_4g = false;
+	expect(&t, &r, "IMG", "ABOVE_4G");
+	t = good_image(), t.level5 = false;
+	expect(&t, &r, NULL, NULL);
+	r.level5 = true;
+	expect(&t, &r, "IMG", "5-level");
+	r = good_running();
+
+	t = good_image(), t.abi = (struct lu_abi){ 0 };
+	expect(&t, &r, "IMG", "(7.3.4-lu) has no luctl ABI note");
+	t = good_image(), strcpy(t.abi.kho, "kho-v5");
+	expect(&t, &r, "KHO", "speaks kho-v4, the target speaks kho-v5");
+	t = good_image(), strcpy(t.abi.luo, "");
+	expect(&t, &r, "LUO", "the target speaks none");
+	t = good_image(), t.abi.pkernfs_version = 1;
+	expect(&t, &r, "pkernfs", "may write format 2, the target reads formats 1 to 1");
+	t = good_image(), t.abi.pkernfs_min_version = 3, t.abi.pkernfs_version = 3;
+	expect(&t, &r, "pkernfs", "formats 3 to 3");
+	t = good_image(), t.abi.pkernfs_incompat = 6;
+	expect(&t, &r, "pkernfs", "features 0x1");
+	r.pkernfs_known = true, r.pkernfs_version = 2, r.pkernfs_incompat = 8;
+	expect(&t, &r, "pkernfs", "in use with incompatible features 0x8");
+	r = good_running(), r.abi.pkernfs_ro_compat = 4;
+	t = good_image();
+	expect(&t, &r, "pkernfs", "features 0x4, with which the target could only read");
+	r = good_running(), t = good_image(), t.abi.pkernfs_version = t.abi.pkernfs_min_version = 0;
+	expect(&t, &r, "pkernfs", "no pkernfs");
+	r = good_running(), r.abi.present = false, t = good_image();
+	expect(&t, &r, "running kernel", "7.3.4-lu has no luctl ABI note");
+}
+
+static void test_findings(void **state)
+{
+	_cleanup_findings_ struct lu_findings f = LU_FINDINGS_INIT;
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct json_object *o;
+
+	lu_findings_add(&f, LU_LEVEL_OK, "a", NULL, "fine %d", 1);
+	lu_findings_add(&f, LU_LEVEL_WARNING, "b", "hint", "so so");
+	assert_true(lu_findings_ok(&f));
+	lu_error_set(&e, -EIO, "look", "broken");
+	lu_findings_add_error(&f, "c", &e);
+	assert_false(lu_findings_ok(&f));
+	o = lu_findings_to_json(&f);
+	assert_string_equal(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN),
+			    "[{\"level\":\"ok\",\"object\":\"a\",\"what\":\"fine 1\",\"hint\":null},"
+			    "{\"level\":\"warning\",\"object\":\"b\",\"what\":\"so so\",\"hint\":\"hint\"},"
+			    "{\"level\":\"error\",\"object\":\"c\",\"what\":\"broken\",\"hint\":\"look\"}]");
+	json_object_put(o);
+}
+
+static void test_findings_lost(void **state)
+{
+	_cleanup_findings_ struct lu_findings f = LU_FINDINGS_INIT;
+
+	for (unsigned int i = 0; i < LU_FINDINGS_MAX; i++)
+		lu_findings_add(&f, LU_LEVEL_OK, "a", NULL, "fine");
+	assert_true(lu_findings_ok(&f));
+	lu_findings_add(&f, LU_LEVEL_ERROR, "a", NULL, "lost");
+	assert_int_equal(f.n, LU_FINDINGS_MAX);
+	assert_false(lu_findings_ok(&f));
+}
+
+static void put(int root, const char *path, const void *data, size_t size)
+{
+	assert_int_equal(lu_write_file(root, path, data, size, 0644), 0);
+}
+
+static void test_running(void **state)
+{
+	static const uint8_t other[] = { 4, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0, 1, 2, 3, 4 };
+	struct test_note n = { .format = 1, .min_version = 1 };
+	char dir[] = "/tmp/luctl-root-XXXXXX", cmd[64];
+	struct lu_running r;
+	size_t size;
+	_cleanup_free_ uint8_t *note = test_note(&n, &size), *both = malloc(sizeof(other) + size);
+	_cleanup_close_ int root = -EBADF;
+
+	assert_non_null(mkdtemp(dir));
+	root = open(dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	assert_int_equal(lu_mkdir_p(root, "proc/sys/kernel", 0755), 0);
+	assert_int_equal(lu_mkdir_p(root, "sys/kernel", 0755), 0);
+	assert_int_equal(lu_running_read(root, &r, NULL), -ENOENT);
+	put(root, "proc/sys/kernel/osrelease", "7.3.4-lu\n", 9);
+	put(root, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu la57x msr\n", 36);
+	assert_int_equal(lu_running_read(root, &r, NULL), 0);
+	assert_false(r.abi.present);
+	assert_false(r.level5);
+	assert_string_equal(r.release, "7.3.4-lu");
+	put(root, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu la57x la57\n", 37);
+	memcpy(both, other, sizeof(other));
+	memcpy(both + sizeof(other), note, size);
+	put(root, "sys/kernel/notes", both, sizeof(other) + size);
+	assert_int_equal(lu_running_read(root, &r, NULL), 0);
+	assert_true(r.abi.present);
+	assert_true(r.level5);
+	assert_int_equal(r.abi.pkernfs_version, 1);
+	put(root, "sys/kernel/notes", both, sizeof(other) + size - 1);
+	assert_int_equal(lu_running_read(root, &r, NULL), -EBADMSG);
+	snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+	assert_int_equal(system(cmd), 0);
+}
+
+static void test_two_notes(void **state)
+{
+	struct test_note a = { .format = 1 }, b = { .format = 2 };
+	struct lu_abi got;
+	size_t na, nb;
+	_cleanup_free_ uint8_t *pa = test_note(&a, &na), *pb = test_note(&b, &nb), *both = malloc(na + nb);
+
+	memcpy(both, pa, na);
+	memcpy(both + na, pa, na);
+	assert_int_equal(lu_abi_from_notes(both, na + nb, 4, "x", &got, NULL), 0);
+	memcpy(both + na, pb, nb);
+	assert_int_equal(lu_abi_from_notes(both, na + nb, 4, "x", &got, NULL), -EBADMSG);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_accepts),	 cmocka_unit_test(test_refuses_each),
+		cmocka_unit_test(test_findings), cmocka_unit_test(test_findings_lost),
+		cmocka_unit_test(test_running),	 cmocka_unit_test(test_two_notes),
+	};
+
+	return cmocka_run_group_tests_name("check", tests, NULL, NULL);
+}
