@@ -38,13 +38,13 @@ def _device(name, major, minor):
 def build():
     """Compile the guests' programs; name → path."""
     folder = paths.cache("guests", paths.digest(*paths.files_below(SOURCES), " ".join(FREESTANDING)))
-    made = {name: folder / name for name in ("ticker", "linux-init", "linux.initrd", "echo")}
+    made = {name: folder / name for name in ("ticker", "linux-init", "linux.initrd", "echo", "stamp")}
     if all(path.exists() for path in made.values()):
         return made
     log = paths.cache("logs") / "guests.log"
     log.unlink(missing_ok=True)
     run(["gcc", *WARNINGS, *FREESTANDING, f"-Wl,-T,{SOURCES}/ticker.ld", "-o", made["ticker"], SOURCES / "ticker-boot.S", SOURCES / "ticker.c"], log)
-    for name in ("linux-init", "echo"):
+    for name in ("linux-init", "echo", "stamp"):
         run(["gcc", *WARNINGS, "-O2", "-static", "-o", made[name], SOURCES / f"{name}.c"], log)
     archive = b"".join(_newc(d, stat.S_IFDIR | 0o755, b"") for d in ("dev", "proc", "sys")) + _device("dev/console", 5, 1) + \
         _newc("init", stat.S_IFREG | 0o755, made["linux-init"].read_bytes()) + _newc("TRAILER!!!", 0, b"")

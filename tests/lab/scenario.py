@@ -130,6 +130,10 @@ class Lab:
         self.say(f"updated {before} → {host.release()}; agent back after {say.seconds(up - start)}")
         return start
 
+    def span(self, host, guest, start=0.0):
+        """What a guest said since a moment."""
+        return Span(host.guest[guest.line], start)
+
     def witness(self, host, which, start, settle=3.0, limit=30.0):
         """Every guest went on from start until now, and ran for at least settle seconds of late. Returns its Span by name."""
         mark = host.pump.clock()

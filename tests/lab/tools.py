@@ -59,7 +59,7 @@ def overlay(guest_kernel, luctl=None):
         shutil.copytree(luctl, new, symlinks=True)
     lab = new / "usr/lib/lab"
     lab.mkdir(parents=True)
-    for name in ("ticker", "linux.initrd", "echo"):
+    for name in ("ticker", "linux.initrd", "echo", "stamp"):
         shutil.copy(made[name], lab / name)
     shutil.copy(guest_kernel, lab / "guest-kernel")
     if not os.path.getsize(lab / "guest-kernel"):
