@@ -6,9 +6,10 @@
  * not excluded answers, can be carried, and would survive the stop of the
  * ordinary units.
  *
- * A VM whose QMP socket does not exist is switched off: it is told and left out.
- * One whose socket exists but does not answer may be a guest in trouble: an error,
- * since going on would kill it.
+ * A VM at whose socket nobody listens is switched off if systemd says that its
+ * unit (and the scope that an update left it in) is not active: it is told and left
+ * out. In all other cases one that does not answer may be a guest in trouble: an
+ * error, since going on would kill it.
  *
  * Probes run in parallel; the check ends when the last has answered. Freeing it
  * earlier cancels them.
@@ -133,6 +134,15 @@ static void check_done(struct lu_check *c)
 	c->done(c, c->userdata);
 }
 
+static bool is_off(struct lu_check *c, struct lu_vm *vm)
+{
+	char scope[128];
+
+	snprintf(scope, sizeof(scope), "luctl-vm-%s.scope", lu_vm_name(vm));
+	return lu_vm_unit(vm) && lu_host_unit_active(c->daemon->host, lu_vm_unit(vm), NULL) == 0 &&
+	       lu_host_unit_active(c->daemon->host, scope, NULL) == 0;
+}
+
 static void on_probe(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
 {
 	const struct lu_vm_facts *facts = lu_vm_facts(vm);
@@ -142,7 +152,7 @@ static void on_probe(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 	snprintf(object, sizeof(object), "VM %s", lu_vm_name(vm));
 	lu_vm_set_userdata(vm, NULL);
 	lu_vm_disconnect(vm);
-	if (r == -ENOENT)
+	if ((r == -ENOENT || r == -ECONNREFUSED) && is_off(c, vm))
 		lu_findings_add(&c->findings, LU_LEVEL_OK, object, NULL, "is not running, left out");
 	else if (r < 0)
 		lu_findings_add_error(&c->findings, object, e);

@@ -381,6 +381,22 @@ int lu_host_survives(struct lu_host *h, pid_t pid, char **ret_unit, struct lu_er
 	return ignore;
 }
 
+int lu_host_unit_active(struct lu_host *h, const char *unit, struct lu_error *error)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+	_cleanup_free_ char *path = NULL, *state = NULL;
+	int r;
+
+	r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
+	if (r < 0)
+		return r;
+	r = sd_bus_get_property_string(h->bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit",
+				       "ActiveState", &e, &state);
+	if (r < 0)
+		return lu_error_set(error, r, NULL, "%s: %s", unit, e.message ?: strerror(-r));
+	return strcmp(state, "inactive") != 0 && strcmp(state, "failed") != 0;
+}
+
 static int append_string_property(sd_bus_message *m, const char *key, const char *value)
 {
 	return sd_bus_message_append(m, "(sv)", key, "s", value);

@@ -45,6 +45,9 @@ void lu_host_cancel(struct lu_host *h);
  */
 int lu_host_survives(struct lu_host *h, pid_t pid, char **ret_unit, struct lu_error *error);
 
+/** lu_host_unit_active() - 1 if the unit is active (or on its way in or out), 0 if it is not or unknown, or a negative errno */
+int lu_host_unit_active(struct lu_host *h, const char *unit, struct lu_error *error);
+
 /** lu_host_scope() - move a process into a scope of its own; 0 also if it is there already */
 int lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, struct lu_error *error);
 
