@@ -87,14 +87,30 @@ def _fetch(base, this):
     return ready, version
 
 
+def selftest_tree(base, folder):
+    """Only the series' own self-test and the headers it needs, as the series adds them, below folder."""
+    log = paths.cache("logs") / "selftest-tree.log"
+    for patch in series(base):
+        run(["git", "apply", "--include=tools/testing/selftests/pkernfs/*", "--include=include/uapi/linux/pkernfs.h",
+             "--include=include/uapi/linux/luctl_note.h", patch], log, cwd=folder, env={"GIT_CEILING_DIRECTORIES": str(folder.parent)})
+    return folder
+
+
 def _tree_of(variant):
     files = [CONFIGS / f"{name}.config" for name in variant.fragments]
     return files, (series(variant.base) if variant.patched else [])
 
 
+def _changes_image(patch):
+    """Whether a patch touches anything that goes into the image; documentation and self-tests do not make a new kernel."""
+    touched = re.findall(r"^\+\+\+ b/(\S+)|^--- a/(\S+)", patch.read_text(), re.M)
+    return not all((new or old).startswith(("Documentation/", "tools/")) for new, old in touched)
+
+
 def key(name):
     variant = VARIANTS[name]
     fragments, patches = _tree_of(variant)
+    patches = [p for p in patches if _changes_image(p)]
     return paths.digest(TESTED[variant.base], *_compiler(), *fragments, *[item for p in patches for item in (p.name, p)], " ".join(UNPACK_WITHOUT))
 
 
