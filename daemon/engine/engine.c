@@ -29,7 +29,7 @@
  *     kernel would restore the guests, so undo must also make what was saved unusable.
  *  4. The timer cannot be armed: on the way to the jump that is a failure, else it goes
  *     on without a limit.
- *  5. Cancel while ->commit() or ->entered() of jump runs: the effect has not been
+ *  5. Cancel while ->commit(), ->entered() or ->arm_timer() of jump runs: the effect has not been
  *     started, so it counts. From the start of that effect on it is refused.
  *  6. The process dies anywhere: lu_engine_recover(), by the row's found_same and
  *     found_other.
@@ -191,8 +191,6 @@ static int enter(struct lu_engine *e, enum lu_state to, enum lu_event event, con
 		(void)e->ops->arm_timer(e->userdata, 0);
 		return 0;
 	}
-	if (e->cancel && row->cancel != LU_STATE_NONE)
-		return 0;	/* taken next; the effect is not even begun */
 	r = e->ops->arm_timer(e->userdata, e->limits[e->state]);
 	e->armed = r >= 0 && e->limits[e->state] > 0;
 	if (r < 0 && can_abort(e->state)) {
@@ -201,6 +199,8 @@ static int enter(struct lu_engine *e, enum lu_state to, enum lu_event event, con
 		set_pending(e, LU_EVENT_FAILED, &timer);
 		return 0;
 	}
+	if (e->cancel && row->cancel != LU_STATE_NONE)
+		return 0;	/* taken next; the effect is not even begun */
 	start_effect(e);
 	return 0;
 }
@@ -298,8 +298,9 @@ int lu_engine_cancel(struct lu_engine *e, const char *why, struct lu_error *ret_
 
 	if (row->effect == LU_EFFECT_NONE)
 		return lu_error_set(ret_error, -ENOENT, NULL, "no update is under way");
-	if (e->state == LU_STATE_ABORTING)
-		return lu_error_set(ret_error, -EALREADY, NULL, "the update is being aborted already");
+	if (e->state == LU_STATE_ABORTING || e->fresh)
+		return lu_error_set(ret_error, -EALREADY, NULL, "the update is being %s already",
+				    e->fresh ? "recovered" : "aborted");
 	if (row->cancel == LU_STATE_NONE || (row->no_return && e->running))
 		return lu_error_set(ret_error, -EINPROGRESS, "wait for its end; luctl restore serves VMs that do not come up",
 				    "the update is in state %s, beyond the point of no return", lu_state_name(e->state));

@@ -77,8 +77,7 @@ int __wrap_renameat(int a, const char *b, int c, const char *d)
 
 static int setup(void **state)
 {
-	strcpy(dir, "/tmp/luctl-journal-XXXXXX");
-	if (!mkdtemp(dir))
+	if (!test_mkdtemp(dir))
 		return -1;
 	dfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return dfd < 0;

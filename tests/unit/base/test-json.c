@@ -310,11 +310,11 @@ static void test_encode_refuses(void **state)
 
 static void test_store(void **state)
 {
-	char dir[] = "/tmp/luctl-json-XXXXXX", path[64];
+	char dir[64], path[80];
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct doc d;
 
-	assert_non_null(mkdtemp(dir));
+	assert_non_null(test_mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/doc.json", dir);
 	assert_int_equal(lu_json_load(AT_FDCWD, path, 4096, &doc_table, &d, &e), -ENOENT);
 	assert_non_null(strstr(e.what, path));

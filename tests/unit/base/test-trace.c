@@ -21,8 +21,7 @@ static int dfd = -EBADF;
 
 static int setup(void **state)
 {
-	strcpy(dir, "/tmp/luctl-trace-XXXXXX");
-	if (!mkdtemp(dir))
+	if (!test_mkdtemp(dir))
 		return -1;
 	dfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return dfd < 0;

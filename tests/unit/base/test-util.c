@@ -15,8 +15,7 @@ static int dirfd_ = -EBADF;
 
 static int setup(void **state)
 {
-	strcpy(dir, "/tmp/luctl-util-XXXXXX");
-	if (!mkdtemp(dir))
+	if (!test_mkdtemp(dir))
 		return -1;
 	dirfd_ = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return dirfd_ < 0;
