@@ -25,8 +25,13 @@ class Agent:
 
     def _connect(self):
         if self._sock is None:
-            self._sock = socket.socket(socket.AF_UNIX)
-            self._sock.connect(self._path)
+            sock = socket.socket(socket.AF_UNIX)
+            try:
+                sock.connect(self._path)
+            except OSError:
+                sock.close()
+                raise
+            self._sock = sock
 
     def _read(self, end):
         left = end - time.monotonic()

@@ -160,9 +160,9 @@ class Host:
                 boot = self._execute("cat /proc/sys/kernel/random/boot_id", 10).out.strip()
                 if boot != self._boot:
                     break
-                time.sleep(0.2)
             except (AgentError, OSError):
                 pass
+            time.sleep(0.2)
             if time.monotonic() > end:
                 raise self._dead(f"no agent of a new boot within {timeout} s")
         self._boot = boot
