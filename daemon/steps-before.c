@@ -43,6 +43,7 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 		if (!u->doc.vms[i].name || !u->doc.vms[i].uuid)
 			return -ENOMEM;
 		u->outcomes[i].vm = c->vms[i];
+		lu_vm_set_index(c->vms[i], (unsigned int)i);
 	}
 	while (u->asked.exclude && u->asked.exclude[n_excluded])
 		n_excluded++;

@@ -179,8 +179,7 @@ static void on_vm(struct lu_vm *vm, int r, const struct lu_error *e, void *userd
 	if (phase == LU_PHASE_VM_RESUME && r == 0)
 		trace_vm(u, vm, LU_PHASE_VM_BLACKOUT, LU_TRACE_END, 0);
 	if (r < 0)
-		(void)lu_error_set(&u->error, r, e ? e->hint : NULL, "VM %s: %s", lu_vm_name(vm),
-				   e && e->what ? e->what : strerror(-r));
+		(void)lu_error_set(&u->error, r, e ? e->hint : NULL, "%s", e && e->what ? e->what : strerror(-r));
 	if (--u->pending > 0)
 		return;
 	if (u->error.code && !effect_steps[u->effect].go_on)
