@@ -44,7 +44,7 @@ struct cli_exit_code {
 	const char *help;
 };
 
-extern const struct cli_verb cli_verbs[];	    /* ends with a NULL name */
+extern const struct cli_verb cli_verbs[];	     /* ends with a NULL name */
 extern const struct cli_option cli_global_options[]; /* likewise */
 extern const struct cli_exit_code cli_exit_codes[];  /* ends with a NULL help */
 

@@ -53,8 +53,9 @@ static void on_progress(void *userdata, const char *state, const char *detail)
 		return;
 	if (w->in_place)
 		fputs(same ? "\r\033[K" : "\n", stdout);
-	printf("%s%4llu.%03llu%s  %-10s %s", cli_color(tty, COLOR_DIM), (unsigned long long)(ms / 1000),
-	       (unsigned long long)(ms % 1000), cli_color_off(tty), s ?: "?", d ?: "");
+	printf("%s%4llu.%03llu%s  ", cli_color(tty, COLOR_DIM), (unsigned long long)(ms / 1000),
+	       (unsigned long long)(ms % 1000), cli_color_off(tty));
+	printf(d && *d ? "%-10s %s" : "%s", s ?: "?", d);
 	if (tty)
 		w->in_place = true;
 	else
@@ -90,11 +91,11 @@ static int end(struct watch *w, const char *result, const char *what, const char
 		result = "failed";
 	}
 	cli_error(w->cli, code, hint_copy, "%s%s%s",
-		  code == EXIT_ABORTED	? "update aborted, the guests run on this kernel" :
-		  code == EXIT_REFUSED	? "update refused, nothing was touched" :
-		  code == EXIT_DEGRADED ? "the update is done, but not every guest runs" :
-		  restore		? "the VM was not restored" :
-					  "the update failed",
+		  code == EXIT_ABORTED	  ? "update aborted, the guests run on this kernel"
+		  : code == EXIT_REFUSED  ? "update refused, nothing was touched"
+		  : code == EXIT_DEGRADED ? "the update ended, but not every guest runs"
+		  : restore		  ? "the VM was not restored"
+					  : "the update failed",
 		  what_copy ? ": " : "", what_copy ?: "");
 	return cli_outcome(w->cli, code, result, what_copy, hint_copy);
 }
@@ -117,13 +118,15 @@ static int after_loss(struct watch *w)
 		if (w->jumping)
 			puts("The host jumps into the new kernel; this command ends with the old one.");
 		else
-			printf("luctld went away while %s; waiting for it.\n", *w->state ? w->state : "starting");
+			printf("luctld went away while %s; waiting for it.\n",
+			       *w->state ? w->state : "starting");
 		fflush(stdout);
 	}
 	if (luctl_status_wait(w->cli->ctx, COMEBACK_USEC, &status) < 0)
 		return end_unreachable(w);
 	if (!luctl_status_result(status))
-		return end(w, "failed", "luctld came back and knows nothing of the update", "journalctl -u luctld.service");
+		return end(w, "failed", "luctld came back and knows nothing of the update",
+			   "journalctl -u luctld.service");
 	return end(w, luctl_status_result(status), luctl_status_error(status), luctl_status_hint(status));
 }
 
@@ -144,7 +147,8 @@ static int watch(struct watch *w, struct luctl_job *job)
 		if (interrupts > cancels) {
 			line_end(w);
 			if (++cancels > 1)
-				return cli_error(w->cli, EXIT_FAILED, "luctl status tells how it goes on, luctl abort aborts it",
+				return cli_error(w->cli, EXIT_FAILED,
+						 "luctl status tells how it goes on, luctl abort aborts it",
 						 "interrupted; it goes on without this command");
 			if (luctl_job_cancel(job) < 0)
 				(void)cli_error_ctx(w->cli);
@@ -156,8 +160,8 @@ static int watch(struct watch *w, struct luctl_job *job)
 
 int cli_job_run(struct cli *cli, struct luctl_job *job)
 {
-	struct sigaction sa = { .sa_handler = on_interrupt }, old;
-	struct watch w = { .cli = cli, .begin_ns = lu_clock_ns(CLOCK_MONOTONIC) };
+	struct sigaction sa = {.sa_handler = on_interrupt}, old;
+	struct watch w = {.cli = cli, .begin_ns = lu_clock_ns(CLOCK_MONOTONIC)};
 	int code;
 
 	interrupts = 0;

@@ -15,11 +15,13 @@ static int parse_timeout(struct cli *cli, uint64_t *ret)
 	if (!s)
 		return 0;
 	if (!cli_flag(cli, "wait"))
-		return cli_error(cli, EXIT_USAGE, "luctl status --wait --timeout SECONDS", "--timeout goes with --wait");
+		return cli_error(cli, EXIT_USAGE, "luctl status --wait --timeout SECONDS",
+				 "--timeout goes with --wait");
 	errno = 0;
 	v = strtoull(s, &end, 10);
 	if (errno || end == s || *end || s[0] < '0' || s[0] > '9' || v > 1000000000)
-		return cli_error(cli, EXIT_USAGE, "give whole seconds, such as 300", "--timeout %s: not a number of seconds", s);
+		return cli_error(cli, EXIT_USAGE, "give whole seconds, such as 300",
+				 "--timeout %s: not a number of seconds", s);
 	*ret = v * 1000000;
 	return 0;
 }
@@ -42,7 +44,8 @@ static void print_status(const struct luctl_status *s)
 	cli_line("Daemon", "luctld %s", luctl_status_daemon(s));
 	if (luctl_status_pkernfs_mounted(s))
 		cli_line("pkernfs", "%s, %s of %s free", luctl_status_pkernfs_path(s),
-			 cli_bytes(luctl_status_pkernfs_free(s), avail), cli_bytes(luctl_status_pkernfs_size(s), size));
+			 cli_bytes(luctl_status_pkernfs_free(s), avail),
+			 cli_bytes(luctl_status_pkernfs_size(s), size));
 	else
 		cli_line("pkernfs", "%s, not mounted", luctl_status_pkernfs_path(s));
 	cli_line("VMs", "%llu, %llu of them updatable", (unsigned long long)luctl_status_vms_total(s),

@@ -23,7 +23,8 @@ int cli_plan(struct cli *cli, struct luctl_plan **ret)
 		return cli_error(cli, EXIT_USAGE, hint, "no kernel given");
 	}
 	if (cli_flag(cli, "reuse-cmdline") && cli_flag(cli, "cmdline"))
-		return cli_error(cli, EXIT_USAGE, "give only one of them", "--cmdline and --reuse-cmdline exclude each other");
+		return cli_error(cli, EXIT_USAGE, "give only one of them",
+				 "--cmdline and --reuse-cmdline exclude each other");
 	r = luctl_plan_new(cli->ctx, kernel, &plan);
 	if (r >= 0 && (s = cli_value(cli, "initrd")))
 		r = luctl_plan_set_initrd(plan, s);
@@ -52,15 +53,18 @@ static int tell_refusal(struct cli *cli, const struct luctl_check *check)
 		else
 			first = f;
 		(void)cli_error(cli, EXIT_REFUSED, luctl_finding_hint(f), "%s%s%s",
-				strncmp(luctl_finding_what(f), luctl_finding_object(f), strlen(luctl_finding_object(f))) ?
-					luctl_finding_object(f) :
-					"",
-				strncmp(luctl_finding_what(f), luctl_finding_object(f), strlen(luctl_finding_object(f))) ?
-					": " :
-					"",
+				strncmp(luctl_finding_what(f), luctl_finding_object(f),
+					strlen(luctl_finding_object(f)))
+					? luctl_finding_object(f)
+					: "",
+				strncmp(luctl_finding_what(f), luctl_finding_object(f),
+					strlen(luctl_finding_object(f)))
+					? ": "
+					: "",
 				luctl_finding_what(f));
 	}
-	(void)cli_error(cli, EXIT_REFUSED, "luctl check lists all findings", "update refused, nothing was touched");
+	(void)cli_error(cli, EXIT_REFUSED, "luctl check lists all findings",
+			"update refused, nothing was touched");
 	return cli_outcome(cli, EXIT_REFUSED, "refused", first ? luctl_finding_what(first) : NULL,
 			   first ? luctl_finding_hint(first) : NULL);
 }
@@ -73,8 +77,11 @@ static int ask(struct cli *cli, const struct luctl_check *check)
 	if (cli_flag(cli, "yes"))
 		return 0;
 	if (!isatty(STDIN_FILENO) || cli->json)
-		return cli_error(cli, EXIT_USAGE, "give --yes", "nobody to ask whether the update shall begin");
-	fprintf(stderr, "The host's services stop, its guests pause for some seconds and go on in %s%s%s%s.\nUpdate now? [y/N] ",
+		return cli_error(cli, EXIT_USAGE, "give --yes",
+				 "nobody to ask whether the update shall begin");
+	fprintf(stderr,
+		"The host's services stop, its guests pause for some seconds and go on in %s%s%s%s.\nUpdate "
+		"now? [y/N] ",
 		kernel ?: "?", luctl_check_release(check) ? " (" : "", luctl_check_release(check) ?: "",
 		luctl_check_release(check) ? ")" : "");
 	if (getline(&line, &size, stdin) > 0 && (line[0] == 'y' || line[0] == 'Y'))
@@ -102,13 +109,17 @@ int verb_update(struct cli *cli)
 	if (luctl_update(plan, &job) < 0)
 		goto fail;
 	if (!cli->json) {
-		puts("At the jump the connection of this terminal may go away, and this command ends with the old kernel.\n"
+		puts("At the jump the connection of this terminal may go away, and this command ends with "
+		     "the old kernel.\n"
 		     "Afterwards 'luctl report' tells the result.");
 		fflush(stdout);
 	}
 	return cli_job_run(cli, job);
 fail:
 	r = cli_error_ctx(cli);
-	return cli_outcome(cli, r, r == EXIT_UNREACHABLE ? "unreachable" : r == EXIT_REFUSED ? "refused" : "failed",
+	return cli_outcome(cli, r,
+			   r == EXIT_UNREACHABLE ? "unreachable"
+			   : r == EXIT_REFUSED	 ? "refused"
+						 : "failed",
 			   luctl_last_error(cli->ctx), luctl_last_hint(cli->ctx));
 }

@@ -14,7 +14,8 @@
  *
  * Refused: quotes that do not close (the kernel would swallow our words with the
  * rest), control characters (kexec would take them, a boot loader's log would not),
- * a kho= that does not turn KHO on, an init= with white space in it, and a result longer than kexec takes: nothing is cut.
+ * a kho= that does not turn KHO on, an init= with white space in it, and a result longer than kexec takes:
+ * nothing is cut.
  *
  * Not handled: a bootconfig attached to the initrd; its parameters stand in
  * /proc/cmdline in front and are simply kept as words.
@@ -169,7 +170,7 @@ static int check_characters(const char *base, struct lu_error *e)
 
 int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error *e)
 {
-	_cleanup_(builder_done) struct builder b = { 0 };
+	_cleanup_(builder_done) struct builder b = {0};
 	_cleanup_free_ char *init = NULL, *old_init = NULL;
 	const char *line = base, *value, *rest = NULL;
 	bool closed = true, kho_there = false, kho_off = false;
@@ -189,7 +190,8 @@ int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error 
 			break;
 		}
 		if (!closed)
-			return lu_error_set(e, -EINVAL, "close the quotes; the kernel knows no escape character",
+			return lu_error_set(e, -EINVAL,
+					    "close the quotes; the kernel knows no escape character",
 					    "command line: quotes do not close in %.*s", (int)w.size, w.text);
 		if (word_sets(&w, "init", &value, &n)) {
 			if (!value_is(value, n, LU_INIT_PATH) && n > 0) {
@@ -217,7 +219,8 @@ int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error 
 	}
 	if (kho_off)
 		return lu_error_set(e, -EINVAL, "drop kho= from the command line",
-				    "command line: kho= does not turn kexec handover on, so the guests' memory would be lost");
+				    "command line: kho= does not turn kexec handover on, so the guests' "
+				    "memory would be lost");
 	if (!kho_there)
 		builder_add(&b, "kho=on", 6);
 	builder_add(&b, "init=" LU_INIT_PATH, strlen("init=" LU_INIT_PATH));
@@ -243,7 +246,8 @@ int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error 
 		return r;
 	if (b.size > max)
 		return lu_error_set(e, -E2BIG, "shorten it; see /proc/cmdline",
-				    "command line: %zu characters, the target takes at most %zu", b.size, max);
+				    "command line: %zu characters, the target takes at most %zu", b.size,
+				    max);
 	*ret = steal_ptr(b.text);
 	return 0;
 }
@@ -253,8 +257,8 @@ int lu_cmdline_running(int rootfd, char **ret, struct lu_error *e)
 	_cleanup_free_ char *s = NULL;
 	int r;
 
-	r = lu_read_file(rootfd, rootfd == AT_FDCWD ? "/proc/cmdline" : "proc/cmdline", LU_CMDLINE_READ_MAX, &s,
-			 NULL);
+	r = lu_read_file(rootfd, rootfd == AT_FDCWD ? "/proc/cmdline" : "proc/cmdline", LU_CMDLINE_READ_MAX,
+			 &s, NULL);
 	if (r < 0)
 		return lu_error_set(e, r, "is /proc mounted?", "/proc/cmdline: %s", strerror(-r));
 	s[strcspn(s, "\n")] = '\0';

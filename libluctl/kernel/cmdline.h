@@ -8,7 +8,7 @@
 #include "error.h"
 
 #define LU_INIT_PATH "/usr/lib/luctl/lu-init"
-#define LU_CMDLINE_READ_MAX 65536u	/* /proc/cmdline may hold a bootconfig too */
+#define LU_CMDLINE_READ_MAX 65536u /* /proc/cmdline may hold a bootconfig too */
 
 /**
  * lu_cmdline_target() - build the target's command line
@@ -27,7 +27,8 @@
  */
 int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error *e);
 
-/** lu_cmdline_running() - text of /proc/cmdline below @rootfd (or AT_FDCWD), without the newline; free() it */
+/** lu_cmdline_running() - text of /proc/cmdline below @rootfd (or AT_FDCWD), without the newline; free() it
+ */
 int lu_cmdline_running(int rootfd, char **ret, struct lu_error *e);
 
 /**

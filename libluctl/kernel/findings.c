@@ -29,7 +29,7 @@ static void finding_clear(struct lu_finding *one)
 static int finding_append(struct lu_findings *f, enum lu_level level, const char *object, const char *hint,
 			  const char *what)
 {
-	struct lu_finding one = { .level = level };
+	struct lu_finding one = {.level = level};
 	struct lu_finding *list;
 
 	if (f->n >= LU_FINDINGS_MAX)
@@ -72,7 +72,13 @@ void lu_findings_add(struct lu_findings *f, enum lu_level level, const char *obj
 
 void lu_findings_add_error(struct lu_findings *f, const char *object, const struct lu_error *e)
 {
-	lu_findings_add(f, LU_LEVEL_ERROR, object, e->hint, "%s", e->what ?: strerror(-e->code));
+	const char *what = e->what ?: strerror(-e->code);
+	size_t n = strlen(object);
+
+	/* An error names its object by itself; a finding has a field for it. */
+	if (strncmp(what, object, n) == 0 && what[n] == ':' && what[n + 1] == ' ')
+		what += n + 2;
+	lu_findings_add(f, LU_LEVEL_ERROR, object, e->hint, "%s", what);
 }
 
 bool lu_findings_ok(const struct lu_findings *f)

@@ -11,27 +11,27 @@
 struct json_object;
 
 enum lu_level {
-	LU_LEVEL_OK,		/* looked at and fine; worth telling */
-	LU_LEVEL_WARNING,	/* the update works, but a person should know */
-	LU_LEVEL_ERROR,		/* the update must not start */
+	LU_LEVEL_OK,	  /* looked at and fine; worth telling */
+	LU_LEVEL_WARNING, /* the update works, but a person should know */
+	LU_LEVEL_ERROR,	  /* the update must not start */
 	_LU_LEVEL_N,
 };
 
 struct lu_finding {
 	enum lu_level level;
-	char *object;	/* what it is about: "pkernfs", "VM web1", a path */
-	char *what;
-	char *hint;	/* may be NULL */
+	char *object; /* what it is about: "pkernfs", "VM web1", a path */
+	char *what;   /* does not repeat the object */
+	char *hint;   /* may be NULL */
 };
 
 struct lu_findings {
 	struct lu_finding *list;
 	size_t n;
-	int failed;	/* -ENOMEM once an entry could not be kept; lu_findings_ok() is false then */
+	int failed; /* -ENOMEM once an entry could not be kept; lu_findings_ok() is false then */
 };
 
-#define LU_FINDINGS_INIT ((struct lu_findings){ 0 })
-#define LU_FINDINGS_MAX 4096u	/* later entries are dropped, and @failed is -E2BIG */
+#define LU_FINDINGS_INIT ((struct lu_findings){0})
+#define LU_FINDINGS_MAX 4096u /* later entries are dropped, and @failed is -E2BIG */
 
 const char *lu_level_name(enum lu_level level);
 
@@ -45,7 +45,7 @@ const char *lu_level_name(enum lu_level level);
 void lu_findings_add(struct lu_findings *f, enum lu_level level, const char *object, const char *hint,
 		     const char *fmt, ...) _printf_(5, 6);
 
-/** lu_findings_add_error() - append @e (what, hint) as LU_LEVEL_ERROR; @e is left as it is */
+/** lu_findings_add_error() - append @e as LU_LEVEL_ERROR, less a leading "OBJECT: "; @e is left as it is */
 void lu_findings_add_error(struct lu_findings *f, const char *object, const struct lu_error *e);
 
 /** lu_findings_ok() - no error among them, and none lost */

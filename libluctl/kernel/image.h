@@ -8,28 +8,28 @@
 #include "abi_note.h"
 #include "findings.h"
 
-#define LU_IMAGE_FILE_MAX (256ull << 20)	/* bytes of the file; a Debian kernel has 12 MiB */
-#define LU_IMAGE_KERNEL_MAX (512ull << 20)	/* bytes of the unpacked kernel; Debian's has 60 MiB */
-#define LU_RELEASE_MAX 64u			/* as utsname: 64 characters */
+#define LU_IMAGE_FILE_MAX (256ull << 20)   /* bytes of the file; a Debian kernel has 12 MiB */
+#define LU_IMAGE_KERNEL_MAX (512ull << 20) /* bytes of the unpacked kernel; Debian's has 60 MiB */
+#define LU_RELEASE_MAX 64u		   /* as utsname: 64 characters */
 
 enum lu_image_kind {
 	LU_IMAGE_BZIMAGE,
-	LU_IMAGE_VMLINUX,	/* can be read, but kexec_file_load does not take it on x86 */
+	LU_IMAGE_VMLINUX, /* can be read, but kexec_file_load does not take it on x86 */
 };
 
 struct lu_image {
 	enum lu_image_kind kind;
-	char release[LU_RELEASE_MAX + 1];	/* "7.3.4-lu"; empty if the image does not say */
-	const char *compression;		/* "gzip", "zstd", …, "none"; static text */
-	uint16_t boot_protocol;			/* 0x020f: 2.15; 0 for vmlinux */
-	uint32_t cmdline_max;			/* longest command line it takes, without NUL */
+	char release[LU_RELEASE_MAX + 1]; /* "7.3.4-lu"; empty if the image does not say */
+	const char *compression;	  /* "gzip", "zstd", …, "none"; static text */
+	uint16_t boot_protocol;		  /* 0x020f: 2.15; 0 for vmlinux */
+	uint32_t cmdline_max;		  /* longest command line it takes, without NUL */
 	/* What kexec_file_load wants of a bzImage; all false for vmlinux. */
 	bool relocatable;
 	bool loaded_high;
 	bool entry_64;
 	bool above_4g;
-	bool level5;				/* runs when the old kernel uses 5-level page tables */
-	uint64_t kernel_size;			/* unpacked, bytes */
+	bool level5;	      /* runs when the old kernel uses 5-level page tables */
+	uint64_t kernel_size; /* unpacked, bytes */
 	struct lu_abi abi;
 };
 
@@ -44,7 +44,8 @@ struct lu_image {
  */
 int lu_image_read(int dirfd, const char *path, struct lu_image *ret, struct lu_error *e);
 
-/** lu_image_read_fd() - the same on an open file, so that what is judged is what gets loaded; offset unchanged */
+/** lu_image_read_fd() - the same on an open file, so that what is judged is what gets loaded; offset
+ * unchanged */
 int lu_image_read_fd(int fd, const char *name, struct lu_image *ret, struct lu_error *e);
 
 /** lu_image_parse() - the same on bytes in memory (8-byte aligned); @name stands in for the path */
@@ -61,10 +62,10 @@ int lu_image_parse(const void *data, size_t size, const char *name, struct lu_im
 struct lu_running {
 	char release[LU_RELEASE_MAX + 1];
 	struct lu_abi abi;
-	bool level5;			/* 5-level page tables in use */
+	bool level5; /* 5-level page tables in use */
 	bool pkernfs_known;
-	uint32_t pkernfs_version;	/* format version of the mounted pkernfs */
-	uint64_t pkernfs_incompat;	/* features in use there */
+	uint32_t pkernfs_version;  /* format version of the mounted pkernfs */
+	uint64_t pkernfs_incompat; /* features in use there */
 	uint64_t pkernfs_ro_compat;
 };
 

@@ -9,7 +9,7 @@ struct lu_map {
 	size_t size;
 };
 
-#define LU_MAP_INIT ((struct lu_map){ 0 })
+#define LU_MAP_INIT ((struct lu_map){0})
 void lu_map_clear(struct lu_map *map);
 #define _cleanup_map_ _cleanup_(lu_map_clear)
 
@@ -24,6 +24,7 @@ int lu_map_alloc(size_t size, struct lu_map *ret);
 int lu_payload_unpack(const uint8_t *data, size_t size, const char *name, struct lu_map *ret,
 		      const char **ret_compression, struct lu_error *e);
 
-/** lu_kernel_elf_read() - fill @image's release (if still empty), kernel_size and abi from a kernel's ELF file */
+/** lu_kernel_elf_read() - fill @image's release (if still empty), kernel_size and abi from a kernel's ELF
+ * file */
 int lu_kernel_elf_read(const uint8_t *data, size_t size, const char *name, struct lu_image *image,
 		       struct lu_error *e);

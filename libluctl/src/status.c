@@ -40,7 +40,7 @@ PUBLIC int luctl_status_wait(struct luctl_ctx *ctx, uint64_t timeout_usec, struc
 	uint64_t begin = lu_clock_ns(CLOCK_MONOTONIC) / 1000;
 
 	for (;;) {
-		struct timespec pause = { .tv_nsec = POLL_USEC * 1000 };
+		struct timespec pause = {.tv_nsec = POLL_USEC * 1000};
 		struct luctl_status *status = NULL;
 		uint64_t spent;
 		int r;

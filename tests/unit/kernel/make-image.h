@@ -11,25 +11,25 @@
 
 struct test_note {
 	bool absent;
-	const char *owner;	/* NULL: "luctl" */
-	uint32_t version;	/* 0: the right one */
-	uint32_t size;		/* what it says; 0: the right one */
-	uint32_t extra;		/* bytes behind what we know of it */
+	const char *owner; /* NULL: "luctl" */
+	uint32_t version;  /* 0: the right one */
+	uint32_t size;	   /* what it says; 0: the right one */
+	uint32_t extra;	   /* bytes behind what we know of it */
 	uint32_t format, min_version;
 	uint64_t incompat, ro_compat;
-	const char *kho, *luo;	/* NULL: "kho-v4", "luo-v5" */
+	const char *kho, *luo; /* NULL: "kho-v4", "luo-v5" */
 };
 
 struct test_image {
-	const char *compression;	/* NULL: gzip; "lz4" and "none" are written by hand */
-	const char *release;		/* in the setup header and the banner; NULL: "7.3.4-lu" */
+	const char *compression; /* NULL: gzip; "lz4" and "none" are written by hand */
+	const char *release;	 /* in the setup header and the banner; NULL: "7.3.4-lu" */
 	bool no_setup_release;
-	uint16_t protocol;		/* 0: 2.15 */
-	uint8_t loadflags_off;		/* bits cleared */
+	uint16_t protocol;     /* 0: 2.15 */
+	uint8_t loadflags_off; /* bits cleared */
 	uint16_t xloadflags_off;
 	bool not_relocatable;
-	uint16_t machine;		/* 0: x86-64 */
-	int64_t size_lie;		/* added to the size in the trailer */
+	uint16_t machine; /* 0: x86-64 */
+	int64_t size_lie; /* added to the size in the trailer */
 	struct test_note note;
 };
 
