@@ -68,13 +68,7 @@ static bool is_transient(const struct lu_arg *arg)
 {
 	if (!strcmp(arg->name, "incoming") || !strcmp(arg->name, "loadvm") || !strcmp(arg->name, "daemonize"))
 		return true;
-	if (!arg->value)
-		return false;
-	if (!strcmp(arg->name, "global"))
-		return !strcmp(arg->value, LU_LAUNCH_IGNORE_SHARED);
-	if (!strcmp(arg->name, "add-fd"))
-		return strstr(arg->value, LU_LAUNCH_FD_OPAQUE) != NULL;
-	return false;
+	return arg->value && !strcmp(arg->name, "add-fd") && strstr(arg->value, LU_LAUNCH_FD_OPAQUE);
 }
 
 int lu_argv_restorable(char *const *argv, char ***ret)

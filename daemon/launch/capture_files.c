@@ -221,6 +221,9 @@ static int one_fd(struct scan *s, const char *fd)
 		return unix_socket(s, link);
 	if (link[0] != '/' || !strncmp(link, "/memfd:", 7) || below(link, "/proc") || below(link, "/sys"))
 		return 0;
+	/* RAM files are judged by name elsewhere; a state file of an earlier attempt may be open still */
+	if (s->from->pkernfs && below(link, s->from->pkernfs))
+		return 0;
 	n = strlen(link);
 	gone = n > strlen(deleted) && !strcmp(link + n - strlen(deleted), deleted);
 	if (gone && !strncmp(link, "/dev/zero", 9))
@@ -239,8 +242,6 @@ static int one_fd(struct scan *s, const char *fd)
 	r = open_add(s, link);
 	if (r < 0)
 		return r;
-	if (s->from->pkernfs && below(link, s->from->pkernfs))
-		return 0;
 	if (!is_volatile(link))
 		return need_regular(s, link, &st, mode != O_RDONLY);
 	if (mode == O_WRONLY || (s->pidfile && !strcmp(link, s->pidfile)))

@@ -4,15 +4,15 @@
  * that QEMU is started with, which are the captured ones plus our suffix:
  *
  *	-machine type=pc-q35-11.1			(if argv only has an alias)
- *	-global migration.x-ignore-shared=on
  *	-add-fd fd=3,set=N,opaque=luctl-state
- *	-incoming file:/dev/fdset/N
+ *	-incoming defer
  *
  * The state comes through a file descriptor, so QEMU's user needs no way to the
- * state file. A capture takes the last three away again (argv.c), the machine type
- * stays and is found equal the next time, so chained updates do not grow the line.
- * N is a number that is in no user's way; the set is emptied by QEMU itself once
- * the monitor is closed and the guest runs.
+ * state file; QEMU drops the set by itself once the monitor is closed and the guest
+ * runs. The capability x-ignore-shared, which must be set before loading, is given
+ * over the monitor: as -global only QEMU 11 takes it. A capture takes the last two
+ * away again (argv.c), the machine type stays and is found equal the next time, so
+ * chained updates do not grow the line.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,8 +21,6 @@
 #include "argv.h"
 #include "launch.h"
 #include "store.h"
-
-#define FDSET "1819632756" /* "luct" */
 
 static bool path_valid(const char *s)
 {
@@ -218,16 +216,15 @@ int lu_launch_argv(const struct lu_launch *l, bool incoming, char ***ret)
 		suffix[k++] = type;
 	}
 	if (incoming) {
-		if (asprintf(&fd, "fd=%d,set=%s,%s", LU_LAUNCH_STATE_FD, FDSET, LU_LAUNCH_FD_OPAQUE) < 0) {
+		if (asprintf(&fd, "fd=%d,set=%s,%s", LU_LAUNCH_STATE_FD, strrchr(LU_LAUNCH_STATE_URI, '/') + 1,
+			     LU_LAUNCH_FD_OPAQUE) < 0) {
 			fd = NULL;
 			return -ENOMEM;
 		}
-		suffix[k++] = "-global";
-		suffix[k++] = LU_LAUNCH_IGNORE_SHARED;
 		suffix[k++] = "-add-fd";
 		suffix[k++] = fd;
 		suffix[k++] = "-incoming";
-		suffix[k++] = "file:/dev/fdset/" FDSET;
+		suffix[k++] = "defer";
 	}
 	p = reallocarray(argv, n + k + 1, sizeof(*p));
 	if (!p)

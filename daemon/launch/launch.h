@@ -94,9 +94,9 @@ struct lu_launch {
 extern const struct lu_json_table lu_launch_table;
 
 /* What lu_launch_argv() adds, and lu_argv_restorable() takes away */
-#define LU_LAUNCH_IGNORE_SHARED "migration.x-ignore-shared=on"
 #define LU_LAUNCH_FD_OPAQUE "opaque=luctl-state"
 #define LU_LAUNCH_STATE_FD 3
+#define LU_LAUNCH_STATE_URI "file:/dev/fdset/1819632756" /* "luct": a number in nobody's way */
 
 void lu_launch_clear(struct lu_launch *l);
 
@@ -110,7 +110,7 @@ int lu_launch_add_need(struct lu_launch *l, const char *path, enum lu_need_kind 
 
 /**
  * lu_launch_argv() - the words to execute
- * @incoming: add what makes QEMU load the state from file descriptor LU_LAUNCH_STATE_FD
+ * @incoming: add what makes QEMU wait for migrate-incoming, with LU_LAUNCH_STATE_FD as LU_LAUNCH_STATE_URI
  *
  * If argv names the machine by an alias that may mean a newer version with the QEMU
  * installed now, the versioned type is added: the state fits that one only.

@@ -24,10 +24,9 @@
  * nor when "loaded" stands and the process is gone: its RAM may have moved on.
  * After "failed" with "retry" true it was never let run and may be tried again.
  */
-#include "json.h"
+#include <linux/pkernfs.h>
 
-/* f_type of pkernfs; a unit test compares it with kernel-patch/include/linux/pkernfs.h */
-#define LU_PKERNFS_MAGIC 0x706b6672L
+#include "json.h"
 
 #define LU_STORE_JSON_MAX (1U << 20) /* largest document accepted here */
 

@@ -170,13 +170,33 @@ static void add_log(struct restore *r, struct lu_error *e)
 		e->what = steal_ptr(old);
 }
 
+static struct json_object *ignore_shared(bool on)
+{
+	return json_tokener_parse(on ? "{\"capabilities\": [{\"capability\": \"x-ignore-shared\", \"state\": true}]}" :
+				       "{\"capabilities\": [{\"capability\": \"x-ignore-shared\", \"state\": false}]}");
+}
+
+static int command(struct restore *r, const char *name, struct json_object *args, struct lu_error *e)
+{
+	int k = args ? lu_monitor_command(&r->monitor, name, args, NULL, e) : -ENOMEM;
+
+	json_object_put(args);
+	return k;
+}
+
 static int load(struct restore *r, struct lu_error *e)
 {
+	int k;
+
+	k = command(r, "migrate-set-capabilities", ignore_shared(true), e);
+	if (k >= 0)
+		k = command(r, "migrate-incoming", json_tokener_parse("{\"uri\": \"" LU_LAUNCH_STATE_URI "\"}"), e);
+	if (k < 0)
+		return k;
 	for (unsigned int n = 0;; n++) {
 		struct json_object *data = NULL, *v;
 		const char *status = NULL;
 		bool loading, fine;
-		int k;
 
 		k = lu_monitor_command(&r->monitor, "query-status", NULL, &data, e);
 		if (k < 0)
@@ -213,13 +233,8 @@ static int write_result(struct restore *r, enum lu_result_status status, struct 
 /* Later migrations shall carry the RAM again; the guest runs already, so failing is only a pity. */
 static void reset_capability(struct restore *r)
 {
-	struct json_object *args = json_tokener_parse(
-		"{\"capabilities\": [{\"capability\": \"x-ignore-shared\", \"state\": false}]}");
-
-	if (!args || r->saved.ignore_shared ||
-	    lu_monitor_command(&r->monitor, "migrate-set-capabilities", args, NULL, NULL) < 0)
+	if (r->saved.ignore_shared || command(r, "migrate-set-capabilities", ignore_shared(false), NULL) < 0)
 		lu_log(r->init, "VM %s: migration capability x-ignore-shared stays on", r->saved.name);
-	json_object_put(args);
 }
 
 static int let_run(struct restore *r, struct lu_error *e)

@@ -602,6 +602,15 @@ void lu_qmp_set_idle(struct lu_qmp *q, uint64_t usec)
 	arm(q);
 }
 
+/* Has the peer gone while nothing was asked? Then the next command shall connect anew rather than fail. */
+static void drop_if_dead(struct lu_qmp *q)
+{
+	char c;
+
+	if (q->state == READY && !q->pending && recv(q->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		connection_close(q);
+}
+
 int lu_qmp_command(struct lu_qmp *q, const char *name, struct json_object *args, const int *fds, size_t n_fds,
 		   uint64_t timeout_usec, lu_qmp_reply_t callback, void *userdata)
 {
@@ -609,6 +618,7 @@ int lu_qmp_command(struct lu_qmp *q, const char *name, struct json_object *args,
 
 	if (timeout_usec == 0 || n_fds > LU_QMP_FDS_MAX)
 		return -EINVAL;
+	drop_if_dead(q);
 	c = command_new(q, name, args);
 	if (!c)
 		return -ENOMEM;

@@ -95,7 +95,8 @@ static int on_fd_added(struct lu_job *j, struct json_object *data)
 
 	if (!id)
 		return lu_error_set(&j->error, -EBADMSG, NULL, "VM %s: QEMU's answer to add-fd has no fdset-id", j->vm->name);
-	snprintf(uri, sizeof(uri), "file:/dev/fdset/%lld", (long long)json_object_get_int64(id));
+	j->vm->fdset = json_object_get_int64(id);
+	snprintf(uri, sizeof(uri), "file:/dev/fdset/%lld", (long long)j->vm->fdset);
 	return lu_job_command(j, "migrate", lu_json_args("uri", uri, NULL), on_migrate);
 }
 
@@ -253,6 +254,28 @@ static int check_running(struct lu_job *j)
 	return 0;
 }
 
+static int on_removed(struct lu_job *j, struct json_object *data)
+{
+	return 0;
+}
+
+/* The state file that QEMU still holds. If our connection was lost meanwhile, QEMU has dropped it by itself. */
+static int drop_fd(struct lu_job *j)
+{
+	struct json_object *args;
+	int64_t fdset = j->vm->fdset;
+
+	if (fdset < 0)
+		return 0;
+	j->vm->fdset = -1;
+	args = json_object_new_object();
+	if (!args || lu_json_add_int(args, "fdset-id", fdset) < 0) {
+		json_object_put(args);
+		return -ENOMEM;
+	}
+	return lu_job_try(j, "remove-fd", args, LU_TOLERATE_REFUSAL, on_removed);
+}
+
 const lu_step_t lu_resume_steps[] = {
-	load_record, lu_job_query_status, end_migration, settle, cont, lu_job_query_status, check_running, NULL,
+	load_record, lu_job_query_status, end_migration, settle, cont, lu_job_query_status, check_running, drop_fd, NULL,
 };

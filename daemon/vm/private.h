@@ -37,6 +37,7 @@ struct lu_vm {
 	char *machine;	      /* versioned machine type, by PROBE */
 	bool stopped;	      /* PAUSE stopped the guest, RESUME has not let it run yet */
 	uint64_t pause_tsc;   /* when */
+	int64_t fdset;	      /* the state file in QEMU, by SAVE; -1: none */
 	void *userdata;
 };
 

@@ -157,6 +157,7 @@ static int make(struct lu_vms *vms, struct lu_vm_def *def, const char *origin, s
 		return -ENOMEM;
 	vm->vms = vms;
 	vm->index = 0xffff;
+	vm->fdset = -1;
 	vm->def = *def;
 	*def = (struct lu_vm_def){ 0 };
 	for (char *p = vm->def.uuid; p && *p; p++)

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The whole way with a real, unmodified QEMU (TCG, no guest but the firmware): probe,
+ * prepare, pause, save, go back; again up to the save, then QEMU is killed as the
+ * kexec would do, and lu-init restores it. Twice, since a chain must not grow.
+ *
+ * pkernfs is an ordinary directory here: RAM stays in the page cache, which for a
+ * process is the same thing.
+ *
+ *	test-real-qemu LU-INIT
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test.h"
+
+#include "private.h"
+
+#define UUID "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0001"
+#define UPDATE_A "00000000-aaaa-4000-8000-000000000001"
+#define UPDATE_B "00000000-bbbb-4000-8000-000000000002"
+
+static const char *lu_init_path;
+static char dir[] = "/tmp/luctl-real-qemu-XXXXXX";
+static char path[512];
+
+static const char *at(const char *name)
+{
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
+static pid_t start_qemu(bool stopped)
+{
+	char object[600], qmp[600], exe[] = "/usr/bin/qemu-system-x86_64";
+	char *argv[32];
+	int n = 0;
+	pid_t pid;
+
+	snprintf(object, sizeof(object), "memory-backend-file,id=ram0,size=64M,mem-path=%s/pkernfs/ram,share=on,align=2M", dir);
+	snprintf(qmp, sizeof(qmp), "unix:%s/qmp.sock,server=on,wait=off", dir);
+	argv[n++] = exe;
+	argv[n++] = (char *)"-M";
+	argv[n++] = (char *)"q35,memory-backend=ram0";
+	argv[n++] = (char *)"-accel";
+	argv[n++] = (char *)"tcg";
+	argv[n++] = (char *)"-m";
+	argv[n++] = (char *)"64";
+	argv[n++] = (char *)"-object";
+	argv[n++] = object;
+	argv[n++] = (char *)"-uuid";
+	argv[n++] = (char *)UUID;
+	argv[n++] = (char *)"-nodefaults";
+	argv[n++] = (char *)"-display";
+	argv[n++] = (char *)"none";
+	argv[n++] = (char *)"-qmp";
+	argv[n++] = qmp;
+	if (stopped)
+		argv[n++] = (char *)"-S";
+	argv[n] = NULL;
+	pid = fork();
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, 0);
+		dup2(null, 1);
+		closefrom(3);
+		execv(exe, argv);
+		_exit(127);
+	}
+	for (int i = 0; i < 500 && access(at("qmp.sock"), F_OK) < 0; i++)
+		usleep(10000);
+	return pid;
+}
+
+struct outcome {
+	bool done;
+	int r;
+	char what[1024];
+};
+
+static void on_done(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
+{
+	struct outcome *o = userdata;
+
+	o->done = true;
+	o->r = r;
+	snprintf(o->what, sizeof(o->what), "%s", e && e->what ? e->what : "");
+}
+
+static int run_op(sd_event *ev, struct lu_vm *vm, enum lu_vm_op op, const char *update)
+{
+	struct outcome o = { 0 };
+	int r = lu_vm_op_start(vm, op, update, 0, on_done, &o);
+
+	expect(r == 0, "%s: %d", lu_vm_op_to_string(op), r);
+	while (!o.done)
+		sd_event_run(ev, UINT64_MAX);
+	if (o.r < 0)
+		print_message("%s: %d %s\n", lu_vm_op_to_string(op), o.r, o.what);
+	return o.r;
+}
+
+static void must(sd_event *ev, struct lu_vm *vm, enum lu_vm_op op, const char *update)
+{
+	expect(run_op(ev, vm, op, update) == 0, "%s failed", lu_vm_op_to_string(op));
+}
+
+static int lu_init(const char *a, const char *b, const char *c)
+{
+	char pkernfs[600], run[600];
+	int status;
+	pid_t pid;
+
+	snprintf(pkernfs, sizeof(pkernfs), "%s/pkernfs", dir);
+	snprintf(run, sizeof(run), "%s/run", dir);
+	pid = fork();
+	if (pid == 0) {
+		execl(lu_init_path, "lu-init", "--pkernfs", pkernfs, "--run", run, "--any-fs", a, b, c, (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static struct lu_vms *new_vms(sd_event *ev, struct lu_vm **ret)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	char pkernfs[600], run[600], json[1200];
+	struct lu_vms *vms;
+
+	snprintf(pkernfs, sizeof(pkernfs), "%s/pkernfs", dir);
+	snprintf(run, sizeof(run), "%s/run", dir);
+	snprintf(json, sizeof(json), "{\"version\": 1, \"name\": \"real\", \"uuid\": \"%s\", \"qmp\": \"%s/qmp.sock\", \"unit\": \"luctl-vm@real.service\"}",
+		 UUID, dir);
+	assert_int_equal(lu_vms_new(&vms, ev, &(struct lu_vm_env){ .pkernfs = pkernfs, .run = run, .any_fs = true }), 0);
+	expect(lu_vms_add(vms, json, ret, &e) == 0, "%s", e.what);
+	return vms;
+}
+
+static void kill_and_wait(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static size_t argv_length(pid_t pid)
+{
+	_cleanup_free_ char *text = NULL;
+	char file[64];
+	size_t size;
+
+	snprintf(file, sizeof(file), "/proc/%d/cmdline", (int)pid);
+	assert_int_equal(lu_read_file(AT_FDCWD, file, 65536, &text, &size), 0);
+	return size;
+}
+
+static void read_result(struct lu_vm *vm, const char *update, enum lu_result_status status, struct lu_result *ret)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+
+	expect(lu_vm_result_read(vm, update, ret, &e) == 0, "%s", e.what);
+	expect((enum lu_result_status)ret->status == status, "status %d: %s", ret->status, ret->error ? ret->error->what : "");
+}
+
+/* Probe to save, going back once, then over to a new process; @running: what the guest did before. */
+static pid_t one_update(const char *update, bool running)
+{
+	_cleanup_(sd_event_unrefp) sd_event *ev = NULL;
+	_cleanup_(lu_result_clear) struct lu_result result = { 0 };
+	enum lu_vm_state was = running ? LU_VM_RUNNING : LU_VM_PAUSED;
+	struct lu_vms *vms;
+	struct lu_vm *vm;
+	pid_t old;
+
+	assert_true(sd_event_new(&ev) >= 0);
+	vms = new_vms(ev, &vm);
+	must(ev, vm, LU_VM_PROBE, NULL);
+	expect(lu_vm_facts(vm)->updatable, "%s", lu_vm_facts(vm)->reason.what);
+	assert_int_equal(lu_vm_facts(vm)->state, was);
+	assert_int_equal(lu_vm_facts(vm)->n_ram, 1);
+	assert_true(lu_vm_facts(vm)->early || strstr(lu_vm_facts(vm)->late, "mounted later"));
+	old = lu_vm_facts(vm)->pid;
+	if (running) {
+		/* back from every point, and from the last one twice */
+		must(ev, vm, LU_VM_PREPARE, update);
+		must(ev, vm, LU_VM_RESUME, update);
+		must(ev, vm, LU_VM_PAUSE, update);
+		assert_int_equal(lu_vm_facts(vm)->state, LU_VM_PAUSED);
+		must(ev, vm, LU_VM_RESUME, update);
+		assert_int_equal(lu_vm_facts(vm)->state, LU_VM_RUNNING);
+		must(ev, vm, LU_VM_PAUSE, update);
+		must(ev, vm, LU_VM_SAVE, update);
+		must(ev, vm, LU_VM_RESUME, update);
+		must(ev, vm, LU_VM_RESUME, update);
+		assert_int_equal(lu_vm_facts(vm)->state, LU_VM_RUNNING);
+		assert_int_not_equal(lu_init("--restore", UUID, NULL), 0); /* nothing committed any more */
+		must(ev, vm, LU_VM_UNPREPARE, update);
+		assert_int_equal(run_op(ev, vm, LU_VM_PAUSE, update), -ENOENT);
+		/* a daemon that was killed and started again has only the record */
+		must(ev, vm, LU_VM_PREPARE, update);
+		must(ev, vm, LU_VM_PAUSE, update);
+		lu_vms_free(vms);
+		vms = new_vms(ev, &vm);
+		must(ev, vm, LU_VM_RESUME, update);
+		assert_int_equal(lu_vm_facts(vm)->state, LU_VM_RUNNING);
+		must(ev, vm, LU_VM_UNPREPARE, update);
+		must(ev, vm, LU_VM_PROBE, NULL);
+	}
+	must(ev, vm, LU_VM_PREPARE, update);
+	must(ev, vm, LU_VM_PAUSE, update);
+	must(ev, vm, LU_VM_SAVE, update);
+	assert_int_equal(lu_vm_result_read(vm, update, &result, NULL), -ENOENT);
+	kill_and_wait(old);
+	unlink(at("qmp.sock"));
+
+	assert_int_equal(lu_init("--restore", UUID, NULL), 0);
+	read_result(vm, update, running ? LU_RESULT_RUNNING : LU_RESULT_PAUSED, &result);
+	assert_true(lu_vm_result_alive(&result));
+	assert_true(!running || result.stamps.resumed > result.stamps.loaded);
+	assert_int_not_equal(lu_init("--restore", UUID, NULL), 0); /* it runs */
+	must(ev, vm, LU_VM_PROBE, NULL);
+	assert_int_equal(lu_vm_facts(vm)->state, was);
+	assert_int_equal((uint64_t)lu_vm_facts(vm)->pid, result.pid);
+	expect(lu_vm_facts(vm)->updatable, "%s", lu_vm_facts(vm)->reason.what);
+	lu_vms_free(vms);
+	return (pid_t)result.pid;
+}
+
+static int make_dirs(void **state)
+{
+	if (!mkdtemp(dir))
+		return -1;
+	return mkdir(at("pkernfs"), 0700);
+}
+
+/* As subreaper we are the parent of what lu-init leaves behind, so nothing outlives a failed test. */
+static int kill_children(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+	char file[64];
+	int pid, used;
+
+	snprintf(file, sizeof(file), "/proc/self/task/%d/children", (int)getpid());
+	if (lu_read_file(AT_FDCWD, file, 65536, &text, NULL) < 0)
+		return -1;
+	for (const char *p = text; sscanf(p, " %d%n", &pid, &used) == 1; p += used)
+		kill_and_wait(pid);
+	unlink(at("qmp.sock"));
+	return 0;
+}
+
+static int remove_dirs(void **state)
+{
+	char command[600];
+
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command);
+}
+
+static void test_chain(void **state)
+{
+	size_t length;
+	pid_t qemu;
+
+	start_qemu(false);
+	qemu = one_update(UPDATE_A, true);
+	length = argv_length(qemu);
+	qemu = one_update(UPDATE_B, true);
+	assert_int_equal(argv_length(qemu), length);
+	kill_and_wait(qemu);
+	/* it ran since the jump: never again with the old state */
+	assert_int_not_equal(lu_init("--restore", UUID, NULL), 0);
+}
+
+static void test_paused_stays_paused(void **state)
+{
+	start_qemu(true);
+	one_update(UPDATE_A, false);
+}
+
+/* Flips one byte of a file. */
+static void flip(const char *file)
+{
+	int fd = open(file, O_RDWR);
+	char c;
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &c, 1, 100), 1);
+	c ^= 1;
+	assert_int_equal(pwrite(fd, &c, 1, 100), 1);
+	close(fd);
+}
+
+static void test_damage(void **state)
+{
+	_cleanup_(sd_event_unrefp) sd_event *ev = NULL;
+	_cleanup_(lu_result_clear) struct lu_result result = { 0 };
+	struct lu_vms *vms;
+	struct lu_vm *vm;
+	pid_t qemu = start_qemu(false);
+
+	assert_true(sd_event_new(&ev) >= 0);
+	vms = new_vms(ev, &vm);
+	must(ev, vm, LU_VM_PROBE, NULL);
+	must(ev, vm, LU_VM_PREPARE, UPDATE_A);
+	must(ev, vm, LU_VM_PAUSE, UPDATE_A);
+	must(ev, vm, LU_VM_SAVE, UPDATE_A);
+	kill_and_wait(qemu);
+	unlink(at("qmp.sock"));
+	flip(at("pkernfs/vm/" UUID "/state"));
+	assert_int_equal(lu_init("--restore", UUID, NULL), 1);
+	read_result(vm, UPDATE_A, LU_RESULT_FAILED, &result);
+	assert_non_null(strstr(result.error->what, "damaged"));
+	assert_true(result.retry);
+	lu_result_clear(&result);
+	/* whole again: the failure took nothing away */
+	flip(at("pkernfs/vm/" UUID "/state"));
+	assert_int_equal(lu_init("--restore", UUID, "--paused"), 0);
+	read_result(vm, UPDATE_A, LU_RESULT_PAUSED, &result);
+	lu_vms_free(vms);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_chain, kill_children),
+		cmocka_unit_test_teardown(test_paused_stays_paused, kill_children),
+		cmocka_unit_test_teardown(test_damage, kill_children),
+	};
+
+	if (access("/usr/bin/qemu-system-x86_64", X_OK) < 0) {
+		puts("no qemu-system-x86_64 on this machine");
+		return 77;
+	}
+	if (argc != 2)
+		return 2;
+	lu_init_path = argv[1];
+	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	return cmocka_run_group_tests(tests, make_dirs, remove_dirs);
+}
