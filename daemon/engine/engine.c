@@ -53,22 +53,22 @@ struct lu_engine {
 	const struct lu_engine_ops *ops;
 	void *userdata;
 	enum lu_state state;
-	unsigned int tries;		/* of the present state's effect so far */
-	bool fresh;			/* neither started nor recovered */
-	bool busy;			/* within an op or between two */
+	unsigned int tries; /* of the present state's effect so far */
+	bool fresh;         /* neither started nor recovered */
+	bool busy;          /* within an op or between two */
 
-	bool running;			/* an effect is */
-	uint64_t cookie;		/* of it, or of the last one */
-	bool armed;			/* the timer is */
+	bool running;    /* an effect is */
+	uint64_t cookie; /* of it, or of the last one */
+	bool armed;      /* the timer is */
 	uint64_t limits[LU_STATE_MAX];
 
 	/* what was reported and waits for its turn */
-	enum lu_event pending;		/* OK, FAILED or TIMEOUT */
+	enum lu_event pending; /* OK, FAILED or TIMEOUT */
 	struct lu_error pending_error;
 	bool cancel;
 	struct lu_error cancel_error;
 
-	struct lu_error error;		/* first one of this update */
+	struct lu_error error; /* first one of this update */
 };
 
 int lu_engine_new(const struct lu_engine_ops *ops, void *userdata, struct lu_engine **ret)
@@ -200,7 +200,7 @@ static int enter(struct lu_engine *e, enum lu_state to, enum lu_event event, con
 		return 0;
 	}
 	if (e->cancel && row->cancel != LU_STATE_NONE)
-		return 0;	/* taken next; the effect is not even begun */
+		return 0; /* taken next; the effect is not even begun */
 	start_effect(e);
 	return 0;
 }
@@ -302,8 +302,9 @@ int lu_engine_cancel(struct lu_engine *e, const char *why, struct lu_error *ret_
 		return lu_error_set(ret_error, -EALREADY, NULL, "the update is being %s already",
 				    e->fresh ? "recovered" : "aborted");
 	if (row->cancel == LU_STATE_NONE || (row->no_return && e->running))
-		return lu_error_set(ret_error, -EINPROGRESS, "wait for its end; luctl restore serves VMs that do not come up",
-				    "the update is in state %s, beyond the point of no return", lu_state_name(e->state));
+		return lu_error_set(
+			ret_error, -EINPROGRESS, "wait for its end; luctl restore serves VMs that do not come up",
+			"the update is in state %s, beyond the point of no return", lu_state_name(e->state));
 	e->cancel = true;
 	(void)lu_error_set(&e->cancel_error, -ECANCELED, NULL, "%s", why);
 	run(e);

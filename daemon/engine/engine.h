@@ -15,19 +15,19 @@
 /* What a state does on entry. One at a time, ever. */
 enum lu_effect {
 	LU_EFFECT_NONE = 0,
-	LU_EFFECT_CHECK,	/* read the target image, probe every VM */
-	LU_EFFECT_LOAD,		/* kexec -s -l */
-	LU_EFFECT_PREPARE,	/* inhibitor; per VM launch.json and settings; stop ordinary units; sync */
-	LU_EFFECT_PAUSE,	/* stop all VMs */
-	LU_EFFECT_SAVE,		/* their device state into pkernfs */
-	LU_EFFECT_SEAL,		/* freeze the block file systems */
-	LU_EFFECT_JUMP,		/* reboot(KEXEC) */
-	LU_EFFECT_REVIEW,	/* in the new kernel: read the request, find out what lu-init did */
-	LU_EFFECT_ADOPT,	/* identify the VMs that run, a scope for each */
-	LU_EFFECT_RESTORE,	/* start and load the VMs that do not run yet */
-	LU_EFFECT_RESUME,	/* cont */
-	LU_EFFECT_FINISH,	/* report, clean up; fails if a VM is missing */
-	LU_EFFECT_UNDO,		/* back to before the update, every step idempotent and tried whatever failed before it */
+	LU_EFFECT_CHECK,   /* read the target image, probe every VM */
+	LU_EFFECT_LOAD,    /* kexec -s -l */
+	LU_EFFECT_PREPARE, /* inhibitor; per VM launch.json and settings; stop ordinary units; sync */
+	LU_EFFECT_PAUSE,   /* stop all VMs */
+	LU_EFFECT_SAVE,    /* their device state into pkernfs */
+	LU_EFFECT_SEAL,    /* freeze the block file systems */
+	LU_EFFECT_JUMP,    /* reboot(KEXEC) */
+	LU_EFFECT_REVIEW,  /* in the new kernel: read the request, find out what lu-init did */
+	LU_EFFECT_ADOPT,   /* identify the VMs that run, a scope for each */
+	LU_EFFECT_RESTORE, /* start and load the VMs that do not run yet */
+	LU_EFFECT_RESUME,  /* cont */
+	LU_EFFECT_FINISH,  /* report, clean up; fails if a VM is missing */
+	LU_EFFECT_UNDO,    /* back to before the update, every step idempotent and tried whatever failed before it */
 	LU_EFFECT_MAX
 };
 
@@ -41,11 +41,11 @@ struct lu_state_row {
 	const char *meaning;
 	enum lu_effect effect;
 	enum lu_state ok, failed, timeout, cancel, start;
-	unsigned int tries;		/* how often the effect is tried before "failed" leads on; 0 is 1 */
-	unsigned int limit_sec;		/* default time limit, 0: none */
-	bool no_return;			/* once its effect has been started nothing but its own failure leads out */
-	enum lu_state found_same;	/* recovery: found in the journal, written by this boot */
-	enum lu_state found_other;	/* recovery: found in the journal, written by another boot */
+	unsigned int tries;        /* how often the effect is tried before "failed" leads on; 0 is 1 */
+	unsigned int limit_sec;    /* default time limit, 0: none */
+	bool no_return;            /* once its effect has been started nothing but its own failure leads out */
+	enum lu_state found_same;  /* recovery: found in the journal, written by this boot */
+	enum lu_state found_other; /* recovery: found in the journal, written by another boot */
 };
 
 /** lu_state_row() - NULL for a number that is none of ours */
@@ -58,8 +58,9 @@ enum lu_state lu_state_next(unsigned int state, unsigned int event);
 struct lu_transition {
 	enum lu_state from, to;
 	enum lu_event event;
-	const struct lu_error *cause;	/* of failed, timeout, cancel, recover; else the first error of this update, or NULL */
-	bool durable;			/* for ->entered(): did ->commit() succeed? */
+	const struct lu_error
+		*cause; /* of failed, timeout, cancel, recover; else the first error of this update, or NULL */
+	bool durable;   /* for ->entered(): did ->commit() succeed? */
 };
 
 /*

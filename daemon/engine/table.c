@@ -32,23 +32,24 @@
 #define REST .ok = S(NONE), .failed = S(NONE), .timeout = S(NONE), .cancel = S(NONE), .start = S(CHECKING)
 #define FOUND(_same, _other) .found_same = S(_same), .found_other = S(_other)
 
+/* clang-format off: read as a table, also by tests/lint */
 static const struct lu_state_row table[] = {
 	{ S(IDLE), "no update since the journal was begun", LU_EFFECT_NONE, REST, FOUND(IDLE, IDLE) },
 
 	{ S(CHECKING), "the target image and every VM are examined", LU_EFFECT_CHECK,
 	  LEADS(LOADING, ABORTING, ABORTING, ABORTING), .limit_sec = 120, FOUND(ABORTING, DEGRADED) },
-	{ S(LOADING), "the target kernel is loaded", LU_EFFECT_LOAD,
-	  LEADS(PREPARING, ABORTING, ABORTING, ABORTING), .limit_sec = 120, FOUND(ABORTING, DEGRADED) },
+	{ S(LOADING), "the target kernel is loaded", LU_EFFECT_LOAD, LEADS(PREPARING, ABORTING, ABORTING, ABORTING),
+	  .limit_sec = 120, FOUND(ABORTING, DEGRADED) },
 	{ S(PREPARING), "all that needs no pause: records, settings, ordinary units stopped", LU_EFFECT_PREPARE,
 	  LEADS(PAUSING, ABORTING, ABORTING, ABORTING), .limit_sec = 300, FOUND(ABORTING, DEGRADED) },
 	{ S(PAUSING), "guests are being paused: the blackout begins", LU_EFFECT_PAUSE,
 	  LEADS(SAVING, ABORTING, ABORTING, ABORTING), .limit_sec = 30, FOUND(ABORTING, DEGRADED) },
-	{ S(SAVING), "device state goes into pkernfs", LU_EFFECT_SAVE,
-	  LEADS(SEALING, ABORTING, ABORTING, ABORTING), .limit_sec = 120, FOUND(ABORTING, DEGRADED) },
+	{ S(SAVING), "device state goes into pkernfs", LU_EFFECT_SAVE, LEADS(SEALING, ABORTING, ABORTING, ABORTING),
+	  .limit_sec = 120, FOUND(ABORTING, DEGRADED) },
 	{ S(SEALING), "the host's file systems are made clean", LU_EFFECT_SEAL,
 	  LEADS(JUMP, ABORTING, ABORTING, ABORTING), .limit_sec = 30, FOUND(ABORTING, DEGRADED) },
-	{ S(JUMP), "the reboot call: the point of no return", LU_EFFECT_JUMP,
-	  LEADS(NONE, ABORTING, NONE, ABORTING), .no_return = true, FOUND(ABORTING, BOOTED) },
+	{ S(JUMP), "the reboot call: the point of no return", LU_EFFECT_JUMP, LEADS(NONE, ABORTING, NONE, ABORTING),
+	  .no_return = true, FOUND(ABORTING, BOOTED) },
 
 	{ S(BOOTED), "the new kernel runs; what lu-init did is read", LU_EFFECT_REVIEW,
 	  LEADS(ADOPTING, DEGRADED, DEGRADED, NONE), .limit_sec = 60, FOUND(BOOTED, BOOTED) },
@@ -56,8 +57,8 @@ static const struct lu_state_row table[] = {
 	  LEADS(RESTORING, RESTORING, RESTORING, NONE), .limit_sec = 60, FOUND(BOOTED, BOOTED) },
 	{ S(RESTORING), "VMs that do not run yet are started and loaded", LU_EFFECT_RESTORE,
 	  LEADS(RESUMING, RESUMING, RESUMING, NONE), .limit_sec = 300, FOUND(BOOTED, BOOTED) },
-	{ S(RESUMING), "they go on", LU_EFFECT_RESUME,
-	  LEADS(FINISHING, FINISHING, FINISHING, NONE), .limit_sec = 60, FOUND(BOOTED, BOOTED) },
+	{ S(RESUMING), "they go on", LU_EFFECT_RESUME, LEADS(FINISHING, FINISHING, FINISHING, NONE), .limit_sec = 60,
+	  FOUND(BOOTED, BOOTED) },
 	{ S(FINISHING), "the report is written, the update's files are removed", LU_EFFECT_FINISH,
 	  LEADS(DONE, DEGRADED, DEGRADED, NONE), .limit_sec = 60, FOUND(BOOTED, BOOTED) },
 	{ S(DONE), "the update succeeded, every VM runs", LU_EFFECT_NONE, REST, FOUND(DONE, DONE) },
@@ -69,13 +70,14 @@ static const struct lu_state_row table[] = {
 	{ S(DEGRADED), "a VM is missing; what was saved of it is kept for luctl restore", LU_EFFECT_NONE, REST,
 	  FOUND(DEGRADED, DEGRADED) },
 };
+/* clang-format on */
 static_assert(ARRAY_SIZE(table) == LU_STATE_MAX, "every state has a row");
 
 static const char *const effect_names[] = {
-	[LU_EFFECT_NONE] = "none",	   [LU_EFFECT_CHECK] = "check",	    [LU_EFFECT_LOAD] = "load",
-	[LU_EFFECT_PREPARE] = "prepare", [LU_EFFECT_PAUSE] = "pause",	    [LU_EFFECT_SAVE] = "save",
-	[LU_EFFECT_SEAL] = "seal",	   [LU_EFFECT_JUMP] = "jump",	    [LU_EFFECT_REVIEW] = "review",
-	[LU_EFFECT_ADOPT] = "adopt",	   [LU_EFFECT_RESTORE] = "restore", [LU_EFFECT_RESUME] = "resume",
+	[LU_EFFECT_NONE] = "none",       [LU_EFFECT_CHECK] = "check",     [LU_EFFECT_LOAD] = "load",
+	[LU_EFFECT_PREPARE] = "prepare", [LU_EFFECT_PAUSE] = "pause",     [LU_EFFECT_SAVE] = "save",
+	[LU_EFFECT_SEAL] = "seal",       [LU_EFFECT_JUMP] = "jump",       [LU_EFFECT_REVIEW] = "review",
+	[LU_EFFECT_ADOPT] = "adopt",     [LU_EFFECT_RESTORE] = "restore", [LU_EFFECT_RESUME] = "resume",
 	[LU_EFFECT_FINISH] = "finish",   [LU_EFFECT_UNDO] = "undo",
 };
 static_assert(ARRAY_SIZE(effect_names) == LU_EFFECT_MAX, "every effect has a name");

@@ -11,7 +11,7 @@
 
 struct lu_stamp {
 	uint64_t tsc;
-	uint64_t boottime_ns;	/* CLOCK_BOOTTIME of the kernel that took it */
+	uint64_t boottime_ns; /* CLOCK_BOOTTIME of the kernel that took it */
 	uint64_t realtime_ns;
 };
 

@@ -8,9 +8,9 @@
 #include "util.h"
 
 struct lu_error {
-	int code;	/* negative errno, 0 if unset */
-	char *what;	/* "VM web1: QMP socket /run/…: connection refused" */
-	char *hint;	/* "start the VM or remove …"; may be NULL */
+	int code;   /* negative errno, 0 if unset */
+	char *what; /* "VM web1: QMP socket /run/…: connection refused" */
+	char *hint; /* "start the VM or remove …"; may be NULL */
 };
 
 #define LU_ERROR_INIT ((struct lu_error){ 0 })

@@ -50,7 +50,7 @@ struct lu_journal {
 	char *path;
 	struct lu_journal_info info;
 	uint8_t boot_id[16];
-	size_t size;		/* end of the last good record */
+	size_t size; /* end of the last good record */
 	uint32_t chain;
 	uint32_t seq;
 	bool broken;
@@ -192,8 +192,8 @@ static int read_all(struct lu_journal_reader *rd, struct lu_journal_record *ret_
 	return 0;
 }
 
-int lu_journal_load(int dirfd, const char *path, struct lu_journal_info *ret_info,
-		    struct lu_journal_record *ret_last, struct lu_error *e)
+int lu_journal_load(int dirfd, const char *path, struct lu_journal_info *ret_info, struct lu_journal_record *ret_last,
+		    struct lu_error *e)
 {
 	_cleanup_free_ char *data = NULL;
 	struct lu_journal_reader rd;
@@ -235,8 +235,8 @@ static int boot_id_bytes(const char *boot_id, uint8_t ret[16], struct lu_error *
 	return 0;
 }
 
-int lu_journal_create(int dirfd, const char *path, const char *update, const char *boot_id,
-		      struct lu_journal **ret, struct lu_error *e)
+int lu_journal_create(int dirfd, const char *path, const char *update, const char *boot_id, struct lu_journal **ret,
+		      struct lu_error *e)
 {
 	struct lu_stamp now = lu_stamp_now();
 	struct lu_journal_header h = {
@@ -334,8 +334,8 @@ static uint32_t cause_text(const struct lu_error *cause, char *buf)
 	return (uint32_t)n;
 }
 
-int lu_journal_append(struct lu_journal *j, enum lu_state state, enum lu_event event,
-		      const struct lu_error *cause, struct lu_error *e)
+int lu_journal_append(struct lu_journal *j, enum lu_state state, enum lu_event event, const struct lu_error *cause,
+		      struct lu_error *e)
 {
 	uint8_t record[RECORD_MAX] = { 0 };
 	struct lu_stamp now = lu_stamp_now();

@@ -56,37 +56,37 @@ struct lu_journal_header {
 	uint32_t header_size;
 	uint32_t compat;
 	uint32_t incompat;
-	uint32_t salt;		/* random */
+	uint32_t salt; /* random */
 	uint32_t reserved0;
-	uint64_t tsc;		/* struct lu_stamp of the creation */
+	uint64_t tsc; /* struct lu_stamp of the creation */
 	uint64_t boottime_ns;
 	uint64_t realtime_ns;
-	uint8_t update[16];	/* UUID of the update */
-	uint8_t boot_id[16];	/* of the kernel that began it */
+	uint8_t update[16];  /* UUID of the update */
+	uint8_t boot_id[16]; /* of the kernel that began it */
 	uint8_t reserved1[36];
-	uint32_t crc;		/* crc32 of everything before; of a larger header, then of everything after */
+	uint32_t crc; /* crc32 of everything before; of a larger header, then of everything after */
 };
 static_assert(sizeof(struct lu_journal_header) == 128);
 
 enum lu_journal_type {
-	LU_JOURNAL_STATE = 1,	/* the update entered .state */
+	LU_JOURNAL_STATE = 1, /* the update entered .state */
 };
 
 struct lu_journal_entry {
-	uint32_t crc;		/* crc32 of the rest of this struct, started from the crc before */
-	uint32_t length;	/* of the whole record: multiple of 8, 96…1120 */
+	uint32_t crc;    /* crc32 of the rest of this struct, started from the crc before */
+	uint32_t length; /* of the whole record: multiple of 8, 96…1120 */
 	uint32_t salt;
-	uint32_t seq;		/* 1, 2, … */
+	uint32_t seq; /* 1, 2, … */
 	uint32_t type;
 	uint32_t state;
 	uint32_t event;
-	int32_t error;		/* 0 or a negative errno */
-	uint64_t tsc;		/* struct lu_stamp */
+	int32_t error; /* 0 or a negative errno */
+	uint64_t tsc;  /* struct lu_stamp */
 	uint64_t boottime_ns;
 	uint64_t realtime_ns;
-	uint8_t boot_id[16];	/* of the kernel that wrote it */
+	uint8_t boot_id[16]; /* of the kernel that wrote it */
 	uint32_t text_size;
-	uint32_t text_crc;	/* crc32 of text and padding, from 0 */
+	uint32_t text_crc; /* crc32 of text and padding, from 0 */
 	uint8_t reserved[16];
 };
 static_assert(sizeof(struct lu_journal_entry) == 96);
@@ -120,8 +120,8 @@ struct lu_journal_record {
  */
 struct lu_journal_reader {
 	struct lu_journal_info info;
-	size_t offset;		/* after 0 from _next(): end of the last good record, where the next one goes */
-	size_t torn;		/* after 0 from _next(): bytes of a torn tail */
+	size_t offset; /* after 0 from _next(): end of the last good record, where the next one goes */
+	size_t torn;   /* after 0 from _next(): bytes of a torn tail */
 	/* private */
 	const uint8_t *data;
 	size_t size;
@@ -154,8 +154,8 @@ int lu_journal_reader_next(struct lu_journal_reader *rd, struct lu_journal_recor
  *
  * Return: 0, -ENOENT (no such file), -ENODATA (no record yet), -EBADMSG, -EPROTONOSUPPORT, ….
  */
-int lu_journal_load(int dirfd, const char *path, struct lu_journal_info *ret_info,
-		    struct lu_journal_record *ret_last, struct lu_error *e);
+int lu_journal_load(int dirfd, const char *path, struct lu_journal_info *ret_info, struct lu_journal_record *ret_last,
+		    struct lu_error *e);
 
 /* Writing. At most one writer: the file is locked (flock) while it is open. */
 struct lu_journal;
@@ -167,8 +167,8 @@ struct lu_journal;
  *
  * Return: 0 or a negative errno; on failure the old journal is still there.
  */
-int lu_journal_create(int dirfd, const char *path, const char *update, const char *boot_id,
-		      struct lu_journal **ret, struct lu_error *e);
+int lu_journal_create(int dirfd, const char *path, const char *update, const char *boot_id, struct lu_journal **ret,
+		      struct lu_error *e);
 
 /**
  * lu_journal_open() - open for appending: validate everything, cut off a torn tail
@@ -188,8 +188,8 @@ int lu_journal_open(int dirfd, const char *path, const char *boot_id, struct lu_
  * failure the file is cut back to the last good record; when that fails too, every further
  * append fails with -ENOTRECOVERABLE, so that nothing is written behind a torn record.
  */
-int lu_journal_append(struct lu_journal *j, enum lu_state state, enum lu_event event,
-		      const struct lu_error *cause, struct lu_error *e);
+int lu_journal_append(struct lu_journal *j, enum lu_state state, enum lu_event event, const struct lu_error *cause,
+		      struct lu_error *e);
 
 const struct lu_journal_info *lu_journal_info(const struct lu_journal *j);
 

@@ -40,7 +40,7 @@ struct scan {
 	size_t size;
 	const char *file;
 	size_t members;
-	struct json_object *keys;	/* if set: key → how often it occurs in the text */
+	struct json_object *keys; /* if set: key → how often it occurs in the text */
 	struct lu_error *e;
 };
 
@@ -250,7 +250,7 @@ static int count_tree(struct json_object *o, struct json_object *keys, unsigned 
 	    (json_object_is_type(o, json_type_object) || json_object_is_type(o, json_type_array)))
 		return -E2BIG;
 	if (json_object_is_type(o, json_type_object)) {
-		json_object_object_foreach(o, key, value) {
+		json_object_object_foreach (o, key, value) {
 			int r = keys ? count_key(keys, key, -1) : 0;
 
 			if (r == 0)
@@ -290,13 +290,13 @@ static int report_duplicate(struct scan *s, struct json_object *root)
 		r = count_tree(root, keys, 1, &count);
 	if (r < 0)
 		return r;
-	json_object_object_foreach(keys, key, left) {
+	json_object_object_foreach (keys, key, left) {
 		if (json_object_get_int64(left) > 0)
 			return lu_error_set(s->e, -EBADMSG, "give each key of an object once",
 					    "%s: key \"%.64s\" is given twice in one object", s->file, key);
 	}
-	return lu_error_set(s->e, -EBADMSG, "give each key of an object once",
-			    "%s: a key is given twice in one object", s->file);
+	return lu_error_set(s->e, -EBADMSG, "give each key of an object once", "%s: a key is given twice in one object",
+			    s->file);
 }
 
 int lu_json_parse(const char *text, size_t size, size_t max, const char *file, struct json_object **ret,
@@ -331,8 +331,8 @@ int lu_json_parse(const char *text, size_t size, size_t max, const char *file, s
 		return lu_error_set(e, -EBADMSG, HINT_JSON, "%s: %s", file,
 				    size ? "ends in the middle of the document" : "is empty");
 	if (error != json_tokener_success)
-		return lu_error_set(e, -EBADMSG, HINT_JSON, "%s: line %zu: not JSON: %s", file,
-				    line_at(text, end), json_tokener_error_desc(error));
+		return lu_error_set(e, -EBADMSG, HINT_JSON, "%s: line %zu: not JSON: %s", file, line_at(text, end),
+				    json_tokener_error_desc(error));
 	for (; end < size; end++)
 		if (!strchr(" \t\r\n", text[end]))
 			return scan_error(&s, end, HINT_JSON, "something follows the document");
@@ -408,8 +408,8 @@ int lu_json_text(struct json_object *obj, char **ret)
 	size_t n;
 	char *text;
 
-	s = json_object_to_json_string_length(obj, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-					      JSON_C_TO_STRING_NOSLASHESCAPE, &n);
+	s = json_object_to_json_string_length(
+		obj, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
 	if (!s)
 		return -ENOMEM;
 	text = malloc(n + 2);

@@ -40,57 +40,59 @@
 struct json_object;
 
 #define LU_JSON_DEPTH_MAX 16
-#define LU_JSON_STRING_MAX (1U << 20)	/* bytes of a string, where the field gives no .max */
-#define LU_JSON_ARRAY_MAX 65536U	/* elements of an array, where the field gives no .max */
+#define LU_JSON_STRING_MAX (1U << 20) /* bytes of a string, where the field gives no .max */
+#define LU_JSON_ARRAY_MAX 65536U      /* elements of an array, where the field gives no .max */
 
 enum lu_json_type {
-	LU_JSON_STRING,		/* char *; .min/.max: length in bytes; .check */
-	LU_JSON_BOOL,		/* bool */
-	LU_JSON_INT,		/* int64_t; .min/.max, both 0: no bounds */
-	LU_JSON_UINT,		/* uint64_t; .min/.max, .max 0: no upper bound */
-	LU_JSON_ENUM,		/* int, index into .names */
-	LU_JSON_OBJECT,		/* the struct of .table itself, embedded */
-	LU_JSON_OBJECT_PTR,	/* pointer to the struct of .table, NULL if absent or null */
-	LU_JSON_STRINGS,	/* char **, NULL-terminated (NULL only if absent); .min/.max: count; .check each */
-	LU_JSON_UINTS,		/* uint64_t *, count at .count_offset; .min/.max: count */
-	LU_JSON_OBJECTS,	/* pointer to structs of .table, size_t count at .count_offset; .min/.max: count */
-	LU_JSON_ANY,		/* struct json_object *, a reference; any value */
+	LU_JSON_STRING,     /* char *; .min/.max: length in bytes; .check */
+	LU_JSON_BOOL,       /* bool */
+	LU_JSON_INT,        /* int64_t; .min/.max, both 0: no bounds */
+	LU_JSON_UINT,       /* uint64_t; .min/.max, .max 0: no upper bound */
+	LU_JSON_ENUM,       /* int, index into .names */
+	LU_JSON_OBJECT,     /* the struct of .table itself, embedded */
+	LU_JSON_OBJECT_PTR, /* pointer to the struct of .table, NULL if absent or null */
+	LU_JSON_STRINGS,    /* char **, NULL-terminated (NULL only if absent); .min/.max: count; .check each */
+	LU_JSON_UINTS,      /* uint64_t *, count at .count_offset; .min/.max: count */
+	LU_JSON_OBJECTS,    /* pointer to structs of .table, size_t count at .count_offset; .min/.max: count */
+	LU_JSON_ANY,        /* struct json_object *, a reference; any value */
 };
 
 enum {
-	LU_JSON_REQUIRED = 1 << 0,	/* the key must be there */
-	LU_JSON_NULLABLE = 1 << 1,	/* null is allowed and means .def, NULL or an empty array */
+	LU_JSON_REQUIRED = 1 << 0, /* the key must be there */
+	LU_JSON_NULLABLE = 1 << 1, /* null is allowed and means .def, NULL or an empty array */
 };
 
 struct lu_json_field {
 	const char *key;
 	enum lu_json_type type;
-	size_t offset;			/* of the member in the struct */
+	size_t offset; /* of the member in the struct */
 	unsigned int flags;
 	int64_t min;
-	uint64_t max;			/* LU_JSON_INT: compared as int64_t */
-	int64_t def;			/* BOOL, INT, UINT, ENUM: value when absent or null */
-	bool (*check)(const char *s);	/* STRING, STRINGS: further condition, e.g. lu_uuid_valid */
-	const char *expect;		/* how an error calls what @check wants: "a UUID" */
-	const char *const *names;	/* ENUM: NULL-terminated */
+	uint64_t max;                 /* LU_JSON_INT: compared as int64_t */
+	int64_t def;                  /* BOOL, INT, UINT, ENUM: value when absent or null */
+	bool (*check)(const char *s); /* STRING, STRINGS: further condition, e.g. lu_uuid_valid */
+	const char *expect;           /* how an error calls what @check wants: "a UUID" */
+	const char *const *names;     /* ENUM: NULL-terminated */
 	const struct lu_json_table *table;
 	size_t count_offset;
 };
 
 struct lu_json_table {
-	const char *name;	/* of the document or object, for people */
-	size_t size;		/* of the struct */
+	const char *name; /* of the document or object, for people */
+	size_t size;      /* of the struct */
 	const struct lu_json_field *fields;
 	size_t n_fields;
-	unsigned int version;	/* of a document: value of its "version" key, checked before all others; 0: no such key */
+	unsigned int version; /* of a document: value of its "version" key, checked before all others; 0: no such key */
 };
 
-#define LU_JSON_TABLE(_name, _struct, _fields) \
-	{ .name = (_name), .size = sizeof(_struct), .fields = (_fields), .n_fields = ARRAY_SIZE(_fields) }
-#define LU_JSON_DOCUMENT(_name, _struct, _fields, _version)                                                  \
-	{                                                                                                    \
+#define LU_JSON_TABLE(_name, _struct, _fields)                                                                 \
+	{                                                                                                      \
+		.name = (_name), .size = sizeof(_struct), .fields = (_fields), .n_fields = ARRAY_SIZE(_fields) \
+	}
+#define LU_JSON_DOCUMENT(_name, _struct, _fields, _version)                                                     \
+	{                                                                                                       \
 		.name = (_name), .size = sizeof(_struct), .fields = (_fields), .n_fields = ARRAY_SIZE(_fields), \
-		.version = (_version)                                                                        \
+		.version = (_version)                                                                           \
 	}
 
 /**
@@ -117,8 +119,8 @@ int lu_json_decode(const struct lu_json_table *table, struct json_object *root, 
 		   struct lu_error *e);
 
 /** lu_json_decode_text() - lu_json_parse() and lu_json_decode() in one */
-int lu_json_decode_text(const char *text, size_t size, size_t max, const char *file,
-			const struct lu_json_table *table, void *ret, struct lu_error *e);
+int lu_json_decode_text(const char *text, size_t size, size_t max, const char *file, const struct lu_json_table *table,
+			void *ret, struct lu_error *e);
 
 /**
  * lu_json_load() - read, parse and decode a file
@@ -142,15 +144,14 @@ void lu_json_free(const struct lu_json_table *table, void *data);
  *
  * Return: 0, -EINVAL (@data does not fit @table; @e names the path), -ENOMEM.
  */
-int lu_json_encode(const struct lu_json_table *table, const void *data, struct json_object **ret,
-		   struct lu_error *e);
+int lu_json_encode(const struct lu_json_table *table, const void *data, struct json_object **ret, struct lu_error *e);
 
 /** lu_json_encode_text() - the same as text with a final newline; free() it. Indented, keys in table order */
 int lu_json_encode_text(const struct lu_json_table *table, const void *data, char **ret, struct lu_error *e);
 
 /** lu_json_store() - the same into a file, by lu_write_file(); errors name the file */
-int lu_json_store(int dirfd, const char *path, mode_t mode, const struct lu_json_table *table,
-		  const void *data, struct lu_error *e);
+int lu_json_store(int dirfd, const char *path, mode_t mode, const struct lu_json_table *table, const void *data,
+		  struct lu_error *e);
 
 /*
  * For trees built by hand. Each adds one member; @obj must be an object without
@@ -158,7 +159,7 @@ int lu_json_store(int dirfd, const char *path, mode_t mode, const struct lu_json
  * Return: 0, -EINVAL (not UTF-8), -EEXIST or -ENOMEM.
  */
 int lu_json_add(struct json_object *obj, const char *key, struct json_object *value);
-int lu_json_add_string(struct json_object *obj, const char *key, const char *value);	/* NULL adds null */
+int lu_json_add_string(struct json_object *obj, const char *key, const char *value); /* NULL adds null */
 int lu_json_add_uint(struct json_object *obj, const char *key, uint64_t value);
 int lu_json_add_int(struct json_object *obj, const char *key, int64_t value);
 int lu_json_add_bool(struct json_object *obj, const char *key, bool value);

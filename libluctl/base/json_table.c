@@ -34,7 +34,7 @@
 /* Where we are: a list through the stack frames, printed only for errors. */
 struct path {
 	const struct path *up;
-	const char *key;	/* NULL: an array's element */
+	const char *key; /* NULL: an array's element */
 	size_t index;
 };
 
@@ -163,8 +163,8 @@ static int decode_int(const struct decode *d, const struct path *p, const struct
 	return 0;
 }
 
-static int decode_uint(const struct decode *d, const struct path *p, struct json_object *o, uint64_t min,
-		       uint64_t max, uint64_t *ret)
+static int decode_uint(const struct decode *d, const struct path *p, struct json_object *o, uint64_t min, uint64_t max,
+		       uint64_t *ret)
 {
 	uint64_t v = json_object_get_uint64(o);
 	int r;
@@ -228,7 +228,7 @@ static int decode_array(const struct decode *d, const struct path *p, const stru
 	if (n < (size_t)f->min || n > max)
 		return decode_error(d, p, NULL, "%zu elements, expected %" PRId64 " to %zu", n, f->min, max);
 	one = f->type == LU_JSON_STRINGS ? sizeof(char *) :
-	      f->type == LU_JSON_UINTS	 ? sizeof(uint64_t) :
+	      f->type == LU_JSON_UINTS   ? sizeof(uint64_t) :
 					   f->table->size;
 	if (n == 0 && f->type != LU_JSON_STRINGS)
 		return 0;
@@ -315,7 +315,7 @@ static void set_default(const struct lu_json_field *f, char *base)
 			set_default(&f->table->fields[i], at);
 		break;
 	default:
-		break;	/* pointers stay NULL, counts 0 */
+		break; /* pointers stay NULL, counts 0 */
 	}
 }
 
@@ -379,7 +379,7 @@ static int decode_object(const struct decode *d, const struct path *p, const str
 		if (r < 0)
 			return r;
 	}
-	json_object_object_foreach(o, key, unused) {
+	json_object_object_foreach (o, key, unused) {
 		struct path here = { .up = p, .key = key };
 
 		(void)unused;
@@ -473,8 +473,8 @@ int lu_json_decode(const struct lu_json_table *table, struct json_object *root, 
 	return 0;
 }
 
-int lu_json_decode_text(const char *text, size_t size, size_t max, const char *file,
-			const struct lu_json_table *table, void *ret, struct lu_error *e)
+int lu_json_decode_text(const char *text, size_t size, size_t max, const char *file, const struct lu_json_table *table,
+			void *ret, struct lu_error *e)
 {
 	_cleanup_json_ struct json_object *root = NULL;
 	int r;
@@ -613,7 +613,7 @@ static int encode_value(const struct lu_json_field *f, const char *base, struct 
 	return 1;
 null:
 	*ret = NULL;
-	return nullable || required;	/* required but not nullable: the check by decoding refuses it */
+	return nullable || required; /* required but not nullable: the check by decoding refuses it */
 }
 
 static int encode_object(const struct lu_json_table *t, const char *base, struct json_object **ret)
@@ -641,8 +641,7 @@ static int encode_object(const struct lu_json_table *t, const char *base, struct
 	return 0;
 }
 
-int lu_json_encode(const struct lu_json_table *table, const void *data, struct json_object **ret,
-		   struct lu_error *e)
+int lu_json_encode(const struct lu_json_table *table, const void *data, struct json_object **ret, struct lu_error *e)
 {
 	_cleanup_json_ struct json_object *root = NULL;
 	_cleanup_free_ void *check = NULL;
@@ -678,8 +677,8 @@ int lu_json_encode_text(const struct lu_json_table *table, const void *data, cha
 	return lu_json_text(root, ret);
 }
 
-int lu_json_store(int dirfd, const char *path, mode_t mode, const struct lu_json_table *table,
-		  const void *data, struct lu_error *e)
+int lu_json_store(int dirfd, const char *path, mode_t mode, const struct lu_json_table *table, const void *data,
+		  struct lu_error *e)
 {
 	_cleanup_free_ char *text = NULL;
 	int r;

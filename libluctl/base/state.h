@@ -15,8 +15,8 @@ enum lu_state {
 	LU_STATE_PAUSING = 4,
 	LU_STATE_SAVING = 5,
 	LU_STATE_SEALING = 6,
-	LU_STATE_JUMP = 7,	/* last state of the old kernel */
-	LU_STATE_BOOTED = 8,	/* first state of the new kernel */
+	LU_STATE_JUMP = 7,   /* last state of the old kernel */
+	LU_STATE_BOOTED = 8, /* first state of the new kernel */
 	LU_STATE_ADOPTING = 9,
 	LU_STATE_RESTORING = 10,
 	LU_STATE_RESUMING = 11,
@@ -31,12 +31,12 @@ enum lu_state {
 /* What makes an update change its state; numbers as above. */
 enum lu_event {
 	LU_EVENT_NONE = 0,
-	LU_EVENT_START = 1,	/* an update was asked for */
-	LU_EVENT_OK = 2,	/* the state's effect is complete */
-	LU_EVENT_FAILED = 3,	/* it failed, or could not be started, or the state could not be committed */
-	LU_EVENT_TIMEOUT = 4,	/* the state's time limit has passed */
-	LU_EVENT_CANCEL = 5,	/* somebody wants it to end */
-	LU_EVENT_RECOVER = 6,	/* a daemon, or lu-init, found the update half done */
+	LU_EVENT_START = 1,   /* an update was asked for */
+	LU_EVENT_OK = 2,      /* the state's effect is complete */
+	LU_EVENT_FAILED = 3,  /* it failed, or could not be started, or the state could not be committed */
+	LU_EVENT_TIMEOUT = 4, /* the state's time limit has passed */
+	LU_EVENT_CANCEL = 5,  /* somebody wants it to end */
+	LU_EVENT_RECOVER = 6, /* a daemon, or lu-init, found the update half done */
 	LU_EVENT_MAX
 };
 

@@ -39,7 +39,7 @@
 
 struct lu_trace {
 	int fd;
-	struct lu_trace_header *header;	/* mapped shared */
+	struct lu_trace_header *header; /* mapped shared */
 	enum lu_trace_source source;
 	uint64_t boot;
 	off_t max_size;
@@ -47,18 +47,12 @@ struct lu_trace {
 };
 
 static const char *const names[] = {
-	[LU_PHASE_UPDATE - LU_PHASE_UPDATE] = "update",
-	[LU_PHASE_KEXEC - LU_PHASE_UPDATE] = "kexec",
-	[LU_PHASE_LU_INIT - LU_PHASE_UPDATE] = "lu-init",
-	[LU_PHASE_VM_PREPARE - LU_PHASE_UPDATE] = "vm-prepare",
-	[LU_PHASE_VM_PAUSE - LU_PHASE_UPDATE] = "vm-pause",
-	[LU_PHASE_VM_SAVE - LU_PHASE_UPDATE] = "vm-save",
-	[LU_PHASE_VM_SPAWN - LU_PHASE_UPDATE] = "vm-spawn",
-	[LU_PHASE_VM_LOAD - LU_PHASE_UPDATE] = "vm-load",
-	[LU_PHASE_VM_RESUME - LU_PHASE_UPDATE] = "vm-resume",
-	[LU_PHASE_VM_BLACKOUT - LU_PHASE_UPDATE] = "vm-blackout",
-	[LU_PHASE_VM_ADOPT - LU_PHASE_UPDATE] = "vm-adopt",
-	[LU_PHASE_UNITS - LU_PHASE_UPDATE] = "units",
+	[LU_PHASE_UPDATE - LU_PHASE_UPDATE] = "update",       [LU_PHASE_KEXEC - LU_PHASE_UPDATE] = "kexec",
+	[LU_PHASE_LU_INIT - LU_PHASE_UPDATE] = "lu-init",     [LU_PHASE_VM_PREPARE - LU_PHASE_UPDATE] = "vm-prepare",
+	[LU_PHASE_VM_PAUSE - LU_PHASE_UPDATE] = "vm-pause",   [LU_PHASE_VM_SAVE - LU_PHASE_UPDATE] = "vm-save",
+	[LU_PHASE_VM_SPAWN - LU_PHASE_UPDATE] = "vm-spawn",   [LU_PHASE_VM_LOAD - LU_PHASE_UPDATE] = "vm-load",
+	[LU_PHASE_VM_RESUME - LU_PHASE_UPDATE] = "vm-resume", [LU_PHASE_VM_BLACKOUT - LU_PHASE_UPDATE] = "vm-blackout",
+	[LU_PHASE_VM_ADOPT - LU_PHASE_UPDATE] = "vm-adopt",   [LU_PHASE_UNITS - LU_PHASE_UPDATE] = "units",
 	[LU_PHASE_SYNC - LU_PHASE_UPDATE] = "sync",
 };
 static_assert(ARRAY_SIZE(names) == LU_PHASE_MAX - LU_PHASE_UPDATE, "every phase has a name");
@@ -97,8 +91,8 @@ static int check_header(const struct lu_trace_header *h, size_t size, const char
 	return 0;
 }
 
-int lu_trace_create(int dirfd, const char *path, const char *update, uint32_t max_records,
-		    enum lu_trace_source source, struct lu_trace **ret, struct lu_error *e)
+int lu_trace_create(int dirfd, const char *path, const char *update, uint32_t max_records, enum lu_trace_source source,
+		    struct lu_trace **ret, struct lu_error *e)
 {
 	struct lu_trace_header h = {
 		.magic = LU_TRACE_MAGIC,
@@ -123,8 +117,8 @@ int lu_trace_create(int dirfd, const char *path, const char *update, uint32_t ma
 	return lu_trace_open(dirfd, path, NULL, source, ret, e);
 }
 
-int lu_trace_open(int dirfd, const char *path, const char *boot_id, enum lu_trace_source source,
-		  struct lu_trace **ret, struct lu_error *e)
+int lu_trace_open(int dirfd, const char *path, const char *boot_id, enum lu_trace_source source, struct lu_trace **ret,
+		  struct lu_error *e)
 {
 	_cleanup_(lu_trace_freep) struct lu_trace *t = calloc(1, sizeof(*t));
 	char own[37];

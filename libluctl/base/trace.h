@@ -44,18 +44,18 @@
 
 /* Phases finer than states. Numbers are part of the format; new ones go to the end. */
 enum lu_phase {
-	LU_PHASE_UPDATE = 64,	/* the whole update; begin in the old kernel, end in the new one */
-	LU_PHASE_KEXEC,		/* from the reboot call to the first instruction of lu-init, or of luctld without it */
-	LU_PHASE_LU_INIT,	/* lu-init from its start to the exec of the real init */
-	LU_PHASE_VM_PREPARE,	/* the following concern one VM each */
+	LU_PHASE_UPDATE = 64, /* the whole update; begin in the old kernel, end in the new one */
+	LU_PHASE_KEXEC,       /* from the reboot call to the first instruction of lu-init, or of luctld without it */
+	LU_PHASE_LU_INIT,     /* lu-init from its start to the exec of the real init */
+	LU_PHASE_VM_PREPARE,  /* the following concern one VM each */
 	LU_PHASE_VM_PAUSE,
 	LU_PHASE_VM_SAVE,
-	LU_PHASE_VM_SPAWN,	/* QEMU started until its monitor answers */
-	LU_PHASE_VM_LOAD,	/* until its state is loaded */
-	LU_PHASE_VM_RESUME,	/* cont, in either kernel */
-	LU_PHASE_VM_BLACKOUT,	/* begin: stop was answered; end: cont was answered */
+	LU_PHASE_VM_SPAWN,    /* QEMU started until its monitor answers */
+	LU_PHASE_VM_LOAD,     /* until its state is loaded */
+	LU_PHASE_VM_RESUME,   /* cont, in either kernel */
+	LU_PHASE_VM_BLACKOUT, /* begin: stop was answered; end: cont was answered */
 	LU_PHASE_VM_ADOPT,
-	LU_PHASE_UNITS,		/* ordinary units stopped, or started again */
+	LU_PHASE_UNITS, /* ordinary units stopped, or started again */
 	LU_PHASE_SYNC,
 	LU_PHASE_MAX
 };
@@ -74,17 +74,17 @@ enum lu_trace_source {
 struct lu_trace_header {
 	char magic[8];
 	uint32_t version;
-	uint32_t header_size;	/* 4096 */
-	uint32_t record_size;	/* 64 */
+	uint32_t header_size; /* 4096 */
+	uint32_t record_size; /* 64 */
 	uint32_t max_records;
 	uint32_t compat;
 	uint32_t incompat;
 	uint32_t salt;
 	uint32_t reserved0;
-	uint8_t update[16];	/* UUID of the update */
+	uint8_t update[16]; /* UUID of the update */
 	uint32_t reserved1[15];
-	uint32_t crc;		/* crc32 of everything before */
-	uint64_t dropped;	/* atomically counted by all writers */
+	uint32_t crc;     /* crc32 of everything before */
+	uint64_t dropped; /* atomically counted by all writers */
 	uint8_t zero[LU_TRACE_HEADER_SIZE - 128];
 };
 static_assert(sizeof(struct lu_trace_header) == LU_TRACE_HEADER_SIZE);
@@ -93,13 +93,13 @@ struct lu_trace_entry {
 	uint64_t tsc;
 	uint64_t boottime_ns;
 	uint64_t realtime_ns;
-	uint64_t boot;		/* first 8 bytes of the boot id: stamps of one kernel share it */
+	uint64_t boot; /* first 8 bytes of the boot id: stamps of one kernel share it */
 	uint16_t phase;
 	uint16_t vm;
 	uint8_t kind;
 	uint8_t source;
-	int16_t result;		/* 0 or a negative errno */
-	char tag[LU_TRACE_TAG_MAX];	/* short free text, padded with zeros */
+	int16_t result;             /* 0 or a negative errno */
+	char tag[LU_TRACE_TAG_MAX]; /* short free text, padded with zeros */
 	uint32_t crc;
 };
 static_assert(sizeof(struct lu_trace_entry) == LU_TRACE_RECORD_SIZE);
@@ -116,15 +116,15 @@ struct lu_trace;
  * @update: UUID of the update
  * @max_records: 0 for LU_TRACE_RECORDS_MAX
  */
-int lu_trace_create(int dirfd, const char *path, const char *update, uint32_t max_records,
-		    enum lu_trace_source source, struct lu_trace **ret, struct lu_error *e);
+int lu_trace_create(int dirfd, const char *path, const char *update, uint32_t max_records, enum lu_trace_source source,
+		    struct lu_trace **ret, struct lu_error *e);
 
 /**
  * lu_trace_open() - append to an existing one; fork()ed children may go on using it
  * @boot_id: NULL for the running kernel's
  */
-int lu_trace_open(int dirfd, const char *path, const char *boot_id, enum lu_trace_source source,
-		  struct lu_trace **ret, struct lu_error *e);
+int lu_trace_open(int dirfd, const char *path, const char *boot_id, enum lu_trace_source source, struct lu_trace **ret,
+		  struct lu_error *e);
 
 /**
  * lu_trace_add() - record something now
@@ -167,17 +167,17 @@ struct lu_tsc_rate {
 
 struct lu_trace_log {
 	char update[37];
-	struct lu_trace_record *records;	/* in the order of the TSC */
+	struct lu_trace_record *records; /* in the order of the TSC */
 	size_t n_records;
 	size_t damaged;
 	uint64_t dropped;
-	struct lu_tsc_rate rate;		/* from the two records of one boot that are farthest apart */
+	struct lu_tsc_rate rate; /* from the two records of one boot that are farthest apart */
 };
 
 /* A begin with its end. */
 struct lu_trace_interval {
 	const struct lu_trace_record *begin;
-	const struct lu_trace_record *end;	/* NULL: never ended */
+	const struct lu_trace_record *end; /* NULL: never ended */
 };
 
 /** lu_trace_decode() - any bytes to a log; 0, -EBADMSG, -EPROTONOSUPPORT, -ENOMEM */

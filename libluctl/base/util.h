@@ -20,19 +20,19 @@
 #define _warn_unused_ __attribute__((warn_unused_result))
 
 /* Declares NAMEp(), the cleanup handler for a pointer freed by func(). */
-#define DEFINE_CLEANUP(type, func)			\
-	static inline void func##p(type *p)		\
-	{						\
-		if (*p)					\
-			func(*p);			\
+#define DEFINE_CLEANUP(type, func)          \
+	static inline void func##p(type *p) \
+	{                                   \
+		if (*p)                     \
+			func(*p);           \
 	}
 
 /* Hands a pointer over to the caller; the variable no longer owns it. */
-#define steal_ptr(p)					\
-	({						\
-		__typeof__(p) _p = (p);			\
-		(p) = NULL;				\
-		_p;					\
+#define steal_ptr(p)                    \
+	({                              \
+		__typeof__(p) _p = (p); \
+		(p) = NULL;             \
+		_p;                     \
 	})
 
 static inline int steal_fd(int *fd)

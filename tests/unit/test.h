@@ -13,19 +13,19 @@
 #include <cmocka.h>
 
 /* Fails with a text that says which case of a table it was. */
-#define fail_case(...)                      \
-	do {                                \
-		print_error(__VA_ARGS__);   \
-		print_error("\n");          \
-		fail();                     \
+#define fail_case(...)                    \
+	do {                              \
+		print_error(__VA_ARGS__); \
+		print_error("\n");        \
+		fail();                   \
 	} while (0)
 
-#define expect(cond, ...)                                    \
-	do {                                                 \
-		if (!(cond)) {                               \
-			print_error("%s: ", #cond);          \
-			fail_case(__VA_ARGS__);              \
-		}                                            \
+#define expect(cond, ...)                           \
+	do {                                        \
+		if (!(cond)) {                      \
+			print_error("%s: ", #cond); \
+			fail_case(__VA_ARGS__);     \
+		}                                   \
 	} while (0)
 
 /* A directory of the test's own, in memory if the machine has /dev/shm: thousands of syncs are made in it. */

@@ -19,8 +19,8 @@
 
 static char dir[64];
 static int dfd = -EBADF;
-static long fault_at;	/* the how-manieth call fails; 0: none */
-static bool fault_twice;	/* and the one after it */
+static long fault_at;    /* the how-manieth call fails; 0: none */
+static bool fault_twice; /* and the one after it */
 
 ssize_t __real_write(int fd, const void *p, size_t n);
 ssize_t __wrap_write(int fd, const void *p, size_t n);
@@ -93,7 +93,9 @@ static int teardown(void **state)
 /* Five records, with and without texts; written by two boots. */
 static void write_sample(char **ret, size_t *ret_size)
 {
-	struct lu_error cause = { .code = -EIO, .what = (char *)"VM web1: save failed", .hint = (char *)"try \xc3\xa4" };
+	struct lu_error cause = { .code = -EIO,
+				  .what = (char *)"VM web1: save failed",
+				  .hint = (char *)"try \xc3\xa4" };
 	struct lu_journal_record last;
 	struct lu_journal *j;
 
@@ -344,7 +346,10 @@ static void test_texts(void **state)
 	char long_text[3 * LU_JOURNAL_TEXT_MAX];
 	struct lu_error cause = { .code = -EIO, .what = long_text };
 	_cleanup_(lu_journal_freep) struct lu_journal *j = NULL;
+	_cleanup_free_ char *data = NULL;
 	struct lu_journal_record last;
+	struct lu_journal_entry entry;
+	size_t size;
 
 	/* euro signs from an odd offset: the cut falls into one */
 	long_text[0] = '!';
@@ -359,6 +364,11 @@ static void test_texts(void **state)
 	assert_int_equal(lu_journal_append(j, LU_STATE_ABORTING, 3, &cause, NULL), 0);
 	assert_int_equal(lu_journal_load(dfd, "j", NULL, &last, NULL), 0);
 	assert_int_equal(strlen(last.text), 1023);
+	/* cut where it is written, not only by the reader */
+	assert_int_equal(lu_read_file(dfd, "j", LU_JOURNAL_SIZE_MAX, &data, &size), 0);
+	memcpy(&entry, data + sizeof(struct lu_journal_header) + sizeof(entry) + 1024, sizeof(entry));
+	assert_int_equal(entry.seq, 2);
+	assert_int_equal(entry.text_size, 1023);
 	/* an error without words still says something */
 	cause.what = NULL;
 	assert_int_equal(lu_journal_append(j, LU_STATE_ABORTING, 3, &cause, NULL), 0);
@@ -457,11 +467,10 @@ static void test_broken(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_roundtrip), cmocka_unit_test(test_truncations),
-		cmocka_unit_test(test_flips),	  cmocka_unit_test(test_misplaced),
-		cmocka_unit_test(test_versions),  cmocka_unit_test(test_noise),
-		cmocka_unit_test(test_texts),	  cmocka_unit_test(test_lock_and_limits),
-		cmocka_unit_test(test_faults),	  cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_roundtrip), cmocka_unit_test(test_truncations),     cmocka_unit_test(test_flips),
+		cmocka_unit_test(test_misplaced), cmocka_unit_test(test_versions),        cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_texts),     cmocka_unit_test(test_lock_and_limits), cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_broken),
 	};
 
 	return cmocka_run_group_tests_name("journal", tests, setup, teardown);

@@ -69,7 +69,7 @@ static const struct lu_json_table doc_table = LU_JSON_DOCUMENT("doc", struct doc
 static const struct {
 	const char *text;
 	int r;
-	const char *what, *hint;	/* pieces of the error */
+	const char *what, *hint; /* pieces of the error */
 } cases[] = {
 	{ V "}", 0 },
 	{ " \n" V "} \r\n\t", 0 },
@@ -201,7 +201,7 @@ static void test_cases(void **state)
 			lu_json_free(&doc_table, &d);
 			continue;
 		}
-		assert_int_equal(d.delta, 77);	/* untouched */
+		assert_int_equal(d.delta, 77); /* untouched */
 		assert_int_equal(e.code, r);
 		expect(strncmp(e.what, "FILE: ", 6) == 0, "%s: %s", cases[i].text, e.what);
 		expect(!cases[i].what || strstr(e.what, cases[i].what), "%s: %s", cases[i].text, e.what);
@@ -277,9 +277,14 @@ static void test_encode_refuses(void **state)
 		struct doc d;
 		const char *what;
 	} t[] = {
-		{ good, NULL }, { good, "/name: expected string, got null" }, { good, "/delta: integer 6" },
-		{ good, "/color: " }, { good, "/parts/1/size: integer 101" }, { good, "/parts: 3 elements" },
-		{ good, "/argv/0: string contains NUL or is not UTF-8" }, { good, "/name: expected a name" },
+		{ good, NULL },
+		{ good, "/name: expected string, got null" },
+		{ good, "/delta: integer 6" },
+		{ good, "/color: " },
+		{ good, "/parts/1/size: integer 101" },
+		{ good, "/parts: 3 elements" },
+		{ good, "/argv/0: string contains NUL or is not UTF-8" },
+		{ good, "/name: expected a name" },
 	};
 
 	t[1].d.name = NULL;
@@ -387,10 +392,10 @@ static void test_add(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),	 cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_roundtrip), cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_cases),          cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_roundtrip),      cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_encode_refuses), cmocka_unit_test(test_store),
-		cmocka_unit_test(test_any_bytes), cmocka_unit_test(test_add),
+		cmocka_unit_test(test_any_bytes),      cmocka_unit_test(test_add),
 	};
 
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);

@@ -100,7 +100,7 @@ static void test_intervals(void **state)
 	assert_int_equal(iv[0].begin->phase, LU_PHASE_UPDATE);
 	assert_null(iv[0].end);
 	assert_int_equal(iv[1].begin->vm, 0);
-	assert_int_equal(lu_tsc_to_usec(&log.rate, iv[1].end->stamp.tsc - iv[1].begin->stamp.tsc), 3);	/* 2.5 */
+	assert_int_equal(lu_tsc_to_usec(&log.rate, iv[1].end->stamp.tsc - iv[1].begin->stamp.tsc), 3); /* 2.5 */
 	assert_int_equal(iv[2].begin->vm, 1);
 	assert_int_equal(iv[2].end->result, -EIO);
 	assert_int_equal(lu_tsc_to_usec(&log.rate, iv[2].end->stamp.tsc - iv[2].begin->stamp.tsc), 2);
@@ -139,7 +139,10 @@ static void test_rate(void **state)
 
 static void test_parallel(void **state)
 {
-	enum { WRITERS = 6, EACH = 300 };
+	enum {
+		WRITERS = 6,
+		EACH = 300
+	};
 	unsigned int seen[WRITERS] = { 0 };
 	struct lu_trace_log log;
 	struct lu_trace *t;
@@ -181,7 +184,8 @@ static void test_bound(void **state)
 	struct lu_trace *t;
 	struct stat st;
 
-	assert_int_equal(lu_trace_create(dfd, "t", UPDATE, LU_TRACE_RECORDS_MAX + 1, LU_TRACE_LUCTLD, &t, NULL), -EINVAL);
+	assert_int_equal(lu_trace_create(dfd, "t", UPDATE, LU_TRACE_RECORDS_MAX + 1, LU_TRACE_LUCTLD, &t, NULL),
+			 -EINVAL);
 	assert_int_equal(lu_trace_create(dfd, "t", UPDATE, 5, LU_TRACE_LUCTLD, &t, NULL), 0);
 	for (int i = 0; i < 8; i++)
 		lu_trace_add(t, LU_STATE_SAVING, LU_TRACE_NO_VM, LU_TRACE_MARK, i, NULL);
@@ -278,14 +282,14 @@ static void test_names(void **state)
 	assert_string_equal(lu_phase_name(LU_STATE_JUMP), "jump");
 	assert_null(lu_phase_name(LU_PHASE_MAX));
 	assert_null(lu_phase_name(LU_STATE_MAX));
-	assert_int_equal(LU_PHASE_VM_BLACKOUT, 73);	/* stands in files */
+	assert_int_equal(LU_PHASE_VM_BLACKOUT, 73); /* stands in files */
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_intervals), cmocka_unit_test(test_rate),	 cmocka_unit_test(test_parallel),
-		cmocka_unit_test(test_bound),	  cmocka_unit_test(test_damage), cmocka_unit_test(test_torn),
+		cmocka_unit_test(test_intervals), cmocka_unit_test(test_rate),   cmocka_unit_test(test_parallel),
+		cmocka_unit_test(test_bound),     cmocka_unit_test(test_damage), cmocka_unit_test(test_torn),
 		cmocka_unit_test(test_names),
 	};
 

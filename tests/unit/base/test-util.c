@@ -24,7 +24,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	close(dirfd_);
-	return rmdir(dir);	/* fails if a test left something */
+	return rmdir(dir); /* fails if a test left something */
 }
 
 static void test_error(void **state)
@@ -34,7 +34,7 @@ static void test_error(void **state)
 	assert_int_equal(lu_error_set(NULL, -EIO, "h", "x"), -EIO);
 	assert_int_equal(lu_error_set(&e, -EIO, "try %s", "VM %s: gone", "web1"), -EIO);
 	assert_string_equal(e.what, "VM web1: gone");
-	assert_string_equal(e.hint, "try %s");	/* a hint is no format */
+	assert_string_equal(e.hint, "try %s"); /* a hint is no format */
 	/* the first error is the cause */
 	assert_int_equal(lu_error_set(&e, -ENOENT, NULL, "later"), -ENOENT);
 	assert_int_equal(e.code, -EIO);
@@ -114,9 +114,13 @@ static void test_names(void **state)
 
 static void test_uuid(void **state)
 {
-	static const char *const bad[] = { "", "x", "01234567-89ab-cdef-0123-456789abcde",
-					   "01234567-89ab-cdef-0123-456789abcdeff", "01234567x89ab-cdef-0123-456789abcdef",
-					   "g1234567-89ab-cdef-0123-456789abcdef", "0123456789abcdef0123456789abcdef0123" };
+	static const char *const bad[] = { "",
+					   "x",
+					   "01234567-89ab-cdef-0123-456789abcde",
+					   "01234567-89ab-cdef-0123-456789abcdeff",
+					   "01234567x89ab-cdef-0123-456789abcdef",
+					   "g1234567-89ab-cdef-0123-456789abcdef",
+					   "0123456789abcdef0123456789abcdef0123" };
 	uint8_t b[16];
 	char s[37];
 
@@ -138,11 +142,27 @@ static void test_utf8(void **state)
 		const char *s;
 		size_t n;
 	} t[] = {
-		{ "", 0 }, { "abc", 3 }, { "\xc3\xa4", 2 }, { "a\xc3", 1 }, { "\xe2\x82\xac", 3 }, { "\xe2\x82", 0 },
-		{ "\xf0\x9f\x98\x80!", 5 }, { "\xf0\x9f\x98", 0 }, { "\x80", 0 }, { "a\xc0\xaf", 1 }, { "\xc1\xbf", 0 },
-		{ "\xe0\x9f\xbf", 0 }, { "\xe0\xa0\x80", 3 }, { "\xed\x9f\xbf", 3 }, { "\xed\xa0\x80", 0 },
-		{ "\xf0\x8f\xbf\xbf", 0 }, { "\xf4\x8f\xbf\xbf", 4 }, { "\xf4\x90\x80\x80", 0 }, { "\xf5\x80\x80\x80", 0 },
-		{ "\xc3\x28", 0 }, { "\xff", 0 },
+		{ "", 0 },
+		{ "abc", 3 },
+		{ "\xc3\xa4", 2 },
+		{ "a\xc3", 1 },
+		{ "\xe2\x82\xac", 3 },
+		{ "\xe2\x82", 0 },
+		{ "\xf0\x9f\x98\x80!", 5 },
+		{ "\xf0\x9f\x98", 0 },
+		{ "\x80", 0 },
+		{ "a\xc0\xaf", 1 },
+		{ "\xc1\xbf", 0 },
+		{ "\xe0\x9f\xbf", 0 },
+		{ "\xe0\xa0\x80", 3 },
+		{ "\xed\x9f\xbf", 3 },
+		{ "\xed\xa0\x80", 0 },
+		{ "\xf0\x8f\xbf\xbf", 0 },
+		{ "\xf4\x8f\xbf\xbf", 4 },
+		{ "\xf4\x90\x80\x80", 0 },
+		{ "\xf5\x80\x80\x80", 0 },
+		{ "\xc3\x28", 0 },
+		{ "\xff", 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
@@ -174,8 +194,8 @@ static void test_states(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_error), cmocka_unit_test(test_files), cmocka_unit_test(test_mkdir),
-		cmocka_unit_test(test_names), cmocka_unit_test(test_uuid),  cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_error),  cmocka_unit_test(test_files), cmocka_unit_test(test_mkdir),
+		cmocka_unit_test(test_names),  cmocka_unit_test(test_uuid),  cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_states),
 	};
 

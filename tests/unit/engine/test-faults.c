@@ -59,15 +59,16 @@ static enum lu_state run_faults(int mode, long a, long b, long c, unsigned int *
 	*ret_failed = w.failed;
 	/* in the old kernel it takes three faults to leave a guest behind: one to abort, two against undo */
 	if (w.kernel == 0 && w.failed < 3)
-		expect(s == LU_STATE_ABORTED || s == LU_STATE_IDLE, "%s: %s", where("fault", mode, a, b, c), lu_state_name(s));
+		expect(s == LU_STATE_ABORTED || s == LU_STATE_IDLE, "%s: %s", where("fault", mode, a, b, c),
+		       lu_state_name(s));
 	/* whatever happened, the next update works */
 	if (s != LU_STATE_DEGRADED) {
 		memset(w.fail_at, 0, sizeof(w.fail_at));
 		memset(w.resumed, 0, sizeof(w.resumed));
 		w.kernel = 0;
 		world_update(&w);
-		expect(lu_engine_state(w.engine) == LU_STATE_DONE, "%s: next update ends %s", where("fault", mode, a, b, c),
-		       lu_state_name(lu_engine_state(w.engine)));
+		expect(lu_engine_state(w.engine) == LU_STATE_DONE, "%s: next update ends %s",
+		       where("fault", mode, a, b, c), lu_state_name(lu_engine_state(w.engine)));
 	}
 	world_done(&w);
 	return s;
@@ -95,7 +96,7 @@ static void test_two_and_three_faults(void **state)
 	unsigned int failed, degraded = 0;
 
 	for (int mode = 0; mode < 4; mode += 3) {
-		long n = count_steps(mode & 1, mode & 2) + 30;	/* failing takes steps of its own */
+		long n = count_steps(mode & 1, mode & 2) + 30; /* failing takes steps of its own */
 
 		for (long a = 1; a <= n; a++)
 			for (long b = a + 1; b <= n; b++)
@@ -161,11 +162,13 @@ static void test_cancel(void **state)
 			world_check(&w, where("cancel", mode, a, 0, 0));
 			assert_int_not_equal(w.cancel_result, 1);
 			if (w.cancel_result == 0) {
-				expect(lu_engine_state(w.engine) == LU_STATE_ABORTED, "%s", where("cancel", mode, a, 0, 0));
+				expect(lu_engine_state(w.engine) == LU_STATE_ABORTED, "%s",
+				       where("cancel", mode, a, 0, 0));
 				assert_int_equal(lu_engine_error(w.engine)->code, -ECANCELED);
 				accepted++;
 			} else {
-				expect(lu_engine_state(w.engine) == LU_STATE_DONE, "%s", where("cancel", mode, a, 0, 0));
+				expect(lu_engine_state(w.engine) == LU_STATE_DONE, "%s",
+				       where("cancel", mode, a, 0, 0));
 				refused++;
 			}
 			/* it is over: the next update is not cancelled by it */
@@ -190,7 +193,7 @@ static void test_cancel_at_jump(void **state)
 	assert_int_equal(lu_engine_start(w.engine, NULL), 0);
 	while (lu_engine_state(w.engine) != LU_STATE_SEALING)
 		world_complete(&w);
-	at = w.step + 2;	/* the commit's second step: the record is there */
+	at = w.step + 2; /* the commit's second step: the record is there */
 	w.cancel_at = at;
 	world_complete(&w);
 	assert_int_equal(w.cancel_result, 0);
@@ -211,7 +214,7 @@ static void test_timeouts(void **state)
 		unsigned int n = 0;
 
 		world_init(&w);
-		w.failed = 1;	/* (as far as world_check() cares) */
+		w.failed = 1; /* (as far as world_check() cares) */
 		assert_int_equal(lu_engine_start(w.engine, NULL), 0);
 		for (int i = 0; i < 40 && !lu_state_is_rest(lu_engine_state(w.engine)); i++) {
 			if (w.dead)
@@ -295,9 +298,9 @@ static void recover_cut(const struct world *snapshot, const char *text, size_t n
 static void test_journal_cut(void **state)
 {
 	static const enum lu_state old[] = { LU_STATE_CHECKING, LU_STATE_LOADING, LU_STATE_PREPARING, LU_STATE_PAUSING,
-					     LU_STATE_SAVING,	LU_STATE_SEALING, LU_STATE_JUMP };
-	static const enum lu_state new[] = { LU_STATE_BOOTED, LU_STATE_ADOPTING, LU_STATE_RESTORING, LU_STATE_RESUMING,
-					     LU_STATE_FINISHING, LU_STATE_DONE };
+					     LU_STATE_SAVING,   LU_STATE_SEALING, LU_STATE_JUMP };
+	static const enum lu_state new[] = { LU_STATE_BOOTED,   LU_STATE_ADOPTING,  LU_STATE_RESTORING,
+					     LU_STATE_RESUMING, LU_STATE_FINISHING, LU_STATE_DONE };
 	char dir[64], path[80];
 	struct world w, complete[16], begun[16];
 	size_t ends[16], size, n_records = 0;
@@ -306,7 +309,8 @@ static void test_journal_cut(void **state)
 
 	assert_non_null(test_mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/journal", dir);
-	assert_int_equal(lu_journal_create(AT_FDCWD, path, "01234567-89ab-cdef-0123-456789abcdef", BOOT_A, &j, NULL), 0);
+	assert_int_equal(lu_journal_create(AT_FDCWD, path, "01234567-89ab-cdef-0123-456789abcdef", BOOT_A, &j, NULL),
+			 0);
 	ends[0] = sizeof(struct lu_journal_header);
 	world_init(&w);
 	complete[0] = begun[0] = w;
@@ -357,10 +361,10 @@ static void test_journal_cut(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_fault),	cmocka_unit_test(test_two_and_three_faults),
-		cmocka_unit_test(test_crash),		cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_cancel_at_jump),	cmocka_unit_test(test_timeouts),
-		cmocka_unit_test(test_timeouts_after),	cmocka_unit_test(test_journal_cut),
+		cmocka_unit_test(test_one_fault),      cmocka_unit_test(test_two_and_three_faults),
+		cmocka_unit_test(test_crash),          cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_cancel_at_jump), cmocka_unit_test(test_timeouts),
+		cmocka_unit_test(test_timeouts_after), cmocka_unit_test(test_journal_cut),
 	};
 
 	return cmocka_run_group_tests_name("faults", tests, NULL, NULL);

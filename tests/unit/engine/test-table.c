@@ -16,11 +16,16 @@ static const struct {
 	enum lu_effect effect;
 } want[LU_STATE_MAX] = {
 	[S(IDLE)] = { NO, NO, NO, NO, S(CHECKING), S(IDLE), S(IDLE), LU_EFFECT_NONE },
-	[S(CHECKING)] = { S(LOADING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED), LU_EFFECT_CHECK },
-	[S(LOADING)] = { S(PREPARING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED), LU_EFFECT_LOAD },
-	[S(PREPARING)] = { S(PAUSING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED), LU_EFFECT_PREPARE },
-	[S(PAUSING)] = { S(SAVING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED), LU_EFFECT_PAUSE },
-	[S(SAVING)] = { S(SEALING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED), LU_EFFECT_SAVE },
+	[S(CHECKING)] = { S(LOADING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED),
+			  LU_EFFECT_CHECK },
+	[S(LOADING)] = { S(PREPARING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED),
+			 LU_EFFECT_LOAD },
+	[S(PREPARING)] = { S(PAUSING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED),
+			   LU_EFFECT_PREPARE },
+	[S(PAUSING)] = { S(SAVING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED),
+			 LU_EFFECT_PAUSE },
+	[S(SAVING)] = { S(SEALING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED),
+			LU_EFFECT_SAVE },
 	[S(SEALING)] = { S(JUMP), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED), LU_EFFECT_SEAL },
 	[S(JUMP)] = { NO, S(ABORTING), NO, S(ABORTING), NO, S(ABORTING), S(BOOTED), LU_EFFECT_JUMP },
 	[S(BOOTED)] = { S(ADOPTING), S(DEGRADED), S(DEGRADED), NO, NO, S(BOOTED), S(BOOTED), LU_EFFECT_REVIEW },
@@ -102,14 +107,16 @@ static void test_rules(void **state)
 			expect(!reaches(s, S(BOOTED), 12), "%s", name);
 		/* everything comes to rest */
 		expect(reaches(s, S(IDLE), 12) || reaches(s, S(DONE), 12) || reaches(s, S(ABORTED), 12) ||
-			       reaches(s, S(DEGRADED), 12), "%s", name);
+			       reaches(s, S(DEGRADED), 12),
+		       "%s", name);
 		/* recovery of a recovered state changes nothing more */
 		expect(lu_state_row(row->found_same)->found_same == row->found_same, "%s", name);
 	}
 	/* effects belong to one state each */
 	for (unsigned int a = 0; a < LU_STATE_MAX; a++)
 		for (unsigned int b = 0; b < a; b++)
-			expect(lu_state_row(a)->effect == LU_EFFECT_NONE || lu_state_row(a)->effect != lu_state_row(b)->effect,
+			expect(lu_state_row(a)->effect == LU_EFFECT_NONE ||
+				       lu_state_row(a)->effect != lu_state_row(b)->effect,
 			       "%s and %s", lu_state_name(a), lu_state_name(b));
 }
 
@@ -173,7 +180,7 @@ static void test_state_event(void **state)
 			case LU_EVENT_FAILED:
 				if (s == S(JUMP) && ev == LU_EVENT_OK) {
 					world_done(&w);
-					continue;	/* a call that does not come back can't complete */
+					continue; /* a call that does not come back can't complete */
 				}
 				w.active = LU_EFFECT_NONE;
 				r = lu_engine_complete(w.engine, w.cookie, ev == LU_EVENT_FAILED ? &an_error : NULL);
@@ -220,8 +227,8 @@ static void test_state_event(void **state)
 				assert_int_equal(w.active, lu_state_row(to)->effect);
 			/* a running effect was stopped exactly if it had not ended by itself */
 			expect(w.cancelled[lu_state_row(s)->effect] - cancelled ==
-				       (ev == LU_EVENT_TIMEOUT || ev == LU_EVENT_CANCEL), "%s on %s", lu_state_name(s),
-			       lu_event_name(ev));
+				       (ev == LU_EVENT_TIMEOUT || ev == LU_EVENT_CANCEL),
+			       "%s on %s", lu_state_name(s), lu_event_name(ev));
 			if (!w.dead && lu_state_row(to)->limit_sec)
 				assert_int_equal(w.timer, lu_state_row(to)->limit_sec * UINT64_C(1000000));
 			else if (!w.dead)
@@ -280,7 +287,8 @@ static void test_stale(void **state)
 	assert_int_equal(lu_engine_state(w.engine), S(ABORTED));
 	assert_int_equal(lu_engine_complete(w.engine, old, NULL), -ESTALE);
 	assert_int_equal(lu_engine_timeout(w.engine), -ESTALE);
-	assert_true(strstr(lu_engine_error(w.engine)->what, "saving") && strstr(lu_engine_error(w.engine)->what, "120"));
+	assert_true(strstr(lu_engine_error(w.engine)->what, "saving") &&
+		    strstr(lu_engine_error(w.engine)->what, "120"));
 	world_done(&w);
 }
 
@@ -307,8 +315,9 @@ static void test_recover(void **state)
 {
 	for (unsigned int s = 0; s < LU_STATE_MAX; s++) {
 		for (int same = 0; same < 2; same++) {
-			struct lu_journal_record last = { .seq = 3, .state = s, .error = -ENOSPC,
-							  .text = "pkernfs is full\nmake room" };
+			struct lu_journal_record last = {
+				.seq = 3, .state = s, .error = -ENOSPC, .text = "pkernfs is full\nmake room"
+			};
 			enum lu_state to = same ? want[s].same : want[s].other;
 			struct world w;
 
@@ -351,8 +360,8 @@ static void test_recover(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_matrix),	    cmocka_unit_test(test_rules),  cmocka_unit_test(test_state_event),
-		cmocka_unit_test(test_undo_twice), cmocka_unit_test(test_stale),  cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_matrix),     cmocka_unit_test(test_rules), cmocka_unit_test(test_state_event),
+		cmocka_unit_test(test_undo_twice), cmocka_unit_test(test_stale), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_recover),
 	};
 

@@ -59,7 +59,7 @@ static int op_commit(void *ud, const struct lu_transition *t)
 	if (t->event == LU_EVENT_START)
 		w->n_journal = 0;
 	write_record(w, t->to, t->event, t->cause ? t->cause->code : 0);
-	(void)step(w);	/* died or cancelled between the record and whatever comes next; can't fail any more */
+	(void)step(w); /* died or cancelled between the record and whatever comes next; can't fail any more */
 	return 0;
 }
 
@@ -141,7 +141,7 @@ static void act_on_host(struct world *w, enum lu_effect effect)
 		w->loaded = w->prepared = w->frozen = false;
 		for (int i = 0; i < VMS; i++)
 			w->vm[i] = VM_GONE;
-		w->dead = true;	/* with all that ran in the old kernel */
+		w->dead = true; /* with all that ran in the old kernel */
 		break;
 	case LU_EFFECT_UNDO:
 		w->loaded = w->prepared = w->frozen = false;
@@ -252,8 +252,11 @@ bool world_last(const struct world *w, struct lu_journal_record *ret)
 	if (w->n_journal == 0)
 		return false;
 	last = &w->journal[w->n_journal - 1];
-	*ret = (struct lu_journal_record){ .seq = w->n_journal, .type = LU_JOURNAL_STATE, .state = last->state,
-					   .event = last->event, .error = last->error };
+	*ret = (struct lu_journal_record){ .seq = w->n_journal,
+					   .type = LU_JOURNAL_STATE,
+					   .state = last->state,
+					   .event = last->event,
+					   .error = last->error };
 	snprintf(ret->text, sizeof(ret->text), "%s", last->error ? "an error\na hint" : "");
 	return true;
 }
@@ -271,7 +274,7 @@ static void run_lu_init(struct world *w)
 		assert_int_equal(w->resumed[0]++, 0);
 		w->vm[0] = VM_RUNNING;
 	}
-	w->dead = false;	/* if it was killed, init goes on all the same */
+	w->dead = false; /* if it was killed, init goes on all the same */
 }
 
 void world_restart(struct world *w)

@@ -17,8 +17,8 @@
 enum vm_state {
 	VM_RUNNING,
 	VM_PAUSED,
-	VM_GONE,	/* its QEMU ended with the old kernel */
-	VM_LOADED,	/* in the new kernel, before cont */
+	VM_GONE,   /* its QEMU ended with the old kernel */
+	VM_LOADED, /* in the new kernel, before cont */
 };
 
 struct record {
@@ -30,27 +30,27 @@ struct record {
 
 struct world {
 	/* how it behaves */
-	bool sync;			/* effects complete within start_effect() */
-	bool lu_init;			/* there is one, and it resumes the first VM */
-	long fail_at[FAULTS];		/* steps that fail, 0: none */
-	long crash_at;			/* step at which the process dies */
-	long cancel_at;			/* step at which somebody cancels */
+	bool sync;            /* effects complete within start_effect() */
+	bool lu_init;         /* there is one, and it resumes the first VM */
+	long fail_at[FAULTS]; /* steps that fail, 0: none */
+	long crash_at;        /* step at which the process dies */
+	long cancel_at;       /* step at which somebody cancels */
 
 	/* the host */
 	struct lu_engine *engine;
-	unsigned int kernel;		/* 0 the old one, 1 the new one */
+	unsigned int kernel; /* 0 the old one, 1 the new one */
 	bool loaded, prepared, frozen;
 	enum vm_state vm[VMS];
 	bool saved[VMS];
-	unsigned int resumed[VMS];	/* how often from a saved state */
+	unsigned int resumed[VMS]; /* how often from a saved state */
 	struct record journal[RECORDS];
 	unsigned int n_journal;
 
 	/* the process */
 	long step;
-	unsigned int failed;		/* faults that have struck */
+	unsigned int failed; /* faults that have struck */
 	bool dead;
-	int cancel_result;		/* 1: nobody has cancelled */
+	int cancel_result; /* 1: nobody has cancelled */
 	enum lu_effect active;
 	uint64_t cookie;
 	struct lu_error effect_error;
