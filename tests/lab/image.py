@@ -24,6 +24,7 @@ FROM_BACKPORTS = "qemu* seabios ovmf libslirp0 ipxe-qemu"
 DISK_SIZE = "3G"
 ROOTFS = pathlib.Path(__file__).with_name("rootfs")
 SETUP = pathlib.Path(__file__).with_name("rootfs-setup")
+MASKED = pathlib.Path(__file__).with_name("masked-units")
 
 # no documentation and no translations: half the size
 EXCLUDES = ["path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*", "path-exclude=/usr/share/doc/*",
@@ -62,6 +63,21 @@ def base(fresh=False):
     return folder
 
 
+def _mask(stage):
+    """Units and generators that the lab host does without; and no "first boot after an update" on every start."""
+    for row in MASKED.read_text().split("\n"):
+        name = row.split("#")[0].strip()
+        if name:
+            folder = stage / "etc/systemd" / ("system-generators" if name.endswith("-generator") else "system")
+            folder.mkdir(exist_ok=True)
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).symlink_to("/dev/null")
+    for folder in ("etc", "var"):
+        stamp = stage / folder / ".updated"
+        stamp.unlink(missing_ok=True)
+        stamp.touch()
+
+
 def disk(tools=None, fresh=False):
     """The disk image: base, and on top of it the directory tools (what `meson install --destdir` wrote), if any."""
     root = base(fresh)
@@ -69,7 +85,7 @@ def disk(tools=None, fresh=False):
     parts = [item for layer in layers for path in paths.files_below(layer) for item in (str(path.relative_to(layer)), path)]
     links = [f"{path.relative_to(ROOTFS)} → {os.readlink(path)}" for path in sorted(ROOTFS.rglob("*")) if path.is_symlink()]
     folder = paths.cache("image")
-    image = folder / f"disk-{base_key()}-{paths.digest(*parts, *links)}.img"
+    image = folder / f"disk-{base_key()}-{paths.digest(*parts, *links, MASKED)}.img"
     if image.exists() and image.stat().st_mtime > root.stat().st_ctime and not fresh:
         os.utime(image)
         return image
@@ -85,6 +101,7 @@ def disk(tools=None, fresh=False):
                 run(["tar", "-C", layer, "--owner=0", "--group=0", "--mode=go-w", "-cf", overlay, "."], log, this)
                 run(["tar", "-C", stage, "--keep-directory-symlink", "-xpf", overlay], log, this)
                 overlay.unlink()
+            _mask(stage)
             new = image.with_suffix(".new")
             new.unlink(missing_ok=True)
             run(["mke2fs", "-q", "-t", "ext4", "-L", "lab", "-m", "0", "-E", "lazy_itable_init=1,nodiscard", "-d", stage, new, DISK_SIZE],
