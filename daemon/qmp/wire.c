@@ -73,6 +73,8 @@ void lu_wire_free(struct lu_wire *w)
 
 int lu_wire_push(struct lu_wire *w, const void *data, size_t size)
 {
+	if (size == 0)
+		return 0;
 	if (w->start > 0) {
 		memmove(w->buf, w->buf + w->start, w->end - w->start);
 		w->end -= w->start;
