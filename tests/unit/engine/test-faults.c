@@ -206,6 +206,36 @@ static void test_cancel_at_jump(void **state)
 	world_done(&w);
 }
 
+/* No time limit can be armed: before the jump that is a failure, and the effect is not begun; after it no reason to stop. */
+static void test_no_timer(void **state)
+{
+	struct lu_journal_record last = { .seq = 1, .state = LU_STATE_JUMP };
+	struct world w;
+
+	world_init(&w);
+	w.fail_at[0] = 3; /* commit takes two steps */
+	world_update(&w);
+	assert_int_equal(w.failed, 1);
+	assert_int_equal(w.started[LU_EFFECT_CHECK], 0);
+	assert_int_equal(lu_engine_state(w.engine), LU_STATE_ABORTED);
+	assert_non_null(strstr(lu_engine_error(w.engine)->what, "time limit"));
+	world_check(&w, "no timer");
+	world_done(&w);
+
+	world_init(&w);
+	w.kernel = 1;
+	w.fail_at[0] = 3;
+	for (int i = 0; i < VMS; i++)
+		w.vm[i] = VM_GONE, w.saved[i] = true;
+	assert_int_equal(lu_engine_recover(w.engine, &last, false), 0);
+	assert_int_equal(w.failed, 1);
+	assert_int_equal(w.started[LU_EFFECT_REVIEW], 1);
+	assert_int_equal(lu_engine_timeout(w.engine), -ESTALE);
+	world_run(&w);
+	assert_int_equal(lu_engine_state(w.engine), LU_STATE_DONE);
+	world_done(&w);
+}
+
 /* Each state in turn runs out of time; its effect's completion comes late. */
 static void test_timeouts(void **state)
 {
@@ -364,7 +394,8 @@ int main(void)
 		cmocka_unit_test(test_one_fault),      cmocka_unit_test(test_two_and_three_faults),
 		cmocka_unit_test(test_crash),          cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_cancel_at_jump), cmocka_unit_test(test_timeouts),
-		cmocka_unit_test(test_timeouts_after), cmocka_unit_test(test_journal_cut),
+		cmocka_unit_test(test_no_timer),       cmocka_unit_test(test_timeouts_after),
+		cmocka_unit_test(test_journal_cut),
 	};
 
 	return cmocka_run_group_tests_name("faults", tests, NULL, NULL);
