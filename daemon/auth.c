@@ -33,8 +33,8 @@ static bool sender_is_root(sd_bus_message *m)
 	_cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
 	uid_t uid;
 
-	return sd_bus_query_sender_creds(m, SD_BUS_CREDS_EUID, &creds) >= 0 && sd_bus_creds_get_euid(creds, &uid) >= 0 &&
-	       uid == 0;
+	return sd_bus_query_sender_creds(m, SD_BUS_CREDS_EUID, &creds) >= 0 &&
+	       sd_bus_creds_get_euid(creds, &uid) >= 0 && uid == 0;
 }
 
 static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *unused)
@@ -49,8 +49,7 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *unused
 			r = sd_bus_message_read(reply, "bb", &authorized, &challenge);
 	}
 	if (r < 0 || !authorized)
-		return sd_bus_reply_method_errorf(q->message, SD_BUS_ERROR_ACCESS_DENIED,
-						  "you may not do this\n%s",
+		return sd_bus_reply_method_errorf(q->message, SD_BUS_ERROR_ACCESS_DENIED, "you may not do this\n%s",
 						  challenge ? "authenticate as an administrator" : "run it as root");
 	r = q->then(q->message, q->userdata, &error);
 	if (r < 0 || sd_bus_error_is_set(&error))
@@ -68,7 +67,8 @@ int lu_auth_then(sd_bus_message *m, const char *action, lu_auth_then_t then, voi
 
 	if (sender_is_root(m))
 		return then(m, userdata, error);
-	r = sd_bus_message_new_method_call(bus, &ask, "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
+	r = sd_bus_message_new_method_call(bus, &ask, "org.freedesktop.PolicyKit1",
+					   "/org/freedesktop/PolicyKit1/Authority",
 					   "org.freedesktop.PolicyKit1.Authority", "CheckAuthorization");
 	if (r >= 0)
 		r = sd_bus_message_append(ask, "(sa{sv})sa{ss}us", "system-bus-name", 1, "name", "s",

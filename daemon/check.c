@@ -85,8 +85,8 @@ static void check_image(struct lu_check *c)
 	lu_target_check(&c->image, path, &running, &c->findings);
 	check_cmdline(c);
 	if (c->request->initrd && access(c->request->initrd, R_OK) < 0)
-		lu_findings_add(&c->findings, LU_LEVEL_ERROR, c->request->initrd, "give the path of the target's initrd",
-				"initrd can't be read: %s", strerror(errno));
+		lu_findings_add(&c->findings, LU_LEVEL_ERROR, c->request->initrd,
+				"give the path of the target's initrd", "initrd can't be read: %s", strerror(errno));
 	if (access(LU_INIT_PATH, X_OK) < 0)
 		lu_findings_add(&c->findings, LU_LEVEL_ERROR, LU_INIT_PATH, "install luctl completely",
 				"the early init is missing: %s", strerror(errno));
@@ -95,9 +95,10 @@ static void check_image(struct lu_check *c)
 static void check_pkernfs(struct lu_check *c)
 {
 	if (!lu_pkernfs_mounted(c->daemon, NULL, NULL))
-		lu_findings_add(&c->findings, LU_LEVEL_ERROR, c->daemon->config.pkernfs,
-				"boot a kernel with the luctl series and kho=on; systemctl start run-luctl-pkernfs.mount",
-				"pkernfs is not mounted here");
+		lu_findings_add(
+			&c->findings, LU_LEVEL_ERROR, c->daemon->config.pkernfs,
+			"boot a kernel with the luctl series and kho=on; systemctl start run-luctl-pkernfs.mount",
+			"pkernfs is not mounted here");
 }
 
 /* Its unit must not be stopped when the ordinary ones are. */
@@ -161,8 +162,9 @@ static void on_probe(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 	else if (take_vm(c, vm) < 0)
 		c->findings.failed = -ENOMEM;
 	else {
-		lu_findings_add(&c->findings, LU_LEVEL_OK, object, NULL, "can be carried over%s%s",
-				facts->early ? "" : ", after the host's units are up: ", facts->early ? "" : facts->late);
+		lu_findings_add(
+			&c->findings, LU_LEVEL_OK, object, NULL, "can be carried over%s%s",
+			facts->early ? "" : ", after the host's units are up: ", facts->early ? "" : facts->late);
 		check_unit(c, vm, object);
 	}
 	if (--c->pending == 0)
@@ -191,7 +193,8 @@ static void check_vms(struct lu_check *c)
 		}
 		r = lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_probe, c);
 		if (r < 0) {
-			lu_findings_add(&c->findings, LU_LEVEL_ERROR, object, "try again", "can't be probed: %s", strerror(-r));
+			lu_findings_add(&c->findings, LU_LEVEL_ERROR, object, "try again", "can't be probed: %s",
+					strerror(-r));
 			continue;
 		}
 		lu_vm_set_userdata(vm, c);

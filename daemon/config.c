@@ -72,8 +72,8 @@ static int on_key(void *userdata, const char *section, const char *key, const ch
 	if (r == 0)
 		return 1;
 	if (p->r == 0 && r == -ENOENT)
-		p->r = lu_error_set(p->error, -EINVAL, "luctld(8) lists the settings", "%s: unknown setting [%s] %s", p->file,
-				    section, key);
+		p->r = lu_error_set(p->error, -EINVAL, "luctld(8) lists the settings", "%s: unknown setting [%s] %s",
+				    p->file, section, key);
 	else if (p->r == 0)
 		p->r = lu_error_set(p->error, r, "luctld(8) lists the settings", "%s: [%s] %s=%s: expected %s", p->file,
 				    section, key, value, expect);

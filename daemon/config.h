@@ -4,11 +4,11 @@
 #include "error.h"
 
 struct lu_config {
-	char *pkernfs;		/* mount point of pkernfs */
-	char *vms_dir;		/* directory of declared VMs */
-	bool quiesce;		/* stop ordinary units before the guests are paused */
-	bool freeze;		/* freeze the block file systems at the jump */
-	uint64_t save_timeout_usec;	/* for pausing and for saving one VM */
+	char *pkernfs;              /* mount point of pkernfs */
+	char *vms_dir;              /* directory of declared VMs */
+	bool quiesce;               /* stop ordinary units before the guests are paused */
+	bool freeze;                /* freeze the block file systems at the jump */
+	uint64_t save_timeout_usec; /* for pausing and for saving one VM */
 };
 
 /**

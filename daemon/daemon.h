@@ -30,9 +30,9 @@ struct lu_daemon {
 /* What Update and Check were asked for. */
 struct lu_request {
 	char *kernel;
-	char *initrd;		/* or NULL */
-	char *cmdline;		/* as given, or NULL for the running kernel's */
-	char **exclude;		/* NULL-terminated names or UUIDs, or NULL */
+	char *initrd;   /* or NULL */
+	char *cmdline;  /* as given, or NULL for the running kernel's */
+	char **exclude; /* NULL-terminated names or UUIDs, or NULL */
 };
 
 void lu_request_clear(struct lu_request *q);

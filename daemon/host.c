@@ -36,11 +36,26 @@
 
 /* What running guests lean on: their network, their disks, the pipes their QEMUs log into. */
 static const char *const keep_units[] = {
-	"systemd-networkd.service", "NetworkManager.service", "networking.service", "wpa_supplicant.service",
-	"openvswitch-switch.service", "ovs-vswitchd.service", "ovsdb-server.service", "frr.service",
-	"iscsid.service", "open-iscsi.service", "multipathd.service", "lvm2-monitor.service", "dm-event.service",
-	"rpcbind.service", "rpc-statd.service", "nfs-blkmap.service", "zfs-zed.service",
-	"virtlogd.service", "virtlockd.service", "dbus-broker.service",
+	"systemd-networkd.service",
+	"NetworkManager.service",
+	"networking.service",
+	"wpa_supplicant.service",
+	"openvswitch-switch.service",
+	"ovs-vswitchd.service",
+	"ovsdb-server.service",
+	"frr.service",
+	"iscsid.service",
+	"open-iscsi.service",
+	"multipathd.service",
+	"lvm2-monitor.service",
+	"dm-event.service",
+	"rpcbind.service",
+	"rpc-statd.service",
+	"nfs-blkmap.service",
+	"zfs-zed.service",
+	"virtlogd.service",
+	"virtlockd.service",
+	"dbus-broker.service",
 };
 
 /* Asks check() every POLL_USEC until it returns other than -EAGAIN. */
@@ -253,7 +268,8 @@ static int active_units(struct lu_host *h, char **ret, struct lu_error *error)
 	fputc('\n', f);
 	r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
 	while (r > 0) {
-		r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+		r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+					NULL);
 		if (r > 0)
 			fprintf(f, "%s\n", name);
 	}
@@ -373,8 +389,8 @@ int lu_host_survives(struct lu_host *h, pid_t pid, char **ret_unit, struct lu_er
 	r = sd_bus_get_property_trivial(h->bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit",
 					"IgnoreOnIsolate", &e, 'b', &ignore);
 	if (r >= 0)
-		r = sd_bus_get_property_string(h->bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit",
-					       "Id", &e, &unit);
+		r = sd_bus_get_property_string(h->bus, "org.freedesktop.systemd1", path,
+					       "org.freedesktop.systemd1.Unit", "Id", &e, &unit);
 	if (r < 0)
 		return lu_error_set(error, r, NULL, "%s: %s", path, e.message ?: strerror(-r));
 	*ret_unit = steal_ptr(unit);
@@ -429,8 +445,8 @@ int lu_host_scope(struct lu_host *h, const char *scope, const char *description,
 	if (r < 0 && sd_bus_error_has_name(&e, "org.freedesktop.systemd1.UnitExists"))
 		return 0;
 	if (r < 0)
-		return lu_error_set(error, r, "the VM runs all the same, in the cgroup it was started in", "%s: %s", scope,
-				    e.message ?: strerror(-r));
+		return lu_error_set(error, r, "the VM runs all the same, in the cgroup it was started in", "%s: %s",
+				    scope, e.message ?: strerror(-r));
 	return 0;
 }
 
@@ -444,8 +460,8 @@ static int check_unit(struct lu_poll *p, struct lu_error *error)
 	r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", p->unit, &path);
 	if (r < 0)
 		return r;
-	r = sd_bus_get_property_string(p->host->bus, "org.freedesktop.systemd1", path,
-				       "org.freedesktop.systemd1.Unit", "ActiveState", &e, &state);
+	r = sd_bus_get_property_string(p->host->bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit",
+				       "ActiveState", &e, &state);
 	if (r < 0)
 		return lu_error_set(error, r, NULL, "%s: %s", p->unit, e.message ?: strerror(-r));
 	if (!strcmp(state, "activating"))

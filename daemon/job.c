@@ -131,6 +131,7 @@ void lu_job_finish(struct lu_job *j, const char *result, const struct lu_error *
 	(void)sd_bus_emit_properties_changed(j->daemon->bus, j->path, JOB_INTERFACE, "Result", NULL);
 	(void)sd_bus_emit_signal(j->daemon->bus, j->path, JOB_INTERFACE, "Finished", "sss", result,
 				 error && error->what ? error->what : "", error && error->hint ? error->hint : "");
-	if (sd_event_add_time_relative(j->daemon->event, &j->linger, CLOCK_MONOTONIC, JOB_LINGER_USEC, 0, on_linger, j) < 0)
+	if (sd_event_add_time_relative(j->daemon->event, &j->linger, CLOCK_MONOTONIC, JOB_LINGER_USEC, 0, on_linger,
+				       j) < 0)
 		job_free(j);
 }

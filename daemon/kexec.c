@@ -45,8 +45,8 @@ int lu_kexec_unload(struct lu_error *error)
 	if (lu_kexec_loaded() == 0)
 		return 0;
 	if (syscall(SYS_kexec_file_load, -1, -1, 0UL, NULL, (unsigned long)KEXEC_FILE_UNLOAD) < 0)
-		return lu_error_set(error, -errno, "unload it with kexec -s -u", "loaded kernel image can't be unloaded: %s",
-				    strerror(errno));
+		return lu_error_set(error, -errno, "unload it with kexec -s -u",
+				    "loaded kernel image can't be unloaded: %s", strerror(errno));
 	return 0;
 }
 
@@ -59,5 +59,6 @@ int lu_kexec_jump(struct lu_error *error)
 				    "kexec: no image is loaded any more");
 	(void)syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC, NULL);
 	r = -errno;
-	return lu_error_set(error, r, "look into the kernel's log for what refused it", "reboot(KEXEC): %s", strerror(-r));
+	return lu_error_set(error, r, "look into the kernel's log for what refused it", "reboot(KEXEC): %s",
+			    strerror(-r));
 }

@@ -105,9 +105,11 @@ static int read_request(sd_bus_message *m, struct lu_request *q, struct lu_error
 	if (r < 0)
 		return lu_error_set(e, r, NULL, "options of the call: %s", strerror(-r));
 	if (kernel[0] != '/')
-		return lu_error_set(e, -EINVAL, "give an absolute path", "kernel image %s: not an absolute path", kernel);
+		return lu_error_set(e, -EINVAL, "give an absolute path", "kernel image %s: not an absolute path",
+				    kernel);
 	if (reuse && q->cmdline)
-		return lu_error_set(e, -EINVAL, "give one of them", "both a command line and the reuse of the running one asked for");
+		return lu_error_set(e, -EINVAL, "give one of them",
+				    "both a command line and the reuse of the running one asked for");
 	q->kernel = strdup(kernel);
 	return q->kernel ? 0 : -ENOMEM;
 }
@@ -138,7 +140,7 @@ struct pending {
 	struct lu_daemon *daemon;
 	sd_bus_message *message;
 	struct lu_request request;
-	char *vm;			/* DescribeVM: which */
+	char *vm; /* DescribeVM: which */
 	size_t left;
 };
 
@@ -370,8 +372,8 @@ static int method_get_report(sd_bus_message *m, void *userdata, sd_bus_error *er
 	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, "s", text);
 }
 
-static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
-		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+		     void *userdata, sd_bus_error *error)
 {
 	struct lu_daemon *d = userdata;
 
@@ -386,12 +388,11 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
 
 static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_VTABLE_START(0),
-	SD_BUS_METHOD_WITH_ARGS("Update", SD_BUS_ARGS("s", kernel, "a{sv}", options), SD_BUS_RESULT("o", job), method_update,
-				SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("s", kernel, "a{sv}", options), SD_BUS_RESULT("s", result), method_check,
-				SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD_WITH_ARGS("Abort", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_abort,
-				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Update", SD_BUS_ARGS("s", kernel, "a{sv}", options), SD_BUS_RESULT("o", job),
+				method_update, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("s", kernel, "a{sv}", options), SD_BUS_RESULT("s", result),
+				method_check, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Abort", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_abort, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", status), method_get_status,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ListVMs", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", vms), method_list_vms,

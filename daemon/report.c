@@ -18,7 +18,7 @@
 
 struct report_phase {
 	char *name;
-	int kernel;		/* index into kernels */
+	int kernel; /* index into kernels */
 	uint64_t start_usec;
 	uint64_t duration_usec;
 };
@@ -47,7 +47,7 @@ struct report {
 	uint64_t started_realtime_usec;
 	uint64_t duration_usec;
 	uint64_t tsc_khz;
-	uint64_t blackout_usec;	/* of the VM that waited longest */
+	uint64_t blackout_usec; /* of the VM that waited longest */
 	struct report_phase *phases;
 	size_t n_phases;
 	struct report_vm *vms;
@@ -201,7 +201,7 @@ static void fill_vm(struct lu_update *u, struct report_vm *v, const struct lu_tr
 		pause = paused_in_old(log, i);
 		resume = resumed_in_old(log, i);
 		v->result = o->vm && lu_vm_facts(o->vm)->state == LU_VM_RUNNING ? 0 :
-			    o->vm && lu_vm_facts(o->vm)->state == LU_VM_PAUSED	? 1 :
+			    o->vm && lu_vm_facts(o->vm)->state == LU_VM_PAUSED  ? 1 :
 										  2;
 	} else {
 		pause = o->pause_tsc;

@@ -46,5 +46,7 @@ int lu_request_doc_write(int pkernfs_fd, const struct lu_request_doc *doc, struc
 	if (r < 0)
 		return r;
 	r = lu_write_file(pkernfs_fd, REQUEST_PATH, text, strlen(text), 0600);
-	return r < 0 ? lu_error_set(e, r, "see luctl status for the space in pkernfs", REQUEST_PATH ": %s", strerror(-r)) : 0;
+	return r < 0 ? lu_error_set(e, r, "see luctl status for the space in pkernfs", REQUEST_PATH ": %s",
+				    strerror(-r)) :
+		       0;
 }

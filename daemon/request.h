@@ -14,9 +14,9 @@ struct lu_request_vm {
 struct lu_request_doc {
 	char *id;
 	char *kernel;
-	char *initrd;		/* or NULL */
-	char *cmdline;		/* complete; "" until the image has been read */
-	char *from;		/* release of the kernel that began the update */
+	char *initrd;  /* or NULL */
+	char *cmdline; /* complete; "" until the image has been read */
+	char *from;    /* release of the kernel that began the update */
 	struct lu_request_vm *vms;
 	size_t n_vms;
 	char **excluded;

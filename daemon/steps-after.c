@@ -234,8 +234,8 @@ int lu_step_cleanup(struct lu_update *u, struct lu_error *e)
 		struct lu_outcome *o = &u->outcomes[i];
 
 		if (!o->alive)
-			(void)lu_error_set(e, -EIO, "its state is kept: luctl restore VM", "VM %s: %s", u->doc.vms[i].name,
-					   o->error.what ?: "is not running");
+			(void)lu_error_set(e, -EIO, "its state is kept: luctl restore VM", "VM %s: %s",
+					   u->doc.vms[i].name, o->error.what ?: "is not running");
 		else if (lu_vm_clean(o->vm, &error) < 0)
 			log_warning("VM %s: %s", u->doc.vms[i].name, error.what ?: "its record can't be removed");
 	}
@@ -350,7 +350,8 @@ int lu_update_restore(struct lu_update *u, struct lu_vm *vm, struct lu_job **ret
 	int r;
 
 	if (u->info.running || u->restore_job)
-		return lu_error_set(error, -EBUSY, "luctl status tells how far it is", "an update or a restore is under way");
+		return lu_error_set(error, -EBUSY, "luctl status tells how far it is",
+				    "an update or a restore is under way");
 	for (i = 0; i < u->doc.n_vms; i++)
 		if (u->outcomes[i].vm == vm)
 			break;

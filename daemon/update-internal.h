@@ -11,29 +11,29 @@
 
 /* What became of a VM in the new kernel. */
 struct lu_outcome {
-	struct lu_vm *vm;		/* NULL: its definition and record are gone */
-	bool read;			/* a result was found */
-	struct lu_result result;	/* if @read */
-	bool alive;			/* its QEMU is there */
-	bool paused;			/* and was paused before the update, so it still is */
-	uint64_t pause_tsc;		/* 0: unknown */
+	struct lu_vm *vm;        /* NULL: its definition and record are gone */
+	bool read;               /* a result was found */
+	struct lu_result result; /* if @read */
+	bool alive;              /* its QEMU is there */
+	bool paused;             /* and was paused before the update, so it still is */
+	uint64_t pause_tsc;      /* 0: unknown */
 	struct lu_error error;
-	sd_event_source *watch;		/* of its QEMU's end */
+	sd_event_source *watch; /* of its QEMU's end */
 };
 
 struct lu_update {
 	struct lu_daemon *daemon;
 	struct lu_engine *engine;
-	int pkernfs_fd;			/* directory, -EBADF until an update needs it */
+	int pkernfs_fd; /* directory, -EBADF until an update needs it */
 	struct lu_journal *journal;
 	struct lu_trace *trace;
 	struct lu_job *job;
 	sd_event_source *timer;
 
 	/* the update, running or last */
-	struct lu_request asked;	/* only while it is checked */
-	struct lu_request_doc doc;	/* request.json */
-	struct lu_outcome *outcomes;	/* one a VM of doc, in its order */
+	struct lu_request asked;     /* only while it is checked */
+	struct lu_request_doc doc;   /* request.json */
+	struct lu_outcome *outcomes; /* one a VM of doc, in its order */
 	struct lu_check *check;
 	struct lu_update_info info;
 
@@ -41,9 +41,9 @@ struct lu_update {
 	enum lu_effect effect;
 	uint64_t cookie;
 	size_t step;
-	size_t pending;			/* VMs that have not answered yet */
+	size_t pending; /* VMs that have not answered yet */
 	struct lu_worker *worker;
-	struct lu_error error;		/* first error of this step */
+	struct lu_error error; /* first error of this step */
 
 	/* Restore by request, outside of an update */
 	struct lu_job *restore_job;

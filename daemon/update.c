@@ -37,7 +37,7 @@
 #define STEPS_MAX 8
 
 static const struct effect_steps {
-	bool go_on;	/* try every step, whatever failed before */
+	bool go_on; /* try every step, whatever failed before */
 	lu_step_t steps[STEPS_MAX];
 } effect_steps[LU_EFFECT_MAX] = {
 	[LU_EFFECT_CHECK] = { .steps = { lu_step_check } },
@@ -207,7 +207,8 @@ int lu_step_vms(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase, stru
 			u->pending++;
 			ret = 0;
 		} else {
-			(void)lu_error_set(e, r, NULL, "VM %s: %s: %s", lu_vm_name(vm), lu_vm_op_to_string(op), strerror(-r));
+			(void)lu_error_set(e, r, NULL, "VM %s: %s: %s", lu_vm_name(vm), lu_vm_op_to_string(op),
+					   strerror(-r));
 		}
 	}
 	/* What could not even be started fails the step, but only once the others have answered. */
@@ -221,9 +222,10 @@ int lu_step_vms(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase, stru
 static int open_pkernfs(struct lu_update *u, struct lu_error *e)
 {
 	if (!lu_pkernfs_mounted(u->daemon, NULL, NULL))
-		return lu_error_set(e, -ENODEV,
-				    "boot a kernel with the luctl series and kho=on; systemctl start run-luctl-pkernfs.mount",
-				    "%s: pkernfs is not mounted here", u->daemon->config.pkernfs);
+		return lu_error_set(
+			e, -ENODEV,
+			"boot a kernel with the luctl series and kho=on; systemctl start run-luctl-pkernfs.mount",
+			"%s: pkernfs is not mounted here", u->daemon->config.pkernfs);
 	if (u->pkernfs_fd >= 0)
 		return 0;
 	u->pkernfs_fd = open(u->daemon->config.pkernfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -294,7 +296,10 @@ static int op_arm_timer(void *ud, uint64_t usec)
 
 static const char *result_of(enum lu_state s)
 {
-	return s == LU_STATE_DONE ? "success" : s == LU_STATE_ABORTED ? "aborted" : s == LU_STATE_DEGRADED ? "degraded" : NULL;
+	return s == LU_STATE_DONE     ? "success" :
+	       s == LU_STATE_ABORTED  ? "aborted" :
+	       s == LU_STATE_DEGRADED ? "degraded" :
+					NULL;
 }
 
 static void come_to_rest(struct lu_update *u, enum lu_state s)
@@ -400,8 +405,8 @@ static int new_uuid(char **ret)
 		return -EIO;
 	b[6] = (b[6] & 0x0f) | 0x40;
 	b[8] = (b[8] & 0x3f) | 0x80;
-	if (asprintf(ret, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
-		     b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]) < 0)
+	if (asprintf(ret, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
+		     b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]) < 0)
 		return -ENOMEM;
 	return 0;
 }

@@ -27,12 +27,12 @@ int lu_update_cancel_job(struct lu_daemon *d, struct lu_error *error);
 int lu_update_restore(struct lu_update *u, struct lu_vm *vm, struct lu_job **ret, struct lu_error *error);
 
 struct lu_update_info {
-	const char *state;		/* "idle", … */
-	const char *result;		/* of the last update: success, aborted, degraded; NULL if there was none */
+	const char *state;  /* "idle", … */
+	const char *result; /* of the last update: success, aborted, degraded; NULL if there was none */
 	bool running;
-	const char *id, *kernel;	/* NULL if there was none */
-	uint64_t since_usec;		/* start, CLOCK_REALTIME */
-	const struct lu_error *error;	/* cause of the last failure */
+	const char *id, *kernel;      /* NULL if there was none */
+	uint64_t since_usec;          /* start, CLOCK_REALTIME */
+	const struct lu_error *error; /* cause of the last failure */
 };
 
 /** lu_update_info() - valid until the next event */
