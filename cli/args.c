@@ -40,7 +40,7 @@ static int add_value(struct cli *cli, const struct cli_option *option, const cha
 	if (!list)
 		return cli_error(cli, EXIT_FAILED, NULL, "out of memory");
 	cli->values = list;
-	list[cli->n_values++] = (struct cli_value){.option = option, .value = value};
+	list[cli->n_values++] = (struct cli_value){ .option = option, .value = value };
 	if (strcmp(option->name, "json") == 0)
 		cli->json = true;
 	return 0;
@@ -58,8 +58,7 @@ static int usage_error(struct cli *cli, const char *what, const char *word)
 {
 	char hint[64];
 
-	snprintf(hint, sizeof(hint), "luctl%s%s --help", cli->verb ? " " : "",
-		 cli->verb ? cli->verb->name : "");
+	snprintf(hint, sizeof(hint), "luctl%s%s --help", cli->verb ? " " : "", cli->verb ? cli->verb->name : "");
 	return cli_error(cli, EXIT_USAGE, hint, "%s %s", what, word);
 }
 
@@ -82,7 +81,7 @@ static int parse_options(struct cli *cli, const struct option_set *set, const ch
 		else if (optopt >= OPTION_BASE) /* a flag that was given an argument */
 			return usage_error(cli, "no argument belongs to", argv[optind - 1]);
 		else if (optopt) {
-			char word[] = {'-', (char)optopt, '\0'};
+			char word[] = { '-', (char)optopt, '\0' };
 
 			return usage_error(cli, "unknown option", word);
 		} else
@@ -130,15 +129,14 @@ static int unknown_verb(struct cli *cli, int n, char **words)
 			strcat(list, v->name);
 		}
 	if (*list)
-		return cli_error(cli, EXIT_USAGE, list,
-				 n > 1 ? "unknown verb %s %s" : "%s: a second word is missing", words[0],
-				 n > 1 ? words[1] : "");
+		return cli_error(cli, EXIT_USAGE, list, n > 1 ? "unknown verb %s %s" : "%s: a second word is missing",
+				 words[0], n > 1 ? words[1] : "");
 	return usage_error(cli, "unknown verb", words[0]);
 }
 
 int cli_parse(struct cli *cli, int argc, char **argv)
 {
-	struct option_set set = {0};
+	struct option_set set = { 0 };
 	int r, words = 0;
 
 	set_add(&set, cli_global_options);

@@ -7,17 +7,19 @@
 
 static void print_finding(struct cli *cli, const struct luctl_finding *f)
 {
-	const char *level = luctl_finding_level(f), *object = luctl_finding_object(f),
-		   *what = luctl_finding_what(f);
+	const char *level = luctl_finding_level(f), *object = luctl_finding_object(f), *what = luctl_finding_what(f);
 	_cleanup_free_ char *o = cli_safe(object), *w = cli_safe(what);
 	_cleanup_free_ char *h = luctl_finding_hint(f) ? cli_safe(luctl_finding_hint(f)) : NULL;
-	enum cli_color color = strcmp(level, "ok") == 0	     ? COLOR_GOOD
-			       : strcmp(level, "error") == 0 ? COLOR_BAD
-							     : COLOR_WARN;
+	enum cli_color color = strcmp(level, "ok") == 0    ? COLOR_GOOD :
+			       strcmp(level, "error") == 0 ? COLOR_BAD :
+							     COLOR_WARN;
 	bool named = strncmp(what, object, strlen(object)) == 0;
 
 	printf("%s%-8s%s %s%s%s\n", cli_color(cli->color_out, color), level, cli_color_off(cli->color_out),
-	       named ? "" : o ?: "?", named ? "" : ": ", w ?: "?");
+	       named ? "" :
+	       o     ?:
+		       "?",
+	       named ? "" : ": ", w ?: "?");
 	if (h)
 		printf("         hint: %s\n", h);
 }
@@ -38,8 +40,7 @@ int verb_check(struct cli *cli)
 	} else {
 		_cleanup_free_ char *kernel = cli_safe(luctl_check_kernel(check));
 
-		for (const struct luctl_finding *f = luctl_check_first(check); f;
-		     f = luctl_check_next(check, f))
+		for (const struct luctl_finding *f = luctl_check_first(check); f; f = luctl_check_next(check, f))
 			print_finding(cli, f);
 		printf("An update to %s%s%s%s %s.\n", kernel ?: "?", luctl_check_release(check) ? " (" : "",
 		       luctl_check_release(check) ?: "", luctl_check_release(check) ? ")" : "",

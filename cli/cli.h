@@ -34,9 +34,9 @@ struct cli_verb {
 	const char *help; /* one line */
 	int (*run)(struct cli *cli);
 	int min_args, max_args;
-	bool no_bus;			  /* needs no connection */
+	bool no_bus;                      /* needs no connection */
 	const struct cli_option *options; /* ends with a NULL name; may be NULL */
-	const char *about;		  /* more lines for its --help; may be NULL */
+	const char *about;                /* more lines for its --help; may be NULL */
 };
 
 struct cli_exit_code {
@@ -44,7 +44,7 @@ struct cli_exit_code {
 	const char *help;
 };
 
-extern const struct cli_verb cli_verbs[];	     /* ends with a NULL name */
+extern const struct cli_verb cli_verbs[];            /* ends with a NULL name */
 extern const struct cli_option cli_global_options[]; /* likewise */
 extern const struct cli_exit_code cli_exit_codes[];  /* ends with a NULL help */
 
@@ -93,7 +93,13 @@ const char *cli_usec(uint64_t usec, char buf[32]);
 const char *cli_time(uint64_t usec, char buf[64]);
 /** cli_line() - "Name:     value" on stdout, without control characters */
 void cli_line(const char *name, const char *fmt, ...) _printf_(2, 3);
-enum cli_color { COLOR_NONE, COLOR_GOOD, COLOR_WARN, COLOR_BAD, COLOR_DIM };
+enum cli_color {
+	COLOR_NONE,
+	COLOR_GOOD,
+	COLOR_WARN,
+	COLOR_BAD,
+	COLOR_DIM
+};
 const char *cli_color(bool on, enum cli_color color);
 const char *cli_color_off(bool on);
 

@@ -67,10 +67,9 @@ static struct json_object *describe_options(const struct cli_option *list)
 		char name[64];
 
 		snprintf(name, sizeof(name), "--%s", list->name);
-		if (!o || lu_json_add_string(o, "name", name) < 0 ||
-		    lu_json_add_string(o, "arg", list->arg) < 0 ||
-		    lu_json_add_string(o, "help", list->help) < 0 ||
-		    lu_json_add_bool(o, "repeat", list->repeat) < 0 || json_object_array_add(array, o) < 0)
+		if (!o || lu_json_add_string(o, "name", name) < 0 || lu_json_add_string(o, "arg", list->arg) < 0 ||
+		    lu_json_add_string(o, "help", list->help) < 0 || lu_json_add_bool(o, "repeat", list->repeat) < 0 ||
+		    json_object_array_add(array, o) < 0)
 			return NULL;
 		o = NULL;
 	}
@@ -84,11 +83,9 @@ static struct json_object *describe_verbs(void)
 	for (const struct cli_verb *v = cli_verbs; array && v->name; v++) {
 		_cleanup_json_ struct json_object *o = json_object_new_object();
 
-		if (!o || lu_json_add_string(o, "name", v->name) < 0 ||
-		    lu_json_add_string(o, "args", v->args) < 0 ||
+		if (!o || lu_json_add_string(o, "name", v->name) < 0 || lu_json_add_string(o, "args", v->args) < 0 ||
 		    lu_json_add_string(o, "help", v->help) < 0 ||
-		    lu_json_add(o, "options", describe_options(v->options)) < 0 ||
-		    json_object_array_add(array, o) < 0)
+		    lu_json_add(o, "options", describe_options(v->options)) < 0 || json_object_array_add(array, o) < 0)
 			return NULL;
 		o = NULL;
 	}
@@ -102,8 +99,8 @@ static struct json_object *describe_exit_codes(void)
 	for (const struct cli_exit_code *x = cli_exit_codes; array && x->help; x++) {
 		_cleanup_json_ struct json_object *o = json_object_new_object();
 
-		if (!o || lu_json_add_int(o, "code", x->code) < 0 ||
-		    lu_json_add_string(o, "help", x->help) < 0 || json_object_array_add(array, o) < 0)
+		if (!o || lu_json_add_int(o, "code", x->code) < 0 || lu_json_add_string(o, "help", x->help) < 0 ||
+		    json_object_array_add(array, o) < 0)
 			return NULL;
 		o = NULL;
 	}
@@ -118,8 +115,8 @@ static int help_json(struct cli *cli)
 	if (!o || lu_json_add_uint(o, "version", 1) < 0 || lu_json_add_string(o, "program", "luctl") < 0 ||
 	    lu_json_add_string(o, "release", luctl_version()) < 0 ||
 	    lu_json_add(o, "options", describe_options(cli_global_options)) < 0 ||
-	    lu_json_add(o, "verbs", describe_verbs()) < 0 ||
-	    lu_json_add(o, "exit_codes", describe_exit_codes()) < 0 || lu_json_text(o, &text) < 0)
+	    lu_json_add(o, "verbs", describe_verbs()) < 0 || lu_json_add(o, "exit_codes", describe_exit_codes()) < 0 ||
+	    lu_json_text(o, &text) < 0)
 		return cli_error(cli, EXIT_FAILED, NULL, "out of memory");
 	cli_print_json(text);
 	return EXIT_OK;

@@ -91,11 +91,11 @@ static int end(struct watch *w, const char *result, const char *what, const char
 		result = "failed";
 	}
 	cli_error(w->cli, code, hint_copy, "%s%s%s",
-		  code == EXIT_ABORTED	  ? "update aborted, the guests run on this kernel"
-		  : code == EXIT_REFUSED  ? "update refused, nothing was touched"
-		  : code == EXIT_DEGRADED ? "the update ended, but not every guest runs"
-		  : restore		  ? "the VM was not restored"
-					  : "the update failed",
+		  code == EXIT_ABORTED  ? "update aborted, the guests run on this kernel" :
+		  code == EXIT_REFUSED  ? "update refused, nothing was touched" :
+		  code == EXIT_DEGRADED ? "the update ended, but not every guest runs" :
+		  restore               ? "the VM was not restored" :
+					  "the update failed",
 		  what_copy ? ": " : "", what_copy ?: "");
 	return cli_outcome(w->cli, code, result, what_copy, hint_copy);
 }
@@ -118,8 +118,7 @@ static int after_loss(struct watch *w)
 		if (w->jumping)
 			puts("The host jumps into the new kernel; this command ends with the old one.");
 		else
-			printf("luctld went away while %s; waiting for it.\n",
-			       *w->state ? w->state : "starting");
+			printf("luctld went away while %s; waiting for it.\n", *w->state ? w->state : "starting");
 		fflush(stdout);
 	}
 	if (luctl_status_wait(w->cli->ctx, COMEBACK_USEC, &status) < 0)
@@ -160,8 +159,8 @@ static int watch(struct watch *w, struct luctl_job *job)
 
 int cli_job_run(struct cli *cli, struct luctl_job *job)
 {
-	struct sigaction sa = {.sa_handler = on_interrupt}, old;
-	struct watch w = {.cli = cli, .begin_ns = lu_clock_ns(CLOCK_MONOTONIC)};
+	struct sigaction sa = { .sa_handler = on_interrupt }, old;
+	struct watch w = { .cli = cli, .begin_ns = lu_clock_ns(CLOCK_MONOTONIC) };
 	int code;
 
 	interrupts = 0;

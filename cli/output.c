@@ -26,7 +26,7 @@ char *cli_safe(const char *s)
 const char *cli_color(bool on, enum cli_color color)
 {
 	static const char *const codes[] = {
-		[COLOR_NONE] = "",	    [COLOR_GOOD] = "\033[32m", [COLOR_WARN] = "\033[33m",
+		[COLOR_NONE] = "",          [COLOR_GOOD] = "\033[32m", [COLOR_WARN] = "\033[33m",
 		[COLOR_BAD] = "\033[1;31m", [COLOR_DIM] = "\033[2m",
 	};
 
@@ -43,11 +43,11 @@ static void print_error(struct cli *cli, const char *what, const char *hint)
 	_cleanup_free_ char *w = cli_safe(what), *h = hint ? cli_safe(hint) : NULL;
 
 	fflush(stdout);
-	fprintf(stderr, "%sluctl:%s %s\n", cli_color(cli->color_err, COLOR_BAD),
-		cli_color_off(cli->color_err), w ?: "out of memory");
+	fprintf(stderr, "%sluctl:%s %s\n", cli_color(cli->color_err, COLOR_BAD), cli_color_off(cli->color_err),
+		w ?: "out of memory");
 	if (h)
-		fprintf(stderr, "%shint:%s %s\n", cli_color(cli->color_err, COLOR_DIM),
-			cli_color_off(cli->color_err), h);
+		fprintf(stderr, "%shint:%s %s\n", cli_color(cli->color_err, COLOR_DIM), cli_color_off(cli->color_err),
+			h);
 }
 
 int cli_error(struct cli *cli, int code, const char *hint, const char *fmt, ...)
@@ -120,7 +120,7 @@ int cli_outcome(struct cli *cli, int code, const char *result, const char *what,
 
 const char *cli_bytes(uint64_t n, char buf[32])
 {
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 	unsigned int u = 0;
 	double v = (double)n;
 

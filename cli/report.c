@@ -39,11 +39,10 @@ static int print_phases(const struct luctl_report *rep)
 	struct libscols_table *tb = scols_new_table();
 	int r = tb && scols_table_enable_minout(tb, 1) == 0 ? 0 : -ENOMEM;
 
-	if (r == 0 &&
-	    (!scols_table_new_column(tb, "PHASE", 0, 0) || !scols_table_new_column(tb, "KERNEL", 0, 0) ||
-	     !scols_table_new_column(tb, "START", 0, SCOLS_FL_RIGHT) ||
-	     !scols_table_new_column(tb, "TIME", 0, SCOLS_FL_RIGHT) ||
-	     !scols_table_new_column(tb, "", 0, SCOLS_FL_TRUNC)))
+	if (r == 0 && (!scols_table_new_column(tb, "PHASE", 0, 0) || !scols_table_new_column(tb, "KERNEL", 0, 0) ||
+		       !scols_table_new_column(tb, "START", 0, SCOLS_FL_RIGHT) ||
+		       !scols_table_new_column(tb, "TIME", 0, SCOLS_FL_RIGHT) ||
+		       !scols_table_new_column(tb, "", 0, SCOLS_FL_TRUNC)))
 		r = -ENOMEM;
 	for (const struct luctl_phase *p = luctl_report_phase_first(rep); r == 0 && p;
 	     p = luctl_report_phase_next(rep, p)) {
@@ -56,8 +55,8 @@ static int print_phases(const struct luctl_report *rep)
 		    scols_line_set_data(ln, 2, cli_usec(luctl_phase_start(p), start)) ||
 		    scols_line_set_data(ln, 3, cli_usec(luctl_phase_duration(p), time)) ||
 		    scols_line_set_data(ln, 4,
-					bar(luctl_phase_start(p), luctl_phase_duration(p),
-					    luctl_report_duration(rep), new ? '#' : '=', buf)))
+					bar(luctl_phase_start(p), luctl_phase_duration(p), luctl_report_duration(rep),
+					    new ? '#' : '=', buf)))
 			r = -ENOMEM;
 	}
 	if (r == 0 && scols_print_table(tb) != 0)
@@ -73,8 +72,7 @@ static int print_vms(const struct luctl_report *rep)
 
 	if (r == 0 &&
 	    (!scols_table_new_column(tb, "VM", 0, 0) || !scols_table_new_column(tb, "RESULT", 0, 0) ||
-	     !scols_table_new_column(tb, "BY", 0, 0) ||
-	     !scols_table_new_column(tb, "PAUSED AT", 0, SCOLS_FL_RIGHT) ||
+	     !scols_table_new_column(tb, "BY", 0, 0) || !scols_table_new_column(tb, "PAUSED AT", 0, SCOLS_FL_RIGHT) ||
 	     !scols_table_new_column(tb, "BLACKOUT", 0, SCOLS_FL_RIGHT) ||
 	     !scols_table_new_column(tb, "", 0, SCOLS_FL_TRUNC)))
 		r = -ENOMEM;
@@ -101,8 +99,7 @@ static int print_vms(const struct luctl_report *rep)
 
 static void print_vm_errors(const struct luctl_report *rep)
 {
-	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); v;
-	     v = luctl_report_vm_next(rep, v)) {
+	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); v; v = luctl_report_vm_next(rep, v)) {
 		if (luctl_vm_report_error(v))
 			cli_line(luctl_vm_report_name(v), "%s", luctl_vm_report_error(v));
 		if (luctl_vm_report_error(v) && luctl_vm_report_hint(v))

@@ -44,8 +44,7 @@ static void print_status(const struct luctl_status *s)
 	cli_line("Daemon", "luctld %s", luctl_status_daemon(s));
 	if (luctl_status_pkernfs_mounted(s))
 		cli_line("pkernfs", "%s, %s of %s free", luctl_status_pkernfs_path(s),
-			 cli_bytes(luctl_status_pkernfs_free(s), avail),
-			 cli_bytes(luctl_status_pkernfs_size(s), size));
+			 cli_bytes(luctl_status_pkernfs_free(s), avail), cli_bytes(luctl_status_pkernfs_size(s), size));
 	else
 		cli_line("pkernfs", "%s, not mounted", luctl_status_pkernfs_path(s));
 	cli_line("VMs", "%llu, %llu of them updatable", (unsigned long long)luctl_status_vms_total(s),

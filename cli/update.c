@@ -52,19 +52,17 @@ static int tell_refusal(struct cli *cli, const struct luctl_check *check)
 			more++;
 		else
 			first = f;
-		(void)cli_error(cli, EXIT_REFUSED, luctl_finding_hint(f), "%s%s%s",
-				strncmp(luctl_finding_what(f), luctl_finding_object(f),
-					strlen(luctl_finding_object(f)))
-					? luctl_finding_object(f)
-					: "",
-				strncmp(luctl_finding_what(f), luctl_finding_object(f),
-					strlen(luctl_finding_object(f)))
-					? ": "
-					: "",
-				luctl_finding_what(f));
+		(void)cli_error(
+			cli, EXIT_REFUSED, luctl_finding_hint(f), "%s%s%s",
+			strncmp(luctl_finding_what(f), luctl_finding_object(f), strlen(luctl_finding_object(f))) ?
+				luctl_finding_object(f) :
+				"",
+			strncmp(luctl_finding_what(f), luctl_finding_object(f), strlen(luctl_finding_object(f))) ?
+				": " :
+				"",
+			luctl_finding_what(f));
 	}
-	(void)cli_error(cli, EXIT_REFUSED, "luctl check lists all findings",
-			"update refused, nothing was touched");
+	(void)cli_error(cli, EXIT_REFUSED, "luctl check lists all findings", "update refused, nothing was touched");
 	return cli_outcome(cli, EXIT_REFUSED, "refused", first ? luctl_finding_what(first) : NULL,
 			   first ? luctl_finding_hint(first) : NULL);
 }
@@ -77,8 +75,7 @@ static int ask(struct cli *cli, const struct luctl_check *check)
 	if (cli_flag(cli, "yes"))
 		return 0;
 	if (!isatty(STDIN_FILENO) || cli->json)
-		return cli_error(cli, EXIT_USAGE, "give --yes",
-				 "nobody to ask whether the update shall begin");
+		return cli_error(cli, EXIT_USAGE, "give --yes", "nobody to ask whether the update shall begin");
 	fprintf(stderr,
 		"The host's services stop, its guests pause for some seconds and go on in %s%s%s%s.\nUpdate "
 		"now? [y/N] ",
@@ -118,8 +115,8 @@ int verb_update(struct cli *cli)
 fail:
 	r = cli_error_ctx(cli);
 	return cli_outcome(cli, r,
-			   r == EXIT_UNREACHABLE ? "unreachable"
-			   : r == EXIT_REFUSED	 ? "refused"
-						 : "failed",
+			   r == EXIT_UNREACHABLE ? "unreachable" :
+			   r == EXIT_REFUSED     ? "refused" :
+						   "failed",
 			   luctl_last_error(cli->ctx), luctl_last_hint(cli->ctx));
 }

@@ -2,101 +2,101 @@
 /* The command line as a table; see cli.h. */
 #include "cli.h"
 
-#define PLAN_OPTIONS                                                                                         \
-	{"kernel", "IMAGE", "boot image of the target kernel (required)", false},                            \
-		{"initrd", "FILE", "its initial RAM disk", false},                                           \
-		{"cmdline", "TEXT", "its command line; luctl adds what it needs", false},                    \
-		{"reuse-cmdline", NULL, "the running kernel's command line (the default)", false},           \
-	{                                                                                                    \
-		"exclude", "VM", "leave this VM out: it is not saved and ends with this kernel", true        \
+#define PLAN_OPTIONS                                                                                  \
+	{ "kernel", "IMAGE", "boot image of the target kernel (required)", false },                   \
+		{ "initrd", "FILE", "its initial RAM disk", false },                                  \
+		{ "cmdline", "TEXT", "its command line; luctl adds what it needs", false },           \
+		{ "reuse-cmdline", NULL, "the running kernel's command line (the default)", false },  \
+	{                                                                                             \
+		"exclude", "VM", "leave this VM out: it is not saved and ends with this kernel", true \
 	}
 
 static const struct cli_option update_options[] = {
 	PLAN_OPTIONS,
-	{"yes", NULL, "do not ask", false},
-	{0},
+	{ "yes", NULL, "do not ask", false },
+	{ 0 },
 };
 
-static const struct cli_option check_options[] = {PLAN_OPTIONS, {0}};
+static const struct cli_option check_options[] = { PLAN_OPTIONS, { 0 } };
 
 static const struct cli_option status_options[] = {
-	{"wait", NULL, "wait until no update is under way", false},
-	{"timeout", "SECONDS", "with --wait: how long at most", false},
-	{0},
+	{ "wait", NULL, "wait until no update is under way", false },
+	{ "timeout", "SECONDS", "with --wait: how long at most", false },
+	{ 0 },
 };
 
 const struct cli_option cli_global_options[] = {
-	{"json", NULL, "print JSON", false},
-	{"bus", "ADDRESS", "D-Bus address in place of the system bus", false},
-	{"help", NULL, "print help and exit", false},
-	{"version", NULL, "print the version and exit", false},
-	{0},
+	{ "json", NULL, "print JSON", false },
+	{ "bus", "ADDRESS", "D-Bus address in place of the system bus", false },
+	{ "help", NULL, "print help and exit", false },
+	{ "version", NULL, "print the version and exit", false },
+	{ 0 },
 };
 
 const struct cli_exit_code cli_exit_codes[] = {
-	{EXIT_OK, "success"},
-	{EXIT_FAILED, "failure"},
-	{EXIT_USAGE, "wrong usage"},
-	{EXIT_REFUSED, "refused by a check; nothing was touched"},
-	{EXIT_UNREACHABLE, "luctld cannot be reached"},
-	{EXIT_ABORTED, "the update was aborted; the guests run on the old kernel"},
-	{EXIT_DEGRADED, "the update ended, but a guest does not run"},
-	{0},
+	{ EXIT_OK, "success" },
+	{ EXIT_FAILED, "failure" },
+	{ EXIT_USAGE, "wrong usage" },
+	{ EXIT_REFUSED, "refused by a check; nothing was touched" },
+	{ EXIT_UNREACHABLE, "luctld cannot be reached" },
+	{ EXIT_ABORTED, "the update was aborted; the guests run on the old kernel" },
+	{ EXIT_DEGRADED, "the update ended, but a guest does not run" },
+	{ 0 },
 };
 
 const struct cli_verb cli_verbs[] = {
-	{.name = "update",
-	 .args = "--kernel IMAGE",
-	 .run = verb_update,
-	 .options = update_options,
-	 .help = "replace the host's kernel under its running guests",
-	 .about = "First checks as 'luctl check' does, asks, then updates. Ctrl-C before the jump aborts.\n"
-		  "At the jump this host's kernel is replaced and this command with it; then\n"
-		  "'luctl report' tells the result, 'luctl status --wait' waits for it."},
-	{.name = "check",
-	 .args = "--kernel IMAGE",
-	 .run = verb_check,
-	 .options = check_options,
-	 .help = "can this kernel take over? Touches nothing"},
-	{.name = "status",
-	 .run = verb_status,
-	 .options = status_options,
-	 .help = "state of the daemon and of the update under way",
-	 .about = "With --wait the exit code is the last update's: 0, 5 (aborted) or 6 (degraded)."},
-	{.name = "report", .run = verb_report, .help = "what happened in the last update, and when"},
-	{.name = "abort",
-	 .run = verb_abort,
-	 .help = "cancel the update under way; the guests go on with this kernel"},
-	{.name = "restore",
-	 .args = "VM",
-	 .run = verb_restore,
-	 .min_args = 1,
-	 .max_args = 1,
-	 .help = "bring up a VM that an update left with its state kept"},
-	{.name = "vm list", .run = verb_vm_list, .help = "all known VMs"},
-	{.name = "vm show",
-	 .args = "VM",
-	 .run = verb_vm_show,
-	 .min_args = 1,
-	 .max_args = 1,
-	 .help = "one VM, by name or UUID"},
-	{.name = "vm add",
-	 .args = "FILE",
-	 .run = verb_vm_add,
-	 .min_args = 1,
-	 .max_args = 1,
-	 .help = "declare a VM until the daemon restarts; FILE as in /etc/luctl/vms.d, - for stdin"},
-	{.name = "vm remove",
-	 .args = "VM",
-	 .run = verb_vm_remove,
-	 .min_args = 1,
-	 .max_args = 1,
-	 .help = "forget a VM; it is not touched"},
-	{.name = "help",
-	 .args = "[VERB]",
-	 .run = verb_help,
-	 .max_args = 2,
-	 .no_bus = true,
-	 .help = "print help; with --json the whole command line as data"},
-	{0},
+	{ .name = "update",
+	  .args = "--kernel IMAGE",
+	  .run = verb_update,
+	  .options = update_options,
+	  .help = "replace the host's kernel under its running guests",
+	  .about = "First checks as 'luctl check' does, asks, then updates. Ctrl-C before the jump aborts.\n"
+		   "At the jump this host's kernel is replaced and this command with it; then\n"
+		   "'luctl report' tells the result, 'luctl status --wait' waits for it." },
+	{ .name = "check",
+	  .args = "--kernel IMAGE",
+	  .run = verb_check,
+	  .options = check_options,
+	  .help = "can this kernel take over? Touches nothing" },
+	{ .name = "status",
+	  .run = verb_status,
+	  .options = status_options,
+	  .help = "state of the daemon and of the update under way",
+	  .about = "With --wait the exit code is the last update's: 0, 5 (aborted) or 6 (degraded)." },
+	{ .name = "report", .run = verb_report, .help = "what happened in the last update, and when" },
+	{ .name = "abort",
+	  .run = verb_abort,
+	  .help = "cancel the update under way; the guests go on with this kernel" },
+	{ .name = "restore",
+	  .args = "VM",
+	  .run = verb_restore,
+	  .min_args = 1,
+	  .max_args = 1,
+	  .help = "bring up a VM that an update left with its state kept" },
+	{ .name = "vm list", .run = verb_vm_list, .help = "all known VMs" },
+	{ .name = "vm show",
+	  .args = "VM",
+	  .run = verb_vm_show,
+	  .min_args = 1,
+	  .max_args = 1,
+	  .help = "one VM, by name or UUID" },
+	{ .name = "vm add",
+	  .args = "FILE",
+	  .run = verb_vm_add,
+	  .min_args = 1,
+	  .max_args = 1,
+	  .help = "declare a VM until the daemon restarts; FILE as in /etc/luctl/vms.d, - for stdin" },
+	{ .name = "vm remove",
+	  .args = "VM",
+	  .run = verb_vm_remove,
+	  .min_args = 1,
+	  .max_args = 1,
+	  .help = "forget a VM; it is not touched" },
+	{ .name = "help",
+	  .args = "[VERB]",
+	  .run = verb_help,
+	  .max_args = 2,
+	  .no_bus = true,
+	  .help = "print help; with --json the whole command line as data" },
+	{ 0 },
 };

@@ -16,9 +16,8 @@ int verb_vm_add(struct cli *cli)
 	r = lu_read_file(AT_FDCWD, strcmp(file, "-") == 0 ? "/dev/stdin" : file, DEFINITION_MAX, &text, NULL);
 	if (r < 0)
 		return cli_error(cli, EXIT_FAILED,
-				 r == -EFBIG || r == -EINVAL
-					 ? "a definition is a small JSON text, see luctl-vms(5)"
-					 : NULL,
+				 r == -EFBIG || r == -EINVAL ? "a definition is a small JSON text, see luctl-vms(5)" :
+							       NULL,
 				 "%s: %s", file, strerror(-r));
 	if (luctl_vm_add(cli->ctx, text) < 0) {
 		code = cli_error_ctx(cli);

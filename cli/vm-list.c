@@ -20,9 +20,8 @@ static int add_line(struct libscols_table *tb, const struct luctl_vm *vm)
 	if (luctl_vm_pid(vm))
 		snprintf(pid, sizeof(pid), "%llu", (unsigned long long)luctl_vm_pid(vm));
 	if (scols_line_set_data(ln, 0, luctl_vm_name(vm)) || scols_line_set_data(ln, 1, luctl_vm_state(vm)) ||
-	    scols_line_set_data(ln, 2, luctl_vm_updatable(vm) ? "yes" : "no") ||
-	    scols_line_set_data(ln, 3, ram) || scols_line_set_data(ln, 4, pid) ||
-	    scols_line_set_data(ln, 5, luctl_vm_reason(vm)))
+	    scols_line_set_data(ln, 2, luctl_vm_updatable(vm) ? "yes" : "no") || scols_line_set_data(ln, 3, ram) ||
+	    scols_line_set_data(ln, 4, pid) || scols_line_set_data(ln, 5, luctl_vm_reason(vm)))
 		return -ENOMEM;
 	return 0;
 }
@@ -34,8 +33,7 @@ static int print_table(const struct luctl_vms *vms)
 
 	if (r == 0 &&
 	    (!scols_table_new_column(tb, "VM", 0, 0) || !scols_table_new_column(tb, "STATE", 0, 0) ||
-	     !scols_table_new_column(tb, "UPDATABLE", 0, 0) ||
-	     !scols_table_new_column(tb, "RAM", 0, SCOLS_FL_RIGHT) ||
+	     !scols_table_new_column(tb, "UPDATABLE", 0, 0) || !scols_table_new_column(tb, "RAM", 0, SCOLS_FL_RIGHT) ||
 	     !scols_table_new_column(tb, "PID", 0, SCOLS_FL_RIGHT) ||
 	     !scols_table_new_column(tb, "WHY NOT", 0, SCOLS_FL_WRAP)))
 		r = -ENOMEM;

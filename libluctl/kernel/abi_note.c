@@ -52,21 +52,19 @@ static int compat_copy(char *to, const char *from, size_t size)
 	return 0;
 }
 
-static int note_decode(const uint8_t *desc, size_t size, const char *object, struct lu_abi *ret,
-		       struct lu_error *e)
+static int note_decode(const uint8_t *desc, size_t size, const char *object, struct lu_abi *ret, struct lu_error *e)
 {
-	struct luctl_note note = {0};
-	struct lu_abi abi = {.present = true};
+	struct luctl_note note = { 0 };
+	struct lu_abi abi = { .present = true };
 	uint32_t version = size >= 8 ? get32(desc) : 0, says = size >= 8 ? get32(desc + 4) : 0;
 
 	if (version != LUCTL_NOTE_VERSION)
 		return lu_error_set(e, -EBADMSG, "it was built for another version of luctl; update luctl",
-				    "%s: luctl ABI note has version %u, this program knows %u", object,
-				    version, LUCTL_NOTE_VERSION);
+				    "%s: luctl ABI note has version %u, this program knows %u", object, version,
+				    LUCTL_NOTE_VERSION);
 	if (says > size || says > LUCTL_NOTE_MAX)
 		return lu_error_set(e, -EBADMSG, "rebuild or reinstall the kernel",
-				    "%s: luctl ABI note says it is %u bytes, but it is %zu", object, says,
-				    size);
+				    "%s: luctl ABI note says it is %u bytes, but it is %zu", object, says, size);
 	if (says < NOTE_SIZE_MIN)
 		return lu_error_set(e, -EBADMSG, "rebuild or reinstall the kernel",
 				    "%s: luctl ABI note is %u bytes, at least %zu expected", object, says,
@@ -82,8 +80,8 @@ static int note_decode(const uint8_t *desc, size_t size, const char *object, str
 				    "%s: luctl ABI note holds a malformed compat string", object);
 	if (abi.pkernfs_min_version > abi.pkernfs_version)
 		return lu_error_set(e, -EBADMSG, "rebuild or reinstall the kernel",
-				    "%s: luctl ABI note says pkernfs formats %u to %u", object,
-				    abi.pkernfs_min_version, abi.pkernfs_version);
+				    "%s: luctl ABI note says pkernfs formats %u to %u", object, abi.pkernfs_min_version,
+				    abi.pkernfs_version);
 	*ret = abi;
 	return 0;
 }
@@ -105,7 +103,7 @@ int lu_abi_from_notes(const void *notes, size_t size, size_t align, const char *
 		      struct lu_error *e)
 {
 	const uint8_t *p = notes;
-	struct lu_abi found = {0};
+	struct lu_abi found = { 0 };
 	int r;
 
 	if (align != 8)
@@ -152,10 +150,10 @@ int lu_abi_running(int rootfd, struct lu_abi *ret, struct lu_error *e)
 	size_t size;
 	int r;
 
-	r = lu_read_file(rootfd, rootfd == AT_FDCWD ? "/sys/kernel/notes" : "sys/kernel/notes", NOTES_MAX,
-			 &data, &size);
+	r = lu_read_file(rootfd, rootfd == AT_FDCWD ? "/sys/kernel/notes" : "sys/kernel/notes", NOTES_MAX, &data,
+			 &size);
 	if (r == -ENOENT) {
-		*ret = (struct lu_abi){0};
+		*ret = (struct lu_abi){ 0 };
 		return 0;
 	}
 	if (r < 0)

@@ -163,14 +163,14 @@ static int check_characters(const char *base, struct lu_error *e)
 	for (const char *p = base; *p; p++)
 		if (iscntrl((unsigned char)*p) && !is_space(*p))
 			return lu_error_set(e, -EINVAL, "write the command line as plain text",
-					    "command line: control character 0x%02x at byte %zu",
-					    (unsigned char)*p, (size_t)(p - base));
+					    "command line: control character 0x%02x at byte %zu", (unsigned char)*p,
+					    (size_t)(p - base));
 	return 0;
 }
 
 int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error *e)
 {
-	_cleanup_(builder_done) struct builder b = {0};
+	_cleanup_(builder_done) struct builder b = { 0 };
 	_cleanup_free_ char *init = NULL, *old_init = NULL;
 	const char *line = base, *value, *rest = NULL;
 	bool closed = true, kho_there = false, kho_off = false;
@@ -190,8 +190,7 @@ int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error 
 			break;
 		}
 		if (!closed)
-			return lu_error_set(e, -EINVAL,
-					    "close the quotes; the kernel knows no escape character",
+			return lu_error_set(e, -EINVAL, "close the quotes; the kernel knows no escape character",
 					    "command line: quotes do not close in %.*s", (int)w.size, w.text);
 		if (word_sets(&w, "init", &value, &n)) {
 			if (!value_is(value, n, LU_INIT_PATH) && n > 0) {
@@ -246,8 +245,7 @@ int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error 
 		return r;
 	if (b.size > max)
 		return lu_error_set(e, -E2BIG, "shorten it; see /proc/cmdline",
-				    "command line: %zu characters, the target takes at most %zu", b.size,
-				    max);
+				    "command line: %zu characters, the target takes at most %zu", b.size, max);
 	*ret = steal_ptr(b.text);
 	return 0;
 }
@@ -257,8 +255,7 @@ int lu_cmdline_running(int rootfd, char **ret, struct lu_error *e)
 	_cleanup_free_ char *s = NULL;
 	int r;
 
-	r = lu_read_file(rootfd, rootfd == AT_FDCWD ? "/proc/cmdline" : "proc/cmdline", LU_CMDLINE_READ_MAX,
-			 &s, NULL);
+	r = lu_read_file(rootfd, rootfd == AT_FDCWD ? "/proc/cmdline" : "proc/cmdline", LU_CMDLINE_READ_MAX, &s, NULL);
 	if (r < 0)
 		return lu_error_set(e, r, "is /proc mounted?", "/proc/cmdline: %s", strerror(-r));
 	s[strcspn(s, "\n")] = '\0';

@@ -29,7 +29,7 @@ static void finding_clear(struct lu_finding *one)
 static int finding_append(struct lu_findings *f, enum lu_level level, const char *object, const char *hint,
 			  const char *what)
 {
-	struct lu_finding one = {.level = level};
+	struct lu_finding one = { .level = level };
 	struct lu_finding *list;
 
 	if (f->n >= LU_FINDINGS_MAX)
@@ -50,8 +50,8 @@ fail:
 	return -ENOMEM;
 }
 
-void lu_findings_add(struct lu_findings *f, enum lu_level level, const char *object, const char *hint,
-		     const char *fmt, ...)
+void lu_findings_add(struct lu_findings *f, enum lu_level level, const char *object, const char *hint, const char *fmt,
+		     ...)
 {
 	_cleanup_free_ char *what = NULL;
 	va_list ap;
@@ -105,8 +105,7 @@ struct json_object *lu_findings_to_json(const struct lu_findings *f)
 		_cleanup_json_ struct json_object *o = json_object_new_object();
 
 		if (!o || lu_json_add_string(o, "level", lu_level_name(one->level)) < 0 ||
-		    lu_json_add_string(o, "object", one->object) < 0 ||
-		    lu_json_add_string(o, "what", one->what) < 0 ||
+		    lu_json_add_string(o, "object", one->object) < 0 || lu_json_add_string(o, "what", one->what) < 0 ||
 		    lu_json_add_string(o, "hint", one->hint) < 0)
 			return NULL;
 		if (json_object_array_add(array, o) < 0)

@@ -11,9 +11,9 @@
 struct json_object;
 
 enum lu_level {
-	LU_LEVEL_OK,	  /* looked at and fine; worth telling */
+	LU_LEVEL_OK,      /* looked at and fine; worth telling */
 	LU_LEVEL_WARNING, /* the update works, but a person should know */
-	LU_LEVEL_ERROR,	  /* the update must not start */
+	LU_LEVEL_ERROR,   /* the update must not start */
 	_LU_LEVEL_N,
 };
 
@@ -30,7 +30,7 @@ struct lu_findings {
 	int failed; /* -ENOMEM once an entry could not be kept; lu_findings_ok() is false then */
 };
 
-#define LU_FINDINGS_INIT ((struct lu_findings){0})
+#define LU_FINDINGS_INIT ((struct lu_findings){ 0 })
 #define LU_FINDINGS_MAX 4096u /* later entries are dropped, and @failed is -E2BIG */
 
 const char *lu_level_name(enum lu_level level);
@@ -42,8 +42,8 @@ const char *lu_level_name(enum lu_level level);
  * Never fails towards the caller: an entry that cannot be kept makes
  * lu_findings_ok() false for good, so a lost error cannot turn into a go-ahead.
  */
-void lu_findings_add(struct lu_findings *f, enum lu_level level, const char *object, const char *hint,
-		     const char *fmt, ...) _printf_(5, 6);
+void lu_findings_add(struct lu_findings *f, enum lu_level level, const char *object, const char *hint, const char *fmt,
+		     ...) _printf_(5, 6);
 
 /** lu_findings_add_error() - append @e as LU_LEVEL_ERROR, less a leading "OBJECT: "; @e is left as it is */
 void lu_findings_add_error(struct lu_findings *f, const char *object, const struct lu_error *e);

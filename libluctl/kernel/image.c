@@ -95,11 +95,10 @@ static void release_from_setup(const uint8_t *data, size_t setup_size, char rele
 	release[n] = '\0';
 }
 
-static int bzimage_parse(const uint8_t *data, size_t size, const char *name, struct lu_image *ret,
-			 struct lu_error *e)
+static int bzimage_parse(const uint8_t *data, size_t size, const char *name, struct lu_image *ret, struct lu_error *e)
 {
 	_cleanup_map_ struct lu_map kernel = LU_MAP_INIT;
-	struct lu_image image = {.kind = LU_IMAGE_BZIMAGE};
+	struct lu_image image = { .kind = LU_IMAGE_BZIMAGE };
 	size_t setup_size = ((size_t)(data[SETUP_SECTS] ?: 4) + 1) * 512;
 	uint64_t payload, length;
 	int r;
@@ -130,8 +129,7 @@ static int bzimage_parse(const uint8_t *data, size_t size, const char *name, str
 		image.level5 = xlf & XLF_5LEVEL;
 	}
 	image.cmdline_max = get32(data + SETUP_CMDLINE_SIZE);
-	image.cmdline_max =
-		image.cmdline_max > KEXEC_CMDLINE_RESERVE ? image.cmdline_max - KEXEC_CMDLINE_RESERVE : 0;
+	image.cmdline_max = image.cmdline_max > KEXEC_CMDLINE_RESERVE ? image.cmdline_max - KEXEC_CMDLINE_RESERVE : 0;
 	release_from_setup(data, setup_size, image.release);
 
 	r = lu_payload_unpack(data + payload, length, name, &kernel, &image.compression, e);
@@ -165,18 +163,16 @@ int lu_image_parse(const void *buf, size_t size, const char *name, struct lu_ima
 		if (r < 0)
 			return r;
 		if (!image.release[0])
-			return lu_error_set(e, -ENOEXEC, HINT_GIVE_BZIMAGE,
-					    "%s: an ELF file, but not a Linux kernel", name);
+			return lu_error_set(e, -ENOEXEC, HINT_GIVE_BZIMAGE, "%s: an ELF file, but not a Linux kernel",
+					    name);
 		*ret = image;
 		return 0;
 	}
 	if (size >= 2 && memcmp(data, "MZ", 2) == 0)
-		return lu_error_set(
-			e, -ENOEXEC,
-			"unified kernel images are not supported; give the bzImage it was made from",
-			"%s: an EFI program, but not a Linux boot image (no HdrS signature)", name);
-	return lu_error_set(e, -ENOEXEC, HINT_GIVE_BZIMAGE, "%s: not a Linux boot image (no HdrS signature)",
-			    name);
+		return lu_error_set(e, -ENOEXEC,
+				    "unified kernel images are not supported; give the bzImage it was made from",
+				    "%s: an EFI program, but not a Linux boot image (no HdrS signature)", name);
+	return lu_error_set(e, -ENOEXEC, HINT_GIVE_BZIMAGE, "%s: not a Linux boot image (no HdrS signature)", name);
 }
 
 static int file_read(int fd, const char *name, struct lu_map *ret, struct lu_error *e)
@@ -193,15 +189,13 @@ static int file_read(int fd, const char *name, struct lu_map *ret, struct lu_err
 	if (!S_ISREG(st.st_mode))
 		return lu_error_set(e, -ENOEXEC, HINT_GIVE_BZIMAGE, "%s: is not a regular file", name);
 	if ((uint64_t)st.st_size > LU_IMAGE_FILE_MAX)
-		return lu_error_set(e, -EFBIG, HINT_GIVE_BZIMAGE,
-				    "%s: %lld bytes is too large for a boot image", name,
+		return lu_error_set(e, -EFBIG, HINT_GIVE_BZIMAGE, "%s: %lld bytes is too large for a boot image", name,
 				    (long long)st.st_size);
 	if (st.st_size == 0)
 		return lu_error_set(e, -ENOEXEC, HINT_GIVE_BZIMAGE, "%s: the file is empty", name);
 	r = lu_map_alloc((size_t)st.st_size, &map);
 	if (r < 0)
-		return lu_error_set(e, r, NULL, "%s: no memory to read %lld bytes", name,
-				    (long long)st.st_size);
+		return lu_error_set(e, r, NULL, "%s: no memory to read %lld bytes", name, (long long)st.st_size);
 	while (done < (size_t)st.st_size) {
 		ssize_t n = pread(fd, map.data + done, (size_t)st.st_size - done, (off_t)done);
 

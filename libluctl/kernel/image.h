@@ -10,7 +10,7 @@
 
 #define LU_IMAGE_FILE_MAX (256ull << 20)   /* bytes of the file; a Debian kernel has 12 MiB */
 #define LU_IMAGE_KERNEL_MAX (512ull << 20) /* bytes of the unpacked kernel; Debian's has 60 MiB */
-#define LU_RELEASE_MAX 64u		   /* as utsname: 64 characters */
+#define LU_RELEASE_MAX 64u                 /* as utsname: 64 characters */
 
 enum lu_image_kind {
 	LU_IMAGE_BZIMAGE,
@@ -20,15 +20,15 @@ enum lu_image_kind {
 struct lu_image {
 	enum lu_image_kind kind;
 	char release[LU_RELEASE_MAX + 1]; /* "7.3.4-lu"; empty if the image does not say */
-	const char *compression;	  /* "gzip", "zstd", …, "none"; static text */
-	uint16_t boot_protocol;		  /* 0x020f: 2.15; 0 for vmlinux */
-	uint32_t cmdline_max;		  /* longest command line it takes, without NUL */
+	const char *compression;          /* "gzip", "zstd", …, "none"; static text */
+	uint16_t boot_protocol;           /* 0x020f: 2.15; 0 for vmlinux */
+	uint32_t cmdline_max;             /* longest command line it takes, without NUL */
 	/* What kexec_file_load wants of a bzImage; all false for vmlinux. */
 	bool relocatable;
 	bool loaded_high;
 	bool entry_64;
 	bool above_4g;
-	bool level5;	      /* runs when the old kernel uses 5-level page tables */
+	bool level5;          /* runs when the old kernel uses 5-level page tables */
 	uint64_t kernel_size; /* unpacked, bytes */
 	struct lu_abi abi;
 };

@@ -31,8 +31,7 @@ struct note_search {
 	struct lu_abi abi;
 };
 
-static int note_area(struct note_search *s, uint64_t offset, uint64_t size, uint64_t align,
-		     struct lu_error *e)
+static int note_area(struct note_search *s, uint64_t offset, uint64_t size, uint64_t align, struct lu_error *e)
 {
 	struct lu_abi abi;
 	int r;
@@ -118,11 +117,10 @@ static void release_find(const uint8_t *data, size_t size, char release[LU_RELEA
 	}
 }
 
-int lu_kernel_elf_read(const uint8_t *data, size_t size, const char *name, struct lu_image *image,
-		       struct lu_error *e)
+int lu_kernel_elf_read(const uint8_t *data, size_t size, const char *name, struct lu_image *image, struct lu_error *e)
 {
 	_cleanup_(elf_endp) Elf *elf = NULL;
-	struct note_search s = {.data = data, .size = size, .name = name};
+	struct note_search s = { .data = data, .size = size, .name = name };
 	GElf_Ehdr eh;
 	int r;
 

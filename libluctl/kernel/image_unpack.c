@@ -28,24 +28,24 @@ struct compression {
 	const char *magic;
 	size_t magic_size;
 	int (*enable)(struct archive *a); /* NULL: known, but not read */
-	bool size_is_own;		  /* the last four bytes belong to the format itself */
+	bool size_is_own;                 /* the last four bytes belong to the format itself */
 };
 
 static const struct compression compressions[] = {
-	{"gzip", "\x1f\x8b", 2, archive_read_support_filter_gzip, true},
-	{"bzip2", "BZh", 3, archive_read_support_filter_bzip2, false},
-	{"lzma", "\x5d\x00\x00", 3, archive_read_support_filter_lzma, false},
-	{"xz",
-	 "\xfd"
-	 "7zXZ\x00",
-	 6, archive_read_support_filter_xz, false},
-	{"lzo", "\x89LZO", 4, NULL, false},
-	{"lz4", "\x02\x21\x4c\x18", 4, archive_read_support_filter_lz4, false},
-	{"zstd", "\x28\xb5\x2f\xfd", 4, archive_read_support_filter_zstd, false},
-	{"none",
-	 "\x7f"
-	 "ELF",
-	 4, archive_read_support_filter_none, false},
+	{ "gzip", "\x1f\x8b", 2, archive_read_support_filter_gzip, true },
+	{ "bzip2", "BZh", 3, archive_read_support_filter_bzip2, false },
+	{ "lzma", "\x5d\x00\x00", 3, archive_read_support_filter_lzma, false },
+	{ "xz",
+	  "\xfd"
+	  "7zXZ\x00",
+	  6, archive_read_support_filter_xz, false },
+	{ "lzo", "\x89LZO", 4, NULL, false },
+	{ "lz4", "\x02\x21\x4c\x18", 4, archive_read_support_filter_lz4, false },
+	{ "zstd", "\x28\xb5\x2f\xfd", 4, archive_read_support_filter_zstd, false },
+	{ "none",
+	  "\x7f"
+	  "ELF",
+	  4, archive_read_support_filter_none, false },
 };
 
 void lu_map_clear(struct lu_map *map)
@@ -57,12 +57,11 @@ void lu_map_clear(struct lu_map *map)
 
 int lu_map_alloc(size_t size, struct lu_map *ret)
 {
-	void *p =
-		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return -ENOMEM;
-	*ret = (struct lu_map){.data = p, .size = size};
+	*ret = (struct lu_map){ .data = p, .size = size };
 	return 0;
 }
 
@@ -80,8 +79,7 @@ static int unpack_failed(struct archive *a, const struct compression *c, const c
 	const char *why = archive_error_string(a);
 
 	return lu_error_set(e, -EBADMSG, "the file is damaged; rebuild or reinstall it",
-			    "%s: cannot unpack the kernel inside (%s): %s", name, c->name,
-			    why ?: "damaged data");
+			    "%s: cannot unpack the kernel inside (%s): %s", name, c->name, why ?: "damaged data");
 }
 
 static int unpack_into(struct archive *a, const struct compression *c, const char *name, struct lu_map *map,
@@ -100,14 +98,14 @@ static int unpack_into(struct archive *a, const struct compression *c, const cha
 			return unpack_failed(a, c, name, e);
 		if (n == 0)
 			return lu_error_set(e, -EBADMSG, "the file is damaged; rebuild or reinstall it",
-					    "%s: the kernel inside unpacks to %zu bytes instead of %zu", name,
-					    done, map->size);
+					    "%s: the kernel inside unpacks to %zu bytes instead of %zu", name, done,
+					    map->size);
 		done += (size_t)n;
 	}
 	if (archive_read_data(a, &extra, 1) > 0)
 		return lu_error_set(e, -EBADMSG, "the file is damaged; rebuild or reinstall it",
-				    "%s: the kernel inside unpacks to more than the %zu bytes it claims",
-				    name, map->size);
+				    "%s: the kernel inside unpacks to more than the %zu bytes it claims", name,
+				    map->size);
 	return 0;
 }
 
@@ -125,8 +123,8 @@ int lu_payload_unpack(const uint8_t *data, size_t size, const char *name, struct
 				    "%s: the kernel inside is only %zu bytes", name, size);
 	if (!c)
 		return lu_error_set(e, -EOPNOTSUPP, "use a kernel compressed with gzip, xz, zstd or lz4",
-				    "%s: unknown compression (first bytes %02x %02x %02x %02x)", name,
-				    data[0], data[1], data[2], data[3]);
+				    "%s: unknown compression (first bytes %02x %02x %02x %02x)", name, data[0], data[1],
+				    data[2], data[3]);
 	if (!c->enable)
 		return lu_error_set(e, -EOPNOTSUPP, "use a kernel compressed with gzip, xz, zstd or lz4",
 				    "%s: compression %s is not supported", name, c->name);
@@ -134,8 +132,8 @@ int lu_payload_unpack(const uint8_t *data, size_t size, const char *name, struct
 	expected = le32toh(expected);
 	if (expected == 0 || expected > LU_IMAGE_KERNEL_MAX)
 		return lu_error_set(e, -EBADMSG, "the file is damaged; rebuild or reinstall it",
-				    "%s: claims to hold a kernel of %u bytes; the maximum is %llu", name,
-				    expected, LU_IMAGE_KERNEL_MAX);
+				    "%s: claims to hold a kernel of %u bytes; the maximum is %llu", name, expected,
+				    LU_IMAGE_KERNEL_MAX);
 
 	a = archive_read_new();
 	if (!a)

@@ -9,7 +9,7 @@ struct lu_map {
 	size_t size;
 };
 
-#define LU_MAP_INIT ((struct lu_map){0})
+#define LU_MAP_INIT ((struct lu_map){ 0 })
 void lu_map_clear(struct lu_map *map);
 #define _cleanup_map_ _cleanup_(lu_map_clear)
 
@@ -26,5 +26,4 @@ int lu_payload_unpack(const uint8_t *data, size_t size, const char *name, struct
 
 /** lu_kernel_elf_read() - fill @image's release (if still empty), kernel_size and abi from a kernel's ELF
  * file */
-int lu_kernel_elf_read(const uint8_t *data, size_t size, const char *name, struct lu_image *image,
-		       struct lu_error *e);
+int lu_kernel_elf_read(const uint8_t *data, size_t size, const char *name, struct lu_image *image, struct lu_error *e);

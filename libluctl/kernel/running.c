@@ -30,17 +30,16 @@ static bool flag_in_cpuinfo(const char *text, const char *flag)
 int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e)
 {
 	_cleanup_free_ char *release = NULL, *cpuinfo = NULL;
-	struct lu_running running = {0};
+	struct lu_running running = { 0 };
 	int r;
 
 	r = lu_read_file(rootfd, below(rootfd, "/proc/sys/kernel/osrelease"), 4096, &release, NULL);
 	if (r < 0)
-		return lu_error_set(e, r, "is /proc mounted?", "/proc/sys/kernel/osrelease: %s",
-				    strerror(-r));
+		return lu_error_set(e, r, "is /proc mounted?", "/proc/sys/kernel/osrelease: %s", strerror(-r));
 	release[strcspn(release, "\n")] = '\0';
 	if (strlen(release) > LU_RELEASE_MAX)
-		return lu_error_set(e, -EBADMSG, NULL,
-				    "/proc/sys/kernel/osrelease: longer than %u characters", LU_RELEASE_MAX);
+		return lu_error_set(e, -EBADMSG, NULL, "/proc/sys/kernel/osrelease: longer than %u characters",
+				    LU_RELEASE_MAX);
 	strcpy(running.release, release);
 	r = lu_read_file(rootfd, below(rootfd, "/proc/cpuinfo"), CPUINFO_MAX, &cpuinfo, NULL);
 	if (r < 0)

@@ -54,9 +54,8 @@ static void check_loadable(const struct lu_image *t, const char *path, const str
 				"kexec cannot load it: it lacks %s", missing);
 		return;
 	}
-	lu_findings_add(f, LU_LEVEL_OK, path, NULL,
-			"kexec can load it: relocatable %s, %s, boot protocol %u.%02u", kind_name(t->kind),
-			t->compression, t->boot_protocol >> 8, t->boot_protocol & 0xff);
+	lu_findings_add(f, LU_LEVEL_OK, path, NULL, "kexec can load it: relocatable %s, %s, boot protocol %u.%02u",
+			kind_name(t->kind), t->compression, t->boot_protocol >> 8, t->boot_protocol & 0xff);
 }
 
 static void check_compat(const char *object, const char *old, const char *new, struct lu_findings *f)
@@ -74,14 +73,10 @@ static void check_compat(const char *object, const char *old, const char *new, s
 static void check_pkernfs(const struct lu_image *t, const struct lu_running *running, struct lu_findings *f)
 {
 	uint32_t version = running->pkernfs_known ? running->pkernfs_version : running->abi.pkernfs_version;
-	uint64_t incompat =
-		running->pkernfs_known ? running->pkernfs_incompat : running->abi.pkernfs_incompat;
-	uint64_t ro_compat =
-		running->pkernfs_known ? running->pkernfs_ro_compat : running->abi.pkernfs_ro_compat;
-	uint64_t unknown = incompat & ~t->abi.pkernfs_incompat,
-		 unwritable = ro_compat & ~t->abi.pkernfs_ro_compat;
-	const char *source =
-		running->pkernfs_known ? "pkernfs is in use with" : "the running kernel may write";
+	uint64_t incompat = running->pkernfs_known ? running->pkernfs_incompat : running->abi.pkernfs_incompat;
+	uint64_t ro_compat = running->pkernfs_known ? running->pkernfs_ro_compat : running->abi.pkernfs_ro_compat;
+	uint64_t unknown = incompat & ~t->abi.pkernfs_incompat, unwritable = ro_compat & ~t->abi.pkernfs_ro_compat;
+	const char *source = running->pkernfs_known ? "pkernfs is in use with" : "the running kernel may write";
 	bool ok = true;
 
 	if (t->abi.pkernfs_version == 0) {
@@ -107,9 +102,8 @@ static void check_pkernfs(const struct lu_image *t, const struct lu_running *run
 		ok = false;
 	}
 	if (ok)
-		lu_findings_add(f, LU_LEVEL_OK, "pkernfs", NULL,
-				"the target reads format %u with features 0x%llx", version,
-				(unsigned long long)incompat);
+		lu_findings_add(f, LU_LEVEL_OK, "pkernfs", NULL, "the target reads format %u with features 0x%llx",
+				version, (unsigned long long)incompat);
 }
 
 void lu_target_check(const struct lu_image *target, const char *path, const struct lu_running *running,
@@ -120,8 +114,7 @@ void lu_target_check(const struct lu_image *target, const char *path, const stru
 	if (!running->abi.present)
 		lu_findings_add(findings, LU_LEVEL_ERROR, "running kernel",
 				"boot once, in the ordinary way, into a kernel with luctl's series",
-				"%s has no luctl ABI note: it is built without CONFIG_PKERNFS",
-				running->release);
+				"%s has no luctl ABI note: it is built without CONFIG_PKERNFS", running->release);
 	if (!target->abi.present)
 		lu_findings_add(findings, LU_LEVEL_ERROR, path, HINT_BUILD,
 				"%s has no luctl ABI note: it is built without CONFIG_PKERNFS",

@@ -36,8 +36,7 @@ static int fail_message(struct luctl_ctx *ctx, int code, const char *message)
 	const char *nl = strchr(message, '\n');
 	const char *hint = nl && nl[1] ? nl + 1 : NULL;
 
-	return ctx_fail(ctx, code, hint, "%.*s", (int)(nl ? nl - message : (ptrdiff_t)strlen(message)),
-			message);
+	return ctx_fail(ctx, code, hint, "%.*s", (int)(nl ? nl - message : (ptrdiff_t)strlen(message)), message);
 }
 
 int ctx_fail_bus(struct luctl_ctx *ctx, int r, const sd_bus_error *error)
@@ -52,13 +51,11 @@ int ctx_fail_bus(struct luctl_ctx *ctx, int r, const sd_bus_error *error)
 	}
 	free(ctx->error_name);
 	ctx->error_name = strdup(error->name);
-	if (error_is(error, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
-	    error_is(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
+	if (error_is(error, SD_BUS_ERROR_SERVICE_UNKNOWN) || error_is(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
 	    error_begins(error, "org.freedesktop.DBus.Error.Spawn.") ||
 	    error_begins(error, "org.freedesktop.systemd1.")) {
 		ctx->unreachable = true;
-		return ctx_fail(ctx, -EHOSTUNREACH, "systemctl start luctld.service",
-				"luctld is not running");
+		return ctx_fail(ctx, -EHOSTUNREACH, "systemctl start luctld.service", "luctld is not running");
 	}
 	if (error_is(error, SD_BUS_ERROR_NO_REPLY) || error_is(error, SD_BUS_ERROR_TIMEOUT) ||
 	    error_is(error, SD_BUS_ERROR_DISCONNECTED)) {
@@ -68,12 +65,10 @@ int ctx_fail_bus(struct luctl_ctx *ctx, int r, const sd_bus_error *error)
 	}
 	if (error_is(error, SD_BUS_ERROR_ACCESS_DENIED) || error_is(error, SD_BUS_ERROR_AUTH_FAILED) ||
 	    error_is(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
-		return ctx_fail(ctx, -EACCES, "run it as root, or allow it in polkit's rules",
-				"not allowed: %s",
+		return ctx_fail(ctx, -EACCES, "run it as root, or allow it in polkit's rules", "not allowed: %s",
 				error->message && *error->message ? error->message : "access denied");
 	r = sd_bus_error_get_errno(error);
-	return fail_message(ctx, r > 0 ? -r : -EIO,
-			    error->message && *error->message ? error->message : error->name);
+	return fail_message(ctx, r > 0 ? -r : -EIO, error->message && *error->message ? error->message : error->name);
 }
 
 int call_new(struct luctl_ctx *ctx, const char *path, const char *interface, const char *member, bool changes,
@@ -124,13 +119,11 @@ int call_document(struct luctl_ctx *ctx, sd_bus_message *m, const struct lu_json
 	json = strdup(text);
 	if (!json)
 		return ctx_fail_oom(ctx);
-	r = lu_json_decode_text(text, strlen(text), LU_DOCUMENT_MAX, sd_bus_message_get_member(m), table, ret,
-				&e);
+	r = lu_json_decode_text(text, strlen(text), LU_DOCUMENT_MAX, sd_bus_message_get_member(m), table, ret, &e);
 	if (r < 0)
-		return ctx_fail(
-			ctx, r,
-			"do luctld and luctl have the same version? restart luctld.service after an upgrade",
-			"luctld sent a document that cannot be read: %s", e.what ?: strerror(-r));
+		return ctx_fail(ctx, r,
+				"do luctld and luctl have the same version? restart luctld.service after an upgrade",
+				"luctld sent a document that cannot be read: %s", e.what ?: strerror(-r));
 	*ret_json = steal_ptr(json);
 	return 0;
 }

@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* See documents.h. Bounds here are those of the schemas. */
+/*
+ * The tables of documents.h. Keys, types, bounds and nullability here are those of
+ * schemas/, one table an object; tests/unit/cli/check-schemas gives both the same
+ * examples, valid and invalid, and wants the same verdicts.
+ *
+ * Conventions: every key is required, as in the schemas. null becomes NULL for text
+ * and objects, 0 for a pid, LUCTL_UNKNOWN for times, -1 for enums. Whoever adds a key
+ * adds it in four places: schema, examples, this table, the daemon's encoder.
+ */
 #include "documents.h"
 
 #define NAME_EXPECTED "a name of up to 64 of [A-Za-z0-9_.-]"
@@ -7,65 +15,62 @@
 #define N (LU_JSON_REQUIRED | LU_JSON_NULLABLE)
 #define TEXT_MAX 4096
 
-const char *const lu_doc_states[] = {"idle",	  "checking", "loading",   "preparing", "pausing",
-				     "saving",	  "sealing",  "jump",	   "booted",	"adopting",
-				     "restoring", "resuming", "finishing", "done",	"aborting",
-				     "aborted",	  "degraded", NULL};
-const char *const lu_doc_results[] = {"success", "aborted", "degraded", NULL};
-const char *const lu_doc_vm_states[] = {"running", "paused", "unreachable", "saved", "lost", NULL};
-const char *const lu_doc_restorers[] = {"lu-init", "luctld", NULL};
-const char *const lu_doc_levels[] = {"ok", "warning", "error", NULL};
-const char *const lu_doc_kernels[] = {"old", "new", NULL};
-const char *const lu_doc_vm_results[] = {"running", "paused", "lost", NULL};
+const char *const lu_doc_states[] = { "idle",      "checking", "loading",  "preparing", "pausing",   "saving",
+				      "sealing",   "jump",     "booted",   "adopting",  "restoring", "resuming",
+				      "finishing", "done",     "aborting", "aborted",   "degraded",  NULL };
+const char *const lu_doc_results[] = { "success", "aborted", "degraded", NULL };
+const char *const lu_doc_vm_states[] = { "running", "paused", "unreachable", "saved", "lost", NULL };
+const char *const lu_doc_restorers[] = { "lu-init", "luctld", NULL };
+const char *const lu_doc_levels[] = { "ok", "warning", "error", NULL };
+const char *const lu_doc_kernels[] = { "old", "new", NULL };
+const char *const lu_doc_vm_results[] = { "running", "paused", "lost", NULL };
 
-#define STRING(_key, _struct, _member, _flags, _max)                                                         \
-	{                                                                                                    \
-		.key = _key, .type = LU_JSON_STRING, .offset = offsetof(_struct, _member), .flags = _flags,  \
-		.max = _max                                                                                  \
+#define STRING(_key, _struct, _member, _flags, _max)                                                        \
+	{                                                                                                   \
+		.key = _key, .type = LU_JSON_STRING, .offset = offsetof(_struct, _member), .flags = _flags, \
+		.max = _max                                                                                 \
 	}
-#define UINT(_key, _struct, _member)                                                                         \
-	{                                                                                                    \
-		.key = _key, .type = LU_JSON_UINT, .offset = offsetof(_struct, _member), .flags = R          \
+#define UINT(_key, _struct, _member)                                                                \
+	{                                                                                           \
+		.key = _key, .type = LU_JSON_UINT, .offset = offsetof(_struct, _member), .flags = R \
 	}
 /* null becomes LUCTL_UNKNOWN */
-#define UINT_OR_NULL(_key, _struct, _member)                                                                 \
-	{                                                                                                    \
-		.key = _key, .type = LU_JSON_UINT, .offset = offsetof(_struct, _member), .flags = N,         \
-		.def = -1                                                                                    \
+#define UINT_OR_NULL(_key, _struct, _member)                                                                   \
+	{                                                                                                      \
+		.key = _key, .type = LU_JSON_UINT, .offset = offsetof(_struct, _member), .flags = N, .def = -1 \
 	}
-#define BOOL(_key, _struct, _member)                                                                         \
-	{                                                                                                    \
-		.key = _key, .type = LU_JSON_BOOL, .offset = offsetof(_struct, _member), .flags = R          \
+#define BOOL(_key, _struct, _member)                                                                \
+	{                                                                                           \
+		.key = _key, .type = LU_JSON_BOOL, .offset = offsetof(_struct, _member), .flags = R \
 	}
-#define ENUM(_key, _struct, _member, _flags, _names)                                                         \
-	{                                                                                                    \
-		.key = _key, .type = LU_JSON_ENUM, .offset = offsetof(_struct, _member), .flags = _flags,    \
-		.def = -1, .names = _names                                                                   \
+#define ENUM(_key, _struct, _member, _flags, _names)                                                                 \
+	{                                                                                                            \
+		.key = _key, .type = LU_JSON_ENUM, .offset = offsetof(_struct, _member), .flags = _flags, .def = -1, \
+		.names = _names                                                                                      \
 	}
-#define ERROR(_key, _struct, _member)                                                                        \
-	{                                                                                                    \
-		.key = _key, .type = LU_JSON_OBJECT_PTR, .offset = offsetof(_struct, _member), .flags = N,   \
-		.table = &error_table                                                                        \
+#define ERROR(_key, _struct, _member)                                                                      \
+	{                                                                                                  \
+		.key = _key, .type = LU_JSON_OBJECT_PTR, .offset = offsetof(_struct, _member), .flags = N, \
+		.table = &error_table                                                                      \
 	}
-#define NAME(_struct)                                                                                        \
-	{                                                                                                    \
-		.key = "name", .type = LU_JSON_STRING, .offset = offsetof(_struct, name), .flags = R,        \
-		.check = lu_name_valid, .expect = NAME_EXPECTED                                              \
+#define NAME(_struct)                                                                                 \
+	{                                                                                             \
+		.key = "name", .type = LU_JSON_STRING, .offset = offsetof(_struct, name), .flags = R, \
+		.check = lu_name_valid, .expect = NAME_EXPECTED                                       \
 	}
-#define UUID(_key, _struct, _member, _flags)                                                                 \
-	{                                                                                                    \
-		.key = _key, .type = LU_JSON_STRING, .offset = offsetof(_struct, _member), .flags = _flags,  \
-		.check = lu_uuid_valid, .expect = "a UUID"                                                   \
+#define UUID(_key, _struct, _member, _flags)                                                                \
+	{                                                                                                   \
+		.key = _key, .type = LU_JSON_STRING, .offset = offsetof(_struct, _member), .flags = _flags, \
+		.check = lu_uuid_valid, .expect = "a UUID"                                                  \
 	}
-#define OBJECT(_key, _struct, _member, _table)                                                               \
-	{                                                                                                    \
-		.key = _key, .type = LU_JSON_OBJECT, .offset = offsetof(_struct, _member), .flags = R,       \
-		.table = _table                                                                              \
+#define OBJECT(_key, _struct, _member, _table)                                                                         \
+	{                                                                                                              \
+		.key = _key, .type = LU_JSON_OBJECT, .offset = offsetof(_struct, _member), .flags = R, .table = _table \
 	}
-#define LIST(_key, _struct, _member, _count, _table, _max)                                                   \
-	{                                                                                                    \
-		.key = _key, .type = LU_JSON_OBJECTS, .offset = offsetof(_struct, _member), .flags = R,      \
-		.count_offset = offsetof(_struct, _count), .table = _table, .max = _max                      \
+#define LIST(_key, _struct, _member, _count, _table, _max)                                              \
+	{                                                                                               \
+		.key = _key, .type = LU_JSON_OBJECTS, .offset = offsetof(_struct, _member), .flags = R, \
+		.count_offset = offsetof(_struct, _count), .table = _table, .max = _max                 \
 	}
 
 static const struct lu_json_field error_fields[] = {
@@ -87,7 +92,7 @@ static const struct lu_json_field vm_fields[] = {
 	UUID("uuid", struct luctl_vm, uuid, N),
 	STRING("qmp", struct luctl_vm, qmp, N, TEXT_MAX),
 	STRING("unit", struct luctl_vm, unit, N, TEXT_MAX),
-	{.key = "pid", .type = LU_JSON_UINT, .offset = offsetof(struct luctl_vm, pid), .flags = N, .min = 1},
+	{ .key = "pid", .type = LU_JSON_UINT, .offset = offsetof(struct luctl_vm, pid), .flags = N, .min = 1 },
 	ENUM("state", struct luctl_vm, state, R, lu_doc_vm_states),
 	BOOL("updatable", struct luctl_vm, updatable),
 	ERROR("reason", struct luctl_vm, reason),
@@ -117,32 +122,29 @@ static const struct lu_json_field pkernfs_fields[] = {
 	UINT("size", struct lu_doc_pkernfs, size),
 	UINT("free", struct lu_doc_pkernfs, free),
 };
-static const struct lu_json_table pkernfs_table =
-	LU_JSON_TABLE("pkernfs", struct lu_doc_pkernfs, pkernfs_fields);
+static const struct lu_json_table pkernfs_table = LU_JSON_TABLE("pkernfs", struct lu_doc_pkernfs, pkernfs_fields);
 
 static const struct lu_json_field vm_counts_fields[] = {
 	UINT("total", struct lu_doc_vm_counts, total),
 	UINT("updatable", struct lu_doc_vm_counts, updatable),
 };
-static const struct lu_json_table vm_counts_table =
-	LU_JSON_TABLE("vms", struct lu_doc_vm_counts, vm_counts_fields);
+static const struct lu_json_table vm_counts_table = LU_JSON_TABLE("vms", struct lu_doc_vm_counts, vm_counts_fields);
 
 static const struct lu_json_field status_fields[] = {
 	ENUM("state", struct lu_doc_status, state, R, lu_doc_states),
 	ENUM("result", struct lu_doc_status, result, N, lu_doc_results),
-	{.key = "update",
-	 .type = LU_JSON_OBJECT_PTR,
-	 .offset = offsetof(struct lu_doc_status, update),
-	 .flags = N,
-	 .table = &update_table},
+	{ .key = "update",
+	  .type = LU_JSON_OBJECT_PTR,
+	  .offset = offsetof(struct lu_doc_status, update),
+	  .flags = N,
+	  .table = &update_table },
 	STRING("kernel", struct lu_doc_status, kernel, R, TEXT_MAX),
 	STRING("daemon", struct lu_doc_status, daemon, R, TEXT_MAX),
 	OBJECT("pkernfs", struct lu_doc_status, pkernfs, &pkernfs_table),
 	OBJECT("vms", struct lu_doc_status, vms, &vm_counts_table),
 	ERROR("error", struct lu_doc_status, error),
 };
-const struct lu_json_table lu_doc_status_table =
-	LU_JSON_DOCUMENT("status", struct lu_doc_status, status_fields, 1);
+const struct lu_json_table lu_doc_status_table = LU_JSON_DOCUMENT("status", struct lu_doc_status, status_fields, 1);
 
 /* check */
 
@@ -152,8 +154,7 @@ static const struct lu_json_field finding_fields[] = {
 	STRING("what", struct luctl_finding, what, R, TEXT_MAX),
 	STRING("hint", struct luctl_finding, hint, N, TEXT_MAX),
 };
-static const struct lu_json_table finding_table =
-	LU_JSON_TABLE("finding", struct luctl_finding, finding_fields);
+static const struct lu_json_table finding_table = LU_JSON_TABLE("finding", struct luctl_finding, finding_fields);
 
 static const struct lu_json_field check_fields[] = {
 	STRING("kernel", struct lu_doc_check, kernel, R, TEXT_MAX),
@@ -161,18 +162,17 @@ static const struct lu_json_field check_fields[] = {
 	BOOL("ok", struct lu_doc_check, ok),
 	LIST("findings", struct lu_doc_check, finding, n, &finding_table, 4096),
 };
-const struct lu_json_table lu_doc_check_table =
-	LU_JSON_DOCUMENT("check", struct lu_doc_check, check_fields, 1);
+const struct lu_json_table lu_doc_check_table = LU_JSON_DOCUMENT("check", struct lu_doc_check, check_fields, 1);
 
 /* report */
 
 static const struct lu_json_field phase_fields[] = {
-	{.key = "name",
-	 .type = LU_JSON_STRING,
-	 .offset = offsetof(struct luctl_phase, name),
-	 .flags = R,
-	 .min = 1,
-	 .max = 32},
+	{ .key = "name",
+	  .type = LU_JSON_STRING,
+	  .offset = offsetof(struct luctl_phase, name),
+	  .flags = R,
+	  .min = 1,
+	  .max = 32 },
 	ENUM("kernel", struct luctl_phase, kernel, R, lu_doc_kernels),
 	UINT("start_usec", struct luctl_phase, start),
 	UINT("duration_usec", struct luctl_phase, duration),
@@ -189,8 +189,7 @@ static const struct lu_json_field vm_report_fields[] = {
 	UINT_OR_NULL("blackout_usec", struct luctl_vm_report, blackout),
 	ERROR("error", struct luctl_vm_report, error),
 };
-static const struct lu_json_table vm_report_table =
-	LU_JSON_TABLE("vm", struct luctl_vm_report, vm_report_fields);
+static const struct lu_json_table vm_report_table = LU_JSON_TABLE("vm", struct luctl_vm_report, vm_report_fields);
 
 static const struct lu_json_field report_fields[] = {
 	UUID("id", struct lu_doc_report, id, R),
@@ -205,5 +204,4 @@ static const struct lu_json_field report_fields[] = {
 	LIST("vms", struct lu_doc_report, vm, n_vms, &vm_report_table, 4096),
 	ERROR("error", struct lu_doc_report, error),
 };
-const struct lu_json_table lu_doc_report_table =
-	LU_JSON_DOCUMENT("report", struct lu_doc_report, report_fields, 1);
+const struct lu_json_table lu_doc_report_table = LU_JSON_DOCUMENT("report", struct lu_doc_report, report_fields, 1);

@@ -102,7 +102,7 @@ extern const struct lu_json_table lu_doc_status_table, lu_doc_vm_table, lu_doc_v
 
 /* Names of the enums, indexed by what the structs hold; -1 is null. */
 extern const char *const lu_doc_states[],
-	*const lu_doc_results[], *const lu_doc_vm_states[],
-					 *const lu_doc_restorers[],
-						 *const lu_doc_levels[], *const lu_doc_kernels[],
-										 *const lu_doc_vm_results[];
+	*const lu_doc_results[], *const lu_doc_vm_states[], *const lu_doc_restorers[],
+								    *const lu_doc_levels[],
+									    *const lu_doc_kernels[],
+										    *const lu_doc_vm_results[];

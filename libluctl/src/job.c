@@ -100,11 +100,10 @@ int job_begin(struct luctl_ctx *ctx, struct luctl_job **ret)
 			     "type='signal',interface='" LU_BUS_JOB "',path_namespace='" LU_BUS_PATH "/job'",
 			     on_job_signal, job);
 	if (r >= 0)
-		r = sd_bus_add_match(
-			ctx->bus, &job->owner_changes,
-			"type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
-			"member='NameOwnerChanged',arg0='" LU_BUS_NAME "'",
-			on_owner_changed, job);
+		r = sd_bus_add_match(ctx->bus, &job->owner_changes,
+				     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
+				     "member='NameOwnerChanged',arg0='" LU_BUS_NAME "'",
+				     on_owner_changed, job);
 	if (r < 0)
 		return ctx_fail_bus(ctx, r, NULL);
 	*ret = steal_ptr(job);
@@ -137,8 +136,7 @@ static int fail_lost(struct luctl_job *job)
 			"luctld went away%s%s", *job->state ? " while " : "", job->state);
 }
 
-PUBLIC int luctl_job_wait(struct luctl_job *job, luctl_progress_fn progress, void *userdata,
-			  uint64_t timeout_usec)
+PUBLIC int luctl_job_wait(struct luctl_job *job, luctl_progress_fn progress, void *userdata, uint64_t timeout_usec)
 {
 	uint64_t begin = lu_clock_ns(CLOCK_MONOTONIC) / 1000;
 	int r;

@@ -20,8 +20,7 @@ static int absolute(struct luctl_ctx *ctx, const char *path, char **ret)
 	} else {
 		cwd = getcwd(NULL, 0);
 		if (!cwd)
-			return ctx_fail(ctx, -errno, "give an absolute path", "current directory: %s",
-					strerror(errno));
+			return ctx_fail(ctx, -errno, "give an absolute path", "current directory: %s", strerror(errno));
 		if (asprintf(&s, "%s/%s", cwd, path) < 0)
 			s = NULL;
 	}

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The report of the last update. */
+/*
+ * The report of the last update: one call, then getters over the decoded document.
+ * Phases and VMs are parts of the report and live as long as it. There is no report
+ * before the first update (-ENODATA); after that there always is, of the last one.
+ */
 #include <string.h>
 
 #include "internal.h"

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The daemon's state, and waiting for the end of an update by asking again and again. */
+/*
+ * The daemon's state, and waiting for the end of an update.
+ *
+ * Waiting asks again and again, because it has to work where signals cannot: through
+ * a restart of the daemon, of the bus, and from a login after the jump until the
+ * daemon is up. While nobody answers, that counts as "not yet"; any other failure ends
+ * the waiting. At the end of the time the last reason is told.
+ */
 #include <string.h>
 #include <time.h>
 
@@ -40,7 +47,7 @@ PUBLIC int luctl_status_wait(struct luctl_ctx *ctx, uint64_t timeout_usec, struc
 	uint64_t begin = lu_clock_ns(CLOCK_MONOTONIC) / 1000;
 
 	for (;;) {
-		struct timespec pause = {.tv_nsec = POLL_USEC * 1000};
+		struct timespec pause = { .tv_nsec = POLL_USEC * 1000 };
 		struct luctl_status *status = NULL;
 		uint64_t spent;
 		int r;

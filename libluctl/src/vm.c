@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* VMs as the daemon sees them; declaring one, and taking it back. */
+/*
+ * VMs as the daemon sees them; declaring one, and taking it back.
+ *
+ * struct luctl_vm is one thing with two owners: out of a list it is a part of it and
+ * dies with it, by luctl_vm_get() it is the caller's and has a document of its own.
+ * A definition is passed on unread: the daemon alone judges it.
+ */
 #include <string.h>
 
 #include "internal.h"

@@ -103,9 +103,9 @@ const char *luctl_status_result(const struct luctl_status *status); /* NULL befo
 const char *luctl_status_kernel(const struct luctl_status *status);
 const char *luctl_status_daemon(const struct luctl_status *status);
 bool luctl_status_updating(const struct luctl_status *status);
-const char *luctl_status_update_id(const struct luctl_status *status);	   /* NULL: no update under way */
+const char *luctl_status_update_id(const struct luctl_status *status);     /* NULL: no update under way */
 const char *luctl_status_update_kernel(const struct luctl_status *status); /* NULL: no update under way */
-uint64_t luctl_status_update_since(const struct luctl_status *status);	   /* µs, CLOCK_REALTIME; 0: none */
+uint64_t luctl_status_update_since(const struct luctl_status *status);     /* µs, CLOCK_REALTIME; 0: none */
 const char *luctl_status_pkernfs_path(const struct luctl_status *status);
 bool luctl_status_pkernfs_mounted(const struct luctl_status *status);
 uint64_t luctl_status_pkernfs_size(const struct luctl_status *status);
@@ -166,8 +166,7 @@ bool luctl_check_ok(const struct luctl_check *check);
 const char *luctl_check_kernel(const struct luctl_check *check);
 const char *luctl_check_release(const struct luctl_check *check); /* NULL: not known */
 const struct luctl_finding *luctl_check_first(const struct luctl_check *check);
-const struct luctl_finding *luctl_check_next(const struct luctl_check *check,
-					     const struct luctl_finding *finding);
+const struct luctl_finding *luctl_check_next(const struct luctl_check *check, const struct luctl_finding *finding);
 const char *luctl_finding_level(const struct luctl_finding *finding); /* "ok", "warning", "error" */
 const char *luctl_finding_object(const struct luctl_finding *finding);
 const char *luctl_finding_what(const struct luctl_finding *finding);
@@ -201,10 +200,9 @@ int luctl_job_wait(struct luctl_job *job, luctl_progress_fn progress, void *user
 int luctl_job_cancel(struct luctl_job *job);
 void luctl_job_free(struct luctl_job *job); /* the job itself goes on */
 const char *luctl_job_path(const struct luctl_job *job);
-const char *luctl_job_state(const struct luctl_job *job); /* last one heard of; "" at first */
-const char *
-luctl_job_result(const struct luctl_job *job); /* NULL until ended; success, aborted, degraded, failed */
-const char *luctl_job_error(const struct luctl_job *job); /* NULL: none */
+const char *luctl_job_state(const struct luctl_job *job);  /* last one heard of; "" at first */
+const char *luctl_job_result(const struct luctl_job *job); /* NULL until ended; success, aborted, degraded, failed */
+const char *luctl_job_error(const struct luctl_job *job);  /* NULL: none */
 const char *luctl_job_hint(const struct luctl_job *job);
 
 /* Report of the last update. */
@@ -215,7 +213,7 @@ const char *luctl_report_json(const struct luctl_report *report);
 const char *luctl_report_id(const struct luctl_report *report);
 const char *luctl_report_result(const struct luctl_report *report);
 const char *luctl_report_from(const struct luctl_report *report);
-const char *luctl_report_to(const struct luctl_report *report);	   /* NULL: never got there */
+const char *luctl_report_to(const struct luctl_report *report);    /* NULL: never got there */
 uint64_t luctl_report_started(const struct luctl_report *report);  /* µs, CLOCK_REALTIME */
 uint64_t luctl_report_duration(const struct luctl_report *report); /* µs */
 uint64_t luctl_report_blackout(const struct luctl_report *report); /* µs or LUCTL_UNKNOWN */
@@ -223,24 +221,21 @@ uint64_t luctl_report_tsc_khz(const struct luctl_report *report);
 const char *luctl_report_error(const struct luctl_report *report); /* NULL: none */
 const char *luctl_report_hint(const struct luctl_report *report);
 const struct luctl_phase *luctl_report_phase_first(const struct luctl_report *report);
-const struct luctl_phase *luctl_report_phase_next(const struct luctl_report *report,
-						  const struct luctl_phase *phase);
+const struct luctl_phase *luctl_report_phase_next(const struct luctl_report *report, const struct luctl_phase *phase);
 const char *luctl_phase_name(const struct luctl_phase *phase);
 bool luctl_phase_in_new_kernel(const struct luctl_phase *phase);
-uint64_t luctl_phase_start(const struct luctl_phase *phase);	/* µs since the update began */
+uint64_t luctl_phase_start(const struct luctl_phase *phase);    /* µs since the update began */
 uint64_t luctl_phase_duration(const struct luctl_phase *phase); /* µs */
 const struct luctl_vm_report *luctl_report_vm_first(const struct luctl_report *report);
-const struct luctl_vm_report *luctl_report_vm_next(const struct luctl_report *report,
-						   const struct luctl_vm_report *vm);
+const struct luctl_vm_report *luctl_report_vm_next(const struct luctl_report *report, const struct luctl_vm_report *vm);
 const char *luctl_vm_report_name(const struct luctl_vm_report *vm);
 const char *luctl_vm_report_uuid(const struct luctl_vm_report *vm);
 const char *luctl_vm_report_result(const struct luctl_vm_report *vm); /* running, paused, lost */
 const char *luctl_vm_report_by(const struct luctl_vm_report *vm);     /* NULL: nobody had to */
-uint64_t
-luctl_vm_report_pause(const struct luctl_vm_report *vm); /* µs since the update began, or LUCTL_UNKNOWN */
-uint64_t luctl_vm_report_resume(const struct luctl_vm_report *vm);   /* likewise */
-uint64_t luctl_vm_report_blackout(const struct luctl_vm_report *vm); /* µs or LUCTL_UNKNOWN */
-const char *luctl_vm_report_error(const struct luctl_vm_report *vm); /* NULL: none */
+uint64_t luctl_vm_report_pause(const struct luctl_vm_report *vm);     /* µs since the update began, or LUCTL_UNKNOWN */
+uint64_t luctl_vm_report_resume(const struct luctl_vm_report *vm);    /* likewise */
+uint64_t luctl_vm_report_blackout(const struct luctl_vm_report *vm);  /* µs or LUCTL_UNKNOWN */
+const char *luctl_vm_report_error(const struct luctl_vm_report *vm);  /* NULL: none */
 const char *luctl_vm_report_hint(const struct luctl_vm_report *vm);
 
 #ifdef __cplusplus

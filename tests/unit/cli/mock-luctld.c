@@ -135,8 +135,7 @@ static int log_plan(struct mock *m, sd_bus_message *call)
 		if (r >= 0)
 			r = sd_bus_message_exit_container(call);
 	}
-	log_call(m, "%s\n",
-		 sd_bus_message_get_allow_interactive_authorization(call) > 0 ? " (interactive)" : "");
+	log_call(m, "%s\n", sd_bus_message_get_allow_interactive_authorization(call) > 0 ? " (interactive)" : "");
 	return r;
 }
 
@@ -167,8 +166,7 @@ static int step(struct mock *m)
 		more = strchr(rest, '|');
 		if (more)
 			*more++ = '\0';
-		(void)sd_bus_emit_signal(m->bus, JOB_PATH, "org.luctl1.Job", "Finished", "sss", word, rest,
-					 more ?: "");
+		(void)sd_bus_emit_signal(m->bus, JOB_PATH, "org.luctl1.Job", "Finished", "sss", word, rest, more ?: "");
 	} else if (strcmp(word, "rename") == 0) {
 		word = strtok_r(NULL, " ", &rest);
 		(void)renameat(m->dir, word, m->dir, rest);
@@ -245,15 +243,14 @@ static int on_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error)
 	return sd_bus_reply_method_return(call, NULL);
 }
 
-static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
-		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+		    void *userdata, sd_bus_error *error)
 {
 	return sd_bus_message_append(reply, "s", "");
 }
 
-#define METHOD(_name, _in, _out, _function)                                                                  \
-	SD_BUS_METHOD_WITH_ARGS(_name, SD_BUS_ARGS _in, SD_BUS_ARGS _out, _function,                         \
-				SD_BUS_VTABLE_UNPRIVILEGED)
+#define METHOD(_name, _in, _out, _function) \
+	SD_BUS_METHOD_WITH_ARGS(_name, SD_BUS_ARGS _in, SD_BUS_ARGS _out, _function, SD_BUS_VTABLE_UNPRIVILEGED)
 
 static const sd_bus_vtable manager[] = {
 	SD_BUS_VTABLE_START(0),
@@ -262,8 +259,7 @@ static const sd_bus_vtable manager[] = {
 	SD_BUS_METHOD("Abort", NULL, NULL, on_plain, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", status), on_plain,
 				SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD_WITH_ARGS("ListVMs", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", vms), on_plain,
-				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ListVMs", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", vms), on_plain, SD_BUS_VTABLE_UNPRIVILEGED),
 	METHOD("DescribeVM", ("s", vm), ("s", info), on_with_string),
 	SD_BUS_METHOD_WITH_ARGS("AddVM", SD_BUS_ARGS("s", definition), SD_BUS_NO_RESULT, on_with_string,
 				SD_BUS_VTABLE_UNPRIVILEGED),
@@ -290,7 +286,7 @@ static const sd_bus_vtable job[] = {
 
 int main(int argc, char **argv)
 {
-	struct mock m = {0};
+	struct mock m = { 0 };
 	int r;
 
 	if (argc != 3)

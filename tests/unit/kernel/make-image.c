@@ -62,20 +62,19 @@ uint8_t *test_note(const struct test_note *n, size_t *ret_size)
 
 uint8_t *test_vmlinux(const struct test_image *t, size_t *ret_size)
 {
-	static const uint8_t gnu_note[] = {4, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0, 1, 2, 3, 4};
+	static const uint8_t gnu_note[] = { 4, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0, 1, 2, 3, 4 };
 	uint8_t *p = calloc(1, VMLINUX_SIZE), *note;
 	size_t note_size = 0;
-	Elf64_Ehdr eh = {.e_type = ET_EXEC,
-			 .e_machine = t->machine ?: EM_X86_64,
-			 .e_version = EV_CURRENT,
-			 .e_phoff = sizeof(eh),
-			 .e_ehsize = sizeof(eh),
-			 .e_phentsize = sizeof(Elf64_Phdr),
-			 .e_phnum = 2,
-			 .e_shentsize = sizeof(Elf64_Shdr)};
-	Elf64_Phdr ph[2] = {
-		{.p_type = PT_LOAD, .p_filesz = VMLINUX_SIZE, .p_memsz = VMLINUX_SIZE, .p_align = 4096},
-		{.p_type = PT_NOTE, .p_offset = NOTES_AT, .p_align = 4}};
+	Elf64_Ehdr eh = { .e_type = ET_EXEC,
+			  .e_machine = t->machine ?: EM_X86_64,
+			  .e_version = EV_CURRENT,
+			  .e_phoff = sizeof(eh),
+			  .e_ehsize = sizeof(eh),
+			  .e_phentsize = sizeof(Elf64_Phdr),
+			  .e_phnum = 2,
+			  .e_shentsize = sizeof(Elf64_Shdr) };
+	Elf64_Phdr ph[2] = { { .p_type = PT_LOAD, .p_filesz = VMLINUX_SIZE, .p_memsz = VMLINUX_SIZE, .p_align = 4096 },
+			     { .p_type = PT_NOTE, .p_offset = NOTES_AT, .p_align = 4 } };
 
 	assert(p);
 	memcpy(eh.e_ident, ELFMAG, SELFMAG);

@@ -13,8 +13,8 @@ struct test_note {
 	bool absent;
 	const char *owner; /* NULL: "luctl" */
 	uint32_t version;  /* 0: the right one */
-	uint32_t size;	   /* what it says; 0: the right one */
-	uint32_t extra;	   /* bytes behind what we know of it */
+	uint32_t size;     /* what it says; 0: the right one */
+	uint32_t extra;    /* bytes behind what we know of it */
 	uint32_t format, min_version;
 	uint64_t incompat, ro_compat;
 	const char *kho, *luo; /* NULL: "kho-v4", "luo-v5" */
@@ -22,7 +22,7 @@ struct test_note {
 
 struct test_image {
 	const char *compression; /* NULL: gzip; "lz4" and "none" are written by hand */
-	const char *release;	 /* in the setup header and the banner; NULL: "7.3.4-lu" */
+	const char *release;     /* in the setup header and the banner; NULL: "7.3.4-lu" */
 	bool no_setup_release;
 	uint16_t protocol;     /* 0: 2.15 */
 	uint8_t loadflags_off; /* bits cleared */

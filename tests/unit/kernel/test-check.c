@@ -14,12 +14,12 @@
 #include "image.h"
 #include "make-image.h"
 
-static const struct lu_abi abi = {.present = true,
-				  .pkernfs_version = 2,
-				  .pkernfs_min_version = 1,
-				  .pkernfs_incompat = 1,
-				  .kho = "kho-v4",
-				  .luo = "luo-v5"};
+static const struct lu_abi abi = { .present = true,
+				   .pkernfs_version = 2,
+				   .pkernfs_min_version = 1,
+				   .pkernfs_incompat = 1,
+				   .kho = "kho-v4",
+				   .luo = "luo-v5" };
 
 static struct lu_image good_image(void)
 {
@@ -40,7 +40,7 @@ static struct lu_image good_image(void)
 
 static struct lu_running good_running(void)
 {
-	return (struct lu_running){.release = "7.3.4-lu", .abi = abi};
+	return (struct lu_running){ .release = "7.3.4-lu", .abi = abi };
 }
 
 static void expect(const struct lu_image *t, const struct lu_running *r, const char *object, const char *what)
@@ -105,7 +105,7 @@ static void test_refuses_each(void **state)
 	expect(&t, &r, "IMG", "5-level");
 	r = good_running();
 
-	t = good_image(), t.abi = (struct lu_abi){0};
+	t = good_image(), t.abi = (struct lu_abi){ 0 };
 	expect(&t, &r, "IMG", "7.3.4-lu has no luctl ABI note");
 	t = good_image(), strcpy(t.abi.kho, "kho-v5");
 	expect(&t, &r, "KHO", "speaks kho-v4, the target speaks kho-v5");
@@ -167,8 +167,8 @@ static void put(int root, const char *path, const void *data, size_t size)
 
 static void test_running(void **state)
 {
-	static const uint8_t other[] = {4, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0, 1, 2, 3, 4};
-	struct test_note n = {.format = 1, .min_version = 1};
+	static const uint8_t other[] = { 4, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0, 1, 2, 3, 4 };
+	struct test_note n = { .format = 1, .min_version = 1 };
 	char dir[] = "/tmp/luctl-root-XXXXXX", cmd[64];
 	struct lu_running r;
 	size_t size;
@@ -202,7 +202,7 @@ static void test_running(void **state)
 
 static void test_two_notes(void **state)
 {
-	struct test_note a = {.format = 1}, b = {.format = 2};
+	struct test_note a = { .format = 1 }, b = { .format = 2 };
 	struct lu_abi got;
 	size_t na, nb;
 	_cleanup_free_ uint8_t *pa = test_note(&a, &na), *pb = test_note(&b, &nb), *both = malloc(na + nb);
@@ -217,9 +217,9 @@ static void test_two_notes(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepts),	 cmocka_unit_test(test_refuses_each),
+		cmocka_unit_test(test_accepts),  cmocka_unit_test(test_refuses_each),
 		cmocka_unit_test(test_findings), cmocka_unit_test(test_findings_lost),
-		cmocka_unit_test(test_running),	 cmocka_unit_test(test_two_notes),
+		cmocka_unit_test(test_running),  cmocka_unit_test(test_two_notes),
 	};
 
 	return cmocka_run_group_tests_name("check", tests, NULL, NULL);

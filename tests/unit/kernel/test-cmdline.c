@@ -20,37 +20,36 @@ static void test_target(void **state)
 		const char *want; /* NULL: refused */
 		int code;
 	} all[] = {
-		{"", "kho=on init=/usr/lib/luctl/lu-init"},
-		{"BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro quiet", "root=/dev/vda1 ro quiet kho=on" I},
-		{"  root=a\t\tro  \n", "root=a ro kho=on" I},
-		{"kho=on root=a", "kho=on root=a" I},
-		{"kho=1 kho_scratch=64M,128M,64M", "kho=1 kho_scratch=64M,128M,64M" I},
-		{"kho=off kho=y", "kho=off kho=y" I},
-		{"root=a init=/bin/bash", "root=a kho=on" I " luctl.init=/bin/bash"},
-		{"root=a init=\"/bin/bash\"", "root=a kho=on" I " luctl.init=/bin/bash"},
-		{"root=a kho=on" I " luctl.init=/lib/systemd/systemd",
-		 "root=a kho=on" I " luctl.init=/lib/systemd/systemd"},
-		{"root=a kho=on" I, "root=a kho=on" I},
-		{"kho=on" I " luctl.init=/old init=/new", "kho=on" I " luctl.init=/new"},
-		{"kho=on init=/old luctl.init=/older" I, "kho=on" I " luctl.init=/old"},
-		{"luctl.debug luctl.x=\"a b\" luctlx=1 kho=on", "luctlx=1 kho=on" I},
-		{"kexec_jump_back_entry=0x1 kexec-jump-back-entry=0x2 a", "a kho=on" I},
-		{"dyndbg=\"file a.c +p\" x=\"--\"", "dyndbg=\"file a.c +p\" x=\"--\" kho=on" I},
-		{"\"root=a b\" c", "\"root=a b\" c kho=on" I},
-		{"root=a -- init=/x BOOT_IMAGE=/y  single ",
-		 "root=a kho=on" I " -- init=/x BOOT_IMAGE=/y  single"},
-		{"rdinit=/sbin/init initx=1", "rdinit=/sbin/init initx=1 kho=on" I},
-		{"=x =", "=x = kho=on" I},
-		{"a=\"b", NULL, -EINVAL},
-		{"a=\"b c\"d\" e", NULL, -EINVAL},
-		{"a\x01", NULL, -EINVAL},
-		{"a\x7f", NULL, -EINVAL},
-		{"kho=off", NULL, -EINVAL},
-		{"kho=0", NULL, -EINVAL},
-		{"kho", NULL, -EINVAL},
-		{"kho=", NULL, -EINVAL},
-		{"kho=on \"kho=n\"", NULL, -EINVAL},
-		{"init=\"/bin/my init\"", NULL, -EINVAL},
+		{ "", "kho=on init=/usr/lib/luctl/lu-init" },
+		{ "BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro quiet", "root=/dev/vda1 ro quiet kho=on" I },
+		{ "  root=a\t\tro  \n", "root=a ro kho=on" I },
+		{ "kho=on root=a", "kho=on root=a" I },
+		{ "kho=1 kho_scratch=64M,128M,64M", "kho=1 kho_scratch=64M,128M,64M" I },
+		{ "kho=off kho=y", "kho=off kho=y" I },
+		{ "root=a init=/bin/bash", "root=a kho=on" I " luctl.init=/bin/bash" },
+		{ "root=a init=\"/bin/bash\"", "root=a kho=on" I " luctl.init=/bin/bash" },
+		{ "root=a kho=on" I " luctl.init=/lib/systemd/systemd",
+		  "root=a kho=on" I " luctl.init=/lib/systemd/systemd" },
+		{ "root=a kho=on" I, "root=a kho=on" I },
+		{ "kho=on" I " luctl.init=/old init=/new", "kho=on" I " luctl.init=/new" },
+		{ "kho=on init=/old luctl.init=/older" I, "kho=on" I " luctl.init=/old" },
+		{ "luctl.debug luctl.x=\"a b\" luctlx=1 kho=on", "luctlx=1 kho=on" I },
+		{ "kexec_jump_back_entry=0x1 kexec-jump-back-entry=0x2 a", "a kho=on" I },
+		{ "dyndbg=\"file a.c +p\" x=\"--\"", "dyndbg=\"file a.c +p\" x=\"--\" kho=on" I },
+		{ "\"root=a b\" c", "\"root=a b\" c kho=on" I },
+		{ "root=a -- init=/x BOOT_IMAGE=/y  single ", "root=a kho=on" I " -- init=/x BOOT_IMAGE=/y  single" },
+		{ "rdinit=/sbin/init initx=1", "rdinit=/sbin/init initx=1 kho=on" I },
+		{ "=x =", "=x = kho=on" I },
+		{ "a=\"b", NULL, -EINVAL },
+		{ "a=\"b c\"d\" e", NULL, -EINVAL },
+		{ "a\x01", NULL, -EINVAL },
+		{ "a\x7f", NULL, -EINVAL },
+		{ "kho=off", NULL, -EINVAL },
+		{ "kho=0", NULL, -EINVAL },
+		{ "kho", NULL, -EINVAL },
+		{ "kho=", NULL, -EINVAL },
+		{ "kho=on \"kho=n\"", NULL, -EINVAL },
+		{ "init=\"/bin/my init\"", NULL, -EINVAL },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
@@ -155,8 +154,7 @@ static char *oracle_get(const char *line, const char *name)
 /* Random lines over a small alphabet: our reading of a parameter is the kernel's. */
 static void test_get_equals_kernel(void **state)
 {
-	static const char *const pieces[] = {
-		"a", "=", "\"", " ", "b", "a=", " a=\"", "\" ", "-", "--", " -- ", "\t"};
+	static const char *const pieces[] = { "a", "=", "\"", " ", "b", "a=", " a=\"", "\" ", "-", "--", " -- ", "\t" };
 	unsigned int seed = 7, found = 0;
 
 	for (int round = 0; round < 200000; round++) {
@@ -175,8 +173,7 @@ static void test_get_equals_kernel(void **state)
 		want = oracle_get(line, "a");
 		r = lu_cmdline_get(line, "a", &got);
 		if (r != (want != NULL) || (want && strcmp(want, got) != 0))
-			print_error("line {%s}: kernel {%s}, we {%s}\n", line, want ?: "(none)",
-				    got ?: "(none)");
+			print_error("line {%s}: kernel {%s}, we {%s}\n", line, want ?: "(none)", got ?: "(none)");
 		assert_int_equal(r, want != NULL);
 		if (want)
 			assert_string_equal(got, want);
@@ -210,11 +207,8 @@ static void test_running(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_target),
-		cmocka_unit_test(test_length),
-		cmocka_unit_test(test_get_equals_kernel),
-		cmocka_unit_test(test_get),
-		cmocka_unit_test(test_running),
+		cmocka_unit_test(test_target), cmocka_unit_test(test_length),  cmocka_unit_test(test_get_equals_kernel),
+		cmocka_unit_test(test_get),    cmocka_unit_test(test_running),
 	};
 
 	return cmocka_run_group_tests_name("cmdline", tests, NULL, NULL);

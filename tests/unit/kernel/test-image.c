@@ -18,7 +18,7 @@
 #include "image.h"
 #include "make-image.h"
 
-static const struct test_note good_note = {.format = 2, .min_version = 1, .incompat = 5};
+static const struct test_note good_note = { .format = 2, .min_version = 1, .incompat = 5 };
 
 static int parse(const struct test_image *t, bool vmlinux, struct lu_image *ret, struct lu_error *e)
 {
@@ -30,10 +30,10 @@ static int parse(const struct test_image *t, bool vmlinux, struct lu_image *ret,
 
 static void test_reads_every_compression(void **state)
 {
-	static const char *const all[] = {"gzip", "bzip2", "lzma", "xz", "lz4", "zstd", "none"};
+	static const char *const all[] = { "gzip", "bzip2", "lzma", "xz", "lz4", "zstd", "none" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		struct test_image t = {.compression = all[i], .note = good_note};
+		struct test_image t = { .compression = all[i], .note = good_note };
 		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 		struct lu_image image;
 		int r = parse(&t, false, &image, &e);
@@ -46,8 +46,7 @@ static void test_reads_every_compression(void **state)
 		assert_string_equal(image.release, "7.3.4-lu");
 		assert_int_equal(image.boot_protocol, 0x20f);
 		assert_int_equal(image.cmdline_max, 2016);
-		assert_true(image.relocatable && image.loaded_high && image.entry_64 && image.above_4g &&
-			    image.level5);
+		assert_true(image.relocatable && image.loaded_high && image.entry_64 && image.above_4g && image.level5);
 		assert_true(image.abi.present);
 		assert_int_equal(image.abi.pkernfs_version, 2);
 		assert_int_equal(image.abi.pkernfs_min_version, 1);
@@ -59,7 +58,7 @@ static void test_reads_every_compression(void **state)
 
 static void test_reads_vmlinux(void **state)
 {
-	struct test_image t = {.note = good_note, .release = "6.12.0-x"};
+	struct test_image t = { .note = good_note, .release = "6.12.0-x" };
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct lu_image image;
 
@@ -71,7 +70,7 @@ static void test_reads_vmlinux(void **state)
 
 static void test_release_from_banner(void **state)
 {
-	struct test_image t = {.note = good_note, .no_setup_release = true};
+	struct test_image t = { .note = good_note, .no_setup_release = true };
 	struct lu_image image;
 
 	assert_int_equal(parse(&t, false, &image, NULL), 0);
@@ -80,12 +79,12 @@ static void test_release_from_banner(void **state)
 
 static void test_no_note(void **state)
 {
-	struct test_image t = {.note = {.absent = true}};
+	struct test_image t = { .note = { .absent = true } };
 	struct lu_image image;
 
 	assert_int_equal(parse(&t, false, &image, NULL), 0);
 	assert_false(image.abi.present);
-	t.note = (struct test_note){.owner = "luctk", .format = 1};
+	t.note = (struct test_note){ .owner = "luctk", .format = 1 };
 	assert_int_equal(parse(&t, false, &image, NULL), 0);
 	assert_false(image.abi.present);
 }
@@ -93,7 +92,7 @@ static void test_no_note(void **state)
 /* Later kernels may add fields, earlier ones had fewer. */
 static void test_note_sizes(void **state)
 {
-	struct test_image t = {.note = good_note};
+	struct test_image t = { .note = good_note };
 	struct lu_image image;
 
 	t.note.ro_compat = 8;
@@ -119,33 +118,33 @@ struct refused {
 static void test_refuses(void **state)
 {
 	static const struct refused all[] = {
-		{"note of another version", {.note = {.version = 9}}, false, -EBADMSG, "version 9"},
-		{"note shorter than it says",
-		 {.note = {.size = 97}},
-		 false,
-		 -EBADMSG,
-		 "says it is 97 bytes, but it is 96"},
-		{"note without the compat strings", {.note = {.size = 40}}, false, -EBADMSG, "at least 56"},
-		{"note longer than any", {.note = {.extra = 4004}}, false, -EBADMSG, "says it is 4100 bytes"},
-		{"versions reversed",
-		 {.note = {.format = 1, .min_version = 2}},
-		 false,
-		 -EBADMSG,
-		 "formats 2 to 1"},
-		{"compat not terminated",
-		 {.note = {.kho = "kho-v4kho-v4kho-v4"}},
-		 false,
-		 -EBADMSG,
-		 "compat string"},
-		{"compat with a blank", {.note = {.luo = "luo v5"}}, false, -EBADMSG, "compat string"},
-		{"no KHO", {.note = {.kho = ""}}, false, -EBADMSG, "compat string"},
-		{"other machine", {.machine = 183}, false, -ENOEXEC, "another machine"},
-		{"other machine, vmlinux", {.machine = 183}, true, -ENOEXEC, "another machine"},
-		{"old protocol", {.protocol = 0x207}, false, -ENOEXEC, "2.07 is too old"},
-		{"trailer too small", {.size_lie = -1, .compression = "zstd"}, false, -EBADMSG, "more than"},
-		{"trailer too large", {.size_lie = 1, .compression = "xz"}, false, -EBADMSG, "instead of"},
-		{"trailer huge", {.size_lie = 0x7fffffff, .compression = "xz"}, false, -EBADMSG, "maximum"},
-		{"gzip trailer lies", {.size_lie = 4096}, false, -EBADMSG, ""},
+		{ "note of another version", { .note = { .version = 9 } }, false, -EBADMSG, "version 9" },
+		{ "note shorter than it says",
+		  { .note = { .size = 97 } },
+		  false,
+		  -EBADMSG,
+		  "says it is 97 bytes, but it is 96" },
+		{ "note without the compat strings", { .note = { .size = 40 } }, false, -EBADMSG, "at least 56" },
+		{ "note longer than any", { .note = { .extra = 4004 } }, false, -EBADMSG, "says it is 4100 bytes" },
+		{ "versions reversed",
+		  { .note = { .format = 1, .min_version = 2 } },
+		  false,
+		  -EBADMSG,
+		  "formats 2 to 1" },
+		{ "compat not terminated",
+		  { .note = { .kho = "kho-v4kho-v4kho-v4" } },
+		  false,
+		  -EBADMSG,
+		  "compat string" },
+		{ "compat with a blank", { .note = { .luo = "luo v5" } }, false, -EBADMSG, "compat string" },
+		{ "no KHO", { .note = { .kho = "" } }, false, -EBADMSG, "compat string" },
+		{ "other machine", { .machine = 183 }, false, -ENOEXEC, "another machine" },
+		{ "other machine, vmlinux", { .machine = 183 }, true, -ENOEXEC, "another machine" },
+		{ "old protocol", { .protocol = 0x207 }, false, -ENOEXEC, "2.07 is too old" },
+		{ "trailer too small", { .size_lie = -1, .compression = "zstd" }, false, -EBADMSG, "more than" },
+		{ "trailer too large", { .size_lie = 1, .compression = "xz" }, false, -EBADMSG, "instead of" },
+		{ "trailer huge", { .size_lie = 0x7fffffff, .compression = "xz" }, false, -EBADMSG, "maximum" },
+		{ "gzip trailer lies", { .size_lie = 4096 }, false, -EBADMSG, "" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
@@ -218,7 +217,7 @@ static int parse_exact(const uint8_t *data, size_t size)
 
 static void test_every_truncation(void **state)
 {
-	struct test_image t = {.note = good_note};
+	struct test_image t = { .note = good_note };
 	size_t size;
 	_cleanup_free_ uint8_t *bz = test_bzimage(&t, &size), *vm = NULL;
 
@@ -231,8 +230,7 @@ static void test_every_truncation(void **state)
 		(void)parse_exact(vm, n);
 }
 
-static void flip_all(uint8_t *data, size_t from, size_t to, size_t size, unsigned int *n_ok,
-		     unsigned int *n_bad)
+static void flip_all(uint8_t *data, size_t from, size_t to, size_t size, unsigned int *n_ok, unsigned int *n_bad)
 {
 	for (size_t i = from; i < to; i++)
 		for (unsigned int bit = 0; bit < 8; bit++) {
@@ -247,7 +245,7 @@ static void flip_all(uint8_t *data, size_t from, size_t to, size_t size, unsigne
 
 static void test_every_flip(void **state)
 {
-	struct test_image t = {.note = good_note, .compression = "zstd"};
+	struct test_image t = { .note = good_note, .compression = "zstd" };
 	unsigned int ok = 0, bad = 0;
 	size_t size;
 	_cleanup_free_ uint8_t *bz = test_bzimage(&t, &size), *vm = NULL;
@@ -267,17 +265,17 @@ static void test_every_flip(void **state)
 
 static void test_random_bytes_behind_magic(void **state)
 {
-	static const char *const magics[] = {"\x1f\x8b\x08",
-					     "BZh9",
-					     "\x5d\x00\x00\x00\x04",
-					     "\xfd"
-					     "7zXZ",
-					     "\x02\x21\x4c\x18",
-					     "\x28\xb5\x2f\xfd",
-					     "\x7f"
-					     "ELF"};
-	static const size_t magic_sizes[] = {3, 4, 5, 5, 4, 4, 4};
-	struct test_image t = {.note = good_note};
+	static const char *const magics[] = { "\x1f\x8b\x08",
+					      "BZh9",
+					      "\x5d\x00\x00\x00\x04",
+					      "\xfd"
+					      "7zXZ",
+					      "\x02\x21\x4c\x18",
+					      "\x28\xb5\x2f\xfd",
+					      "\x7f"
+					      "ELF" };
+	static const size_t magic_sizes[] = { 3, 4, 5, 5, 4, 4, 4 };
+	struct test_image t = { .note = good_note };
 	unsigned int seed = 1;
 
 	for (size_t m = 0; m < ARRAY_SIZE(magics); m++)
@@ -307,11 +305,10 @@ static void test_real_kernels(void **state)
 		struct lu_image image;
 		int r = lu_image_read(AT_FDCWD, g.gl_pathv[i], &image, &e);
 
-		print_message(
-			"%s: %s %s %s, %llu bytes, note %d (kho %s, pkernfs %u)\n", g.gl_pathv[i],
-			r < 0 ? e.what : "ok", r < 0 ? "" : image.release, r < 0 ? "" : image.compression,
-			r < 0 ? 0ull : (unsigned long long)image.kernel_size, r < 0 ? 0 : image.abi.present,
-			r < 0 ? "" : image.abi.kho, r < 0 ? 0 : image.abi.pkernfs_version);
+		print_message("%s: %s %s %s, %llu bytes, note %d (kho %s, pkernfs %u)\n", g.gl_pathv[i],
+			      r < 0 ? e.what : "ok", r < 0 ? "" : image.release, r < 0 ? "" : image.compression,
+			      r < 0 ? 0ull : (unsigned long long)image.kernel_size, r < 0 ? 0 : image.abi.present,
+			      r < 0 ? "" : image.abi.kho, r < 0 ? 0 : image.abi.pkernfs_version);
 		assert_int_equal(r, 0);
 		assert_true(image.release[0] != '\0');
 		n++;
