@@ -209,8 +209,11 @@ static int play(struct mock *m, char *line)
 		return expect_command(m, rest);
 	if (!strcmp(line, "reply"))
 		return reply_to(m, m->n_ids - 1, "return", rest);
-	if (!strcmp(line, "replyto"))
-		return reply_to(m, strtoul(rest, &rest, 10), "return", rest);
+	if (!strcmp(line, "replyto")) {
+		size_t n = strtoul(rest, &rest, 10);
+
+		return reply_to(m, n, "return", rest);
+	}
 	if (!strcmp(line, "error")) {
 		char buf[1024];
 		char *desc = strchr(rest, ' ');
