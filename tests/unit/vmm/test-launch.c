@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Command lines, and the way of a real process through /proc into launch.json and
+ * back into a process that looks the same.
+ */
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test.h"
+
+#include "argv.h"
+#include "launch.h"
+#include "store.h"
+
+static char dir[] = "/var/tmp/luctl-launch-XXXXXX";
+
+/* A compound literal in a table that is not static: it lives as long as the function. */
+#define ARGV(...) ((char **)(const char *[]){ __VA_ARGS__, NULL })
+
+static char *joined(char *const *argv)
+{
+	static char text[4096];
+
+	text[0] = '\0';
+	for (; *argv; argv++) {
+		strcat(text, *argv);
+		strcat(text, argv[1] ? " " : "");
+	}
+	return text;
+}
+
+static void test_restorable(void **state)
+{
+	const struct {
+		char **in;
+		const char *out;
+	} cases[] = {
+		{ ARGV("q"), "q" },
+		{ ARGV("q", "-m", "64", "-daemonize", "disk.img"), "q -m 64 disk.img" },
+		{ ARGV("q", "-incoming", "defer", "-incoming", "tcp:0:1", "-S"), "q -S" },
+		{ ARGV("q", "--incoming", "defer", "-name", "-incoming"), "q -name -incoming" },
+		{ ARGV("q", "-append", "-daemonize", "-S", "-loadvm", "x"), "q -append -daemonize -S" },
+		{ ARGV("q", "-add-fd", "fd=3,set=1819632756,opaque=luctl-state", "-add-fd", "fd=5,set=1"), "q -add-fd fd=5,set=1" },
+		{ ARGV("q", "-nographic", "-incoming"), "q -nographic" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(lu_argv_freep) char **out = NULL;
+
+		assert_int_equal(lu_argv_restorable(cases[i].in, &out), 0);
+		assert_string_equal(joined(out), cases[i].out);
+	}
+}
+
+static void test_property(void **state)
+{
+	static const struct {
+		const char *value, *key, *want;
+	} cases[] = {
+		{ "tap,id=n0,fd=7", "fd", "7" },	{ "tap,id=n0,fd=7", "f", NULL },
+		{ "tap,fdx=1,fd=7", "fd", "7" },	{ "file,path=/a,,b,id=x", "path", "/a,b" },
+		{ "x=1,,fd=2", "fd", NULL },		{ "fd=", "fd", "" },
+		{ "{\"qom-type\": \"iommufd\", \"fd\": \"9\"}", "fd", "9" }, { "{\"a\": 1}", "fd", NULL },
+		{ "{broken", "fd", NULL },		{ "", "fd", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *v = NULL;
+		int r = lu_argv_property(cases[i].value, cases[i].key, &v);
+
+		expect(r == (cases[i].want != NULL), "%s: %d", cases[i].value, r);
+		if (r)
+			assert_string_equal(v, cases[i].want);
+	}
+}
+
+static void test_check(void **state)
+{
+	const struct {
+		char **argv;
+		const char *word; /* NULL: fine */
+	} cases[] = {
+		{ ARGV("q", "-netdev", "tap,id=n0,ifname=tap0,script=no"), NULL },
+		{ ARGV("q", "-netdev", "tap,id=n0,fd=7"), "inherited" },
+		{ ARGV("q", "-netdev", "{\"type\": \"tap\", \"id\": \"n0\", \"fds\": \"7:8\"}"), "inherited" },
+		{ ARGV("q", "-netdev", "tap,id=n0,vhostfd=8,ifname=x"), "inherited" },
+		{ ARGV("q", "-chardev", "socket,id=c,fd=5,server=on"), "inherited" },
+		{ ARGV("q", "-add-fd", "fd=5,set=2"), "inherited" },
+		{ ARGV("q", "-add-fd", "fd=3,set=1819632756,opaque=luctl-state", "-incoming", "defer"), NULL },
+		{ ARGV("q", "-snapshot"), "temporary" },
+		{ ARGV("q", "-append", "-snapshot"), NULL },
+		{ ARGV("q", "-run-with", "user=nobody"), "user" },
+		{ ARGV("q", "-runas", "nobody"), "user" },
+		{ ARGV("q", "-device", "vfio-pci,host=00:05.0"), "passed-through" },
+		{ ARGV("q", "-device", "{\"driver\": \"vfio-pci\", \"id\": \"h0\"}"), "passed-through" },
+		{ ARGV("q", "-device", "virtio-net-pci,netdev=n0"), NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		int r = lu_argv_check(cases[i].argv, &e);
+
+		expect(r == (cases[i].word ? -EOPNOTSUPP : 0), "%s: %d %s", joined(cases[i].argv), r, e.what ?: "");
+		expect(!cases[i].word || strstr(e.what, cases[i].word), "%s: %s", joined(cases[i].argv), e.what);
+	}
+}
+
+static void test_late(void **state)
+{
+	const struct {
+		char **argv;
+		bool root, late;
+	} cases[] = {
+		{ ARGV("q", "-netdev", "user,id=n0"), false, false },
+		{ ARGV("q", "-netdev", "tap,id=n0,ifname=tap0,script=no,downscript=no"), true, false },
+		{ ARGV("q", "-netdev", "tap,id=n0,ifname=tap0,script=no,downscript=no"), false, true },
+		{ ARGV("q", "-netdev", "tap,id=n0"), true, true },
+		{ ARGV("q", "-nic", "bridge,br=br0"), true, true },
+		{ ARGV("q", "-netdev", "{\"type\": \"tap\", \"id\": \"n0\", \"script\": \"no\"}"), true, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		expect((lu_argv_late(cases[i].argv, cases[i].root) != NULL) == cases[i].late, "%s", joined(cases[i].argv));
+}
+
+/* Twice through: the words do not grow. */
+static void test_argv_stable(void **state)
+{
+	const struct {
+		char **in;
+		const char *machine, *out;
+	} cases[] = {
+		{ ARGV("q", "-M", "q35,accel=kvm"), "pc-q35-11.1",
+		  "q -M q35,accel=kvm -machine type=pc-q35-11.1 -add-fd fd=3,set=1819632756,opaque=luctl-state -incoming defer" },
+		{ ARGV("q", "-machine", "pc-q35-11.1,accel=kvm"), "pc-q35-11.1",
+		  "q -machine pc-q35-11.1,accel=kvm -add-fd fd=3,set=1819632756,opaque=luctl-state -incoming defer" },
+		{ ARGV("q", "-machine", "pc-q35-11.1", "-machine", "accel=kvm"), "pc-q35-11.1",
+		  "q -machine pc-q35-11.1 -machine accel=kvm -add-fd fd=3,set=1819632756,opaque=luctl-state -incoming defer" },
+		{ ARGV("q"), NULL, "q -add-fd fd=3,set=1819632756,opaque=luctl-state -incoming defer" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct lu_launch l = { .argv = cases[i].in, .machine = (char *)cases[i].machine };
+		_cleanup_(lu_argv_freep) char **one = NULL, **two = NULL;
+
+		assert_int_equal(lu_launch_argv(&l, true, &one), 0);
+		assert_string_equal(joined(one), cases[i].out);
+		l.argv = one;
+		assert_int_equal(lu_launch_argv(&l, true, &two), 0);
+		assert_string_equal(joined(two), cases[i].out);
+	}
+}
+
+/* --- a real process --- */
+
+enum { PLAIN, WRAPPED, DELETED, NAMESPACE, ON_TMPFS, SOCKET };
+
+static char tmpfs_dir[64];
+
+static void child_does(int what)
+{
+	char path[128];
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (what == DELETED) {
+		snprintf(path, sizeof(path), "%s/gone", dir);
+		open(path, O_RDWR | O_CREAT, 0600);
+		unlink(path);
+	}
+	if (what == NAMESPACE && unshare(CLONE_NEWUTS) < 0)
+		_exit(77);
+	if (what == ON_TMPFS) {
+		snprintf(path, sizeof(path), "%s/data", tmpfs_dir);
+		open(path, O_RDWR | O_CREAT, 0600);
+	}
+	if (what == SOCKET) {
+		snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/sock", tmpfs_dir);
+		unlink(sa.sun_path);
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 1) < 0)
+			_exit(1);
+	}
+}
+
+static pid_t start_child(int what)
+{
+	char *env[] = { (char *)"PATH=/usr/bin:/bin", (char *)"WHO=me=you", (char *)"INVOCATION_ID=1", (char *)"LISTEN_FDS=3", NULL };
+	char *argv[] = { (char *)"sleep", (char *)"1000", NULL };
+	struct rlimit rl = { .rlim_cur = 100, .rlim_max = 200 };
+	char path[128];
+	int p[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, 0);
+		dup2(null, 1);
+		for (int fd = 3; fd < 64; fd++)
+			if (fd != p[1])
+				close(fd);
+		setrlimit(RLIMIT_NOFILE, &rl);
+		umask(027);
+		if (chdir(dir) < 0)
+			_exit(1);
+		snprintf(path, sizeof(path), "%s/disk", dir);
+		open(path, O_RDWR | O_CREAT, 0600);
+		child_does(what);
+		if (what == WRAPPED)
+			argv[0] = (char *)"/bin/true";
+		execve("/usr/bin/sleep", argv, env);
+		_exit(127);
+	}
+	close(p[1]);
+	/* closed by exec (or by the end) */
+	while (read(p[0], &c, 1) < 0)
+		;
+	close(p[0]);
+	return pid;
+}
+
+static int stop_child(pid_t pid)
+{
+	int status;
+
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+static int capture(pid_t pid, pid_t reference, struct lu_launch *ret, struct lu_error *e)
+{
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct lu_capture_from from = { .proc_fd = proc, .reference = reference, .pkernfs = "/run/luctl/pkernfs" };
+
+	return lu_launch_capture(&from, pid, ret, e);
+}
+
+/* What the caller of a capture adds, so that it can be encoded. */
+static void complete(struct lu_launch *l)
+{
+	l->name = strdup("child");
+	l->uuid = strdup("6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0001");
+	l->qmp = strdup("/run/q");
+	l->ram = calloc(1, sizeof(*l->ram));
+	l->n_ram = 1;
+	l->ram[0] = (struct lu_launch_ram){ .path = strdup("/run/luctl/pkernfs/ram"), .size = 1 };
+}
+
+static const char *env_of(const struct lu_launch *l, const char *name)
+{
+	for (size_t i = 0; i < l->n_env; i++)
+		if (!strcmp(l->env[i].name, name))
+			return l->env[i].value;
+	return NULL;
+}
+
+static void test_round_trip(void **state)
+{
+	_cleanup_(lu_launch_clear) struct lu_launch a = { 0 }, b = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_free_ char *text_a = NULL, *text_b = NULL;
+	_cleanup_close_ int pidfd = -EBADF;
+	char log[128], disk[128];
+	struct rlimit rl;
+	pid_t one, two;
+	bool has_disk = false;
+
+	one = start_child(PLAIN);
+	expect(capture(one, getpid(), &a, &e) == 0, "%s", e.what);
+	assert_string_equal(a.exe, "/usr/bin/sleep");
+	assert_string_equal(joined(a.argv), "sleep 1000");
+	assert_string_equal(a.cwd, dir);
+	assert_string_equal(env_of(&a, "WHO"), "me=you");
+	assert_null(env_of(&a, "INVOCATION_ID"));
+	assert_null(env_of(&a, "LISTEN_FDS"));
+	assert_int_equal(a.umask, 027);
+	assert_int_equal(a.uid, getuid());
+	snprintf(disk, sizeof(disk), "%s/disk", dir);
+	for (size_t i = 0; i < a.n_needs; i++)
+		has_disk |= !strcmp(a.needs[i].path, disk) && a.needs[i].write && a.needs[i].kind == LU_NEED_FILE;
+	assert_true(has_disk);
+	complete(&a);
+	expect(lu_json_encode_text(&lu_launch_table, &a, &text_a, &e) == 0, "%s", e.what);
+	stop_child(one);
+
+	assert_int_equal(lu_launch_meet_needs(&a, 0, &e), 0);
+	snprintf(log, sizeof(log), "%s/logs/child/out.log", dir);
+	expect(lu_launch_spawn(&a, -1, log, &two, &pidfd, &e) == 0, "%s", e.what);
+	assert_int_equal(getsid(two), two);
+	assert_int_equal(prlimit(two, RLIMIT_NOFILE, NULL, &rl), 0);
+	assert_int_equal(rl.rlim_cur, 100);
+	assert_int_equal(rl.rlim_max, 200);
+	expect(capture(two, getpid(), &b, &e) == 0, "%s", e.what);
+	complete(&b);
+	/* sleep does not open the disk again: that is QEMU's own doing */
+	for (size_t i = 0; i < a.n_needs; i++)
+		if (!strcmp(a.needs[i].path, disk))
+			lu_launch_add_need(&b, disk, LU_NEED_FILE, true, a.needs[i].uid, a.needs[i].gid, a.needs[i].mode);
+	expect(lu_json_encode_text(&lu_launch_table, &b, &text_b, &e) == 0, "%s", e.what);
+	assert_string_equal(text_a, text_b);
+	stop_child(two);
+	/* a missing disk is found before QEMU is started */
+	unlink(disk);
+	assert_int_equal(lu_launch_meet_needs(&a, 0, &e), -ENOENT);
+	assert_non_null(strstr(e.what, disk));
+}
+
+/* The state file is number 3 there, and nothing else of ours is. */
+static void test_state_fd(void **state)
+{
+	char *argv[] = { (char *)"/bin/sh", (char *)"-c", (char *)"cat <&3; ls /proc/self/fd | tr '\\n' ' '", NULL };
+	struct lu_launch l = { .name = (char *)"sh", .exe = (char *)"/bin/sh", .argv = argv, .cwd = (char *)"/", .umask = 022,
+			       .uid = getuid(), .gid = getgid(), .cap_bounding = UINT64_MAX };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_free_ char *out = NULL;
+	_cleanup_close_ int pidfd = -EBADF, state_fd = -EBADF;
+	char log[128], file[128];
+	int status;
+	pid_t pid;
+
+	snprintf(log, sizeof(log), "%s/state.log", dir);
+	snprintf(file, sizeof(file), "%s/state", dir);
+	assert_int_equal(lu_write_file(AT_FDCWD, file, "STATE ", 6, 0600), 0);
+	state_fd = open(file, O_RDONLY | O_CLOEXEC);
+	open(file, O_RDONLY); /* a leak of ours that must not pass on */
+	expect(lu_launch_spawn(&l, state_fd, log, &pid, &pidfd, &e) == 0, "%s", e.what);
+	waitpid(pid, &status, 0);
+	assert_int_equal(lu_read_file(AT_FDCWD, log, 4096, &out, NULL), 0);
+	/* 0 1 2, the state, and what ls itself opened */
+	assert_string_equal(out, "STATE 0 1 2 3 4 ");
+}
+
+static void test_spawn_fails(void **state)
+{
+	char *argv[] = { (char *)"none", NULL };
+	struct lu_launch l = { .name = (char *)"none", .exe = (char *)"/nonexistent/qemu", .argv = argv, .cwd = (char *)"/",
+			       .uid = getuid(), .gid = getgid(), .cap_bounding = UINT64_MAX };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT, e2 = LU_ERROR_INIT;
+	char log[128];
+	pid_t pid = -1;
+	int pidfd = -1;
+
+	snprintf(log, sizeof(log), "%s/none.log", dir);
+	assert_int_equal(lu_launch_spawn(&l, -1, log, &pid, &pidfd, &e), -ENOENT);
+	assert_non_null(strstr(e.what, "cannot execute /nonexistent/qemu"));
+	l.exe = (char *)"/bin/true";
+	l.cwd = (char *)"/nonexistent";
+	assert_int_equal(lu_launch_spawn(&l, -1, log, &pid, &pidfd, &e2), -ENOENT);
+	assert_non_null(strstr(e2.what, "working directory"));
+	assert_int_equal(pid, -1);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no zombie */
+}
+
+static void refused(int what, const char *word)
+{
+	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	pid_t pid = start_child(what);
+	int r = capture(pid, getpid(), &l, &e), status = stop_child(pid);
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+		print_message("not allowed to make a namespace here: not tested\n");
+		return;
+	}
+	expect(r == -EOPNOTSUPP, "%s: %d %s", word, r, e.what ?: "");
+	expect(strstr(e.what, word), "%s", e.what);
+}
+
+static void test_refusals(void **state)
+{
+	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+
+	refused(WRAPPED, "calls itself");
+	refused(DELETED, "no name any more");
+	refused(NAMESPACE, "uts namespace");
+	assert_int_equal(capture(0x3fffff, 0, &l, &e), -ESRCH);
+}
+
+static void test_tmpfs(void **state)
+{
+	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	bool found = false;
+	struct statfs fs;
+	pid_t pid;
+
+	if (statfs("/dev/shm", &fs) < 0 || fs.f_type != TMPFS_MAGIC) {
+		print_message("no tmpfs at /dev/shm: not tested\n");
+		skip();
+	}
+	snprintf(tmpfs_dir, sizeof(tmpfs_dir), "/dev/shm/luctl-launch-%d", (int)getpid());
+	assert_int_equal(mkdir(tmpfs_dir, 0750), 0);
+	refused(ON_TMPFS, "does not survive");
+	pid = start_child(SOCKET);
+	expect(capture(pid, 0, &l, &e) == 0, "%s", e.what);
+	stop_child(pid);
+	for (size_t i = 0; i < l.n_needs; i++)
+		found |= !strcmp(l.needs[i].path, tmpfs_dir) && l.needs[i].kind == LU_NEED_DIRECTORY && l.needs[i].mode == 0750;
+	assert_true(found);
+	/* not in /run: nobody makes it before the services do */
+	assert_false(l.early);
+	unlinkat(AT_FDCWD, strcat(tmpfs_dir, "/sock"), 0);
+	*strrchr(tmpfs_dir, '/') = '\0';
+	unlinkat(AT_FDCWD, strcat(tmpfs_dir, "/data"), 0);
+	*strrchr(tmpfs_dir, '/') = '\0';
+	assert_int_equal(rmdir(tmpfs_dir), 0);
+	/* and it is made again, with owner and mode */
+	complete(&l);
+	expect(lu_launch_meet_needs(&l, 0, &e) == 0, "%s", e.what);
+	assert_int_equal(rmdir(tmpfs_dir), 0);
+}
+
+static int setup(void **state)
+{
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_restorable),   cmocka_unit_test(test_property),	cmocka_unit_test(test_check),
+		cmocka_unit_test(test_late),	     cmocka_unit_test(test_argv_stable), cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_state_fd),     cmocka_unit_test(test_spawn_fails), cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_tmpfs),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
