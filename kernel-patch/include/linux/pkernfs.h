@@ -225,7 +225,9 @@ struct pkernfs_super {
  * @gid: in the initial user namespace
  * @rdev: device number, as new_encode_dev() makes it
  * @block_order: blocks of a file are 2^order pages, PKERNFS_ORDER_UNSET
- *               while the map is empty and the file has no size
+ *               while the map is empty, the file has no size and nobody has
+ *               asked for an order
+ * @inherit_order: block_order of what is made in a directory, if flags say so
  * @pad: zero
  * @flags: PKERNFS_I_*
  * @size: in bytes; a directory: its pages * 4096
@@ -249,10 +251,13 @@ struct pkernfs_inode {
 	__u32 gid;
 	__u32 rdev;
 	__u8  block_order;
-	__u8  pad[3];
+	__u8  inherit_order;
+	__u8  pad[2];
 	__u64 flags;
 #define PKERNFS_I_FROZEN	(1ULL << 0)	/* reserved: no change before the jump */
-#define PKERNFS_I_SUPP		0ULL
+#define PKERNFS_I_EXTSIZE	(1ULL << 1)	/* file: block_order was asked for */
+#define PKERNFS_I_EXTINHERIT	(1ULL << 2)	/* directory: inherit_order is valid */
+#define PKERNFS_I_SUPP		(PKERNFS_I_EXTSIZE | PKERNFS_I_EXTINHERIT)
 	__u64 size;
 	__u64 nr_pages;
 	__u64 map;
