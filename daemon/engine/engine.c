@@ -217,7 +217,7 @@ static void run(struct lu_engine *e)
 		enum lu_event event;
 		enum lu_state to;
 
-		if (e->cancel && row->cancel != LU_STATE_NONE && !(row->no_return && e->running)) {
+		if (e->cancel && row->cancel != LU_STATE_NONE) {
 			event = LU_EVENT_CANCEL;
 			lu_error_move(&cause, &e->cancel_error);
 			lu_error_clear(&e->pending_error);
@@ -227,6 +227,7 @@ static void run(struct lu_engine *e)
 		} else {
 			break;
 		}
+		/* Also of a cancel that came while the update was turning back anyway. */
 		e->cancel = false;
 		lu_error_clear(&e->cancel_error);
 		e->pending = LU_EVENT_NONE;
@@ -238,9 +239,6 @@ static void run(struct lu_engine *e)
 			to = e->state;
 		(void)enter(e, to, event, &cause);
 	}
-	/* A cancel that came while the update was turning back anyway. */
-	e->cancel = false;
-	lu_error_clear(&e->cancel_error);
 	e->busy = false;
 }
 

@@ -19,7 +19,9 @@
 
 #include "test.h"
 
+#include "journal.h"
 #include "private.h"
+#include "trace.h"
 
 #define UUID "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0001"
 #define UPDATE_A "00000000-aaaa-4000-8000-000000000001"
@@ -327,12 +329,94 @@ static void test_damage(void **state)
 	lu_vms_free(vms);
 }
 
+/* As PID 1 of the next kernel would, less the mounts and the exec. */
+static void test_early(void **state)
+{
+	static const char boot_old[] = "11111111-2222-4333-8444-555555555555";
+	_cleanup_(sd_event_unrefp) sd_event *ev = NULL;
+	_cleanup_(lu_result_clear) struct lu_result result = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_(lu_trace_log_done) struct lu_trace_log log = { 0 };
+	struct lu_journal_record last;
+	struct lu_journal *journal;
+	struct lu_trace *trace;
+	int pkernfs = open(at("pkernfs"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool blackout_ended = false;
+	struct lu_vms *vms;
+	struct lu_vm *vm;
+	pid_t qemu = start_qemu(false);
+
+	assert_true(sd_event_new(&ev) >= 0);
+	vms = new_vms(ev, &vm);
+	must(ev, vm, LU_VM_PROBE, NULL);
+	if (!lu_vm_facts(vm)->early) {
+		print_message("QEMU is not on the root file system here: not tested\n");
+		lu_vms_free(vms);
+		close(pkernfs);
+		skip();
+	}
+	lu_vm_set_index(vm, 3);
+	must(ev, vm, LU_VM_PREPARE, UPDATE_A);
+	must(ev, vm, LU_VM_PAUSE, UPDATE_A);
+	must(ev, vm, LU_VM_SAVE, UPDATE_A);
+	assert_int_equal(lu_mkdir_p(pkernfs, "update", 0700), 0);
+	assert_int_equal(lu_trace_create(pkernfs, "update/trace", UPDATE_A, 0, LU_TRACE_LUCTLD, &trace, &e), 0);
+	lu_trace_free(trace);
+
+	/* no journal; one that did not get to the jump; a jump of this kernel: not ours */
+	assert_int_equal(lu_init("--early", NULL, NULL), 0);
+	assert_int_equal(lu_journal_create(pkernfs, "update/journal", UPDATE_A, boot_old, &journal, &e), 0);
+	assert_int_equal(lu_journal_append(journal, LU_STATE_SEALING, 0, NULL, &e), 0);
+	assert_int_equal(lu_init("--early", NULL, NULL), 0);
+	lu_journal_free(journal);
+	assert_int_equal(lu_journal_create(pkernfs, "update/journal", UPDATE_A, NULL, &journal, &e), 0);
+	assert_int_equal(lu_journal_append(journal, LU_STATE_JUMP, 0, NULL, &e), 0);
+	lu_journal_free(journal);
+	assert_int_equal(lu_init("--early", NULL, NULL), 0);
+	/* of another update: the VM has no part in it */
+	assert_int_equal(lu_journal_create(pkernfs, "update/journal", UPDATE_B, boot_old, &journal, &e), 0);
+	assert_int_equal(lu_journal_append(journal, LU_STATE_JUMP, 0, NULL, &e), 0);
+	lu_journal_free(journal);
+	assert_int_equal(lu_init("--early", NULL, NULL), 0);
+	assert_int_equal(access(at("run/resumed/luctl-vm@real.service"), F_OK), -1);
+	assert_int_equal(lu_vm_result_read(vm, UPDATE_A, &result, NULL), -ENOENT);
+
+	kill_and_wait(qemu);
+	unlink(at("qmp.sock"));
+	assert_int_equal(lu_journal_create(pkernfs, "update/journal", UPDATE_A, boot_old, &journal, &e), 0);
+	assert_int_equal(lu_journal_append(journal, LU_STATE_JUMP, 0, NULL, &e), 0);
+	lu_journal_free(journal);
+	assert_int_equal(lu_init("--early", NULL, NULL), 0);
+	assert_int_equal(access(at("run/resumed/luctl-vm@real.service"), F_OK), 0);
+	read_result(vm, UPDATE_A, LU_RESULT_RUNNING, &result);
+	assert_string_equal(result.by, "lu-init");
+	assert_true(lu_vm_result_alive(&result));
+	assert_int_equal(lu_journal_load(pkernfs, "update/journal", NULL, &last, &e), 0);
+	assert_int_equal(last.state, LU_STATE_BOOTED);
+	expect(lu_trace_load(pkernfs, "update/trace", &log, &e) == 0, "%s", e.what);
+	for (size_t i = 0; i < log.n_records; i++)
+		blackout_ended |= log.records[i].phase == LU_PHASE_VM_BLACKOUT && log.records[i].vm == 3 &&
+				  log.records[i].kind == LU_TRACE_END;
+	assert_true(blackout_ended);
+	must(ev, vm, LU_VM_PROBE, NULL);
+	assert_int_equal(lu_vm_facts(vm)->state, LU_VM_RUNNING);
+	assert_int_equal((uint64_t)lu_vm_facts(vm)->pid, result.pid);
+	assert_int_equal(lu_vm_unmark(vm, &e), 0);
+	assert_int_equal(access(at("run/resumed/luctl-vm@real.service"), F_OK), -1);
+	assert_int_equal(lu_vm_clean(vm, &e), 0);
+	assert_int_equal(access(at("pkernfs/vm/" UUID), F_OK), -1);
+	assert_int_equal(access(at("pkernfs/ram"), F_OK), 0);
+	lu_vms_free(vms);
+	close(pkernfs);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_chain, kill_children),
 		cmocka_unit_test_teardown(test_paused_stays_paused, kill_children),
 		cmocka_unit_test_teardown(test_damage, kill_children),
+		cmocka_unit_test_teardown(test_early, kill_children),
 	};
 
 	if (access("/usr/bin/qemu-system-x86_64", X_OK) < 0) {

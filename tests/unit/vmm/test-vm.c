@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The registry, and the operations against a scripted QEMU whose commands are judged
+ * by the recorded schema of a real one. What a well-behaved QEMU does is tested with a
+ * real one (test-real-qemu.c); here are the others.
+ *
+ *	test-vm QMP-COMMANDS.json
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "test.h"
+
+#include "mock.h"
+#include "private.h"
+
+#define UUID_A "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000a"
+#define UUID_B "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000b"
+#define UPDATE "00000000-aaaa-4000-8000-000000000001"
+#define OTHER "00000000-bbbb-4000-8000-000000000002"
+
+static char dir[] = "/var/tmp/luctl-vm-XXXXXX";
+static const char *schema_file;
+static sd_event *ev;
+static struct lu_vms *vms;
+
+static const char *at(const char *name)
+{
+	static char path[4][256];
+	static int i;
+
+	i = (i + 1) % 4;
+	snprintf(path[i], sizeof(path[i]), "%s/%s", dir, name);
+	return path[i];
+}
+
+static void put(const char *name, const char *text)
+{
+	assert_int_equal(lu_write_file(AT_FDCWD, at(name), text, strlen(text), 0644), 0);
+}
+
+static int setup(void **state)
+{
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	char command[300];
+
+	mock_schema(NULL);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command);
+}
+
+static int setup_vms(void **state)
+{
+	char pkernfs[256], command[600];
+
+	snprintf(command, sizeof(command), "rm -rf %s/*; mkdir -p %s/vms.d %s/pkernfs", dir, dir, dir);
+	if (system(command) != 0)
+		return -1;
+	snprintf(pkernfs, sizeof(pkernfs), "%s/pkernfs", dir);
+	if (sd_event_new(&ev) < 0)
+		return -1;
+	return lu_vms_new(&vms, ev, &(struct lu_vm_env){ .pkernfs = pkernfs, .run = dir, .any_fs = true });
+}
+
+static int teardown_vms(void **state)
+{
+	lu_vms_free(vms);
+	sd_event_unref(ev);
+	return 0;
+}
+
+static const char *definition(const char *name, const char *uuid, const char *qmp)
+{
+	static char text[4][512];
+	static int i;
+
+	i = (i + 1) % 4;
+	snprintf(text[i], sizeof(text[i]), "{\"version\": 1, \"name\": \"%s\", \"uuid\": \"%s\", \"qmp\": \"%s\"}\n", name, uuid, qmp);
+	return text[i];
+}
+
+/* --- registry --- */
+
+static void test_load(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_vm *a, *vm;
+
+	put("vms.d/a.json", definition("a", UUID_A, "/a"));
+	put("vms.d/b.json", definition("b", UUID_B, "/b"));
+	put("vms.d/bad.json", "{\"version\": 1, \"name\": \"bad\"}");
+	put("vms.d/other.json", definition("x", "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000c", "/x"));
+	put("vms.d/twin.json", definition("twin", UUID_A, "/twin"));
+	put("vms.d/twinsock.json", definition("twinsock", "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000d", "/b"));
+	put("vms.d/ignored.txt", "hello");
+	put("vms.d/.hidden.json", "hello");
+	expect(lu_vms_load(vms, at("vms.d"), &e) == 0, "%s", e.what);
+	assert_int_equal(lu_vms_count(vms), 6);
+	a = lu_vms_find(vms, UUID_A);
+	assert_ptr_equal(a, lu_vms_find(vms, "a"));
+	assert_null(lu_vm_error(a));
+	assert_string_equal(lu_vm_qmp(a), "/a");
+	for (const char **p = (const char *[]){ "bad", "other", "twin", "twinsock", NULL }; *p; p++) {
+		vm = lu_vms_find(vms, *p);
+		expect(vm && lu_vm_error(vm) && lu_vm_error(vm)->what, "%s", *p);
+		assert_null(lu_vm_uuid(vm));
+	}
+	assert_non_null(strstr(lu_vm_error(lu_vms_find(vms, "twin"))->what, "uuid is that of VM a"));
+	assert_non_null(strstr(lu_vm_error(lu_vms_find(vms, "bad"))->what, "bad.json"));
+
+	/* the same again keeps entries; a removed one goes and its twin can load now; one from the bus stays */
+	put("bus", "");
+	assert_int_equal(lu_vms_add(vms, definition("bus", "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000e", "/bus"), &vm, &e), 0);
+	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
+	assert_ptr_equal(lu_vms_find(vms, "a"), a);
+	unlink(at("vms.d/a.json"));
+	put("vms.d/bad.json", definition("bad", "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000f", "/bad"));
+	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
+	assert_null(lu_vms_find(vms, "a"));
+	assert_null(lu_vm_error(lu_vms_find(vms, "bad")));
+	assert_ptr_equal(lu_vms_find(vms, "bus"), vm);
+	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
+	assert_null(lu_vm_error(lu_vms_find(vms, "twin")));
+	assert_int_equal(lu_vms_load(vms, at("nowhere"), &e), 0);
+	assert_int_equal(lu_vms_count(vms), 1);
+}
+
+static void test_add_remove(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT, e2 = LU_ERROR_INIT, e3 = LU_ERROR_INIT;
+	struct lu_vm *vm;
+
+	assert_int_equal(lu_vms_add(vms, definition("b", "6A1D3A5E-0F0F-4B6E-9D5E-2F6F8F1C000A", "/b"), &vm, &e), 0);
+	assert_string_equal(lu_vm_uuid(vm), UUID_A); /* one spelling, it becomes a path */
+	assert_int_equal(lu_vms_add(vms, definition("a", UUID_B, "/a"), NULL, &e), 0);
+	assert_string_equal(lu_vm_name(lu_vms_first(vms)), "a");
+	assert_string_equal(lu_vm_name(lu_vm_next(lu_vms_first(vms))), "b");
+	assert_int_equal(lu_vms_add(vms, definition("a", "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000c", "/c"), NULL, &e), -EEXIST);
+	assert_int_equal(lu_vms_add(vms, "{", NULL, &e2), -EBADMSG);
+	assert_int_equal(lu_vms_remove(vms, UUID_B, &e3), 0);
+	assert_int_equal(lu_vms_remove(vms, "a", &e3), -ENOENT);
+	assert_int_equal(lu_vms_count(vms), 1);
+}
+
+/* --- operations --- */
+
+struct outcome {
+	int calls, r;
+	char what[1024];
+};
+
+static void on_done(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
+{
+	struct outcome *o = userdata;
+
+	o->calls++;
+	o->r = r;
+	snprintf(o->what, sizeof(o->what), "%s", e ? e->what : "");
+	assert_int_equal(e != NULL, r < 0);
+}
+
+static int run_op(struct lu_vm *vm, enum lu_vm_op op, unsigned int timeout_ms, struct outcome *o)
+{
+	*o = (struct outcome){ 0 };
+	assert_int_equal(lu_vm_op_start(vm, op, UPDATE, timeout_ms * 1000, on_done, o), 0);
+	assert_int_equal(o->calls, 0);
+	while (o->calls == 0)
+		assert_true(sd_event_run(ev, 20000000) > 0);
+	return o->r;
+}
+
+/* A VM that was judged well, with its RAM; the QEMU is this very process. */
+static struct lu_vm *new_vm(void)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_vm *vm;
+
+	expect(lu_vms_add(vms, definition("mock", UUID_A, at("q")), &vm, &e) == 0, "%s", e.what);
+	vm->facts.updatable = true;
+	vm->facts.ram = calloc(1, sizeof(*vm->facts.ram));
+	vm->facts.n_ram = 1;
+	vm->facts.ram[0] = (struct lu_vm_ram){ .path = strdup(at("pkernfs/ram")), .size = 1 };
+	put("pkernfs/ram", "x");
+	return vm;
+}
+
+static int read_saved(struct lu_saved *ret)
+{
+	_cleanup_close_ int dir_fd = open(at("pkernfs/vm/" UUID_A), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return dir_fd < 0 ? -errno : lu_saved_read(dir_fd, ret, NULL);
+}
+
+#define STATUS(_s) "expect query-status\nreply {\"status\": \"" _s "\"}\n"
+#define PREPARE \
+	"hello\n" STATUS("running") "expect query-migrate-capabilities\nreply [{\"capability\": \"x-ignore-shared\", \"state\": false}]\n" \
+	"expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\nexpect migrate-set-capabilities\nreply {}\n" \
+	"expect migrate-set-parameters\nreply {}\n"
+#define PAUSE STATUS("running") "expect stop\nreply {}\n"
+#define SAVE STATUS("paused") "expect add-fd\nreply {\"fdset-id\": 4, \"fd\": 20}\nexpect migrate\nreply {}\n"
+#define RESUME(_from) STATUS(_from) "expect query-migrate\nreply {\"status\": \"failed\"}\n" STATUS(_from) \
+	"expect cont\nreply {}\n" STATUS("running")
+#define UNPREPARE "expect migrate-set-parameters\nreply {}\nexpect migrate-set-capabilities\nreply {}\n"
+
+/* Saving fails in each way; then the guest is let run and everything is as before. */
+static void test_save_fails(void **state)
+{
+	static const struct {
+		const char *script;
+		int r;
+		const char *word;
+		bool dead;
+	} cases[] = {
+		{ "expect query-migrate\nreply {\"status\": \"failed\", \"error-desc\": \"No space left on device\"}\n", -EIO,
+		  "No space left", false },
+		{ "expect query-migrate\nreply {\"status\": \"active\"}\nexpect query-migrate\nreply {\"status\": \"cancelled\"}\n", -EIO,
+		  "cancelled", false },
+		{ "expect query-migrate\nerror GenericError out of order\n", -EREMOTEIO, "out of order", false },
+		{ "expect query-migrate\nclose\naccept\nhello\n", -ECONNRESET, "closed the connection", true },
+		{ "expect query-migrate\nraw {\"return\": {\nclose\naccept\nhello\n", -ECONNRESET, "closed the connection", true },
+		{ "expect query-migrate\nsend 42\nclose\naccept\nhello\n", -EBADMSG, "does not talk QMP", true },
+		/* QEMU says that it is done, but there is nothing in the file */
+		{ "expect query-migrate\nreply {\"status\": \"completed\"}\n", -ENODATA, "state file", false },
+	};
+
+	mock_schema(schema_file);
+	teardown_vms(NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+		char script[4096];
+		struct outcome o;
+		struct mock *m;
+		struct lu_vm *vm;
+		const char *why;
+
+		setup_vms(NULL);
+		vm = new_vm();
+		snprintf(script, sizeof(script), "%s%s%s%s%s%s%swait", PREPARE, PAUSE, SAVE, cases[i].script,
+			 i == 0 ? RESUME("postmigrate") : RESUME("paused"), "expect remove-fd\nreply {}\n", UNPREPARE);
+		m = mock_start(at("q"), script);
+		expect(run_op(vm, LU_VM_PREPARE, 0, &o) == 0, "case %zu: %s", i, o.what);
+		assert_int_equal(read_saved(&saved), 0);
+		assert_true(saved.running && !saved.complete && !strcmp(saved.mode, "normal"));
+		expect(run_op(vm, LU_VM_PAUSE, 0, &o) == 0, "case %zu: %s", i, o.what);
+		expect(run_op(vm, LU_VM_SAVE, 0, &o) == cases[i].r, "case %zu: %d %s", i, o.r, o.what);
+		expect(strstr(o.what, cases[i].word), "case %zu: %s", i, o.what);
+		expect(strstr(o.what, "VM mock"), "case %zu: %s", i, o.what);
+		lu_saved_clear(&saved);
+		assert_int_equal(read_saved(&saved), 0);
+		assert_false(saved.complete);
+		expect(run_op(vm, LU_VM_RESUME, 0, &o) == 0, "case %zu: %s", i, o.what);
+		assert_int_equal(lu_vm_facts(vm)->state, LU_VM_RUNNING);
+		expect(run_op(vm, LU_VM_UNPREPARE, 0, &o) == 0, "case %zu: %s", i, o.what);
+		assert_int_equal(access(at("pkernfs/vm/" UUID_A), F_OK), -1);
+		lu_vm_disconnect(vm);
+		why = mock_end(m);
+		expect(!why, "case %zu: %s", i, why);
+		teardown_vms(NULL);
+	}
+	setup_vms(NULL);
+}
+
+/* It hangs while saving: the operation ends by its limit, the way back ends the migration first. */
+static void test_save_hangs(void **state)
+{
+	struct mock *m;
+	struct lu_vm *vm = new_vm();
+	struct outcome o;
+	const char *why;
+
+	mock_schema(schema_file);
+	m = mock_start(at("q"), PREPARE PAUSE SAVE "expect query-migrate\nsleep 400\nreplyto 10 {\"status\": \"active\"}\n" STATUS("finish-migrate")
+				"expect query-migrate\nreply {\"status\": \"active\"}\nexpect migrate_cancel\nreply {}\n"
+				"expect query-migrate\nreply {\"status\": \"cancelling\"}\nexpect query-migrate\nreply {\"status\": \"cancelled\"}\n"
+				STATUS("finish-migrate") STATUS("postmigrate") "expect cont\nreply {}\n" STATUS("running")
+				"expect remove-fd\nreply {}\nwait");
+	expect(run_op(vm, LU_VM_PREPARE, 0, &o) == 0, "%s", o.what);
+	expect(run_op(vm, LU_VM_PAUSE, 0, &o) == 0, "%s", o.what);
+	assert_int_equal(run_op(vm, LU_VM_SAVE, 200, &o), -ETIMEDOUT);
+	expect(run_op(vm, LU_VM_RESUME, 0, &o) == 0, "%s", o.what);
+	lu_vm_disconnect(vm);
+	why = mock_end(m);
+	expect(!why, "%s", why);
+}
+
+/* Between PREPARE and PAUSE somebody paused the guest: it is not ours to let run again. */
+static void test_paused_meanwhile(void **state)
+{
+	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+	struct mock *m;
+	struct lu_vm *vm = new_vm();
+	struct outcome o;
+	const char *why;
+
+	mock_schema(schema_file);
+	m = mock_start(at("q"), PREPARE STATUS("paused") STATUS("paused") "expect query-migrate\nreply {}\n" STATUS("paused") STATUS("paused") "wait");
+	expect(run_op(vm, LU_VM_PREPARE, 0, &o) == 0, "%s", o.what);
+	expect(run_op(vm, LU_VM_PAUSE, 0, &o) == 0, "%s", o.what);
+	assert_int_equal(read_saved(&saved), 0);
+	assert_false(saved.running);
+	expect(run_op(vm, LU_VM_RESUME, 0, &o) == 0, "%s", o.what);
+	assert_int_equal(lu_vm_facts(vm)->state, LU_VM_PAUSED);
+	lu_vm_disconnect(vm);
+	why = mock_end(m);
+	expect(!why, "%s", why);
+}
+
+static void test_other_update(void **state)
+{
+	struct mock *m;
+	struct lu_vm *vm = new_vm();
+	struct outcome o = { 0 };
+	const char *why;
+
+	mock_schema(schema_file);
+	m = mock_start(at("q"), PREPARE "wait");
+	expect(run_op(vm, LU_VM_PREPARE, 0, &o) == 0, "%s", o.what);
+	o = (struct outcome){ 0 };
+	assert_int_equal(lu_vm_op_start(vm, LU_VM_PAUSE, OTHER, 0, on_done, &o), 0);
+	assert_int_equal(lu_vm_op_start(vm, LU_VM_PAUSE, OTHER, 0, on_done, &o), -EBUSY);
+	while (o.calls == 0)
+		sd_event_run(ev, 5000000);
+	assert_int_equal(o.r, -ENOENT);
+	/* and its undo does not touch what is not its own */
+	o = (struct outcome){ 0 };
+	assert_int_equal(lu_vm_op_start(vm, LU_VM_UNPREPARE, OTHER, 0, on_done, &o), 0);
+	while (o.calls == 0)
+		sd_event_run(ev, 5000000);
+	assert_int_equal(o.r, 0);
+	assert_int_equal(access(at("pkernfs/vm/" UUID_A "/saved.json"), F_OK), 0);
+	lu_vm_disconnect(vm);
+	why = mock_end(m);
+	expect(!why, "%s", why);
+}
+
+static void test_dead_qemu(void **state)
+{
+	struct lu_vm *vm = new_vm();
+	struct mock *m;
+	struct outcome o;
+
+	mock_schema(schema_file);
+	m = mock_start(at("q"), PREPARE PAUSE "close");
+	expect(run_op(vm, LU_VM_PREPARE, 0, &o) == 0, "%s", o.what);
+	expect(run_op(vm, LU_VM_PAUSE, 0, &o) == 0, "%s", o.what);
+	(void)mock_end(m);
+	unlink(at("q"));
+	assert_int_equal(run_op(vm, LU_VM_RESUME, 0, &o), -ENOENT);
+	assert_int_equal(lu_vm_facts(vm)->state, LU_VM_UNREACHABLE);
+	/* its settings died with it; the files go all the same */
+	expect(run_op(vm, LU_VM_UNPREPARE, 0, &o) == 0, "%s", o.what);
+	assert_int_equal(access(at("pkernfs/vm/" UUID_A), F_OK), -1);
+	assert_int_equal(run_op(vm, LU_VM_PROBE, 0, &o), -ENOENT);
+}
+
+static void test_silent(void **state)
+{
+	struct lu_vm *vm = new_vm();
+	struct mock *m = mock_start(at("q"), "wait");
+	struct outcome o;
+
+	assert_int_equal(run_op(vm, LU_VM_PROBE, 200, &o), -ETIMEDOUT);
+	lu_vm_disconnect(vm);
+	(void)mock_end(m);
+}
+
+static void test_cancel(void **state)
+{
+	struct lu_vm *vm = new_vm();
+	struct mock *m = mock_start(at("q"), "hello\nexpect query-status\nsleep 50\nreply {\"status\": \"running\"}\nwait");
+	struct outcome o = { 0 };
+
+	assert_int_equal(lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_done, &o), 0);
+	for (int i = 0; i < 10; i++)
+		sd_event_run(ev, 5000);
+	assert_int_equal(lu_vms_remove(vms, "mock", NULL), -EBUSY);
+	lu_vm_op_cancel(vm);
+	assert_false(lu_vm_op_busy(vm));
+	for (int i = 0; i < 10; i++)
+		sd_event_run(ev, 20000);
+	assert_int_equal(o.calls, 0);
+	lu_vm_disconnect(vm);
+	(void)mock_end(m);
+}
+
+/* Each verdict of PROBE that QEMU's answers lead to. */
+static void test_verdicts(void **state)
+{
+#define HEAD(_status) "hello\n" STATUS(_status) "expect query-uuid\nreply {\"UUID\": \"" UUID_A "\"}\nexpect qom-get\nreply \"pc-q35-11.1-machine\"\n" \
+	"expect qom-list\nreply "
+#define RAM(_path, _share, _size, _discard) \
+	"[{\"name\": \"type\", \"type\": \"string\"}, {\"name\": \"ram0\", \"type\": \"child<memory-backend-file>\"}]\n" \
+	"expect qom-get\nreply \"" _path "\"\nexpect qom-get\nreply " _share "\nexpect qom-get\nreply " _size "\nexpect qom-get\nreply " _discard "\n"
+#define TAIL(_devices, _migrate) "expect qom-list\nreply " _devices "\nexpect qom-list\nreply []\n" \
+	"expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\nexpect query-migrate\nreply " _migrate "\n"
+#define GOOD RAM("@/pkernfs/ram", "true", "1", "false")
+	static const struct {
+		const char *script, *word; /* NULL: updatable */
+	} cases[] = {
+		{ HEAD("running") GOOD TAIL("[]", "{}"), NULL },
+		{ HEAD("paused") GOOD TAIL("[]", "{\"status\": \"failed\"}"), NULL },
+		{ HEAD("postmigrate") GOOD TAIL("[]", "{}"), "has not run since" },
+		{ HEAD("io-error") GOOD TAIL("[]", "{}"), "io-error" },
+		{ HEAD("running") RAM("@/pkernfs/ram", "false", "1", "false") TAIL("[]", "{}"), "share=off" },
+		{ HEAD("running") RAM("@/pkernfs/ram", "true", "1", "true") TAIL("[]", "{}"), "discard-data" },
+		{ HEAD("running") RAM("@/pkernfs/ram", "true", "2", "false") TAIL("[]", "{}"), "less than" },
+		{ HEAD("running") RAM("@/pkernfs", "true", "1", "false") TAIL("[]", "{}"), "not below" },
+		{ HEAD("running") RAM("@/pkernfs/vm", "true", "1", "false") TAIL("[]", "{}"), "No such file" },
+		{ HEAD("running") RAM("@/pkernfs/.", "true", "1", "false") TAIL("[]", "{}"), "unnamed file in directory" },
+		{ HEAD("running") RAM("/dev/shm/x", "true", "1", "false") TAIL("[]", "{}"), "not below" },
+		{ HEAD("running") "[{\"name\": \"pc.ram\", \"type\": \"child<memory-backend-ram>\"}]\n" TAIL("[]", "{}"), "memory-backend-ram" },
+		{ HEAD("running") "[]\n" TAIL("[]", "{}"), "none of its memory" },
+		{ HEAD("running") GOOD TAIL("[{\"name\": \"hostdev0\", \"type\": \"child<vfio-pci>\"}]", "{}"), "passed-through" },
+		{ HEAD("running") GOOD TAIL("[{\"name\": \"fs\", \"type\": \"child<vhost-user-fs-pci>\"}]", "{}"), "vhost-user" },
+		{ HEAD("running") GOOD TAIL("[]", "{\"status\": \"active\"}"), "under way" },
+		{ HEAD("running") GOOD TAIL("[]", "{\"blocked-reasons\": [\"x\"]}") "expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\n"
+		  "expect migrate-set-parameters\nreply {}\nexpect query-migrate\nreply {\"blocked-reasons\": [\"nvme says no\"]}\n"
+		  "expect migrate-set-parameters\nreply {}\n", "nvme says no" },
+		{ HEAD("running") GOOD TAIL("[]", "{\"blocked-reasons\": [\"vhost\"]}") "expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\n"
+		  "expect migrate-set-parameters\nreply {}\nexpect query-migrate\nreply {}\nexpect migrate-set-parameters\nreply {}\n", NULL },
+	};
+
+	mock_schema(schema_file);
+	teardown_vms(NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct lu_vm_facts *f;
+		char script[4096], *p = script;
+		struct outcome o;
+		struct mock *m;
+		struct lu_vm *vm;
+		const char *why;
+
+		setup_vms(NULL);
+		vm = new_vm();
+		for (const char *s = cases[i].script; *s; s++)
+			p += *s == '@' ? sprintf(p, "%s", dir) : sprintf(p, "%c", *s);
+		strcpy(p, "wait");
+		m = mock_start(at("q"), script);
+		expect(run_op(vm, LU_VM_PROBE, 0, &o) == 0, "case %zu: %s", i, o.what);
+		lu_vm_disconnect(vm);
+		why = mock_end(m);
+		expect(!why, "case %zu: %s", i, why);
+		f = lu_vm_facts(vm);
+		expect(f->updatable == !cases[i].word, "case %zu: %s", i, f->reason.what ?: "updatable");
+		expect(!cases[i].word || strstr(f->reason.what, cases[i].word), "case %zu: %s", i, f->reason.what);
+		assert_int_equal(f->pid, getpid());
+		assert_int_equal(access(at("pkernfs/vm"), F_OK), -1); /* nothing was changed */
+		teardown_vms(NULL);
+	}
+	setup_vms(NULL);
+}
+
+static void test_saved_are_found(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct mock *m;
+	struct lu_vm *vm = new_vm();
+	struct outcome o;
+
+	m = mock_start(at("q"), PREPARE "wait");
+	expect(run_op(vm, LU_VM_PREPARE, 0, &o) == 0, "%s", o.what);
+	lu_vm_disconnect(vm);
+	(void)mock_end(m);
+	assert_int_equal(lu_vms_remove(vms, "mock", &e), 0);
+	assert_int_equal(lu_vms_add_saved(vms, OTHER, &e), 0);
+	assert_int_equal(lu_vms_count(vms), 0);
+	assert_int_equal(lu_vms_add_saved(vms, UPDATE, &e), 0);
+	vm = lu_vms_find(vms, "mock");
+	assert_non_null(vm);
+	assert_null(lu_vm_error(vm));
+	assert_string_equal(lu_vm_uuid(vm), UUID_A);
+	assert_int_equal(lu_vms_add_saved(vms, UPDATE, &e), 0);
+	assert_int_equal(lu_vms_count(vms), 1);
+	/* a damaged record is an entry that says so */
+	assert_int_equal(lu_vms_remove(vms, "mock", &e), 0);
+	put("pkernfs/vm/" UUID_A "/launch.json", "{}");
+	assert_int_equal(lu_vms_add_saved(vms, UPDATE, &e), 0);
+	vm = lu_vms_find(vms, "mock");
+	assert_non_null(vm);
+	assert_non_null(lu_vm_error(vm));
+}
+
+int main(int argc, char **argv)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup_vms, teardown_vms)
+	static const struct CMUnitTest tests[] = {
+		T(test_load),	      T(test_add_remove),   T(test_save_fails), T(test_save_hangs), T(test_paused_meanwhile),
+		T(test_other_update), T(test_dead_qemu),    T(test_silent),	T(test_cancel),	    T(test_verdicts),
+		T(test_saved_are_found),
+	};
+
+	if (argc != 2)
+		return 2;
+	schema_file = argv[1];
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
