@@ -267,6 +267,24 @@ static void test_undo_twice(void **state)
 	world_done(&w);
 }
 
+/* A start that can't be committed changes nothing: neither the state nor what the last update left behind. */
+static void test_start_refused(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct world w;
+
+	reach(&w, S(ABORTED));
+	w.fail_at[0] = w.step + 1;
+	assert_int_equal(lu_engine_start(w.engine, &e), -EIO);
+	assert_true(e.code == -EIO && e.what && e.hint);
+	assert_int_equal(lu_engine_state(w.engine), S(ABORTED));
+	assert_int_equal(lu_engine_error(w.engine)->code, -ECANCELED);
+	assert_int_equal(w.active, LU_EFFECT_NONE);
+	assert_int_equal(lu_engine_start(w.engine, NULL), 0);
+	assert_int_equal(lu_engine_error(w.engine)->code, 0);
+	world_done(&w);
+}
+
 /* Completions that come late, twice, or from elsewhere. */
 static void test_stale(void **state)
 {
@@ -360,9 +378,10 @@ static void test_recover(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_matrix),     cmocka_unit_test(test_rules), cmocka_unit_test(test_state_event),
-		cmocka_unit_test(test_undo_twice), cmocka_unit_test(test_stale), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_recover),
+		cmocka_unit_test(test_matrix),        cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_state_event),   cmocka_unit_test(test_undo_twice),
+		cmocka_unit_test(test_start_refused), cmocka_unit_test(test_stale),
+		cmocka_unit_test(test_limits),        cmocka_unit_test(test_recover),
 	};
 
 	return cmocka_run_group_tests_name("table", tests, NULL, NULL);
