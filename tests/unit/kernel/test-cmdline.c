@@ -192,6 +192,10 @@ static void test_get(void **state)
 	assert_int_equal(lu_cmdline_get("kho-scratch=1", "kho_scratch", &v), 1);
 	assert_string_equal(v, "1");
 	free(v);
+	/* Only one quote comes off the end, as in the kernel. */
+	assert_int_equal(lu_cmdline_get("x \"a=\"\"\" y", "a", &v), 1);
+	assert_string_equal(v, "\"");
+	free(v);
 	assert_int_equal(lu_cmdline_get("a bb=1", "b", &v), 0);
 }
 
