@@ -18,11 +18,47 @@
 #include "launch.h"
 
 static const char *const flags[] = {
-	"h", "help", "version", "snapshot", "full-screen", "no-frame", "alt-grab", "ctrl-grab", "no-quit", "sdl",
-	"nographic", "curses", "S", "s", "daemonize", "no-reboot", "no-shutdown", "no-fd-bootchk", "no-acpi", "no-hpet",
-	"nodefaults", "no-user-config", "enable-kvm", "mem-prealloc", "only-migratable", "preconfig", "singlestep",
-	"one-insn-per-tb", "usb", "win2k-hack", "old-param", "semihosting", "enable-sync-profile", "xen-domid-restrict",
-	"xen-attach", "portrait", "enable-fips", "show-cursor", "no-kvm", "no-kvm-irqchip", "no-kvm-pit",
+	"h",
+	"help",
+	"version",
+	"snapshot",
+	"full-screen",
+	"no-frame",
+	"alt-grab",
+	"ctrl-grab",
+	"no-quit",
+	"sdl",
+	"nographic",
+	"curses",
+	"S",
+	"s",
+	"daemonize",
+	"no-reboot",
+	"no-shutdown",
+	"no-fd-bootchk",
+	"no-acpi",
+	"no-hpet",
+	"nodefaults",
+	"no-user-config",
+	"enable-kvm",
+	"mem-prealloc",
+	"only-migratable",
+	"preconfig",
+	"singlestep",
+	"one-insn-per-tb",
+	"usb",
+	"win2k-hack",
+	"old-param",
+	"semihosting",
+	"enable-sync-profile",
+	"xen-domid-restrict",
+	"xen-attach",
+	"portrait",
+	"enable-fips",
+	"show-cursor",
+	"no-kvm",
+	"no-kvm-irqchip",
+	"no-kvm-pit",
 };
 
 static bool is_flag(const char *name)
@@ -189,9 +225,8 @@ static bool one_of(const char *name, const char *const *list)
 
 int lu_argv_check(char *const *argv, struct lu_error *e)
 {
-	static const char *const with_fds[] = { "netdev", "nic", "net",	    "chardev", "device", "object",
-						"mon",	  "qmp", "monitor", "serial",  "vnc",	 "spice",
-						"incoming", NULL };
+	static const char *const with_fds[] = { "netdev", "nic",     "net",    "chardev", "device", "object",   "mon",
+						"qmp",    "monitor", "serial", "vnc",     "spice",  "incoming", NULL };
 	static const char *const fd_keys[] = { "fd", "fds", "vhostfd", "vhostfds", "sockfd" };
 	struct lu_arg arg = { 0 };
 
@@ -213,7 +248,8 @@ int lu_argv_check(char *const *argv, struct lu_error *e)
 				      "let systemd change the user (User= of the unit)");
 		if (!strcmp(arg.name, "device") &&
 		    (kind_is(arg.value, "driver", "vfio-pci") || kind_is(arg.value, "driver", "vfio-pci-nohotplug")))
-			return refuse(e, &arg, "a passed-through device", "unplug it before the update, or exclude the VM");
+			return refuse(e, &arg, "a passed-through device",
+				      "unplug it before the update, or exclude the VM");
 		if ((!strcmp(arg.name, "qmp") || !strcmp(arg.name, "chardev") || !strcmp(arg.name, "serial") ||
 		     !strcmp(arg.name, "monitor")) &&
 		    arg.value && (!strncmp(arg.value, "fd:", 3)))

@@ -85,12 +85,24 @@ static int split_words(const char *data, size_t size, char ***ret)
 
 static bool is_per_process(const char *name)
 {
-	static const char *const names[] = { "INVOCATION_ID",	     "JOURNAL_STREAM",	     "NOTIFY_SOCKET",
-					     "MAINPID",		     "MANAGERPID",	     "SYSTEMD_EXEC_PID",
-					     "CREDENTIALS_DIRECTORY", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
-					     "LISTEN_FDS",	     "LISTEN_PID",	     "LISTEN_FDNAMES",
-					     "LISTEN_PIDFDID",	     "WATCHDOG_PID",	     "WATCHDOG_USEC",
-					     "QEMU_CPR_EXEC_STATE",  "MANAGERPIDFDID",	     "FDSTORE" };
+	static const char *const names[] = { "INVOCATION_ID",
+					     "JOURNAL_STREAM",
+					     "NOTIFY_SOCKET",
+					     "MAINPID",
+					     "MANAGERPID",
+					     "SYSTEMD_EXEC_PID",
+					     "CREDENTIALS_DIRECTORY",
+					     "MEMORY_PRESSURE_WATCH",
+					     "MEMORY_PRESSURE_WRITE",
+					     "LISTEN_FDS",
+					     "LISTEN_PID",
+					     "LISTEN_FDNAMES",
+					     "LISTEN_PIDFDID",
+					     "WATCHDOG_PID",
+					     "WATCHDOG_USEC",
+					     "QEMU_CPR_EXEC_STATE",
+					     "MANAGERPIDFDID",
+					     "FDSTORE" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(names[i], name))
@@ -141,8 +153,8 @@ static int resolve(const struct lu_launch *l, char **ret)
 	char buf[PATH_MAX];
 
 	if (strchr(name, '/')) {
-		if (snprintf(buf, sizeof(buf), "%s%s%s", name[0] == '/' ? "" : l->cwd, name[0] == '/' ? "" : "/", name) >=
-		    (int)sizeof(buf))
+		if (snprintf(buf, sizeof(buf), "%s%s%s", name[0] == '/' ? "" : l->cwd, name[0] == '/' ? "" : "/",
+			     name) >= (int)sizeof(buf))
 			return -ENAMETOOLONG;
 		*ret = realpath(buf, NULL);
 		return *ret ? 1 : 0;
@@ -184,8 +196,8 @@ static int capture_words(const struct lu_capture_from *from, pid_t pid, struct l
 		l->exe[n - strlen(deleted)] = '\0';
 	real = realpath(l->exe, NULL);
 	if (!real)
-		return lu_error_set(e, -EOPNOTSUPP, "install QEMU again at this place",
-				    "its program %s is gone: %s", l->exe, strerror(errno));
+		return lu_error_set(e, -EOPNOTSUPP, "install QEMU again at this place", "its program %s is gone: %s",
+				    l->exe, strerror(errno));
 	r = resolve(l, &found);
 	if (r < 0)
 		return r;
@@ -346,9 +358,10 @@ static int check_namespaces(const struct lu_capture_from *from, pid_t pid, struc
 		if (r < 0)
 			return r;
 		if (strcmp(ours, theirs) != 0)
-			return lu_error_set(e, -EOPNOTSUPP,
-					    "a unit's PrivateTmp=, ProtectSystem= and the like make one; leave them out for QEMU",
-					    "it runs in a %s namespace of its own", spaces[i]);
+			return lu_error_set(
+				e, -EOPNOTSUPP,
+				"a unit's PrivateTmp=, ProtectSystem= and the like make one; leave them out for QEMU",
+				"it runs in a %s namespace of its own", spaces[i]);
 	}
 	r = lu_proc_link(from->proc_fd, pid, "root", &root);
 	if (r < 0)
@@ -408,7 +421,10 @@ int lu_launch_capture(const struct lu_capture_from *from, pid_t pid, struct lu_l
 
 	if (r < 0) {
 		lu_launch_clear(&l);
-		return lu_error_set(e, r, r == -EACCES || r == -EPERM ? "luctld needs CAP_SYS_PTRACE to read about other users' processes" : NULL,
+		return lu_error_set(e, r,
+				    r == -EACCES || r == -EPERM ?
+					    "luctld needs CAP_SYS_PTRACE to read about other users' processes" :
+					    NULL,
 				    "process %d: cannot read how it was started: %s", (int)pid, strerror(-r));
 	}
 	*ret = l;

@@ -43,7 +43,7 @@ struct scan {
 	struct lu_error *e;
 	char *pidfile;
 	char *unix_sockets; /* /proc/PID/net/unix */
-	char **open;	    /* paths of regular files that are open */
+	char **open;        /* paths of regular files that are open */
 	size_t n_open;
 	dev_t root_dev;
 };
@@ -123,7 +123,8 @@ static bool is_made_later(const struct stat *st)
 	char path[80];
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(st->st_rdev), minor(st->st_rdev), dirs[i]);
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(st->st_rdev), minor(st->st_rdev),
+			 dirs[i]);
 		if (access(path, F_OK) == 0)
 			return true;
 	}
@@ -246,8 +247,8 @@ static int one_fd(struct scan *s, const char *fd)
 		return need_regular(s, link, &st, mode != O_RDONLY);
 	if (mode == O_WRONLY || (s->pidfile && !strcmp(link, s->pidfile)))
 		return need_directory_of(s, link);
-	return lu_error_set(s->e, -EOPNOTSUPP, "move it to a disk", "it uses %s, which is in memory that does not survive",
-			    link);
+	return lu_error_set(s->e, -EOPNOTSUPP, "move it to a disk",
+			    "it uses %s, which is in memory that does not survive", link);
 }
 
 static int scan_fds(struct scan *s)

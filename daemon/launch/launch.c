@@ -47,8 +47,10 @@ static const struct lu_json_table var_table = LU_JSON_TABLE("variable", struct l
 
 static const struct lu_json_field limit_fields[] = {
 	{ "name", LU_JSON_STRING, offsetof(struct lu_launch_limit, name), LU_JSON_REQUIRED, .min = 1, .max = 16 },
-	{ "soft", LU_JSON_UINT, offsetof(struct lu_launch_limit, soft), LU_JSON_REQUIRED | LU_JSON_NULLABLE, .def = -1 },
-	{ "hard", LU_JSON_UINT, offsetof(struct lu_launch_limit, hard), LU_JSON_REQUIRED | LU_JSON_NULLABLE, .def = -1 },
+	{ "soft", LU_JSON_UINT, offsetof(struct lu_launch_limit, soft), LU_JSON_REQUIRED | LU_JSON_NULLABLE,
+	  .def = -1 },
+	{ "hard", LU_JSON_UINT, offsetof(struct lu_launch_limit, hard), LU_JSON_REQUIRED | LU_JSON_NULLABLE,
+	  .def = -1 },
 };
 static const struct lu_json_table limit_table = LU_JSON_TABLE("limit", struct lu_launch_limit, limit_fields);
 
@@ -74,10 +76,15 @@ static const struct lu_json_field need_fields[] = {
 };
 static const struct lu_json_table need_table = LU_JSON_TABLE("need", struct lu_launch_need, need_fields);
 
-#define FIELD(_key, _type, _flags, ...) { #_key, _type, offsetof(struct lu_launch, _key), _flags, __VA_ARGS__ }
-#define LIST(_key, _type, ...) \
-	{ #_key, _type, offsetof(struct lu_launch, _key), LU_JSON_REQUIRED, \
-	  .count_offset = offsetof(struct lu_launch, n_##_key), __VA_ARGS__ }
+#define FIELD(_key, _type, _flags, ...)                                             \
+	{                                                                           \
+#_key, _type, offsetof(struct lu_launch, _key), _flags, __VA_ARGS__ \
+	}
+#define LIST(_key, _type, ...)                                                            \
+	{                                                                                 \
+#_key, _type, offsetof(struct lu_launch, _key), LU_JSON_REQUIRED,         \
+			.count_offset = offsetof(struct lu_launch, n_##_key), __VA_ARGS__ \
+	}
 
 static const struct lu_json_field launch_fields[] = {
 	FIELD(features, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 64),
@@ -154,7 +161,9 @@ int lu_launch_add_need(struct lu_launch *l, const char *path, enum lu_need_kind 
 		return -ENOMEM;
 	l->needs = p;
 	p += l->n_needs;
-	*p = (struct lu_launch_need){ .path = strdup(path), .kind = kind, .write = write, .uid = uid, .gid = gid, .mode = mode };
+	*p = (struct lu_launch_need){
+		.path = strdup(path), .kind = kind, .write = write, .uid = uid, .gid = gid, .mode = mode
+	};
 	if (!p->path)
 		return -ENOMEM;
 	l->n_needs++;

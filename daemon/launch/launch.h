@@ -84,8 +84,8 @@ struct lu_launch {
 	size_t n_ram;
 	struct lu_launch_need *needs;
 	size_t n_needs;
-	char **modules;	   /* kernel modules that were loaded and that QEMU uses */
-	char *machine;	   /* versioned type: "pc-q35-11.1"; NULL: as in argv */
+	char **modules; /* kernel modules that were loaded and that QEMU uses */
+	char *machine;  /* versioned type: "pc-q35-11.1"; NULL: as in argv */
 	char *qemu_version;
 	bool early;
 	char *late; /* or NULL */

@@ -54,7 +54,8 @@ static int make_directory(const struct lu_launch *l, const struct lu_launch_need
 	return 0;
 }
 
-static int own_node(const struct lu_launch *l, const struct lu_launch_need *n, const struct stat *st, struct lu_error *e)
+static int own_node(const struct lu_launch *l, const struct lu_launch_need *n, const struct stat *st,
+		    struct lu_error *e)
 {
 	if (strncmp(n->path, "/dev/", 5) != 0)
 		return 0;
@@ -75,10 +76,11 @@ static int meet(const struct lu_launch *l, const struct lu_launch_need *n, uint6
 		return make_directory(l, n, e);
 	while (stat(n->path, &st) < 0) {
 		if (errno != ENOENT || type == 0 || lu_clock_ns(CLOCK_MONOTONIC) >= deadline_ns)
-			return lu_error_set(e, -errno,
-					    type ? "is the driver built in, or its module in the initrd or on the root file system?" :
-						   "put it back, then: luctl restore",
-					    "VM %s needs %s: %s", l->name, n->path, strerror(errno));
+			return lu_error_set(
+				e, -errno,
+				type ? "is the driver built in, or its module in the initrd or on the root file system?" :
+				       "put it back, then: luctl restore",
+				"VM %s needs %s: %s", l->name, n->path, strerror(errno));
 		usleep(5000);
 	}
 	if (type && (st.st_mode & S_IFMT) != type)
@@ -87,7 +89,8 @@ static int meet(const struct lu_launch *l, const struct lu_launch_need *n, uint6
 	if (type)
 		return own_node(l, n, &st, e);
 	if (n->write && statvfs(n->path, &vfs) == 0 && (vfs.f_flag & ST_RDONLY))
-		return lu_error_set(e, -EROFS, NULL, "VM %s writes %s, which is on a read-only file system", l->name, n->path);
+		return lu_error_set(e, -EROFS, NULL, "VM %s writes %s, which is on a read-only file system", l->name,
+				    n->path);
 	return 0;
 }
 

@@ -110,7 +110,8 @@ static void set_limits(const struct lu_launch *l, int errfd)
 			errno = EINVAL;
 			die(errfd, "limits");
 		}
-		if (getrlimit((__rlimit_resource_t)which, &now) == 0 && now.rlim_cur == rl.rlim_cur && now.rlim_max == rl.rlim_max)
+		if (getrlimit((__rlimit_resource_t)which, &now) == 0 && now.rlim_cur == rl.rlim_cur &&
+		    now.rlim_max == rl.rlim_max)
 			continue;
 		if (setrlimit((__rlimit_resource_t)which, &rl) < 0)
 			die(errfd, l->limits[i].name);
@@ -152,7 +153,8 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	if (state_fd >= 0)
 		state_fd = fcntl(state_fd, F_DUPFD_CLOEXEC, 10);
 	null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (errfd < 0 || log_fd < 0 || null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0)
+	if (errfd < 0 || log_fd < 0 || null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 ||
+	    dup2(log_fd, 2) < 0)
 		die(errfd, "standard files");
 	if (null_fd == 0)
 		(void)fcntl(0, F_SETFD, 0);
@@ -245,7 +247,8 @@ int lu_launch_spawn(const struct lu_launch *l, int state_fd, const char *log, pi
 	if (n != 0) {
 		(void)waitpid(pid, NULL, 0);
 		if (n != (ssize_t)sizeof(f))
-			return lu_error_set(e, -EIO, NULL, "VM %s: the child process died before it became QEMU", l->name);
+			return lu_error_set(e, -EIO, NULL, "VM %s: the child process died before it became QEMU",
+					    l->name);
 		f.step[sizeof(f.step) - 1] = '\0';
 		if (!strcmp(f.step, "exec"))
 			return lu_error_set(e, -f.err, f.err == ENOENT ? "is QEMU still installed?" : NULL,

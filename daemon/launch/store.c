@@ -33,8 +33,11 @@ static bool mode_valid(const char *s)
 	return n > 0 && n <= 32 && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
 }
 
-#define UUID(_struct, _key) \
-	{ #_key, LU_JSON_STRING, offsetof(struct _struct, _key), LU_JSON_REQUIRED, .check = lu_uuid_valid, .expect = "a UUID" }
+#define UUID(_struct, _key)                                                                                      \
+	{                                                                                                        \
+#_key, LU_JSON_STRING, offsetof(struct _struct, _key), LU_JSON_REQUIRED, .check = lu_uuid_valid, \
+											 .expect = "a UUID"      \
+	}
 
 static const struct lu_json_field saved_fields[] = {
 	UUID(lu_saved, update),
@@ -62,7 +65,10 @@ static const struct lu_json_field error_fields[] = {
 };
 static const struct lu_json_table error_table = LU_JSON_TABLE("error", struct lu_result_error, error_fields);
 
-#define STAMP(_key) { #_key, LU_JSON_UINT, offsetof(struct lu_result_stamps, _key), LU_JSON_REQUIRED }
+#define STAMP(_key)                                                                            \
+	{                                                                                      \
+#_key, LU_JSON_UINT, offsetof(struct lu_result_stamps, _key), LU_JSON_REQUIRED \
+	}
 static const struct lu_json_field stamp_fields[] = {
 	STAMP(start), STAMP(spawned), STAMP(connected), STAMP(loaded), STAMP(resumed),
 };
@@ -108,8 +114,12 @@ int lu_store_open(int pkernfs_fd, const char *uuid, bool create, struct lu_error
 		int r = lu_mkdir_p(pkernfs_fd, path, 0700);
 
 		if (r < 0)
-			return lu_error_set(e, r, r == -ENOSPC ? "pkernfs is full: remove files that nobody needs or mount it with more room" : NULL,
-					    "pkernfs: cannot create directory %s: %s", path, strerror(-r));
+			return lu_error_set(
+				e, r,
+				r == -ENOSPC ?
+					"pkernfs is full: remove files that nobody needs or mount it with more room" :
+					NULL,
+				"pkernfs: cannot create directory %s: %s", path, strerror(-r));
 	}
 	fd = openat(pkernfs_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
@@ -173,7 +183,7 @@ int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc)
 
 int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e)
 {
-	static const char *const files[] = { "saved.json",	".saved.json.tmp", "result.json", ".result.json.tmp",
+	static const char *const files[] = { "saved.json",  ".saved.json.tmp",  "result.json", ".result.json.tmp",
 					     "launch.json", ".launch.json.tmp", "state" };
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
 	_cleanup_close_ int fd = -EBADF;

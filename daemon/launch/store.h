@@ -35,14 +35,14 @@ struct lu_saved {
 	char *update; /* UUIDs */
 	char *uuid;
 	char *name;
-	char *unit;	    /* or NULL */
-	bool running;	    /* the guest ran when the update began */
-	char *mode;	    /* migration parameter before the update; NULL: not there */
+	char *unit;         /* or NULL */
+	bool running;       /* the guest ran when the update began */
+	char *mode;         /* migration parameter before the update; NULL: not there */
 	bool ignore_shared; /* migration capability before the update */
 	bool complete;
 	uint64_t size; /* of state, if complete */
 	uint64_t crc32;
-	uint64_t index;	    /* the VM's number in the flight recorder */
+	uint64_t index;     /* the VM's number in the flight recorder */
 	uint64_t pause_tsc; /* when stop was sent, when the state was committed; 0: not yet */
 	uint64_t saved_tsc;
 };
@@ -60,7 +60,7 @@ struct lu_result_error {
 };
 
 struct lu_result_stamps {
-	uint64_t start;	    /* work on this VM began */
+	uint64_t start;     /* work on this VM began */
 	uint64_t spawned;   /* its QEMU was executed */
 	uint64_t connected; /* its monitor answered */
 	uint64_t loaded;    /* the state was in */
@@ -71,11 +71,11 @@ struct lu_result_stamps {
 struct lu_result {
 	char *update;
 	char *uuid;
-	char *boot_id;	     /* of the kernel it was written under */
-	char *by;	     /* "lu-init" (before the real init) or "luctld" (asked for by it) */
-	int status;	     /* enum lu_result_status */
-	bool retry;	     /* failed, and the saved state is as good as before */
-	uint64_t pid;	     /* 0: none */
+	char *boot_id;       /* of the kernel it was written under */
+	char *by;            /* "lu-init" (before the real init) or "luctld" (asked for by it) */
+	int status;          /* enum lu_result_status */
+	bool retry;          /* failed, and the saved state is as good as before */
+	uint64_t pid;        /* 0: none */
 	uint64_t start_time; /* field 22 of /proc/PID/stat, so that a pid used again is noticed */
 	struct lu_result_error *error;
 	struct lu_result_stamps stamps; /* TSC values, 0: not reached */

@@ -19,7 +19,8 @@
 bool lu_decide(const struct lu_journal_record *last, const char *boot_id, const char **ret_why)
 {
 	if (last->state != LU_STATE_JUMP) {
-		*ret_why = last->state == LU_STATE_BOOTED ? "the update was taken up already" : "no update is on its way";
+		*ret_why = last->state == LU_STATE_BOOTED ? "the update was taken up already" :
+							    "no update is on its way";
 		return false;
 	}
 	if (!strcmp(last->boot_id, boot_id)) {

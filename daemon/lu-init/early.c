@@ -36,7 +36,8 @@ int lu_open_pkernfs(const struct lu_init *i, struct lu_error *e)
 	if (fd < 0 || fstatfs(fd, &fs) < 0)
 		return lu_error_set(e, -errno, NULL, "%s: %s", i->pkernfs, strerror(errno));
 	if (!i->any_fs && fs.f_type != PKERNFS_SUPER_MAGIC)
-		return lu_error_set(e, -ENODEV, "start run-luctl-pkernfs.mount", "no pkernfs is mounted at %s", i->pkernfs);
+		return lu_error_set(e, -ENODEV, "start run-luctl-pkernfs.mount", "no pkernfs is mounted at %s",
+				    i->pkernfs);
 	return steal_fd(&fd);
 }
 

@@ -27,5 +27,6 @@ void lu_log(const struct lu_init *i, const char *fmt, ...)
 
 void lu_log_error(const struct lu_init *i, const char *prefix, const struct lu_error *e)
 {
-	lu_log(i, "%s%s%s%s%s", prefix, e->what ?: strerror(-e->code), e->hint ? " (" : "", e->hint ?: "", e->hint ? ")" : "");
+	lu_log(i, "%s%s%s%s%s", prefix, e->what ?: strerror(-e->code), e->hint ? " (" : "", e->hint ?: "",
+	       e->hint ? ")" : "");
 }

@@ -12,17 +12,17 @@
 struct lu_init {
 	const char *pkernfs; /* "/run/luctl/pkernfs" */
 	const char *run;     /* "/run/luctl" */
-	bool any_fs;	     /* tests: @pkernfs need not be pkernfs */
-	bool early;	     /* before the real init; else asked for by luctld */
-	bool kmsg;	     /* log to the kernel's log; else to stderr */
+	bool any_fs;         /* tests: @pkernfs need not be pkernfs */
+	bool early;          /* before the real init; else asked for by luctld */
+	bool kmsg;           /* log to the kernel's log; else to stderr */
 	bool keep_paused;    /* --paused */
 	struct lu_stamp start;
 	struct lu_trace *trace; /* NULL: none */
 };
 
 /* Time limits. A VM's own ends first, so that it can say what it was waiting for. */
-#define LU_INIT_VM_MS 20000u	/* one VM, from its start to cont */
-#define LU_INIT_NEEDS_MS 3000u	/* of which for devices to appear */
+#define LU_INIT_VM_MS 20000u    /* one VM, from its start to cont */
+#define LU_INIT_NEEDS_MS 3000u  /* of which for devices to appear */
 #define LU_INIT_TOTAL_MS 25000u /* all of them; then the real init is executed whatever they do */
 
 /* --- log.c --- */
@@ -76,7 +76,7 @@ int lu_real_init(const char *cmdline, char **ret);
 /** struct lu_monitor - a QMP connection that blocks */
 struct lu_monitor {
 	int fd;
-	int pidfd; /* of QEMU: its end ends every wait; the caller's */
+	int pidfd;            /* of QEMU: its end ends every wait; the caller's */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC, for everything */
 	uint64_t next_id;
 	struct lu_wire *wire;

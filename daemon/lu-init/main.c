@@ -86,12 +86,19 @@ static int as_init(struct lu_init *i, char **argv)
 
 static int as_command(struct lu_init *i, int argc, char **argv)
 {
-	enum { RESTORE = 256, PAUSED, EARLY, PKERNFS, RUN, ANY_FS };
+	enum {
+		RESTORE = 256,
+		PAUSED,
+		EARLY,
+		PKERNFS,
+		RUN,
+		ANY_FS
+	};
 	static const struct option options[] = {
 		{ "restore", required_argument, NULL, RESTORE }, { "paused", no_argument, NULL, PAUSED },
-		{ "early", no_argument, NULL, EARLY },		 { "pkernfs", required_argument, NULL, PKERNFS },
-		{ "run", required_argument, NULL, RUN },	 { "any-fs", no_argument, NULL, ANY_FS },
-		{ "version", no_argument, NULL, 'V' },		 { NULL, 0, NULL, 0 },
+		{ "early", no_argument, NULL, EARLY },           { "pkernfs", required_argument, NULL, PKERNFS },
+		{ "run", required_argument, NULL, RUN },         { "any-fs", no_argument, NULL, ANY_FS },
+		{ "version", no_argument, NULL, 'V' },           { NULL, 0, NULL, 0 },
 	};
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_close_ int root = -EBADF;
@@ -100,14 +107,29 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		switch (c) {
-		case RESTORE: uuid = optarg; break;
-		case PAUSED: i->keep_paused = true; break;
-		case EARLY: i->early = true; break;
-		case PKERNFS: i->pkernfs = optarg; break;
-		case RUN: i->run = optarg; break;
-		case ANY_FS: i->any_fs = true; break;
-		case 'V': puts("lu-init " PROJECT_VERSION); return 0;
-		default: return 2;
+		case RESTORE:
+			uuid = optarg;
+			break;
+		case PAUSED:
+			i->keep_paused = true;
+			break;
+		case EARLY:
+			i->early = true;
+			break;
+		case PKERNFS:
+			i->pkernfs = optarg;
+			break;
+		case RUN:
+			i->run = optarg;
+			break;
+		case ANY_FS:
+			i->any_fs = true;
+			break;
+		case 'V':
+			puts("lu-init " PROJECT_VERSION);
+			return 0;
+		default:
+			return 2;
 		}
 	}
 	if (optind != argc || (uuid != NULL) == i->early) {

@@ -79,7 +79,8 @@ static int check_allowed(struct restore *r, const char *update, struct lu_error 
 		return lu_error_set(e, -ESTALE, NULL, "VM %s: its record is of another update", r->saved.name);
 	k = lu_result_read(r->dir, &result, &why);
 	if (k < 0 && k != -ENOENT)
-		return lu_error_set(e, k, "remove result.json only if you know that the guest has not run since the jump",
+		return lu_error_set(e, k,
+				    "remove result.json only if you know that the guest has not run since the jump",
 				    "VM %s: %s", r->saved.name, why.what ?: strerror(-k));
 	switch (lu_may_restore(&r->saved, k < 0 ? NULL : &result, k == 0 && lu_result_alive(&result))) {
 	case LU_MAY_RESTORE:
@@ -90,9 +91,10 @@ static int check_allowed(struct restore *r, const char *update, struct lu_error 
 		return lu_error_set(e, -EALREADY, NULL, "VM %s: its QEMU is there already, process %llu", r->saved.name,
 				    (unsigned long long)result.pid);
 	default:
-		return lu_error_set(e, -ESTALE, "start the guest afresh from its disks",
-				    "VM %s: it ran since the jump and its QEMU is gone, so its saved state no longer fits its memory",
-				    r->saved.name);
+		return lu_error_set(
+			e, -ESTALE, "start the guest afresh from its disks",
+			"VM %s: it ran since the jump and its QEMU is gone, so its saved state no longer fits its memory",
+			r->saved.name);
 	}
 }
 
@@ -103,10 +105,11 @@ static int check_ram(struct restore *r, struct lu_error *e)
 		struct stat st;
 
 		if (stat(ram->path, &st) < 0)
-			return lu_error_set(e, -errno, NULL, "VM %s: its memory %s: %s", r->saved.name, ram->path, strerror(errno));
+			return lu_error_set(e, -errno, NULL, "VM %s: its memory %s: %s", r->saved.name, ram->path,
+					    strerror(errno));
 		if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < ram->size || st.st_ino != ram->inode)
-			return lu_error_set(e, -EBADMSG, NULL, "VM %s: %s is not the memory file that it had", r->saved.name,
-					    ram->path);
+			return lu_error_set(e, -EBADMSG, NULL, "VM %s: %s is not the memory file that it had",
+					    r->saved.name, ram->path);
 	}
 	return 0;
 }
@@ -123,10 +126,11 @@ static int check_state(struct restore *r, int *ret_fd, struct lu_error *e)
 	if (k < 0)
 		return lu_error_set(e, k, NULL, "VM %s: its state file: %s", r->saved.name, strerror(-k));
 	if (size != r->saved.size || crc != r->saved.crc32)
-		return lu_error_set(e, -EBADMSG, "start the guest afresh from its disks",
-				    "VM %s: its state file is damaged (%llu bytes, crc %08x; committed were %llu bytes, crc %08x)",
-				    r->saved.name, (unsigned long long)size, crc, (unsigned long long)r->saved.size,
-				    (unsigned int)r->saved.crc32);
+		return lu_error_set(
+			e, -EBADMSG, "start the guest afresh from its disks",
+			"VM %s: its state file is damaged (%llu bytes, crc %08x; committed were %llu bytes, crc %08x)",
+			r->saved.name, (unsigned long long)size, crc, (unsigned long long)r->saved.size,
+			(unsigned int)r->saved.crc32);
 	*ret_fd = steal_fd(&fd);
 	return 0;
 }
@@ -369,7 +373,10 @@ static int attempt(struct restore *r, struct lu_error *e)
 int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const char *update, struct lu_error *e)
 {
 	_cleanup_(restore_done) struct restore r = {
-		.init = i, .dir = -EBADF, .pidfd = -EBADF, .monitor = LU_MONITOR_INIT,
+		.init = i,
+		.dir = -EBADF,
+		.pidfd = -EBADF,
+		.monitor = LU_MONITOR_INIT,
 	};
 	int k;
 

@@ -75,13 +75,13 @@ struct lu_qmp {
 	struct ucred peer;
 	char *version;
 	struct lu_wire *wire;
-	sd_event_source *io;	/* on fd */
-	sd_event_source *timer; /* earliest deadline, retry of connect, or idle */
-	sd_event_source *defer; /* ends commands outside of the caller's stack */
+	sd_event_source *io;     /* on fd */
+	sd_event_source *timer;  /* earliest deadline, retry of connect, or idle */
+	sd_event_source *defer;  /* ends commands outside of the caller's stack */
 	struct lu_error failure; /* that defer reports */
 	struct command *pending; /* in order of ids */
-	struct command *hello;	/* qmp_capabilities: sent before all others */
-	struct command *failed;	/* detached by close, callback not called yet */
+	struct command *hello;   /* qmp_capabilities: sent before all others */
+	struct command *failed;  /* detached by close, callback not called yet */
 	uint64_t next_id;
 	uint64_t idle_usec, idle_since;
 	lu_qmp_event_t on_event;
@@ -246,9 +246,8 @@ static void note_version(struct lu_qmp *q, struct json_object *greeting)
 	int n[3] = { 0 };
 	char *text;
 
-	if (!json_object_object_get_ex(greeting, "version", &v) ||
-	    !json_object_is_type(v, json_type_object) || !json_object_object_get_ex(v, "qemu", &qemu) ||
-	    !json_object_is_type(qemu, json_type_object))
+	if (!json_object_object_get_ex(greeting, "version", &v) || !json_object_is_type(v, json_type_object) ||
+	    !json_object_object_get_ex(v, "qemu", &qemu) || !json_object_is_type(qemu, json_type_object))
 		return;
 	for (size_t i = 0; i < 3; i++)
 		if (json_object_object_get_ex(qemu, keys[i], &part))

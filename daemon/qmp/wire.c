@@ -34,7 +34,7 @@ struct lu_wire {
 	struct json_tokener *tok;
 	char *buf;
 	size_t start, end, room; /* unread bytes are buf[start..end) */
-	size_t message;		 /* bytes the tokener has taken of the present message */
+	size_t message;          /* bytes the tokener has taken of the present message */
 	struct lu_error broken;
 };
 
@@ -55,8 +55,8 @@ int lu_wire_new(struct lu_wire **ret)
 		free(w);
 		return -ENOMEM;
 	}
-	json_tokener_set_flags(w->tok, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS |
-					       JSON_TOKENER_VALIDATE_UTF8);
+	json_tokener_set_flags(w->tok,
+			       JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS | JSON_TOKENER_VALIDATE_UTF8);
 	*ret = w;
 	return 0;
 }

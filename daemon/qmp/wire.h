@@ -17,9 +17,9 @@ struct json_object;
 
 enum lu_wire_kind {
 	LU_WIRE_GREETING, /* data: the object below "QMP" */
-	LU_WIRE_RETURN,	  /* data: what the command returned; id */
-	LU_WIRE_ERROR,	  /* error_class, error_desc; id (if has_id) */
-	LU_WIRE_EVENT,	  /* event; data: its data or NULL */
+	LU_WIRE_RETURN,   /* data: what the command returned; id */
+	LU_WIRE_ERROR,    /* error_class, error_desc; id (if has_id) */
+	LU_WIRE_EVENT,    /* event; data: its data or NULL */
 };
 
 /** struct lu_wire_message - one message; the pointers live as long as @root */

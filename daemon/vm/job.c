@@ -372,7 +372,8 @@ int lu_vms_pkernfs(const struct lu_vms *vms, struct lu_error *e)
 	if (fstatfs(fd, &fs) < 0)
 		return lu_error_set(e, -errno, NULL, "pkernfs at %s: statfs: %s", vms->pkernfs, strerror(errno));
 	if (!vms->any_fs && fs.f_type != PKERNFS_SUPER_MAGIC)
-		return lu_error_set(e, -ENODEV, "start run-luctl-pkernfs.mount; it needs a kernel with CONFIG_PKERNFS and kho=on",
+		return lu_error_set(e, -ENODEV,
+				    "start run-luctl-pkernfs.mount; it needs a kernel with CONFIG_PKERNFS and kho=on",
 				    "no pkernfs is mounted at %s", vms->pkernfs);
 	return steal_fd(&fd);
 }

@@ -94,7 +94,8 @@ static int on_fd_added(struct lu_job *j, struct json_object *data)
 	char uri[48];
 
 	if (!id)
-		return lu_error_set(&j->error, -EBADMSG, NULL, "VM %s: QEMU's answer to add-fd has no fdset-id", j->vm->name);
+		return lu_error_set(&j->error, -EBADMSG, NULL, "VM %s: QEMU's answer to add-fd has no fdset-id",
+				    j->vm->name);
 	j->vm->fdset = json_object_get_int64(id);
 	snprintf(uri, sizeof(uri), "file:/dev/fdset/%lld", (long long)j->vm->fdset);
 	return lu_job_command(j, "migrate", lu_json_args("uri", uri, NULL), on_migrate);
@@ -103,11 +104,12 @@ static int on_fd_added(struct lu_job *j, struct json_object *data)
 static int migrate(struct lu_job *j)
 {
 	/* QEMU looks for a descriptor of just this access mode */
-	_cleanup_close_ int fd = openat(j->dir_fd, "state", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_close_ int fd =
+		openat(j->dir_fd, "state", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
-		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot open the state file of VM %s: %s", j->vm->name,
-				    strerror(errno));
+		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot open the state file of VM %s: %s",
+				    j->vm->name, strerror(errno));
 	return lu_job_command_fd(j, "add-fd", NULL, fd, on_fd_added);
 }
 
@@ -123,8 +125,8 @@ static int on_progress(struct lu_job *j, struct json_object *data)
 	if (status && !strcmp(status, "completed"))
 		return 0;
 	if (status && (!strcmp(status, "failed") || !strcmp(status, "cancelled")))
-		return lu_error_set(&j->error, -EIO, "see the log of its QEMU; is pkernfs full?", "VM %s: saving its state %s%s%s",
-				    j->vm->name, status, why ? ": " : "", why ?: "");
+		return lu_error_set(&j->error, -EIO, "see the log of its QEMU; is pkernfs full?",
+				    "VM %s: saving its state %s%s%s", j->vm->name, status, why ? ": " : "", why ?: "");
 	return poll_again(j);
 }
 
@@ -143,7 +145,8 @@ static int commit(struct lu_job *j)
 	if (r >= 0 && j->saved.size == 0)
 		r = -ENODATA;
 	if (r < 0)
-		return lu_error_set(&j->error, r, NULL, "pkernfs: the state file of VM %s: %s", j->vm->name, strerror(-r));
+		return lu_error_set(&j->error, r, NULL, "pkernfs: the state file of VM %s: %s", j->vm->name,
+				    strerror(-r));
 	j->saved.crc32 = crc;
 	j->saved.complete = true;
 	j->saved.pause_tsc = j->vm->pause_tsc;
@@ -152,8 +155,15 @@ static int commit(struct lu_job *j)
 }
 
 const lu_step_t lu_save_steps[] = {
-	lu_job_open_pkernfs, lu_job_load_saved, need_saved, lu_job_query_status, must_stand, migrate,
-	wait_completed,	     commit,		NULL,
+	lu_job_open_pkernfs,
+	lu_job_load_saved,
+	need_saved,
+	lu_job_query_status,
+	must_stand,
+	migrate,
+	wait_completed,
+	commit,
+	NULL,
 };
 
 /* --- resume --- */
@@ -248,8 +258,8 @@ static int cont(struct lu_job *j)
 static int check_running(struct lu_job *j)
 {
 	if (wanted_running(j) && !runs(j))
-		return lu_error_set(&j->error, -EIO, "see the log of its QEMU", "VM %s: QEMU does not let it run, it is in state \"%s\"",
-				    j->vm->name, j->status);
+		return lu_error_set(&j->error, -EIO, "see the log of its QEMU",
+				    "VM %s: QEMU does not let it run, it is in state \"%s\"", j->vm->name, j->status);
 	j->vm->stopped = false;
 	return 0;
 }
@@ -277,5 +287,6 @@ static int drop_fd(struct lu_job *j)
 }
 
 const lu_step_t lu_resume_steps[] = {
-	load_record, lu_job_query_status, end_migration, settle, cont, lu_job_query_status, check_running, drop_fd, NULL,
+	load_record,         lu_job_query_status, end_migration, settle, cont,
+	lu_job_query_status, check_running,       drop_fd,       NULL,
 };

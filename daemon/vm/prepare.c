@@ -102,7 +102,8 @@ static int fill_launch(struct lu_job *j)
 		struct stat st;
 
 		if (stat(ram->path, &st) < 0)
-			return lu_error_set(&j->error, -errno, NULL, "VM %s: %s: %s", vm->name, ram->path, strerror(errno));
+			return lu_error_set(&j->error, -errno, NULL, "VM %s: %s: %s", vm->name, ram->path,
+					    strerror(errno));
 		l->ram[i] = (struct lu_launch_ram){ .path = strdup(ram->path), .size = ram->size, .inode = st.st_ino };
 		if (!l->ram[i].path)
 			return -ENOMEM;
@@ -169,8 +170,8 @@ static int write_files(struct lu_job *j)
 				    j->vm->name, strerror(errno));
 	state = openat(j->dir_fd, "state", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (state < 0)
-		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot create the state file of VM %s: %s", j->vm->name,
-				    strerror(errno));
+		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot create the state file of VM %s: %s",
+				    j->vm->name, strerror(errno));
 	r = fill_saved(j);
 	return r < 0 ? r : lu_job_write_saved(j);
 }
@@ -202,8 +203,11 @@ static int load_saved(struct lu_job *j)
 }
 
 const lu_step_t lu_prepare_steps[] = {
-	check_verdict, lu_job_open_pkernfs, load_saved, lu_job_query_status, ask_capabilities, ask_parameters,
-	write_files,   set_ignore_shared,   set_mode,	NULL,
+	check_verdict,    lu_job_open_pkernfs,
+	load_saved,       lu_job_query_status,
+	ask_capabilities, ask_parameters,
+	write_files,      set_ignore_shared,
+	set_mode,         NULL,
 };
 
 /* --- undo --- */

@@ -24,20 +24,20 @@ struct lu_job;
 struct lu_vm {
 	struct lu_vms *vms;
 	struct lu_vm *next;
-	char *name;	      /* of the definition, or of the bad file */
+	char *name;           /* of the definition, or of the bad file */
 	struct lu_vm_def def; /* empty if @error is set */
 	struct lu_error error;
 	char *origin;
-	char *text;	      /* the definition as read, to see a change */
-	bool seen;	      /* by the load that is under way */
+	char *text; /* the definition as read, to see a change */
+	bool seen;  /* by the load that is under way */
 	unsigned int index;
 	struct lu_vm_facts facts;
 	struct lu_qmp *qmp;
 	struct lu_job *job;
-	char *machine;	      /* versioned machine type, by PROBE */
-	bool stopped;	      /* PAUSE stopped the guest, RESUME has not let it run yet */
-	uint64_t pause_tsc;   /* when */
-	int64_t fdset;	      /* the state file in QEMU, by SAVE; -1: none */
+	char *machine;      /* versioned machine type, by PROBE */
+	bool stopped;       /* PAUSE stopped the guest, RESUME has not let it run yet */
+	uint64_t pause_tsc; /* when */
+	int64_t fdset;      /* the state file in QEMU, by SAVE; -1: none */
 	void *userdata;
 };
 
@@ -67,11 +67,11 @@ struct lu_job {
 	struct lu_error error;
 	lu_vm_done_t done;
 	void *userdata;
-	sd_event_source *timer;	   /* the whole operation's limit */
-	sd_event_source *again;	   /* the present step's pause */
-	sd_event_source *defer;	   /* first step, or the end */
-	lu_reply_t reply;	   /* of the command that is under way */
-	unsigned int tolerant;	   /* LU_TOLERATE_*: then reply gets NULL */
+	sd_event_source *timer; /* the whole operation's limit */
+	sd_event_source *again; /* the present step's pause */
+	sd_event_source *defer; /* first step, or the end */
+	lu_reply_t reply;       /* of the command that is under way */
+	unsigned int tolerant;  /* LU_TOLERATE_*: then reply gets NULL */
 	int result;
 	bool ended;
 
@@ -79,13 +79,13 @@ struct lu_job {
 	struct lu_saved saved;
 	bool have_saved;
 	struct lu_launch launch;
-	char *status;		   /* query-status, as of the last query */
+	char *status;              /* query-status, as of the last query */
 	struct json_object *names; /* probe: objects still to be looked at */
 	size_t i;
 	int pkernfs_fd, dir_fd;
-	char mode[33];		   /* migration mode found; "" if QEMU has none */
+	char mode[33]; /* migration mode found; "" if QEMU has none */
 	bool ignore_shared;
-	bool mode_changed;	   /* probe: to be put back */
+	bool mode_changed; /* probe: to be put back */
 	unsigned int polls;
 };
 

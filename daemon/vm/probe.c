@@ -45,14 +45,15 @@ static int judge_status(struct lu_job *j)
 		if (!strcmp(j->status, fine[i]))
 			goto pid;
 	if (!strcmp(j->status, "postmigrate"))
-		lu_vm_refuse(vm, "let the guest run once (QMP cont), then try again", "its state was saved by an earlier attempt and it has not run since");
+		lu_vm_refuse(vm, "let the guest run once (QMP cont), then try again",
+			     "its state was saved by an earlier attempt and it has not run since");
 	else
 		lu_vm_refuse(vm, NULL, "QEMU is in state \"%s\"", j->status);
 pid:
 	if (vm->def.pid && (pid_t)vm->def.pid != vm->facts.pid)
 		lu_vm_refuse(vm, "correct \"pid\" or \"qmp\" in its definition, or leave \"pid\" out",
-			     "the definition says pid %d, but pid %d listens at %s", (int)vm->def.pid, (int)vm->facts.pid,
-			     vm->def.qmp);
+			     "the definition says pid %d, but pid %d listens at %s", (int)vm->def.pid,
+			     (int)vm->facts.pid, vm->def.qmp);
 	return 0;
 }
 
@@ -62,8 +63,8 @@ static int on_uuid(struct lu_job *j, struct json_object *data)
 
 	/* all zero: QEMU was started without -uuid */
 	if (uuid && strcmp(uuid, "00000000-0000-0000-0000-000000000000") != 0 && strcasecmp(uuid, j->vm->def.uuid) != 0)
-		lu_vm_refuse(j->vm, "correct \"uuid\" or \"qmp\" in its definition", "the QEMU at %s has uuid %s, not %s",
-			     j->vm->def.qmp, uuid, j->vm->def.uuid);
+		lu_vm_refuse(j->vm, "correct \"uuid\" or \"qmp\" in its definition",
+			     "the QEMU at %s has uuid %s, not %s", j->vm->def.qmp, uuid, j->vm->def.uuid);
 	return 0;
 }
 
@@ -100,7 +101,8 @@ static int on_names(struct lu_job *j, struct json_object *data)
 	j->names = NULL;
 	j->i = 0;
 	if (data && !json_object_is_type(data, json_type_array))
-		return lu_error_set(&j->error, -EBADMSG, NULL, "VM %s: QEMU's answer to qom-list is no list", j->vm->name);
+		return lu_error_set(&j->error, -EBADMSG, NULL, "VM %s: QEMU's answer to qom-list is no list",
+				    j->vm->name);
 	j->names = json_object_get(data);
 	return 0;
 }
@@ -150,19 +152,22 @@ static int ask_object(struct lu_job *j, const char *property, lu_reply_t reply)
 	name = cursor(j, &type, &len);
 	if (!name || snprintf(path, sizeof(path), "/objects/%s", name) >= (int)sizeof(path))
 		return -EBADMSG;
-	return lu_job_try(j, "qom-get", lu_json_args("path", path, "property", property, NULL), LU_TOLERATE_REFUSAL, reply);
+	return lu_job_try(j, "qom-get", lu_json_args("path", path, "property", property, NULL), LU_TOLERATE_REFUSAL,
+			  reply);
 }
 
 static int on_discard(struct lu_job *j, struct json_object *data)
 {
 	if (data && json_object_get_boolean(data))
-		lu_vm_refuse(j->vm, "start it with discard-data=off", "its memory is discarded when QEMU ends (discard-data=on)");
+		lu_vm_refuse(j->vm, "start it with discard-data=off",
+			     "its memory is discarded when QEMU ends (discard-data=on)");
 	return next_object(j);
 }
 
 static void judge_file(struct lu_vm *vm, const struct lu_vm_ram *ram)
 {
-	static const char *const hint = "use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>";
+	static const char *const hint =
+		"use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>";
 	_cleanup_close_ int fs = -EBADF;
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct stat st, root;
@@ -207,7 +212,8 @@ static int on_share(struct lu_job *j, struct json_object *data)
 
 	name = cursor(j, &type, &len);
 	if (!data || !json_object_get_boolean(data))
-		lu_vm_refuse(j->vm, "add share=on to it", "its memory \"%s\" is a private copy (share=off)", name ?: "");
+		lu_vm_refuse(j->vm, "add share=on to it", "its memory \"%s\" is a private copy (share=off)",
+			     name ?: "");
 	return ask_object(j, "size", on_size);
 }
 
@@ -260,16 +266,19 @@ static void judge_device(struct lu_vm *vm, const char *name, const char *type, s
 		const char *prefix, *what, *hint;
 	} refused[] = {
 		{ "vfio-", "is a passed-through device", "unplug it before the update, or exclude the VM" },
-		{ "vhost-user-", "is served by another process (vhost-user), which does not survive", "unplug it, or exclude the VM" },
+		{ "vhost-user-", "is served by another process (vhost-user), which does not survive",
+		  "unplug it, or exclude the VM" },
 		{ "vhost-vdpa-", "is a vDPA device", "unplug it, or exclude the VM" },
 		{ "ivshmem", "shares memory with others (ivshmem)", "unplug it, or exclude the VM" },
-		{ "virtio-9p", "shares a directory (9p), which QEMU can't migrate", "unmount and unplug it, or exclude the VM" },
+		{ "virtio-9p", "shares a directory (9p), which QEMU can't migrate",
+		  "unmount and unplug it, or exclude the VM" },
 		{ "usb-host", "is a passed-through USB device", "unplug it, or exclude the VM" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
 		if (len >= strlen(refused[i].prefix) && !strncmp(type, refused[i].prefix, strlen(refused[i].prefix)))
-			lu_vm_refuse(vm, refused[i].hint, "its device \"%s\" (%.*s) %s", name, (int)len, type, refused[i].what);
+			lu_vm_refuse(vm, refused[i].hint, "its device \"%s\" (%.*s) %s", name, (int)len, type,
+				     refused[i].what);
 }
 
 static int on_devices(struct lu_job *j, struct json_object *data)
@@ -288,7 +297,8 @@ static int on_devices(struct lu_job *j, struct json_object *data)
 
 static int list_named_devices(struct lu_job *j)
 {
-	return lu_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral", NULL), LU_TOLERATE_REFUSAL, on_devices);
+	return lu_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral", NULL), LU_TOLERATE_REFUSAL,
+			  on_devices);
 }
 
 static int list_other_devices(struct lu_job *j)
@@ -316,7 +326,8 @@ static int on_blockers_cpr(struct lu_job *j, struct json_object *data)
 	struct json_object *list = blockers(data);
 
 	if (list)
-		lu_vm_refuse(j->vm, NULL, "QEMU can't save it: %s", json_object_get_string(json_object_array_get_idx(list, 0)));
+		lu_vm_refuse(j->vm, NULL, "QEMU can't save it: %s",
+			     json_object_get_string(json_object_array_get_idx(list, 0)));
 	return lu_job_set_mode(j, j->mode[0] ? j->mode : "normal", LU_TOLERATE_REFUSAL, done_here);
 }
 
@@ -335,7 +346,8 @@ static int on_mode(struct lu_job *j, struct json_object *data)
 
 static int on_migrate(struct lu_job *j, struct json_object *data)
 {
-	static const char *const busy[] = { "setup", "active", "device", "cancelling", "pre-switchover", "wait-unplug",
+	static const char *const busy[] = { "setup",           "active",          "device",
+					    "cancelling",      "pre-switchover",  "wait-unplug",
 					    "postcopy-active", "postcopy-paused", "postcopy-recover" };
 	const char *status = lu_member_string(data, "status");
 
@@ -356,7 +368,8 @@ static int on_parameters(struct lu_job *j, struct json_object *data)
 {
 	/* the mode parameter came with cpr-reboot, in QEMU 8.2 */
 	if (!lu_member_string(data, "mode"))
-		lu_vm_refuse(j->vm, "QEMU 10 or newer is needed", "its QEMU %s knows no CPR", j->vm->facts.qemu_version ?: "");
+		lu_vm_refuse(j->vm, "QEMU 10 or newer is needed", "its QEMU %s knows no CPR",
+			     j->vm->facts.qemu_version ?: "");
 	return 0;
 }
 
@@ -381,7 +394,7 @@ static int judge_process(struct lu_job *j)
 }
 
 const lu_step_t lu_probe_steps[] = {
-	begin,		    lu_job_query_status, judge_status,	     ask_uuid,	    ask_machine,   list_objects,
-	judge_memory,	    list_named_devices,	 list_other_devices, ask_parameters, ask_migration, judge_process,
+	begin,        lu_job_query_status, judge_status,       ask_uuid,       ask_machine,   list_objects,
+	judge_memory, list_named_devices,  list_other_devices, ask_parameters, ask_migration, judge_process,
 	NULL,
 };

@@ -238,7 +238,8 @@ static int decode_file(struct lu_vms *vms, const char *text, const char *path, c
 	if (r < 0)
 		return r;
 	if (strcmp(def.name, name) != 0) {
-		r = lu_error_set(e, -EINVAL, "name the file after the VM", "%s: it defines VM %s, not %s", path, def.name, name);
+		r = lu_error_set(e, -EINVAL, "name the file after the VM", "%s: it defines VM %s, not %s", path,
+				 def.name, name);
 		lu_json_free(&lu_vm_def_table, &def);
 		return r;
 	}
@@ -355,7 +356,9 @@ static int add_saved(struct lu_vms *vms, int root, const char *uuid, const char 
 		return r;
 	if (r < 0)
 		return add_bad(vms, saved.name ?: uuid, NULL, &why, &vm);
-	def = (struct lu_vm_def){ .name = steal_ptr(launch.name), .uuid = steal_ptr(launch.uuid), .qmp = steal_ptr(launch.qmp),
+	def = (struct lu_vm_def){ .name = steal_ptr(launch.name),
+				  .uuid = steal_ptr(launch.uuid),
+				  .qmp = steal_ptr(launch.qmp),
 				  .unit = steal_ptr(launch.unit) };
 	r = add(vms, &def, NULL, NULL, &why);
 	if (r == -EEXIST)

@@ -28,17 +28,17 @@ struct lu_vm;
 struct lu_vms;
 
 enum lu_vm_op {
-	LU_VM_PROBE,	 /* connect and judge; changes nothing, neither at the VM nor on disk */
-	LU_VM_PREPARE,	 /* launch.json, record, state file and migration settings, while the guest runs */
-	LU_VM_PAUSE,	 /* QMP stop; remembers durably whether the guest ran */
-	LU_VM_SAVE,	 /* device state into pkernfs, verified and committed */
-	LU_VM_RESUME,	 /* cont if PAUSE stopped it; works before, during and after SAVE, and if it runs already */
+	LU_VM_PROBE,     /* connect and judge; changes nothing, neither at the VM nor on disk */
+	LU_VM_PREPARE,   /* launch.json, record, state file and migration settings, while the guest runs */
+	LU_VM_PAUSE,     /* QMP stop; remembers durably whether the guest ran */
+	LU_VM_SAVE,      /* device state into pkernfs, verified and committed */
+	LU_VM_RESUME,    /* cont if PAUSE stopped it; works before, during and after SAVE, and if it runs already */
 	LU_VM_UNPREPARE, /* migration settings as they were, our files removed */
 	LU_VM_OP_MAX,
 };
 
 enum lu_vm_state {
-	LU_VM_UNKNOWN,	   /* not probed yet */
+	LU_VM_UNKNOWN, /* not probed yet */
 	LU_VM_RUNNING,
 	LU_VM_PAUSED,
 	LU_VM_UNREACHABLE, /* nobody answers at its QMP socket */
@@ -54,11 +54,11 @@ struct lu_vm_ram {
 /** struct lu_vm_facts - what the last operation saw; all of it owned by the VM */
 struct lu_vm_facts {
 	enum lu_vm_state state;
-	pid_t pid;		/* of QEMU by SO_PEERCRED, 0 if unknown */
-	char *qemu_version;	/* "11.1.3", or NULL */
-	bool updatable;		/* verdict of PROBE */
+	pid_t pid;              /* of QEMU by SO_PEERCRED, 0 if unknown */
+	char *qemu_version;     /* "11.1.3", or NULL */
+	bool updatable;         /* verdict of PROBE */
 	struct lu_error reason; /* if not updatable: why; of code 0 otherwise */
-	bool early;		/* can be resumed before the real init; else luctld has it restored, and @late says why */
+	bool early; /* can be resumed before the real init; else luctld has it restored, and @late says why */
 	char *late;
 	struct lu_vm_ram *ram;
 	size_t n_ram;
@@ -123,9 +123,9 @@ size_t lu_vms_count(struct lu_vms *vms);
 /* --- one VM --- */
 
 const char *lu_vm_name(const struct lu_vm *vm);
-const char *lu_vm_uuid(const struct lu_vm *vm);	  /* NULL for an entry with an error */
-const char *lu_vm_qmp(const struct lu_vm *vm);	  /* NULL for an entry with an error */
-const char *lu_vm_unit(const struct lu_vm *vm);	  /* NULL if it has none */
+const char *lu_vm_uuid(const struct lu_vm *vm);   /* NULL for an entry with an error */
+const char *lu_vm_qmp(const struct lu_vm *vm);    /* NULL for an entry with an error */
+const char *lu_vm_unit(const struct lu_vm *vm);   /* NULL if it has none */
 const char *lu_vm_origin(const struct lu_vm *vm); /* file that defines it, or NULL if from the bus */
 
 /** lu_vm_error() - why the definition can't be used, NULL if it can */
@@ -140,7 +140,7 @@ void *lu_vm_userdata(const struct lu_vm *vm);
 /** lu_vm_set_index() - number of the VM in the flight recorder (trace.h); to be set before PREPARE, else 0xffff */
 void lu_vm_set_index(struct lu_vm *vm, unsigned int index);
 
-const char *lu_vm_op_to_string(enum lu_vm_op op);	  /* "probe", … */
+const char *lu_vm_op_to_string(enum lu_vm_op op);          /* "probe", … */
 const char *lu_vm_state_to_string(enum lu_vm_state state); /* as in schema vm-info; "unreachable" for unknown */
 
 /**

@@ -63,21 +63,22 @@ static int judge(struct mock *m, struct json_object *cmd, const char *name)
 
 	if (!schema)
 		return 0;
-	if (!json_object_object_get_ex(schema, "commands", &commands) || !json_object_object_get_ex(commands, name, &known))
+	if (!json_object_object_get_ex(schema, "commands", &commands) ||
+	    !json_object_object_get_ex(commands, name, &known))
 		return give_up(m, "QEMU knows no command", name);
 	json_object_object_get_ex(cmd, "arguments", &args);
-	json_object_object_foreach(known, key, kind) {
+	json_object_object_foreach (known, key, kind) {
 		if (!strcmp(json_object_get_string(kind), "required") && !json_object_object_get_ex(args, key, &v))
 			return give_up(m, "missing argument", key);
 	}
 	if (args) {
-		json_object_object_foreach(args, arg, value) {
+		json_object_object_foreach (args, arg, value) {
 			(void)value;
 			if (!json_object_object_get_ex(known, arg, &v))
 				return give_up(m, "unknown argument", arg);
 		}
 	}
-	json_object_object_foreach(cmd, top, any) {
+	json_object_object_foreach (cmd, top, any) {
 		(void)any;
 		if (strcmp(top, "execute") != 0 && strcmp(top, "arguments") != 0 && strcmp(top, "id") != 0)
 			return give_up(m, "unknown member", top);
@@ -146,8 +147,10 @@ static int reply_to(struct mock *m, size_t n, const char *kind, const char *text
 static int greet(struct mock *m)
 {
 	m->n_ids = 0;
-	return put(m, "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 3, \"minor\": 1, \"major\": 11}, \"package\": \"x\"}, \"capabilities\": [\"oob\"]}}",
-		   "\r\n");
+	return put(
+		m,
+		"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 3, \"minor\": 1, \"major\": 11}, \"package\": \"x\"}, \"capabilities\": [\"oob\"]}}",
+		"\r\n");
 }
 
 static int accept_one(struct mock *m)

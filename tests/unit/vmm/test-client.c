@@ -81,8 +81,9 @@ static int teardown_client(void **state)
 
 static void test_out_of_order(void **state)
 {
-	struct mock *m = mock_start(sock, "hello\nexpect query-status\nexpect query-uuid\nsend {\"event\": \"RESUME\"}\n"
-					  "replyto 2 {\"UUID\": \"u\"}\nreplyto 1 {\"status\": \"paused\"}\nwait");
+	struct mock *m = mock_start(sock,
+				    "hello\nexpect query-status\nexpect query-uuid\nsend {\"event\": \"RESUME\"}\n"
+				    "replyto 2 {\"UUID\": \"u\"}\nreplyto 1 {\"status\": \"paused\"}\nwait");
 	struct reply a = { 0 }, b = { 0 };
 	struct ucred peer;
 	const char *why;
@@ -103,7 +104,8 @@ static void test_out_of_order(void **state)
 
 static void test_refused(void **state)
 {
-	struct mock *m = mock_start(sock, "hello\nexpect stop\nerror CommandNotFound no such luck\nexpect cont\nreply {}\nwait");
+	struct mock *m =
+		mock_start(sock, "hello\nexpect stop\nerror CommandNotFound no such luck\nexpect cont\nreply {}\nwait");
 	struct reply a = { 0 }, b = { 0 };
 	const char *why;
 
@@ -220,8 +222,9 @@ static void test_late(void **state)
 
 static void test_reconnect(void **state)
 {
-	struct mock *m = mock_start(sock, "hello\nexpect stop\nreply {}\nwait\naccept\nhello\nexpect cont\nreply {}\nclose\n"
-					  "accept\nhello\nexpect query-status\nreply {}\nwait");
+	struct mock *m = mock_start(sock,
+				    "hello\nexpect stop\nreply {}\nwait\naccept\nhello\nexpect cont\nreply {}\nclose\n"
+				    "accept\nhello\nexpect query-status\nreply {}\nwait");
 	struct reply a = { 0 }, b = { 0 }, c = { 0 };
 	const char *why;
 
@@ -244,8 +247,8 @@ static void test_reconnect(void **state)
 	expect(!why, "%s", why);
 }
 
-static void free_in_reply(struct lu_qmp *c, int r, struct json_object *data, const char *class, const struct lu_error *e,
-			  void *userdata)
+static void free_in_reply(struct lu_qmp *c, int r, struct json_object *data, const char *class,
+			  const struct lu_error *e, void *userdata)
 {
 	open_replies--;
 	lu_qmp_free(c);
@@ -298,8 +301,9 @@ static void on_event(struct lu_qmp *c, const char *name, struct json_object *dat
 
 static void test_events(void **state)
 {
-	struct mock *m = mock_start(sock, "hello\nexpect stop\nsend {\"event\": \"STOP\", \"timestamp\": {}}\nreply {}\n"
-					  "send {\"event\": \"X\", \"data\": {}}\nsleep 50\nclose");
+	struct mock *m = mock_start(sock,
+				    "hello\nexpect stop\nsend {\"event\": \"STOP\", \"timestamp\": {}}\nreply {}\n"
+				    "send {\"event\": \"X\", \"data\": {}}\nsleep 50\nclose");
 	struct reply a = { 0 };
 	char names[64] = "";
 
@@ -316,8 +320,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_client, teardown_client)
 	static const struct CMUnitTest tests[] = {
-		T(test_out_of_order), T(test_refused),	 T(test_misbehaviour),	   T(test_nobody), T(test_busy),
-		T(test_late),	      T(test_reconnect), T(test_free_in_callback), T(test_forget), T(test_events),
+		T(test_out_of_order), T(test_refused),   T(test_misbehaviour),     T(test_nobody), T(test_busy),
+		T(test_late),         T(test_reconnect), T(test_free_in_callback), T(test_forget), T(test_events),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -50,7 +50,8 @@ static void test_restorable(void **state)
 		{ ARGV("q", "-incoming", "defer", "-incoming", "tcp:0:1", "-S"), "q -S" },
 		{ ARGV("q", "--incoming", "defer", "-name", "-incoming"), "q -name -incoming" },
 		{ ARGV("q", "-append", "-daemonize", "-S", "-loadvm", "x"), "q -append -daemonize -S" },
-		{ ARGV("q", "-add-fd", "fd=3,set=1819632756,opaque=luctl-state", "-add-fd", "fd=5,set=1"), "q -add-fd fd=5,set=1" },
+		{ ARGV("q", "-add-fd", "fd=3,set=1819632756,opaque=luctl-state", "-add-fd", "fd=5,set=1"),
+		  "q -add-fd fd=5,set=1" },
 		{ ARGV("q", "-nographic", "-incoming"), "q -nographic" },
 	};
 
@@ -67,11 +68,16 @@ static void test_property(void **state)
 	static const struct {
 		const char *value, *key, *want;
 	} cases[] = {
-		{ "tap,id=n0,fd=7", "fd", "7" },	{ "tap,id=n0,fd=7", "f", NULL },
-		{ "tap,fdx=1,fd=7", "fd", "7" },	{ "file,path=/a,,b,id=x", "path", "/a,b" },
-		{ "x=1,,fd=2", "fd", NULL },		{ "fd=", "fd", "" },
-		{ "{\"qom-type\": \"iommufd\", \"fd\": \"9\"}", "fd", "9" }, { "{\"a\": 1}", "fd", NULL },
-		{ "{broken", "fd", NULL },		{ "", "fd", NULL },
+		{ "tap,id=n0,fd=7", "fd", "7" },
+		{ "tap,id=n0,fd=7", "f", NULL },
+		{ "tap,fdx=1,fd=7", "fd", "7" },
+		{ "file,path=/a,,b,id=x", "path", "/a,b" },
+		{ "x=1,,fd=2", "fd", NULL },
+		{ "fd=", "fd", "" },
+		{ "{\"qom-type\": \"iommufd\", \"fd\": \"9\"}", "fd", "9" },
+		{ "{\"a\": 1}", "fd", NULL },
+		{ "{broken", "fd", NULL },
+		{ "", "fd", NULL },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -130,7 +136,8 @@ static void test_late(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		expect((lu_argv_late(cases[i].argv, cases[i].root) != NULL) == cases[i].late, "%s", joined(cases[i].argv));
+		expect((lu_argv_late(cases[i].argv, cases[i].root) != NULL) == cases[i].late, "%s",
+		       joined(cases[i].argv));
 }
 
 /* Twice through: the words do not grow. */
@@ -163,7 +170,14 @@ static void test_argv_stable(void **state)
 
 /* --- a real process --- */
 
-enum { PLAIN, WRAPPED, DELETED, NAMESPACE, ON_TMPFS, SOCKET };
+enum {
+	PLAIN,
+	WRAPPED,
+	DELETED,
+	NAMESPACE,
+	ON_TMPFS,
+	SOCKET
+};
 
 static char tmpfs_dir[64];
 
@@ -195,7 +209,8 @@ static void child_does(int what)
 
 static pid_t start_child(int what)
 {
-	char *env[] = { (char *)"PATH=/usr/bin:/bin", (char *)"WHO=me=you", (char *)"INVOCATION_ID=1", (char *)"LISTEN_FDS=3", NULL };
+	char *env[] = { (char *)"PATH=/usr/bin:/bin", (char *)"WHO=me=you", (char *)"INVOCATION_ID=1",
+			(char *)"LISTEN_FDS=3", NULL };
 	char *argv[] = { (char *)"sleep", (char *)"1000", NULL };
 	struct rlimit rl = { .rlim_cur = 100, .rlim_max = 200 };
 	char path[128];
@@ -310,7 +325,8 @@ static void test_round_trip(void **state)
 	/* sleep does not open the disk again: that is QEMU's own doing */
 	for (size_t i = 0; i < a.n_needs; i++)
 		if (!strcmp(a.needs[i].path, disk))
-			lu_launch_add_need(&b, disk, LU_NEED_FILE, true, a.needs[i].uid, a.needs[i].gid, a.needs[i].mode);
+			lu_launch_add_need(&b, disk, LU_NEED_FILE, true, a.needs[i].uid, a.needs[i].gid,
+					   a.needs[i].mode);
 	expect(lu_json_encode_text(&lu_launch_table, &b, &text_b, &e) == 0, "%s", e.what);
 	assert_string_equal(text_a, text_b);
 	stop_child(two);
@@ -324,8 +340,14 @@ static void test_round_trip(void **state)
 static void test_state_fd(void **state)
 {
 	char *argv[] = { (char *)"/bin/sh", (char *)"-c", (char *)"cat <&3; ls /proc/self/fd | tr '\\n' ' '", NULL };
-	struct lu_launch l = { .name = (char *)"sh", .exe = (char *)"/bin/sh", .argv = argv, .cwd = (char *)"/", .umask = 022,
-			       .uid = getuid(), .gid = getgid(), .cap_bounding = UINT64_MAX };
+	struct lu_launch l = { .name = (char *)"sh",
+			       .exe = (char *)"/bin/sh",
+			       .argv = argv,
+			       .cwd = (char *)"/",
+			       .umask = 022,
+			       .uid = getuid(),
+			       .gid = getgid(),
+			       .cap_bounding = UINT64_MAX };
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_free_ char *out = NULL;
 	_cleanup_close_ int pidfd = -EBADF, state_fd = -EBADF;
@@ -348,8 +370,13 @@ static void test_state_fd(void **state)
 static void test_spawn_fails(void **state)
 {
 	char *argv[] = { (char *)"none", NULL };
-	struct lu_launch l = { .name = (char *)"none", .exe = (char *)"/nonexistent/qemu", .argv = argv, .cwd = (char *)"/",
-			       .uid = getuid(), .gid = getgid(), .cap_bounding = UINT64_MAX };
+	struct lu_launch l = { .name = (char *)"none",
+			       .exe = (char *)"/nonexistent/qemu",
+			       .argv = argv,
+			       .cwd = (char *)"/",
+			       .uid = getuid(),
+			       .gid = getgid(),
+			       .cap_bounding = UINT64_MAX };
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT, e2 = LU_ERROR_INIT;
 	char log[128];
 	pid_t pid = -1;
@@ -411,7 +438,8 @@ static void test_tmpfs(void **state)
 	expect(capture(pid, 0, &l, &e) == 0, "%s", e.what);
 	stop_child(pid);
 	for (size_t i = 0; i < l.n_needs; i++)
-		found |= !strcmp(l.needs[i].path, tmpfs_dir) && l.needs[i].kind == LU_NEED_DIRECTORY && l.needs[i].mode == 0750;
+		found |= !strcmp(l.needs[i].path, tmpfs_dir) && l.needs[i].kind == LU_NEED_DIRECTORY &&
+			 l.needs[i].mode == 0750;
 	assert_true(found);
 	/* not in /run: nobody makes it before the services do */
 	assert_false(l.early);
@@ -442,10 +470,11 @@ static int teardown(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_restorable),   cmocka_unit_test(test_property),	cmocka_unit_test(test_check),
-		cmocka_unit_test(test_late),	     cmocka_unit_test(test_argv_stable), cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_state_fd),     cmocka_unit_test(test_spawn_fails), cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_tmpfs),
+		cmocka_unit_test(test_restorable),  cmocka_unit_test(test_property),
+		cmocka_unit_test(test_check),       cmocka_unit_test(test_late),
+		cmocka_unit_test(test_argv_stable), cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_state_fd),    cmocka_unit_test(test_spawn_fails),
+		cmocka_unit_test(test_refusals),    cmocka_unit_test(test_tmpfs),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

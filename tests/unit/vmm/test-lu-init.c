@@ -30,10 +30,12 @@ static void test_may_restore(void **state)
 		for (int retry = 0; retry <= 1; retry++) {
 			for (int alive = 0; alive <= 1; alive++) {
 				struct lu_result r = { .update = (char *)"u1", .status = status, .retry = retry };
-				enum lu_may want = alive ? LU_MAY_NOT_ALIVE :
-						   status == LU_RESULT_FAILED && retry ? LU_MAY_RESTORE : LU_MAY_NOT_STALE;
+				enum lu_may want = alive                               ? LU_MAY_NOT_ALIVE :
+						   status == LU_RESULT_FAILED && retry ? LU_MAY_RESTORE :
+											 LU_MAY_NOT_STALE;
 
-				expect(lu_may_restore(&saved, &r, alive) == want, "status %d retry %d alive %d", status, retry, alive);
+				expect(lu_may_restore(&saved, &r, alive) == want, "status %d retry %d alive %d", status,
+				       retry, alive);
 				/* a result of another update says nothing */
 				r.update = (char *)"u0";
 				assert_int_equal(lu_may_restore(&saved, &r, alive), LU_MAY_RESTORE);

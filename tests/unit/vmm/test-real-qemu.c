@@ -44,7 +44,8 @@ static pid_t start_qemu(bool stopped)
 	int n = 0;
 	pid_t pid;
 
-	snprintf(object, sizeof(object), "memory-backend-file,id=ram0,size=64M,mem-path=%s/pkernfs/ram,share=on,align=2M", dir);
+	snprintf(object, sizeof(object),
+		 "memory-backend-file,id=ram0,size=64M,mem-path=%s/pkernfs/ram,share=on,align=2M", dir);
 	snprintf(qmp, sizeof(qmp), "unix:%s/qmp.sock,server=on,wait=off", dir);
 	argv[n++] = exe;
 	argv[n++] = (char *)"-M";
@@ -139,9 +140,12 @@ static struct lu_vms *new_vms(sd_event *ev, struct lu_vm **ret)
 
 	snprintf(pkernfs, sizeof(pkernfs), "%s/pkernfs", dir);
 	snprintf(run, sizeof(run), "%s/run", dir);
-	snprintf(json, sizeof(json), "{\"version\": 1, \"name\": \"real\", \"uuid\": \"%s\", \"qmp\": \"%s/qmp.sock\", \"unit\": \"luctl-vm@real.service\"}",
-		 UUID, dir);
-	assert_int_equal(lu_vms_new(&vms, ev, &(struct lu_vm_env){ .pkernfs = pkernfs, .run = run, .any_fs = true }), 0);
+	snprintf(
+		json, sizeof(json),
+		"{\"version\": 1, \"name\": \"real\", \"uuid\": \"%s\", \"qmp\": \"%s/qmp.sock\", \"unit\": \"luctl-vm@real.service\"}",
+		UUID, dir);
+	assert_int_equal(lu_vms_new(&vms, ev, &(struct lu_vm_env){ .pkernfs = pkernfs, .run = run, .any_fs = true }),
+			 0);
 	expect(lu_vms_add(vms, json, ret, &e) == 0, "%s", e.what);
 	return vms;
 }
@@ -168,7 +172,8 @@ static void read_result(struct lu_vm *vm, const char *update, enum lu_result_sta
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 
 	expect(lu_vm_result_read(vm, update, ret, &e) == 0, "%s", e.what);
-	expect((enum lu_result_status)ret->status == status, "status %d: %s", ret->status, ret->error ? ret->error->what : "");
+	expect((enum lu_result_status)ret->status == status, "status %d: %s", ret->status,
+	       ret->error ? ret->error->what : "");
 }
 
 /* Probe to save, going back once, then over to a new process; @running: what the guest did before. */

@@ -80,7 +80,8 @@ static const char *definition(const char *name, const char *uuid, const char *qm
 	static int i;
 
 	i = (i + 1) % 4;
-	snprintf(text[i], sizeof(text[i]), "{\"version\": 1, \"name\": \"%s\", \"uuid\": \"%s\", \"qmp\": \"%s\"}\n", name, uuid, qmp);
+	snprintf(text[i], sizeof(text[i]), "{\"version\": 1, \"name\": \"%s\", \"uuid\": \"%s\", \"qmp\": \"%s\"}\n",
+		 name, uuid, qmp);
 	return text[i];
 }
 
@@ -115,7 +116,8 @@ static void test_load(void **state)
 
 	/* the same again keeps entries; a removed one goes and its twin can load now; one from the bus stays */
 	put("bus", "");
-	assert_int_equal(lu_vms_add(vms, definition("bus", "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000e", "/bus"), &vm, &e), 0);
+	assert_int_equal(lu_vms_add(vms, definition("bus", "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000e", "/bus"), &vm, &e),
+			 0);
 	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
 	assert_ptr_equal(lu_vms_find(vms, "a"), a);
 	unlink(at("vms.d/a.json"));
@@ -140,7 +142,8 @@ static void test_add_remove(void **state)
 	assert_int_equal(lu_vms_add(vms, definition("a", UUID_B, "/a"), NULL, &e), 0);
 	assert_string_equal(lu_vm_name(lu_vms_first(vms)), "a");
 	assert_string_equal(lu_vm_name(lu_vm_next(lu_vms_first(vms))), "b");
-	assert_int_equal(lu_vms_add(vms, definition("a", "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000c", "/c"), NULL, &e), -EEXIST);
+	assert_int_equal(lu_vms_add(vms, definition("a", "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000c", "/c"), NULL, &e),
+			 -EEXIST);
 	assert_int_equal(lu_vms_add(vms, "{", NULL, &e2), -EBADMSG);
 	assert_int_equal(lu_vms_remove(vms, UUID_B, &e3), 0);
 	assert_int_equal(lu_vms_remove(vms, "a", &e3), -ENOENT);
@@ -197,14 +200,17 @@ static int read_saved(struct lu_saved *ret)
 }
 
 #define STATUS(_s) "expect query-status\nreply {\"status\": \"" _s "\"}\n"
-#define PREPARE \
-	"hello\n" STATUS("running") "expect query-migrate-capabilities\nreply [{\"capability\": \"x-ignore-shared\", \"state\": false}]\n" \
-	"expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\nexpect migrate-set-capabilities\nreply {}\n" \
-	"expect migrate-set-parameters\nreply {}\n"
+#define PREPARE                                                                                                                         \
+	"hello\n" STATUS(                                                                                                               \
+		"running") "expect query-migrate-capabilities\nreply [{\"capability\": \"x-ignore-shared\", \"state\": false}]\n"       \
+			   "expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\nexpect migrate-set-capabilities\nreply {}\n" \
+			   "expect migrate-set-parameters\nreply {}\n"
 #define PAUSE STATUS("running") "expect stop\nreply {}\n"
 #define SAVE STATUS("paused") "expect add-fd\nreply {\"fdset-id\": 4, \"fd\": 20}\nexpect migrate\nreply {}\n"
-#define RESUME(_from) STATUS(_from) "expect query-migrate\nreply {\"status\": \"failed\"}\n" STATUS(_from) \
-	"expect cont\nreply {}\n" STATUS("running")
+#define RESUME(_from)                                                                                            \
+	STATUS(_from)                                                                                            \
+	"expect query-migrate\nreply {\"status\": \"failed\"}\n" STATUS(_from) "expect cont\nreply {}\n" STATUS( \
+		"running")
 #define UNPREPARE "expect migrate-set-parameters\nreply {}\nexpect migrate-set-capabilities\nreply {}\n"
 
 /* Saving fails in each way; then the guest is let run and everything is as before. */
@@ -216,13 +222,14 @@ static void test_save_fails(void **state)
 		const char *word;
 		bool dead;
 	} cases[] = {
-		{ "expect query-migrate\nreply {\"status\": \"failed\", \"error-desc\": \"No space left on device\"}\n", -EIO,
-		  "No space left", false },
-		{ "expect query-migrate\nreply {\"status\": \"active\"}\nexpect query-migrate\nreply {\"status\": \"cancelled\"}\n", -EIO,
-		  "cancelled", false },
+		{ "expect query-migrate\nreply {\"status\": \"failed\", \"error-desc\": \"No space left on device\"}\n",
+		  -EIO, "No space left", false },
+		{ "expect query-migrate\nreply {\"status\": \"active\"}\nexpect query-migrate\nreply {\"status\": \"cancelled\"}\n",
+		  -EIO, "cancelled", false },
 		{ "expect query-migrate\nerror GenericError out of order\n", -EREMOTEIO, "out of order", false },
 		{ "expect query-migrate\nclose\naccept\nhello\n", -ECONNRESET, "closed the connection", true },
-		{ "expect query-migrate\nraw {\"return\": {\nclose\naccept\nhello\n", -ECONNRESET, "closed the connection", true },
+		{ "expect query-migrate\nraw {\"return\": {\nclose\naccept\nhello\n", -ECONNRESET,
+		  "closed the connection", true },
 		{ "expect query-migrate\nsend 42\nclose\naccept\nhello\n", -EBADMSG, "does not talk QMP", true },
 		/* QEMU says that it is done, but there is nothing in the file */
 		{ "expect query-migrate\nreply {\"status\": \"completed\"}\n", -ENODATA, "state file", false },
@@ -274,11 +281,14 @@ static void test_save_hangs(void **state)
 	const char *why;
 
 	mock_schema(schema_file);
-	m = mock_start(at("q"), PREPARE PAUSE SAVE "expect query-migrate\nsleep 400\nreplyto 10 {\"status\": \"active\"}\n" STATUS("finish-migrate")
-				"expect query-migrate\nreply {\"status\": \"active\"}\nexpect migrate_cancel\nreply {}\n"
-				"expect query-migrate\nreply {\"status\": \"cancelling\"}\nexpect query-migrate\nreply {\"status\": \"cancelled\"}\n"
-				STATUS("finish-migrate") STATUS("postmigrate") "expect cont\nreply {}\n" STATUS("running")
-				"expect remove-fd\nreply {}\nwait");
+	m = mock_start(
+		at("q"),
+		PREPARE PAUSE SAVE "expect query-migrate\nsleep 400\nreplyto 10 {\"status\": \"active\"}\n" STATUS(
+			"finish-migrate") "expect query-migrate\nreply {\"status\": \"active\"}\nexpect migrate_cancel\nreply {}\n"
+					  "expect query-migrate\nreply {\"status\": \"cancelling\"}\nexpect query-migrate\nreply {\"status\": \"cancelled\"}\n" STATUS(
+						  "finish-migrate")
+						  STATUS("postmigrate") "expect cont\nreply {}\n" STATUS(
+							  "running") "expect remove-fd\nreply {}\nwait");
 	expect(run_op(vm, LU_VM_PREPARE, 0, &o) == 0, "%s", o.what);
 	expect(run_op(vm, LU_VM_PAUSE, 0, &o) == 0, "%s", o.what);
 	assert_int_equal(run_op(vm, LU_VM_SAVE, 200, &o), -ETIMEDOUT);
@@ -298,7 +308,8 @@ static void test_paused_meanwhile(void **state)
 	const char *why;
 
 	mock_schema(schema_file);
-	m = mock_start(at("q"), PREPARE STATUS("paused") STATUS("paused") "expect query-migrate\nreply {}\n" STATUS("paused") STATUS("paused") "wait");
+	m = mock_start(at("q"), PREPARE STATUS("paused") STATUS("paused") "expect query-migrate\nreply {}\n" STATUS(
+					"paused") STATUS("paused") "wait");
 	expect(run_op(vm, LU_VM_PREPARE, 0, &o) == 0, "%s", o.what);
 	expect(run_op(vm, LU_VM_PAUSE, 0, &o) == 0, "%s", o.what);
 	assert_int_equal(read_saved(&saved), 0);
@@ -372,7 +383,8 @@ static void test_silent(void **state)
 static void test_cancel(void **state)
 {
 	struct lu_vm *vm = new_vm();
-	struct mock *m = mock_start(at("q"), "hello\nexpect query-status\nsleep 50\nreply {\"status\": \"running\"}\nwait");
+	struct mock *m =
+		mock_start(at("q"), "hello\nexpect query-status\nsleep 50\nreply {\"status\": \"running\"}\nwait");
 	struct outcome o = { 0 };
 
 	assert_int_equal(lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_done, &o), 0);
@@ -391,12 +403,16 @@ static void test_cancel(void **state)
 /* Each verdict of PROBE that QEMU's answers lead to. */
 static void test_verdicts(void **state)
 {
-#define HEAD(_status) "hello\n" STATUS(_status) "expect query-uuid\nreply {\"UUID\": \"" UUID_A "\"}\nexpect qom-get\nreply \"pc-q35-11.1-machine\"\n" \
-	"expect qom-list\nreply "
-#define RAM(_path, _share, _size, _discard) \
+#define HEAD(_status)                                                                    \
+	"hello\n" STATUS(_status) "expect query-uuid\nreply {\"UUID\": \"" UUID_A        \
+				  "\"}\nexpect qom-get\nreply \"pc-q35-11.1-machine\"\n" \
+				  "expect qom-list\nreply "
+#define RAM(_path, _share, _size, _discard)                                                                              \
 	"[{\"name\": \"type\", \"type\": \"string\"}, {\"name\": \"ram0\", \"type\": \"child<memory-backend-file>\"}]\n" \
-	"expect qom-get\nreply \"" _path "\"\nexpect qom-get\nreply " _share "\nexpect qom-get\nreply " _size "\nexpect qom-get\nreply " _discard "\n"
-#define TAIL(_devices, _migrate) "expect qom-list\nreply " _devices "\nexpect qom-list\nreply []\n" \
+	"expect qom-get\nreply \"" _path "\"\nexpect qom-get\nreply " _share "\nexpect qom-get\nreply " _size            \
+	"\nexpect qom-get\nreply " _discard "\n"
+#define TAIL(_devices, _migrate)                                           \
+	"expect qom-list\nreply " _devices "\nexpect qom-list\nreply []\n" \
 	"expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\nexpect query-migrate\nreply " _migrate "\n"
 #define GOOD RAM("@/pkernfs/ram", "true", "1", "false")
 	static const struct {
@@ -411,18 +427,29 @@ static void test_verdicts(void **state)
 		{ HEAD("running") RAM("@/pkernfs/ram", "true", "2", "false") TAIL("[]", "{}"), "less than" },
 		{ HEAD("running") RAM("@/pkernfs", "true", "1", "false") TAIL("[]", "{}"), "not below" },
 		{ HEAD("running") RAM("@/pkernfs/vm", "true", "1", "false") TAIL("[]", "{}"), "No such file" },
-		{ HEAD("running") RAM("@/pkernfs/.", "true", "1", "false") TAIL("[]", "{}"), "unnamed file in directory" },
+		{ HEAD("running") RAM("@/pkernfs/.", "true", "1", "false") TAIL("[]", "{}"),
+		  "unnamed file in directory" },
 		{ HEAD("running") RAM("/dev/shm/x", "true", "1", "false") TAIL("[]", "{}"), "not below" },
-		{ HEAD("running") "[{\"name\": \"pc.ram\", \"type\": \"child<memory-backend-ram>\"}]\n" TAIL("[]", "{}"), "memory-backend-ram" },
+		{ HEAD("running") "[{\"name\": \"pc.ram\", \"type\": \"child<memory-backend-ram>\"}]\n" TAIL("[]",
+													     "{}"),
+		  "memory-backend-ram" },
 		{ HEAD("running") "[]\n" TAIL("[]", "{}"), "none of its memory" },
-		{ HEAD("running") GOOD TAIL("[{\"name\": \"hostdev0\", \"type\": \"child<vfio-pci>\"}]", "{}"), "passed-through" },
-		{ HEAD("running") GOOD TAIL("[{\"name\": \"fs\", \"type\": \"child<vhost-user-fs-pci>\"}]", "{}"), "vhost-user" },
+		{ HEAD("running") GOOD TAIL("[{\"name\": \"hostdev0\", \"type\": \"child<vfio-pci>\"}]", "{}"),
+		  "passed-through" },
+		{ HEAD("running") GOOD TAIL("[{\"name\": \"fs\", \"type\": \"child<vhost-user-fs-pci>\"}]", "{}"),
+		  "vhost-user" },
 		{ HEAD("running") GOOD TAIL("[]", "{\"status\": \"active\"}"), "under way" },
-		{ HEAD("running") GOOD TAIL("[]", "{\"blocked-reasons\": [\"x\"]}") "expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\n"
-		  "expect migrate-set-parameters\nreply {}\nexpect query-migrate\nreply {\"blocked-reasons\": [\"nvme says no\"]}\n"
-		  "expect migrate-set-parameters\nreply {}\n", "nvme says no" },
-		{ HEAD("running") GOOD TAIL("[]", "{\"blocked-reasons\": [\"vhost\"]}") "expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\n"
-		  "expect migrate-set-parameters\nreply {}\nexpect query-migrate\nreply {}\nexpect migrate-set-parameters\nreply {}\n", NULL },
+		{ HEAD("running") GOOD TAIL(
+			  "[]",
+			  "{\"blocked-reasons\": [\"x\"]}") "expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\n"
+							    "expect migrate-set-parameters\nreply {}\nexpect query-migrate\nreply {\"blocked-reasons\": [\"nvme says no\"]}\n"
+							    "expect migrate-set-parameters\nreply {}\n",
+		  "nvme says no" },
+		{ HEAD("running") GOOD TAIL(
+			  "[]",
+			  "{\"blocked-reasons\": [\"vhost\"]}") "expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\n"
+								"expect migrate-set-parameters\nreply {}\nexpect query-migrate\nreply {}\nexpect migrate-set-parameters\nreply {}\n",
+		  NULL },
 	};
 
 	mock_schema(schema_file);
@@ -489,9 +516,10 @@ int main(int argc, char **argv)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_vms, teardown_vms)
 	static const struct CMUnitTest tests[] = {
-		T(test_load),	      T(test_add_remove),   T(test_save_fails), T(test_save_hangs), T(test_paused_meanwhile),
-		T(test_other_update), T(test_dead_qemu),    T(test_silent),	T(test_cancel),	    T(test_verdicts),
-		T(test_saved_are_found),
+		T(test_load),       T(test_add_remove),       T(test_save_fails),
+		T(test_save_hangs), T(test_paused_meanwhile), T(test_other_update),
+		T(test_dead_qemu),  T(test_silent),           T(test_cancel),
+		T(test_verdicts),   T(test_saved_are_found),
 	};
 
 	if (argc != 2)

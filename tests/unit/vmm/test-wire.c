@@ -94,12 +94,35 @@ static void test_byte_by_byte(void **state)
 static void test_nonsense(void **state)
 {
 	static const char *const cases[] = {
-		"hello", "[]", "1", "\"x\"", "null", "}", "HTTP/1.1 400 Bad Request\r\n", "{\"a\": }", "{\"a\" 1}", "{'a': 1}",
-		"{\"QMP\": 1}", "{}", "{\"id\": 1}", "{\"return\": {}}", "{\"return\": {}, \"id\": \"1\"}",
-		"{\"return\": {}, \"id\": -1}", "{\"return\": {}, \"id\": 1.5}", "{\"error\": {}, \"id\": 1}",
-		"{\"error\": {\"class\": \"x\"}, \"id\": 1}", "{\"error\": \"x\", \"id\": 1}", "{\"event\": 1}", "{\"event\": \"a\\u0000b\"}",
-		"{\"return\": {}, \"event\": \"STOP\", \"id\": 1}", "{\"QMP\": {}, \"return\": {}, \"id\": 1}", "\xff", "{\"\xff\": 1}",
-		"{\"return\": {} \"id\": 1}", "{\"a\": 01}", "\n\n{\"return\": {}, \"id\": 1},",
+		"hello",
+		"[]",
+		"1",
+		"\"x\"",
+		"null",
+		"}",
+		"HTTP/1.1 400 Bad Request\r\n",
+		"{\"a\": }",
+		"{\"a\" 1}",
+		"{'a': 1}",
+		"{\"QMP\": 1}",
+		"{}",
+		"{\"id\": 1}",
+		"{\"return\": {}}",
+		"{\"return\": {}, \"id\": \"1\"}",
+		"{\"return\": {}, \"id\": -1}",
+		"{\"return\": {}, \"id\": 1.5}",
+		"{\"error\": {}, \"id\": 1}",
+		"{\"error\": {\"class\": \"x\"}, \"id\": 1}",
+		"{\"error\": \"x\", \"id\": 1}",
+		"{\"event\": 1}",
+		"{\"event\": \"a\\u0000b\"}",
+		"{\"return\": {}, \"event\": \"STOP\", \"id\": 1}",
+		"{\"QMP\": {}, \"return\": {}, \"id\": 1}",
+		"\xff",
+		"{\"\xff\": 1}",
+		"{\"return\": {} \"id\": 1}",
+		"{\"a\": 01}",
+		"\n\n{\"return\": {}, \"id\": 1},",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -209,8 +232,8 @@ static void test_command(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_cut),  cmocka_unit_test(test_byte_by_byte), cmocka_unit_test(test_nonsense),
-		cmocka_unit_test(test_too_deep),   cmocka_unit_test(test_too_large),	cmocka_unit_test(test_flips),
+		cmocka_unit_test(test_every_cut), cmocka_unit_test(test_byte_by_byte), cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_too_deep),  cmocka_unit_test(test_too_large),    cmocka_unit_test(test_flips),
 		cmocka_unit_test(test_command),
 	};
 
