@@ -70,7 +70,7 @@ class Guest:
         """QEMU's arguments, without the program's name."""
         return ["-name", self.name, "-uuid", self.uuid, "-machine", "q35,accel=kvm,memory-backend=ram0", "-cpu", "host", "-smp", "1", "-m", str(self.memory),
                 "-object", f"memory-backend-file,id=ram0,size={self.memory}M,mem-path={self.ram},share=on,align=2M",
-                "-nodefaults", "-no-user-config", "-display", "none",
+                "-nodefaults", "-no-user-config", "-display", "none", "-global", "kvm-pit.lost_tick_policy=discard",
                 "-chardev", f"serial,id=con,path={tty}", "-serial", "chardev:con",
                 "-qmp", f"unix:{self.qmp},server=on,wait=off", *self.boot_args(), *self.extra]
 
@@ -83,7 +83,7 @@ class Guest:
         host.put(f"/etc/luctl/vms.d/{self.name}.json",
                  json.dumps({"version": 1, "name": self.name, "uuid": self.uuid, "qmp": self.qmp, "unit": self.unit}) + "\n")
 
-    def start(self, host, timeout=90):
+    def start(self, host, timeout=240):
         mark = len(host.guest[self.line].lines)
         host.run(f"systemctl start {self.unit}")
         host.guest[self.line].wait(r"^TICK \d+ .*mem=ok", timeout, mark)
