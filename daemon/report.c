@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "log.h"
 #include "update-internal.h"
 
 #define REPORT_PATH "update/report.json"
@@ -270,5 +271,9 @@ int lu_step_report(struct lu_update *u, struct lu_error *e)
 	for (size_t i = 0; i < u->doc.n_vms; i++)
 		whole = whole && u->outcomes[i].alive;
 	r = lu_report_write(u, u->effect == LU_EFFECT_UNDO ? "aborted" : whole ? "success" : "degraded", e);
-	return r < 0 ? r : 1;
+	if (r < 0)
+		log_warning("%s", e->what);
+	/* A guest that runs is not worth less because nobody could write that down. */
+	lu_error_clear(e);
+	return 1;
 }

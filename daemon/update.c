@@ -268,7 +268,9 @@ static int op_commit(void *ud, const struct lu_transition *t)
 		r = -ENOTCONN;
 	if (r < 0) {
 		(void)log_failure(r, &e, "update journal");
-		lu_error_move(&u->error, &e);
+		/* At start the caller tells it; later on the engine makes an error of its own. */
+		if (t->event == LU_EVENT_START)
+			lu_error_move(&u->error, &e);
 	}
 	return r;
 }

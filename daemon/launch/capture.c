@@ -83,6 +83,15 @@ static int split_words(const char *data, size_t size, char ***ret)
 	return 0;
 }
 
+/* JSON can't carry anything else, and it is better said now than when the guest stands still. */
+static int check_utf8(const char *word, struct lu_error *e)
+{
+	if (lu_utf8_prefix(word, strlen(word)) == strlen(word))
+		return 0;
+	return lu_error_set(e, -EOPNOTSUPP, "use UTF-8 in its command line and environment",
+			    "its command line or environment is not UTF-8");
+}
+
 static bool is_per_process(const char *name)
 {
 	static const char *const names[] = { "INVOCATION_ID",
@@ -110,7 +119,7 @@ static bool is_per_process(const char *name)
 	return false;
 }
 
-static int capture_env(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l)
+static int capture_env(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_error *e)
 {
 	_cleanup_free_ char *data = NULL;
 	_cleanup_(lu_argv_freep) char **words = NULL;
@@ -137,6 +146,11 @@ static int capture_env(const struct lu_capture_from *from, pid_t pid, struct lu_
 		*eq = '\0';
 		if (is_per_process(words[i]))
 			continue;
+		r = check_utf8(words[i], e);
+		if (r >= 0)
+			r = check_utf8(eq + 1, e);
+		if (r < 0)
+			return r;
 		l->n_env++;
 		v->name = strdup(words[i]);
 		v->value = strdup(eq + 1);
@@ -186,6 +200,8 @@ static int capture_words(const struct lu_capture_from *from, pid_t pid, struct l
 	if (size == 0)
 		return -ESRCH; /* a zombie or a kernel thread */
 	r = split_words(data, size, &l->argv);
+	for (char **p = l->argv; r >= 0 && *p; p++)
+		r = check_utf8(*p, e);
 	if (r < 0)
 		return r;
 	r = lu_proc_link(from->proc_fd, pid, "exe", &l->exe);
@@ -384,7 +400,7 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 	if (r >= 0)
 		r = lu_proc_link(from->proc_fd, pid, "cwd", &l->cwd);
 	if (r >= 0)
-		r = capture_env(from, pid, l);
+		r = capture_env(from, pid, l, e);
 	if (r >= 0)
 		r = capture_words(from, pid, l, e);
 	if (r >= 0)

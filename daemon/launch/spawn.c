@@ -100,6 +100,23 @@ static void set_identity(const struct lu_launch *l, int errfd)
 	free(groups);
 }
 
+/*
+ * How high the number of open files may be is itself a setting, which systemd raises
+ * when it starts. Before that the limit of a unit may be too high to be set.
+ */
+static void clamp_nofile(struct rlimit *rl)
+{
+	_cleanup_free_ char *text = NULL;
+	rlim_t most = 1024 * 1024;
+
+	if (lu_read_file(AT_FDCWD, "/proc/sys/fs/nr_open", 64, &text, NULL) == 0)
+		most = strtoull(text, NULL, 10);
+	if (rl->rlim_max > most)
+		rl->rlim_max = most;
+	if (rl->rlim_cur > rl->rlim_max)
+		rl->rlim_cur = rl->rlim_max;
+}
+
 static void set_limits(const struct lu_launch *l, int errfd)
 {
 	for (size_t i = 0; i < l->n_limits; i++) {
@@ -110,6 +127,8 @@ static void set_limits(const struct lu_launch *l, int errfd)
 			errno = EINVAL;
 			die(errfd, "limits");
 		}
+		if (which == RLIMIT_NOFILE)
+			clamp_nofile(&rl);
 		if (getrlimit((__rlimit_resource_t)which, &now) == 0 && now.rlim_cur == rl.rlim_cur &&
 		    now.rlim_max == rl.rlim_max)
 			continue;

@@ -34,7 +34,7 @@ void lu_mounts_basic(const struct lu_init *i)
 		{ "proc", "/proc", MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL },
 		{ "sysfs", "/sys", MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL },
 		{ "devtmpfs", "/dev", MS_NOSUID | MS_STRICTATIME, "mode=0755" },
-		{ "tmpfs", "/run", MS_NOSUID | MS_NODEV | MS_STRICTATIME, "mode=0755" },
+		{ "tmpfs", "/run", MS_NOSUID | MS_NODEV | MS_STRICTATIME, "mode=0755,size=20%,nr_inodes=800k" },
 		{ "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "mode=0620,gid=5" },
 		{ "tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV | MS_STRICTATIME, "mode=01777" },
 	};

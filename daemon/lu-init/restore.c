@@ -114,25 +114,33 @@ static int check_ram(struct restore *r, struct lu_error *e)
 	return 0;
 }
 
-/* Opens the state and compares it with what was committed. */
-static int check_state(struct restore *r, int *ret_fd, struct lu_error *e)
+static int open_state(struct restore *r, int *ret_fd, struct lu_error *e)
 {
-	_cleanup_close_ int fd = openat(r->dir, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(r->dir, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return lu_error_set(e, -errno, NULL, "VM %s: its state file: %s", r->saved.name, strerror(errno));
+	*ret_fd = fd;
+	return 0;
+}
+
+/* Compares the state with what was committed. QEMU starts meanwhile, it does not read before it is told to. */
+static int check_state(struct restore *r, int fd, struct lu_error *e)
+{
 	uint64_t size;
 	uint32_t crc;
 	int k;
 
-	k = fd < 0 ? -errno : lu_store_sum(fd, &size, &crc);
+	k = lu_store_sum(fd, &size, &crc);
 	if (k < 0)
 		return lu_error_set(e, k, NULL, "VM %s: its state file: %s", r->saved.name, strerror(-k));
-	if (size != r->saved.size || crc != r->saved.crc32)
-		return lu_error_set(
-			e, -EBADMSG, "start the guest afresh from its disks",
-			"VM %s: its state file is damaged (%llu bytes, crc %08x; committed were %llu bytes, crc %08x)",
-			r->saved.name, (unsigned long long)size, crc, (unsigned long long)r->saved.size,
-			(unsigned int)r->saved.crc32);
-	*ret_fd = steal_fd(&fd);
-	return 0;
+	if (size == r->saved.size && crc == r->saved.crc32)
+		return 0;
+	return lu_error_set(
+		e, -EBADMSG, "start the guest afresh from its disks",
+		"VM %s: its state file is damaged (%llu bytes, crc %08x; committed were %llu bytes, crc %08x)",
+		r->saved.name, (unsigned long long)size, crc, (unsigned long long)r->saved.size,
+		(unsigned int)r->saved.crc32);
 }
 
 static int meet_needs(struct restore *r, struct lu_error *e)
@@ -281,6 +289,8 @@ static int start_and_load(struct restore *r, int state_fd, struct lu_error *e)
 	r->result.pid = (uint64_t)r->pid;
 	proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	k = lu_proc_start_time(proc, r->pid, &r->result.start_time);
+	if (k >= 0)
+		k = check_state(r, state_fd, e);
 	if (k < 0)
 		goto out;
 	r->monitor.pidfd = r->pidfd;
@@ -347,7 +357,7 @@ static int attempt(struct restore *r, struct lu_error *e)
 	if (k >= 0)
 		k = check_ram(r, &why);
 	if (k >= 0)
-		k = check_state(r, &state, &why);
+		k = open_state(r, &state, &why);
 	if (k >= 0 && asprintf(&r->log, "%s/vm/%s/qemu.log", r->init->run, r->saved.name) < 0) {
 		r->log = NULL;
 		k = -ENOMEM;

@@ -32,7 +32,7 @@ static const struct {
 	const lu_step_t *steps;
 	uint64_t limit_usec;
 } ops[LU_VM_OP_MAX] = {
-	[LU_VM_PROBE] = { "probe", lu_probe_steps, 5000000 },
+	[LU_VM_PROBE] = { "probe", lu_probe_steps, 10000000 },
 	[LU_VM_PREPARE] = { "prepare", lu_prepare_steps, 10000000 },
 	[LU_VM_PAUSE] = { "pause", lu_pause_steps, 10000000 },
 	[LU_VM_SAVE] = { "save", lu_save_steps, 30000000 },
