@@ -148,7 +148,7 @@ class Host:
         state = "still runs" if self.alive() else f"has ended ({self._proc.returncode}: {(self.results / 'qemu.log').read_text().strip()})"
         return HostError(f"{doing}; the host VM {state}; its console's end:\n{self.console.tail()}")
 
-    def wait_up(self, timeout=180, system=True):
+    def wait_up(self, timeout=600, system=True):
         """Until an agent of a boot not seen before answers, and systemd has finished starting. Returns L0's time of it."""
         end = time.monotonic() + timeout
         while True:
@@ -217,7 +217,7 @@ class Host:
     def boot_id(self):
         return self._boot
 
-    def jump(self, command, timeout=240, system=True):
+    def jump(self, command, timeout=900, system=True):
         """Run a command that is to end in a kexec. Returns (None, time up) once another boot answers, (Result, None) if it ended without one."""
         pid = self.agent.spawn(["/bin/sh", "-c", command])
         start = time.monotonic()

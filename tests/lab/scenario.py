@@ -116,7 +116,7 @@ class Lab:
         """What a reading verb says, as data."""
         return json.loads(self.luctl(host, f"{arguments} --json", timeout=timeout).out)
 
-    def update(self, host, target, options="", timeout=300):
+    def update(self, host, target, options="", timeout=900):
         """A live update that must succeed: returns the moment (L0) at which it was asked for."""
         before, start = host.release(), host.pump.clock()
         command = f"luctl update --kernel {self.image_of(target)} --yes {options} 2>&1 | tee /dev/ttyS0"
