@@ -93,6 +93,14 @@ static const char *vm_state(struct lu_daemon *d, struct lu_vm *vm)
 	return lu_vm_state_to_string(f->state);
 }
 
+/* The last verdict, as long as the VM is there. */
+static bool updatable(struct lu_vm *vm)
+{
+	const struct lu_vm_facts *f = lu_vm_facts(vm);
+
+	return f->updatable && (f->state == LU_VM_RUNNING || f->state == LU_VM_PAUSED);
+}
+
 static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
 {
 	const struct lu_vm_facts *f = lu_vm_facts(vm);
@@ -105,7 +113,7 @@ static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
 	add_string(&o, "unit", lu_vm_unit(vm));
 	add(&o, "pid", f->pid > 0 ? json_object_new_int64(f->pid) : NULL);
 	add_string(&o, "state", vm_state(d, vm));
-	add_bool(&o, "updatable", f->updatable);
+	add_bool(&o, "updatable", updatable(vm));
 	add_error(&o, "reason", lu_vm_error(vm) ?: &f->reason);
 	for (size_t i = 0; ram && i < f->n_ram; i++) {
 		struct doc x = doc_new(false);
@@ -146,7 +154,7 @@ char *lu_document_status(struct lu_daemon *d)
 {
 	const struct lu_update_info *info = lu_update_info(d->update);
 	struct doc o = doc_new(true), x;
-	uint64_t size = 0, avail = 0, updatable = 0;
+	uint64_t size = 0, avail = 0, n = 0;
 	struct utsname uts = { 0 };
 	bool mounted;
 
@@ -172,10 +180,10 @@ char *lu_document_status(struct lu_daemon *d)
 	add_int(&x, "free", avail);
 	add_doc(&o, "pkernfs", x);
 	for (struct lu_vm *vm = lu_vms_first(d->vms); vm; vm = lu_vm_next(vm))
-		updatable += lu_vm_facts(vm)->updatable;
+		n += updatable(vm);
 	x = doc_new(false);
 	add_int(&x, "total", lu_vms_count(d->vms));
-	add_int(&x, "updatable", updatable);
+	add_int(&x, "updatable", n);
 	add_doc(&o, "vms", x);
 	add_error(&o, "error", info->error);
 	return doc_text(&o);
