@@ -176,6 +176,18 @@ static void read_result(struct lu_vm *vm, const char *update, enum lu_result_sta
 	       ret->error ? ret->error->what : "");
 }
 
+static bool committed(void)
+{
+	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+	int fd = open(at("pkernfs/vm/" UUID), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool complete;
+
+	assert_int_equal(lu_saved_read(fd, &saved, NULL), 0);
+	complete = saved.complete;
+	close(fd);
+	return complete;
+}
+
 /* Probe to save, going back once, then over to a new process; @running: what the guest did before. */
 static pid_t one_update(const char *update, bool running)
 {
@@ -204,7 +216,9 @@ static pid_t one_update(const char *update, bool running)
 		assert_int_equal(lu_vm_facts(vm)->state, LU_VM_RUNNING);
 		must(ev, vm, LU_VM_PAUSE, update);
 		must(ev, vm, LU_VM_SAVE, update);
+		assert_true(committed());
 		must(ev, vm, LU_VM_RESUME, update);
+		assert_false(committed());
 		must(ev, vm, LU_VM_RESUME, update);
 		assert_int_equal(lu_vm_facts(vm)->state, LU_VM_RUNNING);
 		assert_int_not_equal(lu_init("--restore", UUID, NULL), 0); /* nothing committed any more */
