@@ -9,6 +9,7 @@ by all variants (equal relative paths, so that the same file under another confi
 """
 
 import collections
+import fcntl
 import os
 import pathlib
 import re
@@ -140,10 +141,16 @@ def _configure(out, source, fragments, log, this):
 
 
 def build(name):
-    """Make one variant, or take it from the cache."""
+    """Make one variant, or take it from the cache. Whoever comes while another process makes it waits for that one."""
     found = ready(name)
     if found:
         return found
+    with open(paths.cache("build") / f"lock-{name}", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return ready(name) or _make(name)
+
+
+def _make(name):
     variant = VARIANTS[name]
     fragments, patches = _tree_of(variant)
     if variant.patched and not patches:
