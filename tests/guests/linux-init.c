@@ -135,7 +135,8 @@ static void disk_round(void)
 	if (disk_writes) {
 		record_fill(&want, disk_writes - 1);
 		memset(record, 0, RECORD);
-		if (pread(disk_fd, record, RECORD, (off_t)((disk_writes - 1) % RECORDS) * RECORD) != RECORD || memcmp(record, &want, RECORD))
+		if (pread(disk_fd, record, RECORD, (off_t)((disk_writes - 1) % RECORDS) * RECORD) != RECORD ||
+		    memcmp(record, &want, RECORD))
 			disk_bad = 1;
 	}
 	disk_writes++;
@@ -260,10 +261,14 @@ int main(void)
 			printf("T %llu\n", (unsigned long long)n);
 		} else {
 			printf("TICK %llu boot=%s ram=%lu mem=%s hash=%016llx passes=%llu mono=%.3f real=%.3f gap=%.0fms disk=%s:%llu net=%llu/%llu\n",
-			       (unsigned long long)n, boot_id, (unsigned long)(info.totalram * info.mem_unit >> 20), mem_bad ? "BAD" : "ok",
-			       (unsigned long long)last_hash, (unsigned long long)passes, now, clock_seconds(CLOCK_REALTIME), gap * 1e3,
-			       disk_fd < 0 ? "none" : disk_bad ? "BAD" : "ok", (unsigned long long)disk_writes,
-			       (unsigned long long)net_sent, (unsigned long long)net_answered);
+			       (unsigned long long)n, boot_id, (unsigned long)(info.totalram * info.mem_unit >> 20),
+			       mem_bad ? "BAD" : "ok", (unsigned long long)last_hash, (unsigned long long)passes, now,
+			       clock_seconds(CLOCK_REALTIME), gap * 1e3,
+			       disk_fd < 0 ? "none" :
+			       disk_bad    ? "BAD" :
+					     "ok",
+			       (unsigned long long)disk_writes, (unsigned long long)net_sent,
+			       (unsigned long long)net_answered);
 			gap = 0;
 		}
 		fflush(stdout);

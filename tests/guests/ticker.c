@@ -207,13 +207,13 @@ static void timer_start(uint64_t ms)
 	idt_ptr.base = (uint64_t)idt;
 	asm volatile("lidt %0" : : "m"(idt_ptr));
 
-	outb(0x20, 0x11);	/* PIC: vectors from 32, only IRQ 0 open */
+	outb(0x20, 0x11); /* PIC: vectors from 32, only IRQ 0 open */
 	outb(0x21, 32);
 	outb(0x21, 4);
 	outb(0x21, 1);
 	outb(0x21, 0xfe);
 	outb(0xa1, 0xff);
-	outb(0x43, 0x34);	/* PIT: channel 0, rate generator */
+	outb(0x43, 0x34); /* PIT: channel 0, rate generator */
 	outb(0x40, divisor & 0xff);
 	outb(0x40, (uint8_t)(divisor >> 8));
 	asm volatile("sti");
@@ -251,8 +251,8 @@ void ticker_main(const struct start_info *si)
 		tick = 10;
 	if (!every)
 		every = 25;
-	outb(COM1 + 2, 0x07);	/* FIFOs on */
-	outb(COM1 + 3, 0x03);	/* 8N1 */
+	outb(COM1 + 2, 0x07); /* FIFOs on */
+	outb(COM1 + 3, 0x03); /* 8N1 */
 	seed = tsc_read() * 0x9e3779b97f4a7c15ULL;
 	ram_find(si);
 	put_text("START boot=");

@@ -49,7 +49,7 @@ class Result:
 
 
 def _die_with_parent():
-    os.setsid()
+    os.setpgid(0, 0)    # the terminal's Ctrl-C is ours to handle; a session of its own would get a share of the CPU of its own
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
