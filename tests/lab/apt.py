@@ -14,7 +14,8 @@ import time
 from . import paths
 from .say import Failed, run
 
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+KEYRING = next((k for k in ("/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp") if os.path.exists(k)),
+               "/usr/share/keyrings/debian-archive-keyring.gpg")
 FRESH = 12 * 3600
 
 

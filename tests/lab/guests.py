@@ -35,6 +35,7 @@ def _device(name, major, minor):
     return head + b"\0" * (-len(head) % 4)
 
 
+@paths.locked("guests")
 def build():
     """Compile the guests' programs; name → path."""
     folder = paths.cache("guests", paths.digest(*paths.files_below(SOURCES), " ".join(FREESTANDING)))

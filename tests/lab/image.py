@@ -35,6 +35,7 @@ def base_key():
     return paths.digest(SUITE, " ".join(PACKAGES), FROM_BACKPORTS, " ".join(EXCLUDES), SETUP)
 
 
+@paths.locked("base")
 def base(fresh=False):
     """The base as a directory."""
     folder = paths.cache("image") / f"base-{base_key()}"
@@ -78,6 +79,7 @@ def _mask(stage):
         stamp.touch()
 
 
+@paths.locked("disk")
 def disk(tools=None, fresh=False):
     """The disk image: base, and on top of it the directory tools (what `meson install --destdir` wrote), if any."""
     root = base(fresh)

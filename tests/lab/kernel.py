@@ -140,6 +140,7 @@ def _configure(out, source, fragments, log, this):
     return lost
 
 
+@paths.locked("kernel")
 def build(name):
     """Make one variant, or take it from the cache. Whoever comes while another process makes it waits for that one."""
     found = ready(name)

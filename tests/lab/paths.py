@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where things are. Nothing is built inside the tree; a product's name carries the hash of all it was made from."""
 
+import fcntl
+import functools
 import hashlib
 import os
 import pathlib
@@ -37,6 +39,18 @@ def files_below(*roots, skip=()):
         for path in sorted(root.rglob("*")):
             if path.is_file() and not path.is_symlink() and "__pycache__" not in path.parts and path.name not in skip:
                 yield path
+
+
+def locked(name):
+    """Decorator: one process at a time makes this product."""
+    def decorate(function):
+        @functools.wraps(function)
+        def under_lock(*args, **kwargs):
+            with open(cache("locks") / name, "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                return function(*args, **kwargs)
+        return under_lock
+    return decorate
 
 
 def trim_named(folder, pattern, keep):

@@ -19,6 +19,7 @@ def _key():
     return paths.digest(*[item for path in files for item in (str(path.relative_to(paths.TREE)), path)])
 
 
+@paths.locked("tools")
 def product():
     """luctl, installed into a directory of its own."""
     if not (paths.TREE / "meson.build").exists():
@@ -46,6 +47,7 @@ def product():
     return folder
 
 
+@paths.locked("overlay")
 def overlay(guest_kernel, luctl=None):
     """The directory to lay over the base: luctl (product() or None), the guests, and the kernel that the Linux guest runs."""
     made = guests.build()

@@ -9,14 +9,20 @@ LIMIT = 1800
 
 RELOAD = "systemctl daemon-reload && systemctl restart luctld"
 
-# title → (put the fault in, take it out)
+LIMIT_TO = "mount -o remount,size=$(($(stat -f -c '(%b - %f) * %S' /run/luctl/pkernfs) + {more})) /run/luctl/pkernfs"
+UNLIMITED = "mount -o remount,size=0 /run/luctl/pkernfs"
+
+# title → (put the fault in, take it out); a pair (state, action) is a hook of luctld's
 FAULTS = {
     "loading the image fails": (
         "mount --bind /bin/false /usr/sbin/kexec",
         "umount /usr/sbin/kexec"),
     "pkernfs is full": (
-        "fallocate -l $(($(stat -f -c '%a * %S' /run/luctl/pkernfs) - 65536)) /run/luctl/pkernfs/filler",
-        "rm -f /run/luctl/pkernfs/filler"),
+        LIMIT_TO.format(more=64 << 10),
+        UNLIMITED),
+    "pkernfs has room for the state of one VM of three": (
+        ("preparing", LIMIT_TO.format(more=900 << 10)),
+        UNLIMITED),
     "a monitor's socket is gone": (
         "mv /run/luctl/vm/red/qmp.sock /run/luctl/vm/red/away",
         "mv /run/luctl/vm/red/away /run/luctl/vm/red/qmp.sock"),
@@ -31,19 +37,23 @@ FAULTS = {
         "cp /etc/luctl/vms.d/red.json /root/red.json && echo '{\"version\":1,' > /etc/luctl/vms.d/red.json && systemctl restart luctld",
         "cp /root/red.json /etc/luctl/vms.d/red.json && systemctl restart luctld"),
     "a hook refuses while the guests are paused": (
-        "printf '#!/bin/sh\\n[ $1 != saving ]\\n' > /etc/luctl/hooks.d/refuse && chmod +x /etc/luctl/hooks.d/refuse",
-        "rm /etc/luctl/hooks.d/refuse"),
-    "the state of one VM of three can't be written": (
-        "printf '#!/bin/sh\\n[ $1 != saving ] || chattr +i /run/luctl/pkernfs/vm/UUID/state || fallocate -l 100G /run/luctl/pkernfs/filler; true\\n' > /etc/luctl/hooks.d/fault && "
-        "chmod +x /etc/luctl/hooks.d/fault",
-        "rm -f /etc/luctl/hooks.d/fault /run/luctl/pkernfs/filler"),
+        ("saving", "exit 1"),
+        "true"),
+    "a QEMU dies while its guest is saved": (
+        ("saving", "kill -KILL $(systemctl show -p MainPID --value luctl-vm@blue)"),
+        "systemctl reset-failed luctl-vm@blue; systemctl start luctl-vm@blue"),
     "the reboot call fails": (
         "mkdir -p /etc/systemd/system/luctld.service.d && printf '[Service]\\nSystemCallFilter=~reboot\\n' > /etc/systemd/system/luctld.service.d/fault.conf && " + RELOAD,
         "rm /etc/systemd/system/luctld.service.d/fault.conf && " + RELOAD),
 }
 
 
-def attempt(lab, host, three):
+def lost_with(title):
+    """The guest that the fault itself takes away; it is started anew afterwards."""
+    return ["blue"] if title.startswith("a QEMU dies") else []
+
+
+def attempt(lab, host):
     """An update that must not happen, and must leave everything as it was."""
     boot, begin = host.boot_id(), host.pump.clock()
     result = lab.luctl(host, f"update --kernel {lab.image_of('7.3')} --yes", check=False, timeout=240)
@@ -62,14 +72,16 @@ def run(lab):
         units = host.run("systemctl list-units --state=active --plain --no-legend | awk '{print $1}' | sort").out
         for title, (put, take) in FAULTS.items():
             with lab.case(title):
-                put, take = (text.replace("UUID", three[1].uuid) for text in (put, take))
-                host.run(put)
+                if isinstance(put, tuple):
+                    host.put("/etc/luctl/hooks.d/fault", f"#!/bin/sh\n[ $1 = {put[0]} ] || exit 0\n{put[1]}\n", mode="755")
+                else:
+                    host.run(put)
                 try:
-                    begin = attempt(lab, host, three)
+                    begin = attempt(lab, host)
                 finally:
-                    host.run(take, check=False)
+                    host.run("rm -f /etc/luctl/hooks.d/fault; " + take, check=False)
                 # nothing was lost and everything runs, also what was stopped to make the fault
-                lab.witness(host, three, begin)
+                lab.witness(host, [g for g in three if g.name not in lost_with(title)], begin)
                 lab.expect(host.run("cat /sys/kernel/kexec_loaded").out.strip() == "0", "an image is still loaded")
                 after = host.run("systemctl list-units --state=active --plain --no-legend | awk '{print $1}' | sort").out
                 lost = set(units.split()) - set(after.split()) - {u for u in units.split() if u.endswith((".scope", ".device"))}
