@@ -21,9 +21,9 @@ struct lu_init {
 };
 
 /* Time limits. A VM's own ends first, so that it can say what it was waiting for. */
-#define LU_INIT_VM_MS 20000u    /* one VM, from its start to cont */
+#define LU_INIT_VM_MS 55000u    /* one VM, from its start to cont */
 #define LU_INIT_NEEDS_MS 3000u  /* of which for devices to appear */
-#define LU_INIT_TOTAL_MS 25000u /* all of them; then the real init is executed whatever they do */
+#define LU_INIT_TOTAL_MS 60000u /* all of them; then the real init is executed whatever they do */
 
 /* --- log.c --- */
 
