@@ -2,7 +2,7 @@
 /*
  * The Linux guest's only program, /init of its initramfs: a witness that uses what a real guest uses.
  *
- * Each 20 ms it writes a short line, each half second a long one, like the bare-metal ticker:
+ * Each 100 ms it writes a short line, each half second a long one, like the bare-metal ticker:
  *
  *	T <n>
  *	TICK <n> boot=<boot id> ram=<MiB> mem=ok|BAD hash=<64 hex digits' worth of blob> passes=<n> mono=<s> real=<s> gap=<ms> disk=ok|BAD|none:<writes> net=<sent>/<answered>
@@ -30,8 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TICK_NS 20000000L
-#define REPORT 25
+#define TICK_NS 100000000L
+#define REPORT 5
 #define RECORD 4096
 #define RECORDS 2048
 
@@ -241,7 +241,7 @@ int main(void)
 	blob_init();
 	disk_init();
 	net_init();
-	words = blob_words / 512;
+	words = blob_words / 128;
 	clock_gettime(CLOCK_MONOTONIC, &next);
 	last = clock_seconds(CLOCK_MONOTONIC);
 	for (uint64_t n = 1;; n++) {
@@ -273,9 +273,9 @@ int main(void)
 		}
 		fflush(stdout);
 		blob_verify(words);
-		if (n % 5 == 0)
+		if (n % 2 == 0)
 			disk_round();
-		if (n % 10 == 0)
+		if (n % 3 == 0)
 			net_round();
 	}
 }

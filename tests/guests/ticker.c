@@ -3,7 +3,7 @@
  * A bare-metal guest as a witness. It boots at once under KVM (-kernel ticker) and needs nothing but RAM, the PIT and a serial port.
  *
  * At start it draws a seed from the TSC, fills all RAM behind its own image with a pattern made of seed and address, and from then on only reads it.
- * Every interrupt of the PIT (10 ms) it writes a short line, so that the time between two lines, stamped by whoever reads the port outside,
+ * Every interrupt of the PIT (10 ms unless told otherwise) it writes a short line, so that the time between two lines, stamped by whoever reads the port outside,
  * is the time for which the guest did not run; a part of RAM is compared with the pattern at each tick. Every REPORT ticks it writes a long line:
  *
  *	T <n>
@@ -259,11 +259,11 @@ void ticker_main(const struct start_info *si)
 	put_hex(seed);
 	line_end();
 	ram_fill();
-	chunk = ram_bytes / 512 & ~4095ULL;
+	chunk = ram_bytes / 128 & ~4095ULL;
 	if (chunk < 64 << 10)
 		chunk = 64 << 10;
-	if (chunk > 1 << 20)
-		chunk = 1 << 20;
+	if (chunk > 2 << 20)
+		chunk = 2 << 20;
 
 	last_tsc = tsc_read();
 	timer_start(tick);

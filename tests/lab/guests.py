@@ -91,9 +91,9 @@ class Guest:
 
 
 class Ticker(Guest):
-    """The bare-metal guest."""
+    """The bare-metal guest. Each exit from a guest costs about a millisecond of emulation, so several of them tick slowly; tick=10 suits one."""
 
-    def __init__(self, name, line, memory=64, tick=10, report=25, **more):
+    def __init__(self, name, line, memory=64, tick=50, report=10, **more):
         super().__init__(name, line, memory, **more)
         self.tick, self.report = tick, report
 

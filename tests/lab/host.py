@@ -125,6 +125,8 @@ class Host:
                 "-device", "virtio-rng-pci", "-device", "virtio-serial-pci",
                 "-chardev", f"socket,id=agent,path={self._work}/agent,server=on,wait=off",
                 "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
+                # why a CPU was reset, should the host VM end without a word of its own
+                "-d", "cpu_reset", "-D", str(self.results / "reset.log"),
                 "-qmp", f"unix:{self._work}/qmp,server=on,wait=off",
                 *self._serial_args(), "-kernel", str(self.kernel), "-append", self.cmdline, *self._qemu_args]
         (self.results / "host.cmd").write_text(" ".join(args) + "\n")
