@@ -109,11 +109,17 @@ def _changes_image(patch):
     return not all((new or old).startswith(("Documentation/", "tools/")) for new, old in touched)
 
 
+def _change(patch):
+    """What a patch changes, without its message."""
+    text = patch.read_text()
+    return text[text.find("diff --git "):]
+
+
 def key(name):
     variant = VARIANTS[name]
     fragments, patches = _tree_of(variant)
     patches = [p for p in patches if _changes_image(p)]
-    return paths.digest(TESTED[variant.base], *_compiler(), *fragments, *[item for p in patches for item in (p.name, p)], " ".join(UNPACK_WITHOUT))
+    return paths.digest(TESTED[variant.base], *_compiler(), *fragments, *[_change(p) for p in patches], " ".join(UNPACK_WITHOUT))
 
 
 def ready(name):
@@ -140,7 +146,6 @@ def _configure(out, source, fragments, log, this):
     return lost
 
 
-@paths.locked("kernel")
 def build(name):
     """Make one variant, or take it from the cache. Whoever comes while another process makes it waits for that one."""
     found = ready(name)
