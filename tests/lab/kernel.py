@@ -151,7 +151,7 @@ def build(name):
     found = ready(name)
     if found:
         return found
-    with open(paths.cache("build") / f"lock-{name}", "w") as lock:
+    with open(paths.cache("build") / f"lock-{VARIANTS[name].base}", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return ready(name) or _make(name)
 
@@ -164,7 +164,8 @@ def _make(name):
     folder = paths.cache("kernel") / f"{name}-{key(name)}"
     log = paths.cache("logs") / f"kernel-{name}.log"
     log.unlink(missing_ok=True)
-    work = paths.cache("build") / f"linux-{name}"
+    # one path for all variants of a base: it stands in the compiler's arguments, and so in the keys of ccache
+    work = paths.cache("build") / f"linux-{variant.base}"
     shutil.rmtree(work, ignore_errors=True)
     (work / "src").mkdir(parents=True)
     out = work / "out"
