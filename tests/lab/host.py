@@ -117,7 +117,7 @@ class Host:
         return image
 
     def start(self):
-        args = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot",
+        args = [os.environ.get("LUCTL_QEMU", "qemu-system-x86_64"), "-nodefaults", "-display", "none", "-no-reboot",
                 "-M", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm,+npt", "-smp", "2", "-m", self.memory,
                 "-device", "intel-iommu,intremap=on,caching-mode=off",
                 "-drive", f"file={self.disk},if=none,id=root,format=raw,snapshot=on,cache=unsafe", "-device", "virtio-blk-pci,drive=root",
