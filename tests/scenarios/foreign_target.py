@@ -2,6 +2,7 @@
 """Targets that can't take over are refused by check and by update, with a reason, before any guest was paused."""
 
 KERNELS = ["7.3", "7.3-stock"]
+UNPROVEN = "not run yet"
 
 # longest silence of a guest that was never paused, under emulation, in seconds
 UNDISTURBED = 1.5

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One live update, looked at from all sides: what tests/demo shows, and the scenarios with one guest and with three.
+
+The guests' own lines are the witnesses: same boot, counters go on, hashes of RAM equal, disk and network right. Then: guests resumed before systemd's first
+unit, each in a scope of its own afterwards, and the report agrees with what L0 saw.
+"""
+
+import time
+
+from . import timeline
+
+
+def passes(lab, host, which, count, timeout=120):
+    """Wait until each guest has completed count passes over its RAM since now."""
+    end = time.monotonic() + timeout
+    for guest in which:
+        console, mark = host.guest[guest.line], host.pump.clock()
+        want = None
+        while True:
+            done = [int(r.passes) for r in lab.span(host, guest, mark).reports]
+            if done and want is None:
+                want = done[0] + count
+            if done and done[-1] >= want:
+                break
+            lab.expect(time.monotonic() < end, f"{guest.name} did not complete a pass over its RAM; its console:\n{console.tail(3)}")
+            time.sleep(0.5)
+
+
+def carry(lab, host, which, target):
+    """Update under these guests and check everything; raises with the reason."""
+    passes(lab, host, which, 1)
+    hashes = {g.name: lab.span(host, g).hash() for g in which}
+    before = host.release()
+
+    start = lab.update(host, target)
+    if target != lab.kernels[0]:
+        lab.expect(host.release() != before, f"the kernel is still {before}")
+    passes(lab, host, which, 2)
+    spans = lab.witness(host, which, start)
+
+    for guest in which:
+        span = spans[guest.name]
+        lab.expect(span.hash() == hashes[guest.name], f"{guest.name}: RAM hash was {hashes[guest.name]}, is {span.hash()}")
+        lab.say(f"{guest.name}: {len(span.ticks)} ticks, blackout {span.blackout()[0]:.2f} s, RAM hash {span.hash()} as before, "
+                f"its own clock moved by {span.guest_gap()} over it")
+    web = spans["web"].reports
+    lab.expect(web[-1].disk.startswith("ok:") and int(web[-1].disk[3:]) > int(web[0].disk[3:]), f"web's disk: {web[-1].disk}")
+    answered = [int(r.net.split("/")[1]) for r in web]
+    lab.expect(answered[-1] > answered[0] and answered[-1] > answered[-2], f"web's network: {web[0].net} … {web[-1].net}")
+
+    with lab.case("guests ran before systemd's first unit"):
+        first = int(host.run("systemctl show -p UserspaceTimestampMonotonic --value").out)
+        lines = host.run("dmesg | grep lu-init:", check=False).out
+        lab.expect("lu-init" in lines, "lu-init left no line in the kernel log")
+        report = lab.ask(host, "report")
+        lab.expect(all(v["by"] == "lu-init" for v in report["vms"]), f"restored by {[v['by'] for v in report['vms']]}")
+        seconds = float(lines.strip().splitlines()[-1].split("]")[0].strip("[ "))
+        lab.expect(seconds < first / 1e6, f"lu-init's last line at {seconds} s, systemd started at {first / 1e6} s")
+        lab.say(f"lu-init finished {seconds:.2f} s after the kernel's start, systemd began at {first / 1e6:.2f} s")
+    with lab.case("each guest is in a unit of its own"):
+        for vm in lab.ask(host, "vm list")["vms"]:
+            cgroup = host.run(f"cat /proc/{vm['pid']}/cgroup").out.strip()
+            lab.expect(vm["name"] in cgroup and "init.scope" not in cgroup, f"{vm['name']} is in {cgroup}")
+    with lab.case("the report agrees with what was seen outside"):
+        for vm in report["vms"]:
+            seen = spans[vm["name"]].blackout()[0]
+            said = vm["blackout_usec"] / 1e6
+            lab.expect(abs(seen - said) < max(0.3, 0.15 * seen), f"{vm['name']}: report says {said:.3f} s, L0 saw {seen:.3f} s")
+    for row in timeline.draw(report, {name: span.blackout()[0] for name, span in spans.items()}):
+        lab.say(row)
