@@ -5,7 +5,7 @@ One host VM, one fault after the other. A fault is put in with what an administr
 """
 
 KERNELS = ["7.3"]
-UNPROVEN = "only its first case was seen to hold; then the host VM with three guests reset itself"
+UNPROVEN = "only its first case was seen to hold; then the emulated host VM reset itself"
 LIMIT = 1800
 
 RELOAD = "systemctl daemon-reload && systemctl restart luctld"

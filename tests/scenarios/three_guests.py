@@ -4,7 +4,7 @@
 from lab import showcase
 
 KERNELS = ["7.3", "7.3-b"]
-UNPROVEN = "with three guests at once the emulated host VM was seen to reset itself within minutes, with and without an update; cause not found"
+UNPROVEN = "updates went through, but the emulated host VM under it hangs or resets itself within minutes, also without any update; cause not found"
 
 
 def run(lab):
