@@ -10,6 +10,8 @@ by all variants (equal relative paths, so that the same file under another confi
 
 import collections
 import fcntl
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
 import re
@@ -89,13 +91,34 @@ def _fetch(base, this):
     return ready, version
 
 
-def selftest_tree(base, folder):
-    """Only the series' own self-test and the headers it needs, as the series adds them, below folder."""
-    log = paths.cache("logs") / "selftest-tree.log"
-    for patch in series(base):
-        run(["git", "apply", "--include=tools/testing/selftests/pkernfs/*", "--include=include/uapi/linux/pkernfs.h",
-             "--include=include/uapi/linux/luctl_note.h", patch], log, cwd=folder, env={"GIT_CEILING_DIRECTORIES": str(folder.parent)})
-    return folder
+def selftest_program(base):
+    """The series' own test program, built with the headers of the kernel it belongs to, as kselftest does."""
+    patches = series(base)
+    runner = PATCHES / "selftest"
+    folder = paths.cache("selftest") / f"{base}-{paths.digest(TESTED[base], *_compiler(), runner, *[_change(p) for p in patches])}"
+    program = folder / "init"
+    if program.exists():
+        return program
+    log = paths.cache("logs") / f"selftest-{base}.log"
+    log.unlink(missing_ok=True)
+    work = paths.cache("build") / f"selftest-{os.getpid()}"
+    shutil.rmtree(work, ignore_errors=True)
+    (work / "src").mkdir(parents=True)
+    try:
+        with step(f"Self-test of the series on {base}") as this:
+            tarball, _ = _fetch(base, this)
+            this.progress("unpacking")
+            run(["tar", "-C", work / "src", "--strip-components=1", *[f"--exclude=linux-source-*/{u}" for u in UNPACK_WITHOUT], "-xf", tarball], log, this)
+            for patch in patches:
+                run(["patch", "-d", work / "src", "-p1", "-s", "--fuzz=0", "--no-backup-if-mismatch", "-i", patch], log, this)
+            loader = importlib.machinery.SourceFileLoader("selftest", str(runner))
+            module = importlib.util.module_from_spec(importlib.util.spec_from_loader("selftest", loader))
+            loader.exec_module(module)
+            folder.mkdir(exist_ok=True)
+            shutil.copy(module.build(str(work / "src"), str(work)), program)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return program
 
 
 def _tree_of(variant):
