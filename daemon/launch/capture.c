@@ -269,7 +269,8 @@ static int capture_status(const struct lu_capture_from *from, pid_t pid, struct 
 	if (SCAN("Uid", 4, "%lu %lu %lu %lu", &u[0], &u[1], &u[2], &u[3]) ||
 	    SCAN("Gid", 4, "%lu %lu %lu %lu", &g[0], &g[1], &g[2], &g[3]) || SCAN("Umask", 1, "%o", &mask) ||
 	    SCAN("CapPrm", 1, "%llx", &prm) || SCAN("CapBnd", 1, "%llx", &bnd) || SCAN("CapAmb", 1, "%llx", &amb) ||
-	    SCAN("NoNewPrivs", 1, "%u", &nnp) || !(p = status_field(text, "Groups")))
+	    SCAN("NoNewPrivs", 1, "%u", &nnp) || SCAN("Cpus_allowed_list", 1, " %m[0-9,-]", &l->cpus) ||
+	    !(p = status_field(text, "Groups")))
 		return -EBADMSG;
 #undef SCAN
 	r = capture_groups(p, l);

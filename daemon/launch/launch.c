@@ -38,6 +38,11 @@ static bool machine_valid(const char *s)
 	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_+") == strlen(s);
 }
 
+static bool cpus_valid(const char *s)
+{
+	return s[0] && strlen(s) < 4096 && strspn(s, "0123456789,-") == strlen(s);
+}
+
 static const struct lu_json_field var_fields[] = {
 	{ "name", LU_JSON_STRING, offsetof(struct lu_launch_var, name), LU_JSON_REQUIRED, .check = var_name_valid,
 	  .expect = "the name of a variable" },
@@ -105,6 +110,7 @@ static const struct lu_json_field launch_fields[] = {
 	FIELD(cap_bounding, LU_JSON_UINT, LU_JSON_REQUIRED),
 	FIELD(cap_ambient, LU_JSON_UINT, LU_JSON_REQUIRED),
 	FIELD(no_new_privs, LU_JSON_BOOL, LU_JSON_REQUIRED),
+	FIELD(cpus, LU_JSON_STRING, LU_JSON_NULLABLE, .check = cpus_valid, .expect = "a list of CPUs"),
 	FIELD(qmp, LU_JSON_STRING, LU_JSON_REQUIRED, .check = path_valid, .expect = "an absolute path"),
 	LIST(ram, LU_JSON_OBJECTS, .min = 1, .max = 64, .table = &ram_table),
 	LIST(needs, LU_JSON_OBJECTS, .max = 1024, .table = &need_table),

@@ -22,8 +22,12 @@
  * Maxima: 4096 words of argv, 1024 variables, 1024 needs, 64 RAM files; the whole
  * document at most LU_STORE_JSON_MAX (1 MiB).
  *
- * Not carried: nice value and scheduling, CPU affinity set from outside, seccomp
- * filters of the unit, keyrings, namespaces (refused if they differ from PID 1's).
+ * "cpus" are the CPUs that the main thread may run on, as the kernel lists them
+ * ("0-3,8"); every thread of the new QEMU starts with them. CPUs that the new kernel
+ * does not have are left out, and if none remains QEMU may run anywhere.
+ *
+ * Not carried: nice value and scheduling, affinity of single threads (a vCPU's pin),
+ * seccomp filters of the unit, keyrings, namespaces (refused if they differ from PID 1's).
  */
 #include "json.h"
 
@@ -79,6 +83,7 @@ struct lu_launch {
 	uint64_t cap_bounding;
 	uint64_t cap_ambient;
 	bool no_new_privs;
+	char *cpus; /* or NULL: any */
 	char *qmp;
 	struct lu_launch_ram *ram;
 	size_t n_ram;

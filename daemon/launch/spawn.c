@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Starting a QEMU as it was started before. The child gets, in this order: a
- * session of its own, default signals, its OOM score, limits, cgroup-free (who
+ * session of its own, default signals, its OOM score, CPUs, limits, cgroup-free (who
  * moves it into a scope does so later), log and state file on their numbers, all
  * other descriptors closed, umask, bounding set, groups, ids, ambient
  * capabilities, no_new_privs, working directory, exec. What fails is reported
@@ -19,6 +19,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -158,6 +159,28 @@ static void set_oom(const struct lu_launch *l)
 	}
 }
 
+static void set_cpus(const struct lu_launch *l)
+{
+	enum { MOST = 8192 }; /* NR_CPUS of the largest kernels */
+	_cleanup_free_ cpu_set_t *set = CPU_ALLOC(MOST);
+	size_t size = CPU_ALLOC_SIZE(MOST);
+
+	if (!l->cpus || !set)
+		return;
+	CPU_ZERO_S(size, set);
+	for (const char *p = l->cpus; *p; p += strcspn(p, ","), p += *p == ',') {
+		unsigned int first, last;
+		int n = sscanf(p, "%u-%u", &first, &last);
+
+		if (n == 1)
+			last = first;
+		for (unsigned int c = first; n >= 1 && c <= last && c < MOST; c++)
+			CPU_SET_S(c, size, set);
+	}
+	/* the kernel takes those that are there; none is EINVAL, and a guest on another CPU is better than none */
+	(void)sched_setaffinity(0, size, set);
+}
+
 static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, int state_fd, int log_fd, int errfd)
 {
 	int null_fd, hi = LU_LAUNCH_STATE_FD + 1;
@@ -165,6 +188,7 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	(void)setsid();
 	reset_signals();
 	set_oom(l);
+	set_cpus(l);
 	set_limits(l, errfd);
 	/* first everything above the numbers to be filled, then down */
 	errfd = fcntl(errfd, F_DUPFD_CLOEXEC, 10);

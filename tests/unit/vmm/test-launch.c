@@ -213,6 +213,7 @@ static pid_t start_child(int what)
 			(char *)"LISTEN_FDS=3", NULL };
 	char *argv[] = { (char *)"sleep", (char *)"1000", NULL };
 	struct rlimit rl = { .rlim_cur = 100, .rlim_max = 200 };
+	cpu_set_t cpus;
 	char path[128];
 	int p[2];
 	pid_t pid;
@@ -230,6 +231,9 @@ static pid_t start_child(int what)
 				close(fd);
 		setrlimit(RLIMIT_NOFILE, &rl);
 		umask(027);
+		CPU_ZERO(&cpus);
+		CPU_SET(0, &cpus);
+		sched_setaffinity(0, sizeof(cpus), &cpus);
 		if (chdir(dir) < 0)
 			_exit(1);
 		snprintf(path, sizeof(path), "%s/disk", dir);
@@ -304,6 +308,7 @@ static void test_round_trip(void **state)
 	assert_null(env_of(&a, "INVOCATION_ID"));
 	assert_null(env_of(&a, "LISTEN_FDS"));
 	assert_int_equal(a.umask, 027);
+	assert_string_equal(a.cpus, "0");
 	assert_int_equal(a.uid, getuid());
 	snprintf(disk, sizeof(disk), "%s/disk", dir);
 	for (size_t i = 0; i < a.n_needs; i++)
@@ -345,6 +350,7 @@ static void test_state_fd(void **state)
 			       .argv = argv,
 			       .cwd = (char *)"/",
 			       .umask = 022,
+			       .cpus = (char *)"8000-8191", /* not here: it runs on others */
 			       .uid = getuid(),
 			       .gid = getgid(),
 			       .cap_bounding = UINT64_MAX };
