@@ -83,6 +83,10 @@ class State:
             run(["apt-get", *self.options, "-q", "update"], self.log, step, hint="can the machine reach its package mirror?")
         stamp.touch()
 
+    def names(self, prefix):
+        """Names on offer that begin so."""
+        return _output(["apt-cache", *self.options, "pkgnames", prefix]).split()
+
     def versions(self, package):
         """Versions on offer, newest first."""
         rows = _output(["apt-cache", *self.options, "madison", package]).splitlines()

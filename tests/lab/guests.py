@@ -2,7 +2,7 @@
 """Guests for the host VM: compiled here, described here, started there by luctl-vm@NAME.service.
 
     web = guests.Linux("web", line=0, memory=256, disk=True, net=True)
-    web.install(host); web.start(host)
+    web.install(host)       # Lab.start does this, starts it and waits for its first line
 
 A guest's RAM is a file in pkernfs, its serial line is one of the host VM's, so what it says reaches the build machine in both kernels.
 """
@@ -83,11 +83,6 @@ class Guest:
         host.put(f"/etc/luctl/vm/{self.name}.conf", 'QEMU_ARGS="' + quoted.replace('"', '\\"') + '"\n')
         host.put(f"/etc/luctl/vms.d/{self.name}.json",
                  json.dumps({"version": 1, "name": self.name, "uuid": self.uuid, "qmp": self.qmp, "unit": self.unit}) + "\n")
-
-    def start(self, host, timeout=240):
-        mark = len(host.guest[self.line].lines)
-        host.run(f"systemctl start {self.unit}")
-        host.guest[self.line].wait(r"^TICK \d+ .*mem=ok", timeout, mark)
 
 
 class Ticker(Guest):

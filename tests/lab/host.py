@@ -30,7 +30,7 @@ from .console import Console, Pump
 from .say import run as run_logged
 
 CMDLINE = "console=ttyS0 root=/dev/vda rw rootfstype=ext4 quiet panic=-1 kho=on liveupdate=on kho_scratch=64M,128M,64M intel_iommu=on " \
-          "mitigations=off tsc=reliable no_timer_check"
+          "mitigations=off tsc=reliable no_timer_check pty.legacy_count=0"
 
 
 class HostError(Exception):

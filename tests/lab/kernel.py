@@ -2,6 +2,7 @@
 """Kernels of the lab: Debian's source, our series, a configuration, and the compiler, each named by a hash of all of it.
 
     build("7.3") → Product(image=…/bzImage, config=…, release="7.3.4-lu")
+    build("debian") → a kernel of Debian's, as it is in the package: the target without our patches
 
 Source packages are architecture-independent: downloaded through a private apt state and unpacked, never installed. The tested version is preferred; a newer one
 is taken when a suite has dropped it, and said. Trees are unpacked, patched, built and removed again; what makes the next build fast is ccache, shared
@@ -23,18 +24,18 @@ from .say import Failed, line, run, step
 
 PATCHES = paths.TREE / "kernel-patch"
 CONFIGS = PATCHES / "configs"
-TESTED = {"7.3": "7.3.4-1~bpo13+1", "7.2": "7.2.13-1"}
+TESTED = {"7.3": "7.3.4-1~bpo13+1", "7.2": "7.2.13-1", "debian": "7.2.13-1"}
 JOBS = os.environ.get("LUCTL_JOBS") or str(os.cpu_count())
 
-# name → base version, fragments, with our series
-Variant = collections.namedtuple("Variant", "base fragments patched")
+# name → base version, fragments; all of these have our series
+Variant = collections.namedtuple("Variant", "base fragments")
 VARIANTS = {
-    "7.3": Variant("7.3", ["host"], True),
-    "7.3-b": Variant("7.3", ["host", "b"], True),
-    "7.2": Variant("7.2", ["host"], True),
-    "7.3-stock": Variant("7.3", ["host", "stock"], False),
-    "7.3-lockdep": Variant("7.3", ["host", "lockdep"], True),
+    "7.3": Variant("7.3", ["host"]),
+    "7.3-b": Variant("7.3", ["host", "b"]),
+    "7.2": Variant("7.2", ["host"]),
+    "7.3-lockdep": Variant("7.3", ["host", "lockdep"]),
 }
+FOREIGN = "debian"
 
 Product = collections.namedtuple("Product", "image config release")
 
@@ -58,6 +59,37 @@ def _compiler():
     return subprocess.run(["gcc", "-dumpfullversion", "-dumpmachine"], capture_output=True, text=True).stdout.split()
 
 
+def _suites():
+    return apt.State("source", [apt.line_for(apt.mirror(), suite) for suite in ("trixie-backports", "sid")])
+
+
+@paths.locked("foreign")
+def _foreign():
+    """The newest 7.x kernel that Debian has for VMs: small, and nothing of ours in it."""
+    folders = sorted(paths.cache("kernel").glob(f"{FOREIGN}-*"))
+    for folder in [f for f in folders if f.name.endswith(TESTED[FOREIGN])] + folders:
+        if (folder / "release").exists():
+            return Product(folder / "bzImage", None, (folder / "release").read_text().strip())
+    log = paths.cache("logs") / "kernel-debian.log"
+    with step("Kernel of Debian's") as this:
+        state = _suites()
+        state.update(this)
+        found = {n: v for n in state.names("linux-binary-7.") if n.endswith("-cloud-amd64") for v in state.versions(n)[:1]}
+        if not found:
+            raise Failed("no suite of the mirror offers a linux-binary-7.…-cloud-amd64")
+        name = next((n for n, v in found.items() if v == TESTED[FOREIGN]), max(found))
+        if found[name] != TESTED[FOREIGN]:
+            line(f"note: Debian's kernel {TESTED[FOREIGN]}, which was tested, is not on offer; using {found[name]}")
+        work = paths.cache("build", "debian")
+        run(["dpkg-deb", "-x", state.download(name, found[name], work, this), work / "x"], log, this)
+        folder = paths.cache("kernel") / f"{FOREIGN}-{found[name]}"
+        folder.mkdir(exist_ok=True)
+        shutil.copy(next((work / "x").rglob("vmlinuz*")), folder / "bzImage")
+        (folder / "release").write_text(name[len("linux-binary-"):] + "\n")
+        shutil.rmtree(work)
+    return _foreign.__wrapped__()
+
+
 def _fetch(base, this):
     """The source tarball of a base version and the package version it is of."""
     folder = paths.cache("source")
@@ -66,8 +98,7 @@ def _fetch(base, this):
     ready = folder / f"{wanted}-{tarball}"
     if ready.exists():
         return ready, wanted
-    sources = [apt.line_for(apt.mirror(), suite) for suite in ("trixie-backports", "sid")]
-    state = apt.State("source", sources)
+    state = _suites()
     state.update(this)
     package = f"linux-source-{base}"
     offered = state.versions(package)
@@ -123,7 +154,7 @@ def selftest_program(base):
 
 def _tree_of(variant):
     files = [CONFIGS / f"{name}.config" for name in variant.fragments]
-    return files, (series(variant.base) if variant.patched else [])
+    return files, series(variant.base)
 
 
 def _changes_image(patch):
@@ -171,6 +202,8 @@ def _configure(out, source, fragments, log, this):
 
 def build(name):
     """Make one variant, or take it from the cache. Whoever comes while another process makes it waits for that one."""
+    if name == FOREIGN:
+        return _foreign()
     found = ready(name)
     if found:
         return found
@@ -182,7 +215,7 @@ def build(name):
 def _make(name):
     variant = VARIANTS[name]
     fragments, patches = _tree_of(variant)
-    if variant.patched and not patches:
+    if not patches:
         raise Failed(f"kernel-patch/{variant.base} holds no patches")
     folder = paths.cache("kernel") / f"{name}-{key(name)}"
     log = paths.cache("logs") / f"kernel-{name}.log"
@@ -201,8 +234,6 @@ def _make(name):
             run(["patch", "-d", work / "src", "-p1", "-s", "--fuzz=0", "--no-backup-if-mismatch", "-i", patch], log, this,
                 hint=f"{patch.name} does not apply to {version}")
         lost = _configure(out, work / "src", fragments, log, this)
-        if not variant.patched:
-            lost = [option for option in lost if not option.startswith("CONFIG_PKERNFS=")]
         if lost:
             raise Failed("the configuration lost: " + " ".join(lost))
         env = {"CCACHE_DIR": str(paths.cache("ccache")), "CCACHE_BASEDIR": str(work), "CCACHE_NOHASHDIR": "1", "CCACHE_MAXSIZE": "4G",

@@ -93,12 +93,14 @@ class Lab:
                                   ("pkernfs.log", "ls -laR /run/luctl; cat /run/luctl/vm/*/qemu.log")):
                 (results / name).write_text(str(host.run(command, check=False, timeout=30)))
 
-    def start(self, host, *which):
-        """Install and start guests, all at once."""
+    def start(self, host, *which, timeout=240):
+        """Install and start guests, all at once, and wait until each has looked at its RAM for the first time."""
         for guest in which:
             guest.install(host)
-        for guest in which:
-            guest.start(host)
+        marks = [len(host.guest[guest.line].lines) for guest in which]
+        host.run("systemctl start " + " ".join(guest.unit for guest in which), timeout=timeout)
+        for guest, mark in zip(which, marks):
+            host.guest[guest.line].wait(r"^TICK \d+ .*mem=ok", timeout, mark)
             self.say(f"guest {guest.name} ticks ({guest.memory} MiB)")
 
     def three_guests(self, host):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Targets that can't take over are refused by check and by update, with a reason, before any guest was paused."""
 
-KERNELS = ["7.3", "7.3-stock"]
+KERNELS = ["7.3", "debian"]
 UNPROVEN = "not run yet"
 
 # longest silence of a guest that was never paused, under emulation, in seconds
@@ -13,7 +13,7 @@ def run(lab):
         three = lab.three_guests(host)
         host.run("dd if=/dev/urandom of=/root/noise bs=1M count=4 2>/dev/null; head -c 2000000 /lab/bzImage-7.3 > /root/cut; : > /root/empty")
         begin = host.pump.clock()
-        for title, path in (("kernel without our patches", "/lab/bzImage-7.3-stock"), ("not a kernel", "/root/noise"), ("half a kernel", "/root/cut"),
+        for title, path in (("kernel without our patches", "/lab/bzImage-debian"), ("not a kernel", "/root/noise"), ("half a kernel", "/root/cut"),
                             ("an empty file", "/root/empty"), ("no file", "/root/nothing"), ("a directory", "/etc")):
             with lab.case(title):
                 for verb in ("check", "update --yes"):
