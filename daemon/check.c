@@ -12,7 +12,8 @@
  * error, since going on would kill it.
  *
  * Probes run in parallel; the check ends when the last has answered. Freeing it
- * earlier cancels them.
+ * earlier cancels them. A VM that somebody else looks at just now (`vm list`, a
+ * daemon that has just started) is waited for.
  */
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,8 @@
 #include <linux/pkernfs.h>
 
 #define CMDLINE_FALLBACK_MAX 2047
+#define BUSY_RETRY_USEC 50000
+#define BUSY_TRIES 300
 
 bool lu_pkernfs_mounted(const struct lu_daemon *d, uint64_t *ret_size, uint64_t *ret_free)
 {
@@ -44,7 +47,7 @@ struct lu_check *lu_check_free(struct lu_check *c)
 	for (struct lu_vm *vm = c->pending ? lu_vms_first(c->daemon->vms) : NULL; vm; vm = lu_vm_next(vm))
 		if (lu_vm_userdata(vm) == c)
 			lu_vm_op_cancel(vm);
-	sd_event_source_disable_unref(c->defer);
+	sd_event_source_disable_unref(c->turn);
 	lu_findings_clear(&c->findings);
 	free(c->cmdline);
 	free(c->vms);
@@ -206,10 +209,23 @@ static void check_vms(struct lu_check *c)
 					"no such VM, so it can't be excluded");
 }
 
-static int on_defer(sd_event_source *s, void *userdata)
+static bool any_busy(struct lu_check *c)
+{
+	for (struct lu_vm *vm = lu_vms_first(c->daemon->vms); vm; vm = lu_vm_next(vm))
+		if (!lu_vm_error(vm) && lu_vm_op_busy(vm))
+			return true;
+	return false;
+}
+
+static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct lu_check *c = userdata;
 
+	if (any_busy(c) && c->tries++ < BUSY_TRIES) {
+		if (sd_event_source_set_time_relative(s, BUSY_RETRY_USEC) >= 0 &&
+		    sd_event_source_set_enabled(s, SD_EVENT_ONESHOT) >= 0)
+			return 0;
+	}
 	check_pkernfs(c);
 	check_image(c);
 	check_vms(c);
@@ -230,7 +246,7 @@ int lu_check_start(struct lu_daemon *d, const struct lu_request *q, void (*done)
 	c->request = q;
 	c->done = done;
 	c->userdata = userdata;
-	r = sd_event_add_defer(d->event, &c->defer, on_defer, c);
+	r = sd_event_add_time_relative(d->event, &c->turn, CLOCK_MONOTONIC, 0, 0, on_turn, c);
 	if (r < 0) {
 		lu_check_free(c);
 		return r;

@@ -18,7 +18,8 @@ struct lu_check {
 	struct lu_daemon *daemon;
 	const struct lu_request *request;
 	size_t pending;
-	sd_event_source *defer;
+	sd_event_source *turn;
+	unsigned int tries; /* to find no VM busy */
 	void (*done)(struct lu_check *c, void *userdata);
 	void *userdata;
 };

@@ -145,7 +145,7 @@ class Lab:
             console = host.guest[guest.line]
             span = Span(console, start).check()
             late = [when for when, _ in span.ticks if when >= mark]
-            if len(late) < settle * 2:
+            if len(late) < settle:
                 raise Wrong(f"{guest.name} does not run: {len(late)} ticks in the last {settle} s; its console:\n{console.tail(5)}")
             seconds, began = span.blackout()
             if seconds > limit:
