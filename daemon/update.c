@@ -34,6 +34,7 @@
 #define JOURNAL_PATH "update/journal"
 #define TRACE_PATH "update/trace"
 #define HOOK_TIMEOUT_USEC (60 * UINT64_C(1000000))
+#define HOOK_BLACKOUT_TIMEOUT_USEC (10 * UINT64_C(1000000))
 #define STEPS_MAX 8
 
 static const struct effect_steps {
@@ -140,9 +141,12 @@ static int op_start_effect(void *ud, enum lu_effect effect, uint64_t cookie, str
 	u->effect = effect;
 	u->cookie = cookie;
 	u->step = 0;
-	if (lu_hooks_present())
-		return lu_hooks_run(u->daemon->event, u->info.state, u->doc.id, HOOK_TIMEOUT_USEC, on_hooks, u,
-				    &u->worker);
+	if (lu_hooks_present()) {
+		bool paused = effect == LU_EFFECT_UNDO || (effect >= LU_EFFECT_PAUSE && effect <= LU_EFFECT_JUMP);
+
+		return lu_hooks_run(u->daemon->event, u->info.state, u->doc.id,
+				    paused ? HOOK_BLACKOUT_TIMEOUT_USEC : HOOK_TIMEOUT_USEC, on_hooks, u, &u->worker);
+	}
 	steps_run(u);
 	return 0;
 }

@@ -51,7 +51,7 @@ def run(lab):
             lab.expect(lab.ask(host, "status")["state"] == "done", f"state is {lab.ask(host, 'status')['state']}")
 
         with lab.case("one VM's state file is damaged"):
-            hook(host, "jump", f"rm \"$0\"; dd if=/dev/urandom of=/run/luctl/pkernfs/vm/{red.uuid}/state bs=4096 seek=3 count=1 conv=notrunc")
+            hook(host, "jump", f"dd if=/dev/urandom of=/run/luctl/pkernfs/vm/{red.uuid}/state bs=4096 seek=3 count=1 conv=notrunc")
             start = jump(lab, host)
             lab.witness(host, (web, blue), start)
             vms = by_name(lab, host)
