@@ -2,7 +2,6 @@
 """The daemon is killed in every state before the jump: systemd starts it again, it takes everything back, the guests run on."""
 
 KERNELS = ["7.3"]
-UNPROVEN = "not run yet"
 LIMIT = 1800
 
 STATES = ["checking", "loading", "preparing", "pausing", "saving", "sealing", "jump"]

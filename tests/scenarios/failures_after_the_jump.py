@@ -2,7 +2,6 @@
 """Whatever fails after the jump: the other guests run, the one that can't be restored keeps its state, and what can be mended is restored by luctl restore."""
 
 KERNELS = ["7.3"]
-UNPROVEN = "not run yet"
 LIMIT = 1800
 
 HOOK = """#!/bin/sh
