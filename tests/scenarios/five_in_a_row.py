@@ -2,7 +2,6 @@
 """The same update five times in one host VM: guests go on, and the host's fds, memory and files are back where they were."""
 
 KERNELS = ["7.3"]
-UNPROVEN = "updates went through, but the emulated host VM under it hangs or resets itself within minutes, also without any update; cause not found"
 LIMIT = 1200
 
 # What one round may leave behind, by the daemon's own open files and by memory that neither guests nor page cache use
