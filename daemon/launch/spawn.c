@@ -161,7 +161,9 @@ static void set_oom(const struct lu_launch *l)
 
 static void set_cpus(const struct lu_launch *l)
 {
-	enum { MOST = 8192 }; /* NR_CPUS of the largest kernels */
+	enum {
+		MOST = 8192
+	}; /* NR_CPUS of the largest kernels */
 	_cleanup_free_ cpu_set_t *set = CPU_ALLOC(MOST);
 	size_t size = CPU_ALLOC_SIZE(MOST);
 
