@@ -3,7 +3,8 @@
 /*
  * Executables of the administrator in /etc/luctl/hooks.d, called with the name
  * of the state that is entered and the update's id. A hook that fails before
- * the jump aborts the update. They run as services of their own, with all rights. From `pausing` to `jump` their time is blackout.
+ * the jump aborts the update. They run as services of their own, with all rights.
+ * From `pausing` to `jump` their time is blackout.
  */
 #include "worker.h"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One live update, looked at from all sides: what tests/demo shows, and the scenarios with one guest and with three.
+"""One live update, looked at from all sides: what tests/demo and the scenario with three guests show.
 
 The guests' own lines are the witnesses: same boot, counters go on, hashes of RAM equal, disk and network right. Then: guests resumed before systemd's first
 unit, each in a scope of its own afterwards, and the report agrees with what L0 saw.

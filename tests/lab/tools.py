@@ -11,7 +11,7 @@ from . import guests, paths
 from .say import Failed, run, step
 
 # With a vCPU that moves between the host VM's CPUs, guest or host end within two minutes: a guest that resets itself, or a host that takes an interrupt at the
-# instruction after VMRUN, with interrupts shut (GIF) and the guest's GS, and dies of it. Emulated SVM of QEMU 10.0.2 and 11.1.3, kernel 7.3; on one CPU each,
+# instruction after VMRUN, where the global interrupt flag should be shut, with the guest's GS, and dies of it. Emulated SVM of QEMU 10.0.2 and 11.1.3, kernel 7.3; on one CPU each,
 # guests ran for as long as was tried.
 PINNED = "[Service]\nCPUAffinity=1\n"
 SOURCES = ["libluctl", "daemon", "cli", "systemd", "schemas", "docs"]
