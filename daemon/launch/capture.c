@@ -291,6 +291,29 @@ static int capture_status(const struct lu_capture_from *from, pid_t pid, struct 
 	return 0;
 }
 
+int lu_launch_add_vcpu(struct lu_launch *l, int proc_fd, pid_t pid, pid_t tid, uint64_t index)
+{
+	_cleanup_free_ char *text = NULL, *cpus = NULL;
+	struct lu_launch_vcpu *v;
+	char what[48];
+	const char *p;
+	int r;
+
+	snprintf(what, sizeof(what), "task/%d/status", (int)tid);
+	r = proc_read(proc_fd, pid, what, &text, NULL);
+	if (r < 0)
+		return r;
+	p = status_field(text, "Cpus_allowed_list");
+	if (!p || sscanf(p, " %m[0-9,-]", &cpus) != 1)
+		return -EBADMSG;
+	v = reallocarray(l->vcpus, l->n_vcpus + 1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	l->vcpus = v;
+	v[l->n_vcpus++] = (struct lu_launch_vcpu){ .index = index, .cpus = steal_ptr(cpus) };
+	return 0;
+}
+
 static int limit_value(const char **p, uint64_t *ret)
 {
 	unsigned long long v;

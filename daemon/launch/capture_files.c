@@ -36,6 +36,8 @@
 #include "argv.h"
 #include "capture.h"
 
+#define PRELOAD_MAX 1024u
+
 struct scan {
 	const struct lu_capture_from *from;
 	pid_t pid;
@@ -366,6 +368,40 @@ static int note_modules(struct scan *s)
 	return 0;
 }
 
+/*
+ * Files that it has mapped, each once. /proc/PID/maps lists a file's mappings one after
+ * the other, in whole lines; the path is the last column and may hold blanks.
+ */
+static int note_mapped(struct scan *s)
+{
+	_cleanup_free_ char *text = NULL;
+	char what[32], *save = NULL;
+	const char *last = "";
+	size_t n = 0;
+	int r;
+
+	s->l->preload = calloc(PRELOAD_MAX + 1, sizeof(*s->l->preload));
+	if (!s->l->preload)
+		return -ENOMEM;
+	snprintf(what, sizeof(what), "%d/maps", (int)s->pid);
+	r = lu_read_file(s->from->proc_fd, what, 16U << 20, &text, NULL);
+	if (r < 0)
+		return r == -ENOENT ? -ESRCH : r;
+	for (char *line = strtok_r(text, "\n", &save); line && n < PRELOAD_MAX; line = strtok_r(NULL, "\n", &save)) {
+		const char *path = strchr(line, '/');
+		struct stat st;
+
+		if (!path || !strcmp(path, last) || stat(path, &st) < 0 || !S_ISREG(st.st_mode) ||
+		    st.st_dev != s->root_dev || lu_utf8_prefix(path, strlen(path)) != strlen(path))
+			continue;
+		last = path;
+		s->l->preload[n] = strdup(path);
+		if (!s->l->preload[n++])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int lu_capture_files(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_error *e)
 {
 	_cleanup_(scan_done) struct scan s = { .from = from, .pid = pid, .l = l, .e = e };
@@ -383,6 +419,8 @@ int lu_capture_files(const struct lu_capture_from *from, pid_t pid, struct lu_la
 	r = note_pidfile(&s);
 	if (r >= 0)
 		r = note_modules(&s);
+	if (r >= 0)
+		r = note_mapped(&s);
 	if (r >= 0 && stat(l->exe, &st) == 0)
 		r = need_regular(&s, l->exe, &st, false);
 	if (r >= 0)

@@ -67,6 +67,13 @@ static const struct lu_json_field ram_fields[] = {
 };
 static const struct lu_json_table ram_table = LU_JSON_TABLE("ram", struct lu_launch_ram, ram_fields);
 
+static const struct lu_json_field vcpu_fields[] = {
+	{ "index", LU_JSON_UINT, offsetof(struct lu_launch_vcpu, index), LU_JSON_REQUIRED, .max = 1U << 20 },
+	{ "cpus", LU_JSON_STRING, offsetof(struct lu_launch_vcpu, cpus), LU_JSON_REQUIRED, .check = cpus_valid,
+	  .expect = "a list of CPUs" },
+};
+static const struct lu_json_table vcpu_table = LU_JSON_TABLE("vCPU", struct lu_launch_vcpu, vcpu_fields);
+
 static const char *const need_kinds[] = { "file", "directory", "block", "char", NULL };
 
 #define ID_MAX 0xfffffffeULL
@@ -111,9 +118,11 @@ static const struct lu_json_field launch_fields[] = {
 	FIELD(cap_ambient, LU_JSON_UINT, LU_JSON_REQUIRED),
 	FIELD(no_new_privs, LU_JSON_BOOL, LU_JSON_REQUIRED),
 	FIELD(cpus, LU_JSON_STRING, LU_JSON_NULLABLE, .check = cpus_valid, .expect = "a list of CPUs"),
+	LIST(vcpus, LU_JSON_OBJECTS, .max = 4096, .table = &vcpu_table),
 	FIELD(qmp, LU_JSON_STRING, LU_JSON_REQUIRED, .check = path_valid, .expect = "an absolute path"),
 	LIST(ram, LU_JSON_OBJECTS, .min = 1, .max = 64, .table = &ram_table),
 	LIST(needs, LU_JSON_OBJECTS, .max = 1024, .table = &need_table),
+	FIELD(preload, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 1024),
 	FIELD(modules, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 64),
 	FIELD(machine, LU_JSON_STRING, LU_JSON_NULLABLE, .check = machine_valid, .expect = "a machine type"),
 	FIELD(qemu_version, LU_JSON_STRING, LU_JSON_NULLABLE, .max = 64),

@@ -19,15 +19,19 @@
  * "early" false: the VM can't be started before the host's services, "late" says
  * why; lu-init leaves it to luctld.
  *
- * Maxima: 4096 words of argv, 1024 variables, 1024 needs, 64 RAM files; the whole
- * document at most LU_STORE_JSON_MAX (1 MiB).
+ * Maxima: 4096 words of argv, 1024 variables, 1024 needs, 64 RAM files, 4096 vCPUs
+ * (KVM_MAX_VCPUS), 1024 files to preload; the whole document at most LU_STORE_JSON_MAX (1 MiB).
  *
  * "cpus" are the CPUs that the main thread may run on, as the kernel lists them
- * ("0-3,8"); every thread of the new QEMU starts with them. CPUs that the new kernel
- * does not have are left out, and if none remains QEMU may run anywhere.
+ * ("0-3,8"); every thread of the new QEMU starts with them. "vcpus" are the same for
+ * the thread of each vCPU, set once the new QEMU has it and before the guest runs. CPUs
+ * that the new kernel does not have are left out; where none remains, any will do.
  *
- * Not carried: nice value and scheduling, affinity of single threads (a vCPU's pin),
- * seccomp filters of the unit, keyrings, namespaces (refused if they differ from PID 1's).
+ * "preload" are files that QEMU has mapped (itself, its libraries): lu-init has them read
+ * while QEMU starts, since in a new kernel nothing is cached. One that is gone is no error.
+ *
+ * Not carried: nice value and scheduling, affinity of other threads (I/O threads), seccomp
+ * filters of the unit, keyrings, namespaces (refused if they differ from PID 1's).
  */
 #include "json.h"
 
@@ -40,6 +44,11 @@ struct lu_launch_limit {
 	char *name;    /* as in /proc/PID/limits, in short: "nofile" */
 	uint64_t soft; /* UINT64_MAX: unlimited */
 	uint64_t hard;
+};
+
+struct lu_launch_vcpu {
+	uint64_t index; /* cpu-index of query-cpus-fast */
+	char *cpus;     /* as "cpus" of the whole process */
 };
 
 struct lu_launch_ram {
@@ -84,11 +93,14 @@ struct lu_launch {
 	uint64_t cap_ambient;
 	bool no_new_privs;
 	char *cpus; /* or NULL: any */
+	struct lu_launch_vcpu *vcpus;
+	size_t n_vcpus;
 	char *qmp;
 	struct lu_launch_ram *ram;
 	size_t n_ram;
 	struct lu_launch_need *needs;
 	size_t n_needs;
+	char **preload;
 	char **modules; /* kernel modules that were loaded and that QEMU uses */
 	char *machine;  /* versioned type: "pc-q35-11.1"; NULL: as in argv */
 	char *qemu_version;
@@ -143,6 +155,17 @@ struct lu_capture_from {
  * why; -ESRCH if it is gone; or the negative errno of reading /proc.
  */
 int lu_launch_capture(const struct lu_capture_from *from, pid_t pid, struct lu_launch *ret, struct lu_error *e);
+
+/**
+ * lu_launch_add_vcpu() - add to vcpus where the thread of a vCPU may run
+ * @tid: of @pid
+ *
+ * Return: 0; -ESRCH if there is no such thread.
+ */
+int lu_launch_add_vcpu(struct lu_launch *l, int proc_fd, pid_t pid, pid_t tid, uint64_t index);
+
+/** lu_launch_set_cpus() - let thread @tid (0: the caller) run on @cpus only; CPUs that are not there are left out */
+int lu_launch_set_cpus(pid_t tid, const char *cpus);
 
 /**
  * lu_launch_spawn() - execute it

@@ -159,18 +159,19 @@ static void set_oom(const struct lu_launch *l)
 	}
 }
 
-static void set_cpus(const struct lu_launch *l)
+int lu_launch_set_cpus(pid_t tid, const char *cpus)
 {
 	enum {
 		MOST = 8192
 	}; /* NR_CPUS of the largest kernels */
-	_cleanup_free_ cpu_set_t *set = CPU_ALLOC(MOST);
+	cpu_set_t *set = CPU_ALLOC(MOST);
 	size_t size = CPU_ALLOC_SIZE(MOST);
+	int r;
 
-	if (!l->cpus || !set)
-		return;
+	if (!set)
+		return -ENOMEM;
 	CPU_ZERO_S(size, set);
-	for (const char *p = l->cpus; *p; p += strcspn(p, ","), p += *p == ',') {
+	for (const char *p = cpus; *p; p += strcspn(p, ","), p += *p == ',') {
 		unsigned int first, last;
 		int n = sscanf(p, "%u-%u", &first, &last);
 
@@ -179,8 +180,10 @@ static void set_cpus(const struct lu_launch *l)
 		for (unsigned int c = first; n >= 1 && c <= last && c < MOST; c++)
 			CPU_SET_S(c, size, set);
 	}
-	/* the kernel takes those that are there; none is EINVAL, and a guest on another CPU is better than none */
-	(void)sched_setaffinity(0, size, set);
+	/* the kernel takes those that are there; none is EINVAL */
+	r = sched_setaffinity(tid, size, set) < 0 ? -errno : 0;
+	CPU_FREE(set);
+	return r;
 }
 
 static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, int state_fd, int log_fd, int errfd)
@@ -190,7 +193,8 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	(void)setsid();
 	reset_signals();
 	set_oom(l);
-	set_cpus(l);
+	if (l->cpus) /* a guest on another CPU is better than none */
+		(void)lu_launch_set_cpus(0, l->cpus);
 	set_limits(l, errfd);
 	/* first everything above the numbers to be filled, then down */
 	errfd = fcntl(errfd, F_DUPFD_CLOEXEC, 10);

@@ -50,7 +50,7 @@ static void mark(struct lu_init *i, const char *unit)
 }
 
 /* Marks the VM and says whether it is to be resumed now. */
-static bool consider(struct lu_init *i, int root, const char *uuid, const char *update)
+static bool consider(struct lu_init *i, int root, const char *uuid, const char *update, struct lu_preload *preload)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
@@ -83,7 +83,10 @@ static bool consider(struct lu_init *i, int root, const char *uuid, const char *
 	mark(i, launch.unit);
 	if (r >= 0 && !launch.early)
 		lu_log(i, "VM %s: left to luctld: %s", saved.name, launch.late ?: "");
-	return r >= 0 && launch.early;
+	if (r < 0 || !launch.early)
+		return false;
+	lu_preload_add(preload, &launch);
+	return true;
 }
 
 static pid_t start(struct lu_init *i, int root, const char *uuid, const char *update)
@@ -140,6 +143,7 @@ static void wait_all(struct lu_init *i, unsigned int n, uint64_t deadline_ns)
 static int resume_all(struct lu_init *i, int root, const char *update)
 {
 	uint64_t deadline = lu_clock_ns(CLOCK_MONOTONIC) + LU_INIT_TOTAL_MS * 1000000ULL;
+	struct lu_preload preload = { 0 };
 	struct dirent **list = NULL;
 	unsigned int started = 0;
 	sigset_t chld;
@@ -153,8 +157,9 @@ static int resume_all(struct lu_init *i, int root, const char *update)
 		return -errno;
 	/* all markers before the first child: a crash of ours must not leave one out */
 	for (int k = 0; k < n; k++)
-		if (k >= VMS_MAX || !consider(i, root, list[k]->d_name, update))
+		if (k >= VMS_MAX || !consider(i, root, list[k]->d_name, update, &preload))
 			list[k]->d_name[0] = '\0';
+	lu_preload_start(&preload);
 	for (int k = 0; k < n; k++) {
 		if (list[k]->d_name[0] && start(i, root, list[k]->d_name, update) > 0)
 			started++;

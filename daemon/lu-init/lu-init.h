@@ -109,6 +109,20 @@ void lu_monitor_close(struct lu_monitor *m);
  */
 int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const char *update, struct lu_error *e);
 
+/* --- preload.c --- */
+
+/** struct lu_preload - files to be read ahead, each once */
+struct lu_preload {
+	char **paths;
+	size_t n;
+};
+
+/** lu_preload_add() - what @l's QEMU will read; out of memory only makes the start slower */
+void lu_preload_add(struct lu_preload *p, const struct lu_launch *l);
+
+/** lu_preload_start() - have them read by processes that nobody waits for; empties the list */
+void lu_preload_start(struct lu_preload *p);
+
 /* --- early.c --- */
 
 /** lu_early() - all that belongs to this boot's update: decide, mark, resume in parallel. Runs in a child of PID 1 */

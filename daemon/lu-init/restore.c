@@ -196,6 +196,41 @@ static int command(struct restore *r, const char *name, struct json_object *args
 	return k;
 }
 
+static const char *pin_of(const struct lu_launch *l, uint64_t index)
+{
+	for (size_t i = 0; i < l->n_vcpus; i++)
+		if (l->vcpus[i].index == index)
+			return l->vcpus[i].cpus;
+	return NULL;
+}
+
+/* The threads of vCPUs go where their predecessors were. A guest on another CPU is better than none. */
+static int pin_vcpus(struct restore *r, struct lu_error *e)
+{
+	struct json_object *list = NULL;
+	int k;
+
+	if (r->launch.n_vcpus == 0)
+		return 0;
+	k = lu_monitor_command(&r->monitor, "query-cpus-fast", NULL, &list, e);
+	if (k < 0)
+		return k;
+	for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i), *index, *tid;
+		const char *cpus = NULL;
+
+		if (json_object_object_get_ex(o, "cpu-index", &index) &&
+		    json_object_object_get_ex(o, "thread-id", &tid))
+			cpus = pin_of(&r->launch, json_object_get_uint64(index));
+		k = cpus ? lu_launch_set_cpus(json_object_get_int(tid), cpus) : 0;
+		if (k < 0)
+			lu_log(r->init, "VM %s: vCPU %llu can't be kept on CPUs %s: %s", r->saved.name,
+			       (unsigned long long)json_object_get_uint64(index), cpus, strerror(-k));
+	}
+	json_object_put(list);
+	return 0;
+}
+
 static int load(struct restore *r, struct lu_error *e)
 {
 	int k;
@@ -301,7 +336,9 @@ out:
 		return k;
 	r->result.stamps.connected = tsc();
 	trace(r, LU_PHASE_VM_LOAD, LU_TRACE_BEGIN, 0);
-	k = load(r, e);
+	k = pin_vcpus(r, e);
+	if (k >= 0)
+		k = load(r, e);
 	trace(r, LU_PHASE_VM_LOAD, LU_TRACE_END, k);
 	r->result.stamps.loaded = k < 0 ? 0 : tsc();
 	return k;

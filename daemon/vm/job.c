@@ -55,6 +55,7 @@ static void job_free(struct lu_job *j)
 	lu_launch_clear(&j->launch);
 	free(j->status);
 	json_object_put(j->names);
+	json_object_put(j->cpus);
 	closep(&j->pkernfs_fd);
 	closep(&j->dir_fd);
 	free(j);

@@ -74,6 +74,39 @@ static int ask_parameters(struct lu_job *j)
 	return lu_job_command(j, "query-migrate-parameters", NULL, on_parameters);
 }
 
+static int on_cpus(struct lu_job *j, struct json_object *data)
+{
+	json_object_put(j->cpus);
+	j->cpus = json_object_get(data);
+	return 0;
+}
+
+static int ask_cpus(struct lu_job *j)
+{
+	return lu_job_command(j, "query-cpus-fast", NULL, on_cpus);
+}
+
+/* Where each vCPU's thread may run: libvirt and administrators pin them one by one. */
+static int fill_vcpus(struct lu_job *j)
+{
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = proc < 0 ? -errno : 0;
+
+	for (size_t i = 0;
+	     r >= 0 && json_object_is_type(j->cpus, json_type_array) && i < json_object_array_length(j->cpus); i++) {
+		struct json_object *o = json_object_array_get_idx(j->cpus, i),
+				   *index = lu_member(o, "cpu-index", json_type_int),
+				   *tid = lu_member(o, "thread-id", json_type_int);
+
+		if (!index || !tid)
+			return lu_error_set(&j->error, -EBADMSG, NULL,
+					    "VM %s: QEMU's answer to query-cpus-fast names no thread", j->vm->name);
+		r = lu_launch_add_vcpu(&j->launch, proc, j->vm->facts.pid, json_object_get_int(tid),
+				       json_object_get_uint64(index));
+	}
+	return r;
+}
+
 static int set_string(char **to, const char *from)
 {
 	free(*to);
@@ -88,6 +121,8 @@ static int fill_launch(struct lu_job *j)
 	int r;
 
 	r = lu_job_capture(j, l, &j->error);
+	if (r >= 0)
+		r = fill_vcpus(j);
 	if (r < 0)
 		return r;
 	if (set_string(&l->name, vm->name) < 0 || set_string(&l->uuid, vm->def.uuid) < 0 ||
@@ -203,11 +238,17 @@ static int load_saved(struct lu_job *j)
 }
 
 const lu_step_t lu_prepare_steps[] = {
-	check_verdict,    lu_job_open_pkernfs,
-	load_saved,       lu_job_query_status,
-	ask_capabilities, ask_parameters,
-	write_files,      set_ignore_shared,
-	set_mode,         NULL,
+	check_verdict,
+	lu_job_open_pkernfs,
+	load_saved,
+	lu_job_query_status,
+	ask_capabilities,
+	ask_parameters,
+	ask_cpus,
+	write_files,
+	set_ignore_shared,
+	set_mode,
+	NULL,
 };
 
 /* --- undo --- */

@@ -81,6 +81,7 @@ struct lu_job {
 	struct lu_launch launch;
 	char *status;              /* query-status, as of the last query */
 	struct json_object *names; /* probe: objects still to be looked at */
+	struct json_object *cpus;  /* prepare: query-cpus-fast */
 	size_t i;
 	int pkernfs_fd, dir_fd;
 	char mode[33]; /* migration mode found; "" if QEMU has none */

@@ -69,7 +69,7 @@ class Guest:
 
     def args(self, tty):
         """QEMU's arguments, without the program's name."""
-        return ["-name", self.name, "-uuid", self.uuid, "-machine", "q35,accel=kvm,memory-backend=ram0", "-cpu", "host", "-smp", "1", "-m", str(self.memory),
+        return ["-name", f"{self.name},debug-threads=on", "-uuid", self.uuid, "-machine", "q35,accel=kvm,memory-backend=ram0", "-cpu", "host", "-smp", "1", "-m", str(self.memory),
                 "-object", f"memory-backend-file,id=ram0,size={self.memory}M,mem-path={self.ram},share=on,align=2M",
                 "-nodefaults", "-no-user-config", "-display", "none", "-global", "kvm-pit.lost_tick_policy=discard",
                 "-chardev", f"serial,id=con,path={tty}", "-serial", "chardev:con",
@@ -80,7 +80,7 @@ class Guest:
         host.run("mkdir -p /etc/luctl/vm /etc/luctl/vms.d")
         # systemd splits QEMU_ARGS at white space and takes quotes away
         quoted = " ".join(f"'{a}'" if " " in a else a for a in self.args(host.tty(self.line)))
-        host.put(f"/etc/luctl/vm/{self.name}.conf", 'QEMU_ARGS="' + quoted.replace('"', '\\"') + '"\n')
+        host.put(f"/etc/luctl/vm/{self.name}.conf", 'QEMU_ARGS="' + quoted.replace('"', '\\"') + f'"\nLAB_CPU={self.line % 2}\n')
         host.put(f"/etc/luctl/vms.d/{self.name}.json",
                  json.dumps({"version": 1, "name": self.name, "uuid": self.uuid, "qmp": self.qmp, "unit": self.unit}) + "\n")
 

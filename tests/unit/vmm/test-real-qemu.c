@@ -9,7 +9,9 @@
  *
  *	test-real-qemu LU-INIT
  */
+#include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -51,13 +53,17 @@ static pid_t start_qemu(bool stopped)
 	argv[n++] = (char *)"-M";
 	argv[n++] = (char *)"q35,memory-backend=ram0";
 	argv[n++] = (char *)"-accel";
-	argv[n++] = (char *)"tcg";
+	argv[n++] = (char *)"tcg,thread=multi";
+	argv[n++] = (char *)"-smp";
+	argv[n++] = (char *)"2";
 	argv[n++] = (char *)"-m";
 	argv[n++] = (char *)"64";
 	argv[n++] = (char *)"-object";
 	argv[n++] = object;
 	argv[n++] = (char *)"-uuid";
 	argv[n++] = (char *)UUID;
+	argv[n++] = (char *)"-name";
+	argv[n++] = (char *)"real,debug-threads=on";
 	argv[n++] = (char *)"-nodefaults";
 	argv[n++] = (char *)"-display";
 	argv[n++] = (char *)"none";
@@ -148,6 +154,45 @@ static struct lu_vms *new_vms(sd_event *ev, struct lu_vm **ret)
 			 0);
 	expect(lu_vms_add(vms, json, ret, &e) == 0, "%s", e.what);
 	return vms;
+}
+
+/*
+ * The threads of a process by the CPUs they may run on: how many are kept on CPU 0 alone; with @pin,
+ * the first thread that is named as a vCPU's is first put there.
+ */
+static int on_first_cpu(pid_t pid, bool pin)
+{
+	char tasks[64];
+	struct dirent *d;
+	cpu_set_t one, set;
+	int n = 0;
+	DIR *list;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	snprintf(tasks, sizeof(tasks), "/proc/%d/task", (int)pid);
+	list = opendir(tasks);
+	assert_non_null(list);
+	while ((d = readdir(list))) {
+		_cleanup_free_ char *name = NULL;
+		char file[512];
+		pid_t tid = atoi(d->d_name);
+
+		snprintf(file, sizeof(file), "%s/%d/comm", tasks, (int)tid);
+		if (tid == 0 || lu_read_file(AT_FDCWD, file, 64, &name, NULL) < 0)
+			continue;
+		if (pin && !strncmp(name, "CPU ", 4)) {
+			assert_int_equal(sched_setaffinity(tid, sizeof(one), &one), 0);
+			pin = false;
+		}
+		if (sched_getaffinity(tid, sizeof(set), &set) == 0 && CPU_EQUAL(&set, &one)) {
+			assert_int_equal(strncmp(name, "CPU ", 4), 0);
+			n++;
+		}
+	}
+	closedir(list);
+	assert_false(pin);
+	return n;
 }
 
 static void kill_and_wait(pid_t pid)
@@ -289,9 +334,19 @@ static void test_chain(void **state)
 {
 	size_t length;
 	pid_t qemu;
+	cpu_set_t set;
+	bool pins;
 
-	start_qemu(false);
+	/* with one CPU every thread is kept on it */
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	pins = CPU_COUNT(&set) > 1;
+	if (!pins)
+		print_message("only one CPU here: pins of vCPUs are not tested\n");
+	qemu = start_qemu(false);
+	assert_true(!pins || on_first_cpu(qemu, false) == 0);
+	assert_true(!pins || on_first_cpu(qemu, true) == 1);
 	qemu = one_update(UPDATE_A, true);
+	assert_true(!pins || on_first_cpu(qemu, false) == 1);
 	length = argv_length(qemu);
 	qemu = one_update(UPDATE_B, true);
 	assert_int_equal(argv_length(qemu), length);

@@ -200,11 +200,11 @@ static int read_saved(struct lu_saved *ret)
 }
 
 #define STATUS(_s) "expect query-status\nreply {\"status\": \"" _s "\"}\n"
-#define PREPARE                                                                                                                         \
-	"hello\n" STATUS(                                                                                                               \
-		"running") "expect query-migrate-capabilities\nreply [{\"capability\": \"x-ignore-shared\", \"state\": false}]\n"       \
-			   "expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\nexpect migrate-set-capabilities\nreply {}\n" \
-			   "expect migrate-set-parameters\nreply {}\n"
+#define PREPARE                                                                                                                   \
+	"hello\n" STATUS(                                                                                                         \
+		"running") "expect query-migrate-capabilities\nreply [{\"capability\": \"x-ignore-shared\", \"state\": false}]\n" \
+			   "expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\nexpect query-cpus-fast\nreply []\n"    \
+			   "expect migrate-set-capabilities\nreply {}\nexpect migrate-set-parameters\nreply {}\n"
 #define PAUSE STATUS("running") "expect stop\nreply {}\n"
 #define SAVE STATUS("paused") "expect add-fd\nreply {\"fdset-id\": 4, \"fd\": 20}\nexpect migrate\nreply {}\n"
 #define RESUME(_from)                                                                                            \

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * In a kernel that has just booted nothing is cached: QEMU and its hundred libraries
+ * come from the disk page by page, in the order in which its start touches them, and
+ * each touch waits. Asked for whole files at once, from more than one process, the
+ * disk has them read in a fraction of that, while QEMU is already starting.
+ *
+ * Only a matter of speed: what is missing, or fails, is left to QEMU. Read are the
+ * files that the old QEMU had mapped and those it needs for reading (firmware,
+ * kernel, initrd); of each no more than FILE_MAX, since a CD image is such a file too.
+ */
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "lu-init.h"
+
+#define CHILDREN 4u
+#define FILE_MAX (64 << 20)
+#define PATHS_MAX 4096u
+
+static void add(struct lu_preload *p, const char *path)
+{
+	char **paths;
+
+	for (size_t i = 0; i < p->n; i++)
+		if (!strcmp(p->paths[i], path))
+			return;
+	if (p->n == PATHS_MAX)
+		return;
+	paths = reallocarray(p->paths, p->n + 1, sizeof(*paths));
+	if (!paths)
+		return;
+	p->paths = paths;
+	p->paths[p->n] = strdup(path);
+	if (p->paths[p->n])
+		p->n++;
+}
+
+void lu_preload_add(struct lu_preload *p, const struct lu_launch *l)
+{
+	for (char **path = l->preload; path && *path; path++)
+		add(p, *path);
+	for (size_t i = 0; i < l->n_needs; i++)
+		if (l->needs[i].kind == LU_NEED_FILE && !l->needs[i].write)
+			add(p, l->needs[i].path);
+}
+
+static void read_ahead(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	(void)readahead(fd, 0, (size_t)(st.st_size < FILE_MAX ? st.st_size : FILE_MAX));
+}
+
+void lu_preload_start(struct lu_preload *p)
+{
+	pid_t pid = p->n ? fork() : -1;
+
+	/* their parent ends at once, so that they are PID 1's to reap: ours are the VMs' restorers */
+	for (unsigned int child = 0; pid == 0 && child < CHILDREN; child++) {
+		if (fork() != 0)
+			continue;
+		for (size_t i = child; i < p->n; i += CHILDREN)
+			read_ahead(p->paths[i]);
+		_exit(0);
+	}
+	if (pid == 0)
+		_exit(0);
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
+	for (size_t i = 0; i < p->n; i++)
+		free(p->paths[i]);
+	free(p->paths);
+	*p = (struct lu_preload){ 0 };
+}
