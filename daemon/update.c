@@ -6,7 +6,8 @@
  *
  * An effect is a list of steps run one after the other. The first that fails
  * ends the effect, except in undo, where every step is tried and the first error
- * is kept. Hooks of the administrator run before the first step.
+ * is kept. Hooks of the administrator are the first step; in undo they come after
+ * the guests run again, which are not to wait for them.
  *
  * Life: start → the engine commits "checking" (which makes journal, trace and
  * request anew) → steps → … → the jump, where this process ends; or a state of
@@ -37,25 +38,28 @@
 #define HOOK_BLACKOUT_TIMEOUT_USEC (10 * UINT64_C(1000000))
 #define STEPS_MAX 8
 
+static int step_hooks(struct lu_update *u, struct lu_error *e);
+
 static const struct effect_steps {
 	bool go_on; /* try every step, whatever failed before */
 	lu_step_t steps[STEPS_MAX];
 } effect_steps[LU_EFFECT_MAX] = {
-	[LU_EFFECT_CHECK] = { .steps = { lu_step_check } },
-	[LU_EFFECT_LOAD] = { .steps = { lu_step_load } },
-	[LU_EFFECT_PREPARE] = { .steps = { lu_step_inhibit, lu_step_prepare_vms, lu_step_quiesce, lu_step_sync } },
-	[LU_EFFECT_PAUSE] = { .steps = { lu_step_pause_vms } },
-	[LU_EFFECT_SAVE] = { .steps = { lu_step_save_vms } },
-	[LU_EFFECT_SEAL] = { .steps = { lu_step_freeze } },
-	[LU_EFFECT_JUMP] = { .steps = { lu_step_jump } },
+	[LU_EFFECT_CHECK] = { .steps = { step_hooks, lu_step_check } },
+	[LU_EFFECT_LOAD] = { .steps = { step_hooks, lu_step_load } },
+	[LU_EFFECT_PREPARE] = { .steps = { step_hooks, lu_step_inhibit, lu_step_prepare_vms, lu_step_quiesce,
+					   lu_step_sync } },
+	[LU_EFFECT_PAUSE] = { .steps = { step_hooks, lu_step_pause_vms } },
+	[LU_EFFECT_SAVE] = { .steps = { step_hooks, lu_step_save_vms } },
+	[LU_EFFECT_SEAL] = { .steps = { step_hooks, lu_step_freeze } },
+	[LU_EFFECT_JUMP] = { .steps = { step_hooks, lu_step_jump } },
 	[LU_EFFECT_UNDO] = { .go_on = true,
-			     .steps = { lu_step_thaw, lu_step_resume_vms, lu_step_unload, lu_step_unprepare_vms,
-					lu_step_unquiesce, lu_step_uninhibit, lu_step_report } },
-	[LU_EFFECT_REVIEW] = { .steps = { lu_step_review } },
-	[LU_EFFECT_ADOPT] = { .steps = { lu_step_adopt } },
-	[LU_EFFECT_RESTORE] = { .steps = { lu_step_restore } },
-	[LU_EFFECT_RESUME] = { .steps = { lu_step_resume_loaded, lu_step_verify } },
-	[LU_EFFECT_FINISH] = { .steps = { lu_step_report, lu_step_cleanup } },
+			     .steps = { lu_step_thaw, lu_step_resume_vms, step_hooks, lu_step_unload,
+					lu_step_unprepare_vms, lu_step_unquiesce, lu_step_uninhibit, lu_step_report } },
+	[LU_EFFECT_REVIEW] = { .steps = { step_hooks, lu_step_review } },
+	[LU_EFFECT_ADOPT] = { .steps = { step_hooks, lu_step_adopt } },
+	[LU_EFFECT_RESTORE] = { .steps = { step_hooks, lu_step_restore } },
+	[LU_EFFECT_RESUME] = { .steps = { step_hooks, lu_step_resume_loaded, lu_step_verify } },
+	[LU_EFFECT_FINISH] = { .steps = { step_hooks, lu_step_report, lu_step_cleanup } },
 };
 
 /* --- steps --- */
@@ -124,14 +128,34 @@ void lu_step_worker_done(void *userdata, int r, struct lu_error *error)
 	lu_step_done(userdata, r, error);
 }
 
+/* On the way back and after the jump hooks are told, not asked. */
+static int hooks_result(struct lu_update *u, int r, struct lu_error *e)
+{
+	if (r < 0 && (u->effect == LU_EFFECT_UNDO || u->effect > LU_EFFECT_JUMP)) {
+		(void)log_failure(r, e, "hook");
+		lu_error_clear(e);
+		return 1;
+	}
+	return r;
+}
+
 static void on_hooks(void *userdata, int r, struct lu_error *error)
 {
 	struct lu_update *u = userdata;
 
-	/* On the way back hooks are told, not asked. */
-	if (r < 0 && (u->effect == LU_EFFECT_UNDO || u->effect > LU_EFFECT_JUMP))
-		r = 0 * log_failure(r, error, "hook");
-	lu_step_done(u, r, error);
+	lu_step_done(u, hooks_result(u, r, error), error);
+}
+
+static int step_hooks(struct lu_update *u, struct lu_error *e)
+{
+	bool paused = u->effect >= LU_EFFECT_PAUSE && u->effect <= LU_EFFECT_JUMP;
+	int r;
+
+	if (!lu_hooks_present())
+		return 1;
+	r = lu_hooks_run(u->daemon->event, u->info.state, u->doc.id,
+			 paused ? HOOK_BLACKOUT_TIMEOUT_USEC : HOOK_TIMEOUT_USEC, on_hooks, u, &u->worker);
+	return hooks_result(u, r, e);
 }
 
 static int op_start_effect(void *ud, enum lu_effect effect, uint64_t cookie, struct lu_error *e)
@@ -141,12 +165,6 @@ static int op_start_effect(void *ud, enum lu_effect effect, uint64_t cookie, str
 	u->effect = effect;
 	u->cookie = cookie;
 	u->step = 0;
-	if (lu_hooks_present()) {
-		bool paused = effect == LU_EFFECT_UNDO || (effect >= LU_EFFECT_PAUSE && effect <= LU_EFFECT_JUMP);
-
-		return lu_hooks_run(u->daemon->event, u->info.state, u->doc.id,
-				    paused ? HOOK_BLACKOUT_TIMEOUT_USEC : HOOK_TIMEOUT_USEC, on_hooks, u, &u->worker);
-	}
 	steps_run(u);
 	return 0;
 }
