@@ -80,7 +80,7 @@ class Guest:
         host.run("mkdir -p /etc/luctl/vm /etc/luctl/vms.d")
         # systemd splits QEMU_ARGS at white space and takes quotes away
         quoted = " ".join(f"'{a}'" if " " in a else a for a in self.args(host.tty(self.line)))
-        host.put(f"/etc/luctl/vm/{self.name}.conf", 'QEMU_ARGS="' + quoted.replace('"', '\\"') + f'"\nLAB_CPU={self.line % 2}\n')
+        host.put(f"/etc/luctl/vm/{self.name}.conf", 'QEMU_ARGS="' + quoted.replace('"', '\\"') + '"\n')
         host.put(f"/etc/luctl/vms.d/{self.name}.json",
                  json.dumps({"version": 1, "name": self.name, "uuid": self.uuid, "qmp": self.qmp, "unit": self.unit}) + "\n")
 
