@@ -120,7 +120,7 @@ struct lu_preload {
 /** lu_preload_add() - what @l's QEMU will read; out of memory only makes the start slower */
 void lu_preload_add(struct lu_preload *p, const struct lu_launch *l);
 
-/** lu_preload_start() - have them read by processes that nobody waits for; empties the list */
+/** lu_preload_start() - have them read by a process that nobody waits for; empties the list */
 void lu_preload_start(struct lu_preload *p);
 
 /* --- early.c --- */
