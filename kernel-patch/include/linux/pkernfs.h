@@ -16,6 +16,7 @@
  *          regular file: data blocks of 2^inode.block_order pages
  *          directory:    pages of struct pkernfs_dirent
  *          symlink:      one page with the target, NUL terminated
+ *        inode.xattr -> tree of one page of extended attributes
  *
  * All integers are little-endian (pkernfs can't be built for anything else),
  * all addresses are physical, all pages are 4 KiB.  Every page named here is
@@ -75,20 +76,24 @@
 #define PKERNFS_ROOT_MAGIC	0x544f4f5253464b50ULL	/* "PKFSROOT" */
 #define PKERNFS_SB_MAGIC	0x5245505553464b50ULL	/* "PKFSUPER" */
 #define PKERNFS_DIR_MAGIC	0x44464b50U		/* "PKFD" */
+#define PKERNFS_XATTR_MAGIC	0x58464b50U		/* "PKFX" */
 
 #define PKERNFS_VERSION		1	/* highest version this header describes */
 #define PKERNFS_VERSION_MIN	1	/* lowest version it still describes */
 
-/* Feature bits.  None is assigned yet; these are spoken for: */
+/* Feature bits */
+#define PKERNFS_COMPAT_NODE		(1ULL << 0)	/* pkernfs_slot.node isn't -1 */
+#define PKERNFS_INCOMPAT_XATTR		(1ULL << 5)	/* an inode has an xattr tree */
+/* These are spoken for: */
 #define PKERNFS_INCOMPAT_1G		(1ULL << 0)	/* blocks of order 18 */
 #define PKERNFS_INCOMPAT_UNMAPPED	(1ULL << 1)	/* not in the direct map */
 #define PKERNFS_INCOMPAT_GMEM		(1ULL << 2)	/* guest_memfd files */
 #define PKERNFS_INCOMPAT_POISON		(1ULL << 3)	/* entries with bad memory */
 #define PKERNFS_INCOMPAT_HVO		(1ULL << 4)	/* optimised vmemmap */
 /* What the code next to this header can handle */
-#define PKERNFS_COMPAT_SUPP		0ULL
+#define PKERNFS_COMPAT_SUPP		PKERNFS_COMPAT_NODE
 #define PKERNFS_RO_COMPAT_SUPP		0ULL
-#define PKERNFS_INCOMPAT_SUPP		0ULL
+#define PKERNFS_INCOMPAT_SUPP		PKERNFS_INCOMPAT_XATTR
 
 /*
  * Sizes and maxima
@@ -98,6 +103,7 @@
  *  file, 4 KiB blocks  512^4 * 2^12 = 2^48 B (256 TiB) at height 4
  *  file, 2 MiB blocks  512^3 * 2^21 = 2^48 B           at height 3
  *  directory           15 entries a page * 2^20 pages = 15,728,640 entries
+ *  extended attributes 4096 B - 16 B head = 4080 B an inode, 8 B head each
  *  filesystems         63 slots * 64 B + 64 B head = 4096 B
  */
 #define PKERNFS_PAGE_SHIFT		12
@@ -148,7 +154,7 @@ struct pkernfs_seal {
  * struct pkernfs_slot - one named filesystem
  * @super: physical address of its super page, 0: the slot is free
  * @name: NUL terminated, unique; "" is the default filesystem
- * @node: NUMA node its blocks come from, -1: any
+ * @node: NUMA node that new blocks of files come from, -1: any
  * @flags: zero
  * @reserved: zero
  */
@@ -233,7 +239,7 @@ struct pkernfs_super {
  * @size: in bytes; a directory: its pages * 4096
  * @nr_pages: 4 KiB pages in its blocks; tree nodes are not counted
  * @map: tree of blocks; there may be blocks beyond @size
- * @xattr: tree, reserved
+ * @xattr: tree of one page, thus of height 0; 0: no extended attributes
  * @atime_ns: since 1970, like the three others
  * @mtime_ns: data changed
  * @ctime_ns: inode changed
@@ -306,7 +312,41 @@ struct pkernfs_dir_page {
 	struct pkernfs_dirent entry[PKERNFS_DIRENTS_PER_PAGE];
 };
 
+/**
+ * struct pkernfs_xattr - one extended attribute
+ * @size: of this one, up to the next, a multiple of 8
+ * @value_len: length of the value
+ * @name_len: length of the name without NUL, 1 to 255
+ * @reserved: zero
+ * @name: whole name ("user.x"), NUL terminated; the value follows, then zeros
+ */
+struct pkernfs_xattr {
+	__u16 size;
+	__u16 value_len;
+	__u8  name_len;
+	__u8  reserved[3];
+	char  name[];
+};
+
+/**
+ * struct pkernfs_xattr_page - all extended attributes of an inode
+ * @magic: PKERNFS_XATTR_MAGIC
+ * @used: bytes in use, from the start of the page
+ * @ino: the inode
+ * @attr: struct pkernfs_xattr, one after the other; names differ
+ *
+ * A page is never changed once the inode points to it, but replaced.
+ */
+struct pkernfs_xattr_page {
+	__u32 magic;
+	__u32 used;
+	__u64 ino;
+	__u8  attr[4096 - 16];
+};
+
 #if defined(__KERNEL__) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L)
+_Static_assert(sizeof(struct pkernfs_xattr) == 8, "pkernfs_xattr");
+_Static_assert(sizeof(struct pkernfs_xattr_page) == 4096, "pkernfs_xattr_page");
 _Static_assert(sizeof(struct pkernfs_seal) == 40, "pkernfs_seal");
 _Static_assert(sizeof(struct pkernfs_slot) == 64, "pkernfs_slot");
 _Static_assert(sizeof(struct pkernfs_root) == 4096, "pkernfs_root");
