@@ -55,7 +55,7 @@ int lu_image_parse(const void *data, size_t size, const char *name, struct lu_im
  * What the target is compared with.
  *
  * The kernel writes the lowest pkernfs version that expresses the state, so if the
- * caller knows what the mounted pkernfs really uses (its super block), that decides,
+ * kernel tells what its filesystems really use (/sys/fs/pkernfs), that decides,
  * and going back to an older kernel is allowed as long as nothing newer is in use.
  * If not known, the running kernel's own note stands in, which is stricter.
  */
@@ -64,16 +64,16 @@ struct lu_running {
 	struct lu_abi abi;
 	bool level5; /* 5-level page tables in use */
 	bool pkernfs_known;
-	uint32_t pkernfs_version;  /* format version of the mounted pkernfs */
+	uint32_t pkernfs_version;  /* highest format version of a filesystem in memory */
 	uint64_t pkernfs_incompat; /* features in use there */
 	uint64_t pkernfs_ro_compat;
 };
 
 /**
- * lu_running_read() - release, note and paging of the running kernel
+ * lu_running_read() - release, note, paging and pkernfs features of the running kernel
  * @rootfd: directory in place of / (/sys, /proc), or AT_FDCWD
  *
- * @ret->pkernfs_known is false; the caller fills it in if it knows.
+ * @ret->pkernfs_known is false if the kernel has no /sys/fs/pkernfs.
  */
 int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Facts of the running kernel that a target is compared with; see image.h. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "image.h"
@@ -27,6 +29,49 @@ static bool flag_in_cpuinfo(const char *text, const char *flag)
 	return false;
 }
 
+/* One number out of /sys/fs/pkernfs. 1: there is none, because the kernel has no such file or no pkernfs to tell about. */
+static int pkernfs_number(int rootfd, const char *name, uint64_t *ret, struct lu_error *e)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[64], *end;
+	uint64_t n;
+	int r;
+
+	snprintf(path, sizeof(path), "/sys/fs/pkernfs/%s", name);
+	r = lu_read_file(rootfd, below(rootfd, path), 4096, &text, NULL);
+	if (r == -ENOENT || r == -EOPNOTSUPP)
+		return 1;
+	if (r < 0)
+		return lu_error_set(e, r, NULL, "%s: %s", path, strerror(-r));
+	errno = 0;
+	n = strtoull(text, &end, 0);
+	if (errno || end == text || strcmp(end, "\n") || *text == '-')
+		return lu_error_set(e, -EBADMSG, NULL, "%s: not a number", path);
+	*ret = n;
+	return 0;
+}
+
+static int pkernfs_read(int rootfd, struct lu_running *running, struct lu_error *e)
+{
+	uint64_t version, incompat, ro_compat;
+	int r;
+
+	r = pkernfs_number(rootfd, "version", &version, e);
+	if (r == 0)
+		r = pkernfs_number(rootfd, "incompat", &incompat, e);
+	if (r == 0)
+		r = pkernfs_number(rootfd, "ro_compat", &ro_compat, e);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (version > UINT32_MAX)
+		return lu_error_set(e, -EBADMSG, NULL, "/sys/fs/pkernfs/version: too large");
+	running->pkernfs_known = true;
+	running->pkernfs_version = (uint32_t)version;
+	running->pkernfs_incompat = incompat;
+	running->pkernfs_ro_compat = ro_compat;
+	return 0;
+}
+
 int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e)
 {
 	_cleanup_free_ char *release = NULL, *cpuinfo = NULL;
@@ -47,6 +92,9 @@ int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e)
 	/* The kernel shows la57 only while it uses 5-level page tables. */
 	running.level5 = flag_in_cpuinfo(cpuinfo, "la57");
 	r = lu_abi_running(rootfd, &running.abi, e);
+	if (r < 0)
+		return r;
+	r = pkernfs_read(rootfd, &running, e);
 	if (r < 0)
 		return r;
 	*ret = running;

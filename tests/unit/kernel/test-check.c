@@ -194,6 +194,27 @@ static void test_running(void **state)
 	assert_true(r.abi.present);
 	assert_true(r.level5);
 	assert_int_equal(r.abi.pkernfs_version, 1);
+	assert_false(r.pkernfs_known);
+	assert_int_equal(lu_mkdir_p(root, "sys/fs/pkernfs", 0755), 0);
+	put(root, "sys/fs/pkernfs/version", "1\n", 2);
+	put(root, "sys/fs/pkernfs/ro_compat", "0\n", 2);
+	assert_int_equal(lu_running_read(root, &r, NULL), 0);
+	assert_false(r.pkernfs_known);
+	put(root, "sys/fs/pkernfs/incompat", "0x20\n", 5);
+	assert_int_equal(lu_running_read(root, &r, NULL), 0);
+	assert_true(r.pkernfs_known);
+	assert_int_equal(r.pkernfs_version, 1);
+	assert_int_equal(r.pkernfs_incompat, 0x20);
+	assert_int_equal(r.pkernfs_ro_compat, 0);
+	static const char *const bad[] = { "", "\n", "x\n", "-1\n", "0x20", "1 2\n", "0x10000000000000000\n" };
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		put(root, "sys/fs/pkernfs/incompat", bad[i], strlen(bad[i]));
+		assert_int_equal(lu_running_read(root, &r, NULL), -EBADMSG);
+	}
+	put(root, "sys/fs/pkernfs/incompat", "0\n", 2);
+	put(root, "sys/fs/pkernfs/version", "4294967296\n", 11);
+	assert_int_equal(lu_running_read(root, &r, NULL), -EBADMSG);
+	put(root, "sys/fs/pkernfs/version", "1\n", 2);
 	put(root, "sys/kernel/notes", both, sizeof(other) + size - 1);
 	assert_int_equal(lu_running_read(root, &r, NULL), -EBADMSG);
 	snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
