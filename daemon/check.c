@@ -74,18 +74,17 @@ static void check_cmdline(struct lu_check *c)
 static void check_image(struct lu_check *c)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_running running;
 	const char *path = c->request->kernel;
 
 	if (lu_image_read(AT_FDCWD, path, &c->image, &e) < 0) {
 		lu_findings_add_error(&c->findings, path, &e);
 		return;
 	}
-	if (lu_running_read(AT_FDCWD, &running, &e) < 0) {
+	if (lu_running_read(AT_FDCWD, &c->running, &e) < 0) {
 		lu_findings_add_error(&c->findings, "running kernel", &e);
 		return;
 	}
-	lu_target_check(&c->image, path, &running, &c->findings);
+	lu_target_check(&c->image, path, &c->running, &c->findings);
 	check_cmdline(c);
 	if (c->request->initrd && access(c->request->initrd, R_OK) < 0)
 		lu_findings_add(&c->findings, LU_LEVEL_ERROR, c->request->initrd,

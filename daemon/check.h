@@ -10,6 +10,7 @@
 struct lu_check {
 	struct lu_findings findings;
 	struct lu_image image;
+	struct lu_running running;
 	char *cmdline;      /* of the target, complete; NULL if the image can't be read */
 	struct lu_vm **vms; /* those that would come along: running, not excluded */
 	size_t n_vms;

@@ -30,6 +30,8 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 {
 	size_t n_excluded = 0;
 
+	u->image = c->image;
+	u->running = c->running;
 	free(u->doc.cmdline);
 	u->doc.cmdline = steal_ptr(c->cmdline);
 	u->doc.vms = calloc(c->n_vms ?: 1, sizeof(*u->doc.vms));
@@ -191,6 +193,26 @@ static int do_thaw(void *arg, struct lu_error *error)
 int lu_step_thaw(struct lu_update *u, struct lu_error *e)
 {
 	return u->daemon->config.freeze ? run_worker(u, do_thaw) : 1;
+}
+
+/*
+ * What pkernfs is in use with may have changed since the check: a feature that the
+ * target does not know would cost every guest there. Asked when nobody writes any more.
+ */
+int lu_step_check_again(struct lu_update *u, struct lu_error *e)
+{
+	_cleanup_findings_ struct lu_findings findings = LU_FINDINGS_INIT;
+	const struct lu_finding *f;
+	int r;
+
+	r = lu_running_read_pkernfs(AT_FDCWD, &u->running, e);
+	if (r < 0)
+		return r;
+	lu_target_check(&u->image, u->doc.kernel, &u->running, &findings);
+	f = lu_findings_first_error(&findings);
+	if (f)
+		return lu_error_set(e, -EPERM, f->hint, "%s: %s, which was not so at the check", f->object, f->what);
+	return lu_findings_ok(&findings) ? 1 : -ENOMEM;
 }
 
 int lu_step_jump(struct lu_update *u, struct lu_error *e)

@@ -35,6 +35,8 @@ struct lu_update {
 	struct lu_request_doc doc;   /* request.json */
 	struct lu_outcome *outcomes; /* one a VM of doc, in its order */
 	struct lu_check *check;
+	struct lu_image image; /* what the check saw */
+	struct lu_running running;
 	struct lu_update_info info;
 
 	/* the effect that runs */
@@ -74,6 +76,7 @@ int lu_step_sync(struct lu_update *u, struct lu_error *e);
 int lu_step_pause_vms(struct lu_update *u, struct lu_error *e);
 int lu_step_save_vms(struct lu_update *u, struct lu_error *e);
 int lu_step_freeze(struct lu_update *u, struct lu_error *e);
+int lu_step_check_again(struct lu_update *u, struct lu_error *e);
 int lu_step_jump(struct lu_update *u, struct lu_error *e);
 int lu_step_thaw(struct lu_update *u, struct lu_error *e);
 int lu_step_resume_vms(struct lu_update *u, struct lu_error *e);

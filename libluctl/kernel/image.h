@@ -77,6 +77,9 @@ struct lu_running {
  */
 int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e);
 
+/** lu_running_read_pkernfs() - only the pkernfs features again, which change while the kernel runs */
+int lu_running_read_pkernfs(int rootfd, struct lu_running *running, struct lu_error *e);
+
 /**
  * lu_target_check() - can @target take over from @running?
  * @path: what the findings call the target

@@ -51,7 +51,7 @@ static int pkernfs_number(int rootfd, const char *name, uint64_t *ret, struct lu
 	return 0;
 }
 
-static int pkernfs_read(int rootfd, struct lu_running *running, struct lu_error *e)
+int lu_running_read_pkernfs(int rootfd, struct lu_running *running, struct lu_error *e)
 {
 	uint64_t version, incompat, ro_compat;
 	int r;
@@ -94,7 +94,7 @@ int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e)
 	r = lu_abi_running(rootfd, &running.abi, e);
 	if (r < 0)
 		return r;
-	r = pkernfs_read(rootfd, &running, e);
+	r = lu_running_read_pkernfs(rootfd, &running, e);
 	if (r < 0)
 		return r;
 	*ret = running;

@@ -173,11 +173,6 @@ def names():
     return [p.stem.replace("_", "-") for p in sorted(FOLDER.glob("*.py"))]
 
 
-def unproven(name):
-    """Why a scenario is not part of a whole run yet, or None. It was written, but has not been seen to hold on a machine of its own."""
-    return getattr(load(name), "UNPROVEN", None)
-
-
 def perform(name, results):
     """Run one scenario to its end, within its limit of time."""
     module = load(name)

@@ -45,6 +45,9 @@ FAULTS = {
     "a QEMU dies while its guest is saved": (
         ("saving", "kill -KILL $(systemctl show -p MainPID --value luctl-vm@blue)"),
         "systemctl reset-failed luctl-vm@blue; systemctl start luctl-vm@blue", "VM blue"),
+    "pkernfs comes into use with what the target does not know": (
+        ("saving", "echo 0x8000000000000000 > /run/features && mount --bind /run/features /sys/fs/pkernfs/incompat"),
+        "umount /sys/fs/pkernfs/incompat", "was not so at the check"),
     "the reboot call fails": (
         "mkdir -p /etc/systemd/system/luctld.service.d && printf '[Service]\\nSystemCallFilter=~reboot\\n' > /etc/systemd/system/luctld.service.d/fault.conf && " + RELOAD,
         "rm /etc/systemd/system/luctld.service.d/fault.conf && " + RELOAD, "reboot"),
