@@ -27,13 +27,14 @@ CONFIGS = PATCHES / "configs"
 TESTED = {"7.3": "7.3.4-1~bpo13+1", "7.2": "7.2.13-1", "debian": "7.2.13-1"}
 JOBS = os.environ.get("LUCTL_JOBS") or str(os.cpu_count())
 
-# name → base version, fragments; all of these have our series
-Variant = collections.namedtuple("Variant", "base fragments")
+# name → base version, fragments, lists of patches
+Variant = collections.namedtuple("Variant", "base fragments series", defaults=[("series",)])
 VARIANTS = {
     "7.3": Variant("7.3", ["host"]),
     "7.3-b": Variant("7.3", ["host", "b"]),
     "7.2": Variant("7.2", ["host"]),
     "7.3-lockdep": Variant("7.3", ["host", "lockdep"]),
+    "7.3-pkeep": Variant("7.3", ["host", "pkeep"], ("series", "pkeep.series")),
 }
 FOREIGN = "debian"
 
@@ -45,14 +46,11 @@ UNPACK_WITHOUT = ["drivers/gpu/drm/amd/include/asic_reg", "Documentation/transla
     f"arch/{a}/{part}" for a in _OTHERS for part in ("boot", "include", "kernel", "mm", "kvm", "configs", "mach-*")]
 
 
-def series(base):
-    """Our patches for a base version, in order."""
-    folder = PATCHES / base
-    listing = folder / "series"
-    if listing.exists():
-        rows = [row.split("#")[0].strip() for row in listing.read_text().splitlines()]
-        return [(folder / row).resolve() for row in rows if row]
-    return sorted(folder.glob("*.patch"))
+def series(variant):
+    """The patches of a variant, in order."""
+    folder = PATCHES / variant.base
+    rows = [row.split("#")[0].strip() for name in variant.series for row in (folder / name).read_text().splitlines()]
+    return [(folder / row).resolve() for row in rows if row]
 
 
 def _compiler():
@@ -122,21 +120,21 @@ def _fetch(base, this):
     return ready, version
 
 
-def selftest_program(base):
-    """The series' own test program, built with the headers of the kernel it belongs to, as kselftest does."""
-    patches = series(base)
+def selftest_program(name, test):
+    """A variant's own test program, built with the headers of the kernel it belongs to, as kselftest does."""
+    base, patches = VARIANTS[name].base, series(VARIANTS[name])
     runner = PATCHES / "selftest"
-    folder = paths.cache("selftest") / f"{base}-{paths.digest(TESTED[base], *_compiler(), runner, *[_change(p) for p in patches])}"
+    folder = paths.cache("selftest") / f"{test}-{base}-{paths.digest(TESTED[base], *_compiler(), runner, *[_change(p) for p in patches])}"
     program = folder / "init"
     if program.exists():
         return program
-    log = paths.cache("logs") / f"selftest-{base}.log"
+    log = paths.cache("logs") / f"selftest-{test}-{base}.log"
     log.unlink(missing_ok=True)
     work = paths.cache("build") / f"selftest-{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
     (work / "src").mkdir(parents=True)
     try:
-        with step(f"Self-test of the series on {base}") as this:
+        with step(f"Self-test of {test} on {base}") as this:
             tarball, _ = _fetch(base, this)
             this.progress("unpacking")
             run(["tar", "-C", work / "src", "--strip-components=1", *[f"--exclude=linux-source-*/{u}" for u in UNPACK_WITHOUT], "-xf", tarball], log, this)
@@ -146,7 +144,7 @@ def selftest_program(base):
             module = importlib.util.module_from_spec(importlib.util.spec_from_loader("selftest", loader))
             loader.exec_module(module)
             folder.mkdir(exist_ok=True)
-            shutil.copy(module.build(str(work / "src"), str(work)), program)
+            shutil.copy(module.build(str(work / "src"), str(work), test), program)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return program
@@ -154,7 +152,7 @@ def selftest_program(base):
 
 def _tree_of(variant):
     files = [CONFIGS / f"{name}.config" for name in variant.fragments]
-    return files, series(variant.base)
+    return files, series(variant)
 
 
 def _changes_image(patch):
