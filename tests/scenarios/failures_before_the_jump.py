@@ -17,6 +17,9 @@ FAULTS = {
     "loading the image fails": (
         "mount --bind /bin/false /usr/sbin/kexec",
         "umount /usr/sbin/kexec", "kexec"),
+    "pkernfs is missing": (
+        "mount -t tmpfs none /run/luctl/pkernfs",
+        "umount /run/luctl/pkernfs", "pkernfs is not mounted"),
     "pkernfs is full": (
         LIMIT_TO.format(more=64 << 10),
         UNLIMITED, "pkernfs is full"),
