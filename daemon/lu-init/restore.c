@@ -219,8 +219,9 @@ static int pin_vcpus(struct restore *r, struct lu_error *e)
 		struct json_object *o = json_object_array_get_idx(list, i), *index, *tid;
 		const char *cpus = NULL;
 
+		/* thread 0 would be ourselves */
 		if (json_object_object_get_ex(o, "cpu-index", &index) &&
-		    json_object_object_get_ex(o, "thread-id", &tid))
+		    json_object_object_get_ex(o, "thread-id", &tid) && json_object_get_int(tid) > 0)
 			cpus = pin_of(&r->launch, json_object_get_uint64(index));
 		k = cpus ? lu_launch_set_cpus(json_object_get_int(tid), cpus) : 0;
 		if (k < 0)
