@@ -33,13 +33,6 @@ CMDLINE = "console=ttyS0 root=/dev/vda rw rootfstype=ext4 quiet panic=-1 kho=on 
           "mitigations=off tsc=reliable no_timer_check pty.legacy_count=0"
 
 
-def _known_tsc():
-    """Emulation passes on this machine's TSC. A kernel that has to measure it there takes up to four seconds, which no machine that knows its own would."""
-    megahertz = next((float(row.split(":")[1]) / 2 for row in open("/proc/cpuinfo") if row.startswith("bogomips")), 0)
-    hertz = 250     # CONFIG_HZ of the lab's kernels
-    return f"tsc_early_khz={megahertz * 1000:.0f} lpj={megahertz * 1000000 / hertz:.0f}" if megahertz else ""
-
-
 class HostError(Exception):
     """The host VM did not do what it was told; the text says what and shows what is known."""
 
@@ -65,7 +58,7 @@ class Host:
         self.kernel, self.disk, self.memory = kernel, disk, memory
         self.results = pathlib.Path(results)
         self.results.mkdir(parents=True, exist_ok=True)
-        self.cmdline = " ".join(f"{CMDLINE} {_known_tsc()} {cmdline}".split())
+        self.cmdline = f"{CMDLINE} {cmdline}".strip()
         self.files = dict(files or {})
         self._qemu_args = list(qemu_args)
         self._work = pathlib.Path(tempfile.mkdtemp(prefix="luctl-host-"))   # short: socket paths are limited

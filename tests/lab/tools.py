@@ -10,27 +10,6 @@ import shutil
 from . import guests, paths
 from .say import Failed, run, step
 
-# With a vCPU that moves between the host VM's CPUs, guest or host end within two minutes: a guest that resets itself, or a host that takes an interrupt at the
-# instruction after VMRUN, where the global interrupt flag should be shut, with the guest's GS, and dies of it. Emulated SVM of QEMU 10.0.2 and 11.1.3, kernel 7.3. On CPU 0, which
-# serves the devices, it happens to vCPUs that do not move, too; on CPU 1 guests ran for as long as was tried. So they are started there, and then all threads but
-# the vCPUs are let go.
-PINNED = "[Service]\nCPUAffinity=1\nExecStartPost=/usr/lib/lab/let-go $MAINPID\n"
-LET_GO = '''#!/bin/sh
-# let-go PID: once a QEMU has its vCPUs, its other threads may run on any CPU
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-	others= vcpus=
-	for task in /proc/$1/task/*; do
-		read -r name < "$task/comm" && case $name in
-		"CPU "*) vcpus=1 ;;
-		*) others="$others ${task##*/}" ;;
-		esac
-	done
-	[ "$vcpus" ] && break
-	sleep 0.2
-done
-for tid in $others; do taskset -p -c 0-1 "$tid"; done
-[ "$vcpus" ]
-'''
 SOURCES = ["libluctl", "daemon", "cli", "systemd", "schemas", "docs"]
 
 
@@ -72,7 +51,7 @@ def product():
 def overlay(guest_kernel, luctl=None):
     """The directory to lay over the base: luctl (product() or None), the guests, and the kernel that the Linux guest runs."""
     made = guests.build()
-    folder = paths.cache("tools") / f"overlay-{paths.digest(luctl.name if luctl else '', PINNED, LET_GO, *made.values(), guest_kernel)}"
+    folder = paths.cache("tools") / f"overlay-{paths.digest(luctl.name if luctl else '', *made.values(), guest_kernel)}"
     if folder.exists():
         os.utime(folder)
         return folder
@@ -87,11 +66,6 @@ def overlay(guest_kernel, luctl=None):
     shutil.copy(guest_kernel, lab / "guest-kernel")
     if not os.path.getsize(lab / "guest-kernel"):
         raise Failed(f"{guest_kernel} is empty")
-    (lab / "let-go").write_text(LET_GO)
-    (lab / "let-go").chmod(0o755)
-    unit = new / "etc/systemd/system/luctl-vm@.service.d"
-    unit.mkdir(parents=True)
-    (unit / "lab.conf").write_text(PINNED)
     new.rename(folder)
     paths.trim_named(paths.cache("tools"), "overlay-*", keep=2)
     return folder
