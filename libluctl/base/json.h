@@ -48,6 +48,8 @@ enum lu_json_type {
 	LU_JSON_BOOL,       /* bool */
 	LU_JSON_INT,        /* int64_t; .min/.max, both 0: no bounds */
 	LU_JSON_UINT,       /* uint64_t; .min/.max, .max 0: no upper bound */
+	LU_JSON_INT32,      /* int32_t; as LU_JSON_INT, and never beyond the member */
+	LU_JSON_UINT32,     /* uint32_t; as LU_JSON_UINT, and never beyond the member */
 	LU_JSON_ENUM,       /* int, index into .names */
 	LU_JSON_OBJECT,     /* the struct of .table itself, embedded */
 	LU_JSON_OBJECT_PTR, /* pointer to the struct of .table, NULL if absent or null */
@@ -68,8 +70,8 @@ struct lu_json_field {
 	size_t offset; /* of the member in the struct */
 	unsigned int flags;
 	int64_t min;
-	uint64_t max;                 /* LU_JSON_INT: compared as int64_t */
-	int64_t def;                  /* BOOL, INT, UINT, ENUM: value when absent or null */
+	uint64_t max;                 /* LU_JSON_INT, _INT32: compared as int64_t */
+	int64_t def;                  /* BOOL, INTs, UINTs, ENUM: value when absent or null */
 	bool (*check)(const char *s); /* STRING, STRINGS: further condition, e.g. lu_uuid_valid */
 	const char *expect;           /* how an error calls what @check wants: "a UUID" */
 	const char *const *names;     /* ENUM: NULL-terminated */

@@ -147,18 +147,24 @@ static int decode_string(const struct decode *d, const struct path *p, const str
 static int decode_int(const struct decode *d, const struct path *p, const struct lu_json_field *f,
 		      struct json_object *o, int64_t *ret)
 {
-	int64_t v = json_object_get_int64(o);
-	bool bounded = f->min != 0 || f->max != 0;
+	int64_t v = json_object_get_int64(o), min = INT64_MIN, max = INT64_MAX;
 	int r;
 
+	if (f->type == LU_JSON_INT32) {
+		min = INT32_MIN;
+		max = INT32_MAX;
+	}
+	if (f->min != 0 || f->max != 0) {
+		min = f->min > min ? f->min : min;
+		max = (int64_t)f->max < max ? (int64_t)f->max : max;
+	}
 	r = want_type(d, p, o, json_type_int, "integer");
 	if (r < 0)
 		return r;
 	if (v > 0 && json_object_get_uint64(o) > INT64_MAX)
 		return decode_error(d, p, NULL, "integer %" PRIu64 " is too large", json_object_get_uint64(o));
-	if (bounded && (v < f->min || v > (int64_t)f->max))
-		return decode_error(d, p, NULL, "integer %" PRId64 ", expected %" PRId64 " to %" PRId64, v, f->min,
-				    (int64_t)f->max);
+	if (v < min || v > max)
+		return decode_error(d, p, NULL, "integer %" PRId64 ", expected %" PRId64 " to %" PRId64, v, min, max);
 	*ret = v;
 	return 0;
 }
@@ -273,6 +279,20 @@ static int decode_value(const struct decode *d, const struct path *p, const stru
 		return decode_int(d, p, f, v, at);
 	case LU_JSON_UINT:
 		return decode_uint(d, p, v, (uint64_t)f->min, f->max ?: UINT64_MAX, at);
+	case LU_JSON_INT32: {
+		int64_t i = 0;
+
+		r = decode_int(d, p, f, v, &i);
+		*(int32_t *)at = (int32_t)i;
+		return r;
+	}
+	case LU_JSON_UINT32: {
+		uint64_t u = 0, max = f->max && f->max < UINT32_MAX ? f->max : UINT32_MAX;
+
+		r = decode_uint(d, p, v, (uint64_t)f->min, max, &u);
+		*(uint32_t *)at = (uint32_t)u;
+		return r;
+	}
 	case LU_JSON_ENUM:
 		return decode_enum(d, p, f, v, at);
 	case LU_JSON_OBJECT:
@@ -306,6 +326,12 @@ static void set_default(const struct lu_json_field *f, char *base)
 		break;
 	case LU_JSON_UINT:
 		*(uint64_t *)at = (uint64_t)f->def;
+		break;
+	case LU_JSON_INT32:
+		*(int32_t *)at = (int32_t)f->def;
+		break;
+	case LU_JSON_UINT32:
+		*(uint32_t *)at = (uint32_t)f->def;
 		break;
 	case LU_JSON_ENUM:
 		*(int *)at = (int)f->def;
@@ -420,6 +446,8 @@ static void free_field(const struct lu_json_field *f, char *base)
 	case LU_JSON_BOOL:
 	case LU_JSON_INT:
 	case LU_JSON_UINT:
+	case LU_JSON_INT32:
+	case LU_JSON_UINT32:
 	case LU_JSON_ENUM:
 		return;
 	default:
@@ -568,6 +596,16 @@ static int encode_value(const struct lu_json_field *f, const char *base, struct 
 		if (nullable && *(const uint64_t *)at == (uint64_t)f->def)
 			goto null;
 		v = json_object_new_uint64(*(const uint64_t *)at);
+		break;
+	case LU_JSON_INT32:
+		if (nullable && *(const int32_t *)at == (int32_t)f->def)
+			goto null;
+		v = json_object_new_int64(*(const int32_t *)at);
+		break;
+	case LU_JSON_UINT32:
+		if (nullable && *(const uint32_t *)at == (uint32_t)f->def)
+			goto null;
+		v = json_object_new_uint64(*(const uint32_t *)at);
 		break;
 	case LU_JSON_ENUM: {
 		int i = *(const int *)at, n = 0;

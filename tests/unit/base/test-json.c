@@ -32,6 +32,8 @@ struct doc {
 	struct part *parts;
 	size_t n_parts;
 	struct json_object *any;
+	int32_t small;
+	uint32_t word;
 };
 
 static const char *const colors[] = { "red", "green", "blue", NULL };
@@ -61,6 +63,8 @@ static const struct lu_json_field doc_fields[] = {
 	{ "parts", LU_JSON_OBJECTS, offsetof(struct doc, parts), .max = 2, .table = &part_table,
 	  .count_offset = offsetof(struct doc, n_parts) },
 	{ "any", LU_JSON_ANY, offsetof(struct doc, any) },
+	{ "small", LU_JSON_INT32, offsetof(struct doc, small), LU_JSON_NULLABLE, .def = -3 },
+	{ "word", LU_JSON_UINT32, offsetof(struct doc, word), .min = 1, .max = 1ULL << 40, .def = 9 },
 };
 static const struct lu_json_table doc_table = LU_JSON_DOCUMENT("doc", struct doc, doc_fields, 1);
 
@@ -81,6 +85,8 @@ static const struct {
 	{ V ",\"any\":{\"a\":{\"a\":[1.5,-2e3,0,true,null]}}}", 0 },
 	{ V ",\"any\":{\"a:b\":\":\",\"c\":\"\\\":\"}}", 0 },
 	{ V ",\"any\":[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]}", 0 },
+	{ V ",\"small\":-2147483648,\"word\":4294967295}", 0 },
+	{ V ",\"small\":2147483647,\"word\":1}", 0 },
 
 	/* text */
 	{ "", -EBADMSG, "is empty" },
@@ -172,6 +178,12 @@ static const struct {
 	{ V ",\"argv\":\"a\"}", -EBADMSG, "/argv: expected array, got string" },
 	{ V ",\"argv\":[\"a\",null]}", -EBADMSG, "/argv/1: expected string, got null" },
 	{ V ",\"argv\":[\"a\",\"b\",\"c\",\"d\"]}", -EBADMSG, "/argv: 4 elements, expected 0 to 3" },
+	{ V ",\"small\":-2147483649}", -EBADMSG, "/small: integer -2147483649, expected -2147483648 to 2147483647" },
+	{ V ",\"small\":2147483648}", -EBADMSG, "/small: integer 2147483648, expected" },
+	{ V ",\"small\":9223372036854775808}", -EBADMSG, "/small: integer 9223372036854775808 is too large" },
+	{ V ",\"word\":4294967296}", -EBADMSG, "/word: integer 4294967296, expected 1 to 4294967295" },
+	{ V ",\"word\":0}", -EBADMSG, "/word: integer 0, expected 1" },
+	{ V ",\"word\":-1}", -EBADMSG, "/word: integer -1 is negative" },
 	{ V ",\"groups\":[1,-1]}", -EBADMSG, "/groups/1: integer -1 is negative" },
 	{ V ",\"groups\":{}}", -EBADMSG, "/groups: expected array, got object" },
 	{ V ",\"parts\":[{\"path\":\"a\"},{\"path\":\"b\",\"x\":1}]}", -EBADMSG, "/parts/1/x: unknown key" },
@@ -227,7 +239,8 @@ static const char full[] =
 	"{\"version\":1,\"name\":\"a-1\",\"uuid\":\"01234567-89ab-cdef-0123-456789abcdef\",\"unit\":\"\\u00e4\",\"on\":true,"
 	"\"delta\":-3,\"pid\":4,\"big\":18446744073709551615,\"color\":\"blue\",\"first\":{\"path\":\"/x\"},"
 	"\"why\":{\"path\":\"/y\",\"size\":9,\"ro\":false},\"argv\":[\"a\",\"\",\"c\"],\"groups\":[0,9223372036854775808],"
-	"\"parts\":[{\"path\":\"p\"},{\"path\":\"q\",\"ro\":false}],\"any\":{\"k\":[null,1.5]}}";
+	"\"parts\":[{\"path\":\"p\"},{\"path\":\"q\",\"ro\":false}],\"any\":{\"k\":[null,1.5]},\"small\":-7,"
+	"\"word\":4294967295}";
 
 static void test_roundtrip(void **state)
 {
@@ -238,6 +251,7 @@ static void test_roundtrip(void **state)
 	assert_int_equal(decode(full, strlen(full), &d, &e), 0);
 	assert_string_equal(d.unit, "\xc3\xa4");
 	assert_true(d.on && d.delta == -3 && d.pid == 4 && d.big == UINT64_MAX && d.color == 2);
+	assert_true(d.small == -7 && d.word == UINT32_MAX);
 	assert_string_equal(d.first.path, "/x");
 	assert_true(d.first.size == 7 && d.first.ro);
 	assert_true(d.why && d.why->size == 9 && !d.why->ro);
@@ -262,7 +276,8 @@ static void test_defaults(void **state)
 	struct doc d;
 
 	assert_int_equal(decode(V "}", strlen(V "}"), &d, NULL), 0);
-	assert_true(d.pid == -1 && d.color == -1 && d.first.size == 7 && d.first.ro && !d.on);
+	assert_true(d.pid == -1 && d.color == -1 && d.first.size == 7 && d.first.ro && !d.on && d.small == -3 &&
+		    d.word == 9);
 	assert_true(!d.argv && !d.groups && !d.parts && !d.why && !d.any && !d.first.path);
 	lu_json_free(&doc_table, &d);
 }
@@ -272,7 +287,7 @@ static void test_encode_refuses(void **state)
 {
 	struct part parts[3] = { { (char *)"p", 1, true }, { (char *)"q", 101, true }, { (char *)"r", 1, true } };
 	char *bad_argv[] = { (char *)"\xff", NULL };
-	struct doc good = { .name = (char *)"n", .first = { (char *)"p", 1, true }, .color = -1 };
+	struct doc good = { .name = (char *)"n", .first = { (char *)"p", 1, true }, .color = -1, .word = 1 };
 	struct {
 		struct doc d;
 		const char *what;
