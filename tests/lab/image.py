@@ -64,6 +64,20 @@ def base(fresh=False):
     return folder
 
 
+def qemu_command(folder):
+    """A command that runs the base's QEMU on this machine, made in folder; None if there is no base yet."""
+    root = paths.cache("image") / f"base-{base_key()}"
+    if not root.exists():
+        return None
+    command = folder / "qemu-system-x86_64"
+    command.write_text(f"""#!/bin/sh
+exec {root}/lib64/ld-linux-x86-64.so.2 --library-path {root}/usr/lib/x86_64-linux-gnu {root}/usr/bin/qemu-system-x86_64 \\
+    -L {root}/usr/share/qemu -L {root}/usr/share/seabios "$@"
+""")
+    command.chmod(0o755)
+    return command
+
+
 def _mask(stage):
     """Units and generators that the lab host does without; and no "first boot after an update" on every start."""
     for row in MASKED.read_text().split("\n"):

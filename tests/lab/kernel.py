@@ -27,14 +27,14 @@ CONFIGS = PATCHES / "configs"
 TESTED = {"7.3": "7.3.4-1~bpo13+1", "7.2": "7.2.13-1", "debian": "7.2.13-1"}
 JOBS = os.environ.get("LUCTL_JOBS") or str(os.cpu_count())
 
-# name → base version, fragments, lists of patches
-Variant = collections.namedtuple("Variant", "base fragments series", defaults=[("series",)])
+# name → base version, fragments
+Variant = collections.namedtuple("Variant", "base fragments")
 VARIANTS = {
     "7.3": Variant("7.3", ["host"]),
     "7.3-b": Variant("7.3", ["host", "b"]),
     "7.2": Variant("7.2", ["host"]),
     "7.3-lockdep": Variant("7.3", ["host", "lockdep"]),
-    "7.3-pkeep": Variant("7.3", ["host", "pkeep"], ("series", "pkeep.series")),
+    "7.3-kasan": Variant("7.3", ["host", "kasan"]),
 }
 FOREIGN = "debian"
 
@@ -49,7 +49,7 @@ UNPACK_WITHOUT = ["drivers/gpu/drm/amd/include/asic_reg", "Documentation/transla
 def series(variant):
     """The patches of a variant, in order."""
     folder = PATCHES / variant.base
-    rows = [row.split("#")[0].strip() for name in variant.series for row in (folder / name).read_text().splitlines()]
+    rows = [row.split("#")[0].strip() for row in (folder / "series").read_text().splitlines()]
     return [(folder / row).resolve() for row in rows if row]
 
 
