@@ -11,13 +11,14 @@
 #define LU_ABI_STRING_MAX 31u /* longest compat string that is accepted */
 
 struct lu_abi {
-	bool present;                    /* false: the kernel has no such note; the rest is 0 */
-	uint32_t pkernfs_version;        /* newest pkernfs format it reads and may write; 0: no pkernfs */
-	uint32_t pkernfs_min_version;    /* oldest format it reads */
-	uint64_t pkernfs_incompat;       /* incompat features it understands */
-	uint64_t pkernfs_ro_compat;      /* ro_compat features it understands */
-	char kho[LU_ABI_STRING_MAX + 1]; /* "kho-v4" */
-	char luo[LU_ABI_STRING_MAX + 1]; /* "luo-v5"; empty: built without LUO */
+	bool present;                      /* false: the kernel has no such note; the rest is 0 */
+	uint32_t pkernfs_version;          /* newest pkernfs format it reads and may write; 0: no pkernfs */
+	uint32_t pkernfs_min_version;      /* oldest format it reads */
+	uint64_t pkernfs_incompat;         /* incompat features it understands */
+	uint64_t pkernfs_ro_compat;        /* ro_compat features it understands */
+	char kho[LU_ABI_STRING_MAX + 1];   /* "kho-v4" */
+	char luo[LU_ABI_STRING_MAX + 1];   /* "luo-v5"; empty: built without LUO */
+	char pkeep[LU_ABI_STRING_MAX + 1]; /* "pkeep-v1"; empty: devices can't go on */
 };
 
 /**

@@ -26,6 +26,8 @@
 
 #include "cmdline.h"
 
+#define PKEEP_PREFIX "pkeep-v" /* PKEEP_COMPATIBLE of <linux/pkeep.h> */
+
 struct word {
 	const char *text;
 	size_t size;
@@ -118,6 +120,7 @@ static bool word_is_ours(const struct word *w)
 	size_t n;
 
 	return word_sets(w, "BOOT_IMAGE", &value, &n) || word_sets(w, "kexec_jump_back_entry", &value, &n) ||
+	       word_sets(w, "pkeep", &value, &n) ||
 	       (w->size >= sizeof(prefix) - 1 && memcmp(w->text, prefix, sizeof(prefix) - 1) == 0);
 }
 
@@ -168,7 +171,7 @@ static int check_characters(const char *base, struct lu_error *e)
 	return 0;
 }
 
-int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error *e)
+int lu_cmdline_target(const char *base, const char *pkeep, size_t max, char **ret, struct lu_error *e)
 {
 	_cleanup_(builder_done) struct builder b = { 0 };
 	_cleanup_free_ char *init = NULL, *old_init = NULL;
@@ -222,6 +225,8 @@ int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error 
 				    "memory would be lost");
 	if (!kho_there)
 		builder_add(&b, "kho=on", 6);
+	if (!strncmp(pkeep, PKEEP_PREFIX, strlen(PKEEP_PREFIX)))
+		fprintf(b.file, " pkeep=%s", pkeep + strlen(PKEEP_PREFIX));
 	builder_add(&b, "init=" LU_INIT_PATH, strlen("init=" LU_INIT_PATH));
 	if (init || old_init) {
 		const char *orig = init ?: old_init;

@@ -13,19 +13,21 @@
 /**
  * lu_cmdline_target() - build the target's command line
  * @base: the given command line, or the text of /proc/cmdline
+ * @pkeep: the target's compat string of pkeep ("pkeep-v1"), "" if it has none
  * @max: longest line the target takes, without NUL (struct lu_image, cmdline_max)
  * @ret: free() it
  *
- * Dropped from @base: BOOT_IMAGE=, kexec_jump_back_entry=, luctl.*= and every init= (the
+ * Dropped from @base: BOOT_IMAGE=, kexec_jump_back_entry=, luctl.*=, pkeep=, and every init= (the
  * last one that is not lu-init becomes luctl.init=, or else the luctl.init= that was
- * there). Added: kho=on if no kho= is there, init=LU_INIT_PATH, and luctl.init= if there
+ * there). Added: kho=on if no kho= is there, pkeep= with the
+ * version of @pkeep: the promise without which the kernel refuses to jump with devices that go on, init=LU_INIT_PATH, and luctl.init= if there
  * was an init. All of it stands before a "--". Doing it again to the result changes nothing.
  *
  * Return: 0; -EINVAL (quotes that do not close, control characters, KHO not turned on,
  * an init= with white space);
  * -E2BIG (longer than the kernel takes); -ENOMEM.
  */
-int lu_cmdline_target(const char *base, size_t max, char **ret, struct lu_error *e);
+int lu_cmdline_target(const char *base, const char *pkeep, size_t max, char **ret, struct lu_error *e);
 
 /** lu_cmdline_running() - text of /proc/cmdline below @rootfd (or AT_FDCWD), without the newline; free() it
  */

@@ -88,3 +88,7 @@ int lu_running_read_pkernfs(int rootfd, struct lu_running *running, struct lu_er
  */
 void lu_target_check(const struct lu_image *target, const char *path, const struct lu_running *running,
 		     struct lu_findings *findings);
+
+/** lu_target_check_devices() - the same for passed-through devices that go on; adds nothing if there is no ABI note at all */
+void lu_target_check_devices(const struct lu_image *target, const struct lu_running *running,
+			     struct lu_findings *findings);

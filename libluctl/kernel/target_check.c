@@ -106,6 +106,17 @@ static void check_pkernfs(const struct lu_image *t, const struct lu_running *run
 				version, (unsigned long long)incompat);
 }
 
+void lu_target_check_devices(const struct lu_image *target, const struct lu_running *running,
+			     struct lu_findings *findings)
+{
+	if (running->abi.present && target->abi.present && !running->abi.pkeep[0])
+		lu_findings_add(findings, LU_LEVEL_ERROR, "pkeep",
+				"boot once, in the ordinary way, into one with CONFIG_PKEEP",
+				"in the running kernel passed-through devices can't go on");
+	else if (running->abi.present && target->abi.present)
+		check_compat("pkeep", running->abi.pkeep, target->abi.pkeep, findings);
+}
+
 void lu_target_check(const struct lu_image *target, const char *path, const struct lu_running *running,
 		     struct lu_findings *findings)
 {

@@ -55,7 +55,7 @@ static void test_target(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 		_cleanup_free_ char *got = NULL, *again = NULL;
-		int r = lu_cmdline_target(all[i].base, 2016, &got, &e);
+		int r = lu_cmdline_target(all[i].base, "", 2016, &got, &e);
 
 		if (!all[i].want) {
 			if (r == 0)
@@ -69,7 +69,30 @@ static void test_target(void **state)
 			print_error("%s: %s\n", all[i].base, e.what ?: "");
 		assert_int_equal(r, 0);
 		assert_string_equal(got, all[i].want);
-		assert_int_equal(lu_cmdline_target(got, 2016, &again, NULL), 0);
+		assert_int_equal(lu_cmdline_target(got, "", 2016, &again, NULL), 0);
+		assert_string_equal(again, got);
+	}
+}
+
+/* The promise is ours to make, from the target's note; what somebody wrote, or the last target promised, goes. */
+static void test_pkeep(void **state)
+{
+	static const struct {
+		const char *base, *pkeep, *want;
+	} all[] = {
+		{ "a", "pkeep-v1", "a kho=on pkeep=1" I },
+		{ "a pkeep=7 b kho=on", "pkeep-v1", "a b kho=on pkeep=1" I },
+		{ "a pkeep=1", "", "a kho=on" I },
+		{ "pkeep.timeout=9 pkeep=1", "pkeep-v2", "pkeep.timeout=9 kho=on pkeep=2" I },
+		{ "a", "something-v1", "a kho=on" I },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		_cleanup_free_ char *got = NULL, *again = NULL;
+
+		assert_int_equal(lu_cmdline_target(all[i].base, all[i].pkeep, 2016, &got, NULL), 0);
+		assert_string_equal(got, all[i].want);
+		assert_int_equal(lu_cmdline_target(got, all[i].pkeep, 2016, &again, NULL), 0);
 		assert_string_equal(again, got);
 	}
 }
@@ -83,9 +106,9 @@ static void test_length(void **state)
 
 	memset(base, 'x', 100);
 	base[100] = '\0';
-	assert_int_equal(lu_cmdline_target(base, 100 + fixed - 1, &got, &e), -E2BIG);
+	assert_int_equal(lu_cmdline_target(base, "", 100 + fixed - 1, &got, &e), -E2BIG);
 	assert_null(got);
-	assert_int_equal(lu_cmdline_target(base, 100 + fixed, &got, NULL), 0);
+	assert_int_equal(lu_cmdline_target(base, "", 100 + fixed, &got, NULL), 0);
 	assert_int_equal(strlen(got), 100 + fixed);
 }
 
@@ -211,7 +234,8 @@ static void test_running(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_target), cmocka_unit_test(test_length),  cmocka_unit_test(test_get_equals_kernel),
+		cmocka_unit_test(test_target), cmocka_unit_test(test_pkeep),
+		cmocka_unit_test(test_length), cmocka_unit_test(test_get_equals_kernel),
 		cmocka_unit_test(test_get),    cmocka_unit_test(test_running),
 	};
 
