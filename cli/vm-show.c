@@ -32,6 +32,8 @@ int verb_vm_show(struct cli *cli)
 
 		cli_line("RAM", "%s, %s", luctl_ram_path(m), cli_bytes(luctl_ram_size(m), buf));
 	}
+	for (const char *const *p = luctl_vm_devices(vm); *p; p++)
+		cli_line("Device", "%s, goes on during an update", *p);
 	if (luctl_vm_restored_by(vm))
 		cli_line("Restored", "by %s", luctl_vm_restored_by(vm));
 	return EXIT_OK;

@@ -12,6 +12,7 @@
  * level deep, which is where the options that we ask about stand.
  */
 #include <json-c/json.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "argv.h"
@@ -223,6 +224,81 @@ static bool one_of(const char *name, const char *const *list)
 	return false;
 }
 
+/* "01:00.0" or "0000:01:00.0" as sysfs writes it */
+static int pci_address(const char *text, char **ret)
+{
+	unsigned int segment = 0, bus, slot, function;
+	int end = 0;
+
+	/* scanf() takes signs and 0x for numbers */
+	if (strspn(text, "0123456789abcdefABCDEF:.") != strlen(text))
+		return -EINVAL;
+	if ((sscanf(text, "%x:%x:%x.%x%n", &segment, &bus, &slot, &function, &end) != 4 || text[end]) &&
+	    (segment = 0, sscanf(text, "%x:%x.%x%n", &bus, &slot, &function, &end) != 3 || text[end]))
+		return -EINVAL;
+	if (segment > 0xffff || bus > 0xff || slot > 0x1f || function > 7)
+		return -EINVAL;
+	if (asprintf(ret, "%04x:%02x:%02x.%x", segment, bus, slot, function) < 0) {
+		*ret = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int one_device(const struct lu_arg *arg, char **ret, struct lu_error *e)
+{
+	_cleanup_free_ char *host = NULL, *iommufd = NULL, *id = NULL;
+	int r;
+
+	r = lu_argv_property(arg->value, "host", &host);
+	if (r >= 0)
+		r = lu_argv_property(arg->value, "iommufd", &iommufd);
+	if (r >= 0)
+		r = lu_argv_property(arg->value, "id", &id);
+	if (r < 0)
+		return r;
+	if (!iommufd)
+		return refuse(
+			e, arg,
+			"a device that is passed through by a legacy container, whose tables can't be handed over",
+			"start it with -object iommufd,id=iommufd0 and iommufd=iommufd0");
+	if (!host)
+		return refuse(e, arg, "a passed-through device that is not named by its address", "name it by host=");
+	if (!id)
+		return refuse(e, arg, "a passed-through device without a name of its own", "give it an id=");
+	r = pci_address(host, ret);
+	return r == -EINVAL ? refuse(e, arg, "a passed-through device with an address that is none", NULL) : r;
+}
+
+int lu_argv_devices(char *const *argv, char ***ret, struct lu_error *e)
+{
+	_cleanup_(lu_argv_freep) char **list = calloc(1, sizeof(*list));
+	struct lu_arg arg = { 0 };
+	size_t n = 0;
+
+	if (!list)
+		return -ENOMEM;
+	while (lu_argv_next(argv, &arg)) {
+		char **p;
+		int r;
+
+		if (strcmp(arg.name, "device") != 0 ||
+		    (!kind_is(arg.value, "driver", "vfio-pci") && !kind_is(arg.value, "driver", "vfio-pci-nohotplug")))
+			continue;
+		p = reallocarray(list, n + 2, sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		list = p;
+		list[n] = list[n + 1] = NULL;
+		r = one_device(&arg, &list[n], e);
+		if (r < 0)
+			return r;
+		n++;
+	}
+	*ret = steal_ptr(list);
+	return 0;
+}
+
 int lu_argv_check(char *const *argv, struct lu_error *e)
 {
 	static const char *const with_fds[] = { "netdev", "nic",     "net",    "chardev", "device", "object",   "mon",
@@ -246,10 +322,6 @@ int lu_argv_check(char *const *argv, struct lu_error *e)
 		    (strstr(arg.value, "user=") || strstr(arg.value, "chroot=")))
 			return refuse(e, &arg, "the user it was started as is unknown",
 				      "let systemd change the user (User= of the unit)");
-		if (!strcmp(arg.name, "device") &&
-		    (kind_is(arg.value, "driver", "vfio-pci") || kind_is(arg.value, "driver", "vfio-pci-nohotplug")))
-			return refuse(e, &arg, "a passed-through device",
-				      "unplug it before the update, or exclude the VM");
 		if ((!strcmp(arg.name, "qmp") || !strcmp(arg.name, "chardev") || !strcmp(arg.name, "serial") ||
 		     !strcmp(arg.name, "monitor")) &&
 		    arg.value && (!strncmp(arg.value, "fd:", 3)))

@@ -94,7 +94,8 @@ static int check_utf8(const char *word, struct lu_error *e)
 
 static bool is_per_process(const char *name)
 {
-	static const char *const names[] = { "INVOCATION_ID",
+	static const char *const names[] = { "QEMU_CPR_EXEC_STATE",
+					     "INVOCATION_ID",
 					     "JOURNAL_STREAM",
 					     "NOTIFY_SOCKET",
 					     "MAINPID",
@@ -411,13 +412,25 @@ static int check_namespaces(const struct lu_capture_from *from, pid_t pid, struc
 	return 0;
 }
 
+static int capture_devices(struct lu_launch *l, struct lu_error *e)
+{
+	_cleanup_(lu_argv_freep) char **devices = NULL;
+	int r = lu_argv_devices(l->argv, &devices, e);
+
+	if (r < 0 || !devices[0])
+		return r;
+	l->devices = steal_ptr(devices);
+	l->features[0] = strdup(LU_LAUNCH_DEVICES);
+	return l->features[0] ? 0 : -ENOMEM;
+}
+
 static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_error *e)
 {
 	_cleanup_free_ char *oom = NULL;
 	const char *late;
 	int r;
 
-	l->features = calloc(1, sizeof(*l->features));
+	l->features = calloc(2, sizeof(*l->features));
 	if (!l->features)
 		return -ENOMEM;
 	r = check_namespaces(from, pid, e);
@@ -439,6 +452,9 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 		return r;
 	l->oom_score_adj = strtol(oom, NULL, 10);
 	r = lu_argv_check(l->argv, e);
+	if (r < 0)
+		return r;
+	r = capture_devices(l, e);
 	if (r < 0)
 		return r;
 	late = lu_argv_late(l->argv, l->uid == 0);

@@ -13,7 +13,7 @@
  *	tmpfs, ramfs	its contents are gone after kexec: refused if QEMU reads it
  *			(files that it only writes, and its pid file, are made anew)
  *	the root's	there when lu-init runs
- *	/dev		a node of devtmpfs: waited for and given its owner. Nodes that udev
+ *	/dev		a node of devtmpfs: waited for and given its owner; those of VFIO are daemon/devices' business. Nodes that udev
  *			or a service makes (symlinks, device mapper, md, loop, nbd, rbd): late
  *	any other	mounted later, so the VM is late
  * A deleted file that is open (snapshot=on, an upgraded image) is refused: its
@@ -139,6 +139,9 @@ static int need_node(struct scan *s, const char *path, const struct stat *st, bo
 	struct stat link;
 	int r;
 
+	/* their numbers are the kernel's affair; they are found by the address of the device */
+	if (below(path, "/dev/vfio"))
+		return 0;
 	/* /dev/null and the like; terminals and ptys are made anew */
 	if (kind == LU_NEED_CHAR && (major(st->st_rdev) == 1 || major(st->st_rdev) == 5 || below(path, "/dev/pts")))
 		return 0;
@@ -229,8 +232,9 @@ static int one_fd(struct scan *s, const char *fd)
 		return 0;
 	n = strlen(link);
 	gone = n > strlen(deleted) && !strcmp(link + n - strlen(deleted), deleted);
-	if (gone && !strncmp(link, "/dev/zero", 9))
-		return 0; /* shared anonymous memory */
+	/* shared anonymous memory; a memfd that came over an earlier jump, which has no name */
+	if (gone && (!strncmp(link, "/dev/zero", 9) || !strcmp(link, "/ (deleted)")))
+		return 0;
 	if (gone)
 		return lu_error_set(s->e, -EOPNOTSUPP,
 				    "start the VM without snapshot=on; an image that was replaced must be closed first",

@@ -123,6 +123,7 @@ static const struct lu_json_field launch_fields[] = {
 	LIST(ram, LU_JSON_OBJECTS, .min = 1, .max = 64, .table = &ram_table),
 	LIST(needs, LU_JSON_OBJECTS, .max = 1024, .table = &need_table),
 	FIELD(preload, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 1024),
+	FIELD(devices, LU_JSON_STRINGS, LU_JSON_NULLABLE, .max = 64),
 	FIELD(modules, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 64),
 	FIELD(machine, LU_JSON_STRING, LU_JSON_NULLABLE, .check = machine_valid, .expect = "a machine type"),
 	FIELD(qemu_version, LU_JSON_STRING, LU_JSON_NULLABLE, .max = 64),
@@ -144,10 +145,12 @@ int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e)
 	r = lu_json_load(dir_fd, "launch.json", LU_STORE_JSON_MAX, &lu_launch_table, &l, e);
 	if (r < 0)
 		return r;
-	if (l.features && l.features[0]) {
+	for (char **p = l.features; p && *p; p++) {
+		if (!strcmp(*p, LU_LAUNCH_DEVICES))
+			continue;
 		r = lu_error_set(e, -EOPNOTSUPP, "update luctl in the system that is booted",
 				 "launch.json of VM %s: needs feature \"%s\", which this luctl does not know", l.name,
-				 l.features[0]);
+				 *p);
 		lu_launch_clear(&l);
 		return r;
 	}

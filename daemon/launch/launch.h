@@ -5,7 +5,9 @@
  *
  * Contract. "version" is 1. "features" lists what a reader must understand beyond
  * this text; a reader refuses the document if it does not know one of them, and a
- * writer adds one only if the VM needs it (passed-through devices will be the first).
+ * writer adds one only if the VM needs it. There is one: "devices", for a VM to which the PCI
+ * functions of "devices" are passed through. QEMU is then started from its CPR stream
+ * (daemon/devices), with everything in it set up before.
  * Everything else is fixed: unknown keys are refused. Paths are absolute. Numbers
  * that mean "unlimited" are null. The document is written while the guest runs and
  * read by lu-init before the host has services, network or udev.
@@ -26,6 +28,8 @@
  * ("0-3,8"); every thread of the new QEMU starts with them. "vcpus" are the same for
  * the thread of each vCPU, set once the new QEMU has it and before the guest runs. CPUs
  * that the new kernel does not have are left out; where none remains, any will do.
+ *
+ * "devices" are addresses as sysfs writes them ("0000:01:00.0"); absent if there are none.
  *
  * "preload" are files that QEMU has mapped (itself, its libraries): lu-init has them read
  * while QEMU starts, since in a new kernel nothing is cached. One that is gone is no error.
@@ -101,6 +105,7 @@ struct lu_launch {
 	struct lu_launch_need *needs;
 	size_t n_needs;
 	char **preload;
+	char **devices; /* PCI functions that are passed through; NULL if there are none */
 	char **modules; /* kernel modules that were loaded and that QEMU uses */
 	char *machine;  /* versioned type: "pc-q35-11.1"; NULL: as in argv */
 	char *qemu_version;
@@ -110,9 +115,12 @@ struct lu_launch {
 
 extern const struct lu_json_table lu_launch_table;
 
+#define LU_LAUNCH_DEVICES "devices" /* the feature */
+
 /* What lu_launch_argv() adds, and lu_argv_restorable() takes away */
 #define LU_LAUNCH_FD_OPAQUE "opaque=luctl-state"
 #define LU_LAUNCH_STATE_FD 3
+#define LU_LAUNCH_MORE_FD 4                              /* further ones from here on */
 #define LU_LAUNCH_STATE_URI "file:/dev/fdset/1819632756" /* "luct": a number in nobody's way */
 
 void lu_launch_clear(struct lu_launch *l);
@@ -168,16 +176,28 @@ int lu_launch_add_vcpu(struct lu_launch *l, int proc_fd, pid_t pid, pid_t tid, u
 int lu_launch_set_cpus(pid_t tid, const char *cpus);
 
 /**
+ * struct lu_launch_more - what a QEMU gets that is started from its CPR stream
+ * @fds: become LU_LAUNCH_MORE_FD, the next number and so on
+ * @variable: "NAME=value" that is added to the environment
+ */
+struct lu_launch_more {
+	const int *fds;
+	size_t n_fds;
+	const char *variable;
+};
+
+/**
  * lu_launch_spawn() - execute it
  * @state_fd: the device state, given to QEMU as LU_LAUNCH_STATE_FD; negative: start fresh
+ * @more: or NULL; with it, @state_fd must be there
  * @log: file that gets its output, appended; its directory is made
  * @ret_pid, @ret_pidfd: a child of the caller, in a session of its own
  *
  * Needs must be met before (lu_launch_meet_needs()). Errors of the child up to the exec
  * are reported here.
  */
-int lu_launch_spawn(const struct lu_launch *l, int state_fd, const char *log, pid_t *ret_pid, int *ret_pidfd,
-		    struct lu_error *e);
+int lu_launch_spawn(const struct lu_launch *l, int state_fd, const struct lu_launch_more *more, const char *log,
+		    pid_t *ret_pid, int *ret_pidfd, struct lu_error *e);
 
 /**
  * lu_launch_meet_needs() - modules, directories, devices with their owners

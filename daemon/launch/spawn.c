@@ -186,9 +186,35 @@ int lu_launch_set_cpus(pid_t tid, const char *cpus)
 	return r;
 }
 
-static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, int state_fd, int log_fd, int errfd)
+/* Above all numbers that are to be filled, so that none is overwritten before it was moved. */
+static int move_up(int fd, int above, int errfd)
 {
-	int null_fd, hi = LU_LAUNCH_STATE_FD + 1;
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, above);
+
+	if (moved < 0)
+		die(errfd, "file descriptors");
+	return moved;
+}
+
+static void place_more(const struct lu_launch_more *more, int errfd)
+{
+	int above = LU_LAUNCH_MORE_FD + (int)more->n_fds + 1;
+	int *moved = calloc(more->n_fds, sizeof(*moved));
+
+	if (!moved)
+		die(errfd, "file descriptors");
+	for (size_t i = 0; i < more->n_fds; i++)
+		moved[i] = move_up(more->fds[i], above, errfd);
+	for (size_t i = 0; i < more->n_fds; i++)
+		if (dup2(moved[i], LU_LAUNCH_MORE_FD + (int)i) < 0)
+			die(errfd, "file descriptors");
+	free(moved);
+}
+
+static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, int state_fd,
+			    const struct lu_launch_more *more, int log_fd, int errfd)
+{
+	int null_fd, hi = LU_LAUNCH_MORE_FD + (more ? (int)more->n_fds : 0);
 
 	(void)setsid();
 	reset_signals();
@@ -197,13 +223,14 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 		(void)lu_launch_set_cpus(0, l->cpus);
 	set_limits(l, errfd);
 	/* first everything above the numbers to be filled, then down */
-	errfd = fcntl(errfd, F_DUPFD_CLOEXEC, 10);
-	log_fd = fcntl(log_fd, F_DUPFD_CLOEXEC, 10);
+	errfd = move_up(errfd, hi + 1, errfd);
+	log_fd = move_up(log_fd, hi + 1, errfd);
 	if (state_fd >= 0)
-		state_fd = fcntl(state_fd, F_DUPFD_CLOEXEC, 10);
+		state_fd = move_up(state_fd, hi + 1, errfd);
+	if (more)
+		place_more(more, errfd);
 	null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (errfd < 0 || log_fd < 0 || null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 ||
-	    dup2(log_fd, 2) < 0)
+	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0)
 		die(errfd, "standard files");
 	if (null_fd == 0)
 		(void)fcntl(0, F_SETFD, 0);
@@ -224,9 +251,9 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	die(errfd, "exec");
 }
 
-static int make_env(const struct lu_launch *l, char ***ret)
+static int make_env(const struct lu_launch *l, const char *variable, char ***ret)
 {
-	_cleanup_(lu_argv_freep) char **env = calloc(l->n_env + 1, sizeof(*env));
+	_cleanup_(lu_argv_freep) char **env = calloc(l->n_env + 2, sizeof(*env));
 
 	if (!env)
 		return -ENOMEM;
@@ -236,6 +263,8 @@ static int make_env(const struct lu_launch *l, char ***ret)
 			return -ENOMEM;
 		}
 	}
+	if (variable && !(env[l->n_env] = strdup(variable)))
+		return -ENOMEM;
 	*ret = steal_ptr(env);
 	return 0;
 }
@@ -261,8 +290,8 @@ static int open_log(const char *log, struct lu_error *e)
 	return fd;
 }
 
-int lu_launch_spawn(const struct lu_launch *l, int state_fd, const char *log, pid_t *ret_pid, int *ret_pidfd,
-		    struct lu_error *e)
+int lu_launch_spawn(const struct lu_launch *l, int state_fd, const struct lu_launch_more *more, const char *log,
+		    pid_t *ret_pid, int *ret_pidfd, struct lu_error *e)
 {
 	_cleanup_(lu_argv_freep) char **argv = NULL, **env = NULL;
 	_cleanup_close_ int log_fd = -EBADF, rd = -EBADF, wr = -EBADF, pidfd = -EBADF;
@@ -274,7 +303,7 @@ int lu_launch_spawn(const struct lu_launch *l, int state_fd, const char *log, pi
 	r = lu_launch_argv(l, state_fd >= 0, &argv);
 	if (r < 0)
 		return r;
-	r = make_env(l, &env);
+	r = make_env(l, more ? more->variable : NULL, &env);
 	if (r < 0)
 		return r;
 	log_fd = open_log(log, e);
@@ -288,7 +317,7 @@ int lu_launch_spawn(const struct lu_launch *l, int state_fd, const char *log, pi
 	if (pid < 0)
 		return lu_error_set(e, -errno, NULL, "VM %s: cannot fork: %s", l->name, strerror(errno));
 	if (pid == 0)
-		child(l, argv, env, state_fd, log_fd, wr);
+		child(l, argv, env, state_fd, more, log_fd, wr);
 	close(steal_fd(&wr));
 	do
 		n = read(rd, &f, sizeof(f));

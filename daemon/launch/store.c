@@ -56,6 +56,8 @@ static const struct lu_json_field saved_fields[] = {
 	{ "index", LU_JSON_UINT, offsetof(struct lu_saved, index), LU_JSON_REQUIRED, .max = 0xffff },
 	{ "pause_tsc", LU_JSON_UINT, offsetof(struct lu_saved, pause_tsc), LU_JSON_REQUIRED },
 	{ "saved_tsc", LU_JSON_UINT, offsetof(struct lu_saved, saved_tsc), LU_JSON_REQUIRED },
+	{ "devices_size", LU_JSON_UINT, offsetof(struct lu_saved, devices_size), 0, .max = 1 << 24 },
+	{ "devices_crc32", LU_JSON_UINT, offsetof(struct lu_saved, devices_crc32), 0, .max = UINT32_MAX },
 };
 const struct lu_json_table lu_saved_table = LU_JSON_DOCUMENT("saved", struct lu_saved, saved_fields, 1);
 
@@ -183,8 +185,9 @@ int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc)
 
 int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e)
 {
-	static const char *const files[] = { "saved.json",  ".saved.json.tmp",  "result.json", ".result.json.tmp",
-					     "launch.json", ".launch.json.tmp", "state" };
+	static const char *const files[] = { "saved.json",       ".saved.json.tmp",   "result.json",
+					     ".result.json.tmp", "launch.json",       ".launch.json.tmp",
+					     "devices.json",     ".devices.json.tmp", "state" };
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
 	_cleanup_close_ int fd = -EBADF;
 	char path[3 + 36 + 1];

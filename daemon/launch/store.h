@@ -7,6 +7,7 @@
  *	launch.json	how the VM is started (launch.h)
  *	saved.json	where the VM stands in the update; written by luctld
  *	state		QEMU's device state; counts only if saved.json says so
+ *	devices.json	what a VM with passed-through devices has open (daemon/devices/devices.h)
  *	result.json	what became of the VM after the jump; written by lu-init
  *
  * Each document has version 1 and a schema in schemas/. They are replaced as a
@@ -16,7 +17,7 @@
  * is never acted on. "running", "mode" and "ignore_shared" are what has to be
  * put back and are written before anything is changed. "complete" is written
  * last, after the state file is whole and synced, with the file's size and
- * crc32 (zlib); it is taken back before a guest is let run again, because from
+ * crc32 (zlib), and those of devices.json if devices are passed through; it is taken back before a guest is let run again, because from
  * then on the state no longer fits the RAM.
  *
  * result.json: "loaded" is written before the guest is let run, "running" or
@@ -45,6 +46,8 @@ struct lu_saved {
 	uint64_t index;     /* the VM's number in the flight recorder */
 	uint64_t pause_tsc; /* when stop was sent, when the state was committed; 0: not yet */
 	uint64_t saved_tsc;
+	uint64_t devices_size; /* of devices.json, 0: the VM has none */
+	uint64_t devices_crc32;
 };
 
 enum lu_result_status {

@@ -53,7 +53,7 @@ static const char *const names[] = {
 	[LU_PHASE_VM_SPAWN - LU_PHASE_UPDATE] = "vm-spawn",   [LU_PHASE_VM_LOAD - LU_PHASE_UPDATE] = "vm-load",
 	[LU_PHASE_VM_RESUME - LU_PHASE_UPDATE] = "vm-resume", [LU_PHASE_VM_BLACKOUT - LU_PHASE_UPDATE] = "vm-blackout",
 	[LU_PHASE_VM_ADOPT - LU_PHASE_UPDATE] = "vm-adopt",   [LU_PHASE_UNITS - LU_PHASE_UPDATE] = "units",
-	[LU_PHASE_SYNC - LU_PHASE_UPDATE] = "sync",
+	[LU_PHASE_SYNC - LU_PHASE_UPDATE] = "sync",           [LU_PHASE_VM_DEVICES - LU_PHASE_UPDATE] = "vm-devices",
 };
 static_assert(ARRAY_SIZE(names) == LU_PHASE_MAX - LU_PHASE_UPDATE, "every phase has a name");
 

@@ -57,6 +57,7 @@ enum lu_phase {
 	LU_PHASE_VM_ADOPT,
 	LU_PHASE_UNITS, /* ordinary units stopped, or started again */
 	LU_PHASE_SYNC,
+	LU_PHASE_VM_DEVICES, /* passed-through devices of one VM set up again */
 	LU_PHASE_MAX
 };
 

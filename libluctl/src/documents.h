@@ -28,6 +28,7 @@ struct luctl_vm {
 	struct lu_doc_error *reason;
 	struct luctl_ram *ram;
 	size_t n_ram;
+	char **devices;
 	int restored_by;
 	char *json; /* only of a document of its own */
 };

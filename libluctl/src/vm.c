@@ -149,6 +149,13 @@ PUBLIC const char *luctl_vm_restored_by(const struct luctl_vm *vm)
 	return vm->restored_by < 0 ? NULL : lu_doc_restorers[vm->restored_by];
 }
 
+PUBLIC const char *const *luctl_vm_devices(const struct luctl_vm *vm)
+{
+	static const char *const none[] = { NULL };
+
+	return vm->devices ? (const char *const *)vm->devices : none;
+}
+
 PUBLIC const struct luctl_ram *luctl_vm_ram_first(const struct luctl_vm *vm)
 {
 	return vm->n_ram > 0 ? vm->ram : NULL;

@@ -135,6 +135,8 @@ const char *luctl_vm_state(const struct luctl_vm *vm);
 bool luctl_vm_updatable(const struct luctl_vm *vm);
 const char *luctl_vm_reason(const struct luctl_vm *vm); /* NULL: updatable */
 const char *luctl_vm_hint(const struct luctl_vm *vm);
+/* Addresses of the PCI functions that are passed through, up to a NULL; the VM's, never NULL itself */
+const char *const *luctl_vm_devices(const struct luctl_vm *vm);
 const char *luctl_vm_restored_by(const struct luctl_vm *vm); /* NULL: not restored */
 const struct luctl_ram *luctl_vm_ram_first(const struct luctl_vm *vm);
 const struct luctl_ram *luctl_vm_ram_next(const struct luctl_vm *vm, const struct luctl_ram *ram);

@@ -107,8 +107,6 @@ static void test_check(void **state)
 		{ ARGV("q", "-append", "-snapshot"), NULL },
 		{ ARGV("q", "-run-with", "user=nobody"), "user" },
 		{ ARGV("q", "-runas", "nobody"), "user" },
-		{ ARGV("q", "-device", "vfio-pci,host=00:05.0"), "passed-through" },
-		{ ARGV("q", "-device", "{\"driver\": \"vfio-pci\", \"id\": \"h0\"}"), "passed-through" },
 		{ ARGV("q", "-device", "virtio-net-pci,netdev=n0"), NULL },
 	};
 
@@ -118,6 +116,41 @@ static void test_check(void **state)
 
 		expect(r == (cases[i].word ? -EOPNOTSUPP : 0), "%s: %d %s", joined(cases[i].argv), r, e.what ?: "");
 		expect(!cases[i].word || strstr(e.what, cases[i].word), "%s: %s", joined(cases[i].argv), e.what);
+	}
+}
+
+static void test_devices(void **state)
+{
+	const struct {
+		char **argv;
+		const char *want; /* NULL: refused */
+		const char *word;
+	} cases[] = {
+		{ ARGV("q", "-device", "virtio-net-pci,netdev=n0"), "", NULL },
+		{ ARGV("q", "-device", "vfio-pci,host=00:05.0,iommufd=i0,id=h0"), "0000:00:05.0", NULL },
+		{ ARGV("q", "-device", "vfio-pci,host=0001:0a:1f.7,iommufd=i0,id=h0", "-device",
+		       "{\"driver\": \"vfio-pci\", \"host\": \"0000:01:00.0\", \"iommufd\": \"i0\", \"id\": \"h1\"}"),
+		  "0001:0a:1f.7 0000:01:00.0", NULL },
+		{ ARGV("q", "-append", "-device vfio-pci,host=1", "-name", "vfio-pci"), "", NULL },
+		{ ARGV("q", "-device", "vfio-pci,host=00:05.0"), NULL, "legacy container" },
+		{ ARGV("q", "-device", "{\"driver\": \"vfio-pci\", \"id\": \"h0\"}"), NULL, "legacy container" },
+		{ ARGV("q", "-device", "vfio-pci,iommufd=i0,id=h0,fd=9"), NULL, "by its address" },
+		{ ARGV("q", "-device", "vfio-pci,host=00:05.0,iommufd=i0"), NULL, "without a name" },
+		{ ARGV("q", "-device", "vfio-pci,host=00:05,iommufd=i0,id=h0"), NULL, "is none" },
+		{ ARGV("q", "-device", "vfio-pci,host=00:25.0,iommufd=i0,id=h0"), NULL, "is none" },
+		{ ARGV("q", "-device", "vfio-pci,host=00:05.0x,iommufd=i0,id=h0"), NULL, "is none" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		_cleanup_(lu_argv_freep) char **got = NULL;
+		int r = lu_argv_devices(cases[i].argv, &got, &e);
+
+		expect(r == (cases[i].want ? 0 : -EOPNOTSUPP), "case %zu: %d %s", i, r, e.what ?: "");
+		if (cases[i].want)
+			assert_string_equal(joined(got), cases[i].want);
+		else
+			expect(strstr(e.what, cases[i].word), "case %zu: %s", i, e.what);
 	}
 }
 
@@ -334,7 +367,7 @@ static void test_round_trip(void **state)
 
 	assert_int_equal(lu_launch_meet_needs(&a, 0, &e), 0);
 	snprintf(log, sizeof(log), "%s/logs/child/out.log", dir);
-	expect(lu_launch_spawn(&a, -1, log, &two, &pidfd, &e) == 0, "%s", e.what);
+	expect(lu_launch_spawn(&a, -1, NULL, log, &two, &pidfd, &e) == 0, "%s", e.what);
 	assert_int_equal(getsid(two), two);
 	assert_int_equal(prlimit(two, RLIMIT_NOFILE, NULL, &rl), 0);
 	assert_int_equal(rl.rlim_cur, 100);
@@ -384,7 +417,7 @@ static void test_state_fd(void **state)
 	for (int fd = 4; fd < 100; fd += 3)
 		if (fcntl(fd, F_GETFD) < 0)
 			assert_int_equal(dup2(STDOUT_FILENO, fd), fd);
-	expect(lu_launch_spawn(&l, state_fd, log, &pid, &pidfd, &e) == 0, "%s", e.what);
+	expect(lu_launch_spawn(&l, state_fd, NULL, log, &pid, &pidfd, &e) == 0, "%s", e.what);
 	waitpid(pid, &status, 0);
 	assert_int_equal(lu_read_file(AT_FDCWD, log, 4096, &out, NULL), 0);
 	/* 0 1 2, the state, and what ls itself opened */
@@ -410,11 +443,11 @@ static void test_spawn_fails(void **state)
 	int pidfd = -1;
 
 	snprintf(log, sizeof(log), "%s/none.log", dir);
-	assert_int_equal(lu_launch_spawn(&l, -1, log, &pid, &pidfd, &e), -ENOENT);
+	assert_int_equal(lu_launch_spawn(&l, -1, NULL, log, &pid, &pidfd, &e), -ENOENT);
 	assert_non_null(strstr(e.what, "cannot execute /nonexistent/qemu"));
 	l.exe = (char *)"/bin/true";
 	l.cwd = (char *)"/nonexistent";
-	assert_int_equal(lu_launch_spawn(&l, -1, log, &pid, &pidfd, &e2), -ENOENT);
+	assert_int_equal(lu_launch_spawn(&l, -1, NULL, log, &pid, &pidfd, &e2), -ENOENT);
 	assert_non_null(strstr(e2.what, "working directory"));
 	assert_int_equal(pid, -1);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no zombie */
@@ -497,11 +530,10 @@ static int teardown(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_restorable),  cmocka_unit_test(test_property),
-		cmocka_unit_test(test_check),       cmocka_unit_test(test_late),
-		cmocka_unit_test(test_argv_stable), cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_state_fd),    cmocka_unit_test(test_spawn_fails),
-		cmocka_unit_test(test_refusals),    cmocka_unit_test(test_tmpfs),
+		cmocka_unit_test(test_restorable), cmocka_unit_test(test_property), cmocka_unit_test(test_check),
+		cmocka_unit_test(test_devices),    cmocka_unit_test(test_late),     cmocka_unit_test(test_argv_stable),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_state_fd), cmocka_unit_test(test_spawn_fails),
+		cmocka_unit_test(test_refusals),   cmocka_unit_test(test_tmpfs),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -435,7 +435,7 @@ static void test_verdicts(void **state)
 		  "memory-backend-ram" },
 		{ HEAD("running") "[]\n" TAIL("[]", "{}"), "none of its memory" },
 		{ HEAD("running") GOOD TAIL("[{\"name\": \"hostdev0\", \"type\": \"child<vfio-pci>\"}]", "{}"),
-		  "passed-through" },
+		  "plugged in after the start" },
 		{ HEAD("running") GOOD TAIL("[{\"name\": \"fs\", \"type\": \"child<vhost-user-fs-pci>\"}]", "{}"),
 		  "vhost-user" },
 		{ HEAD("running") GOOD TAIL("[]", "{\"status\": \"active\"}"), "under way" },
@@ -512,14 +512,39 @@ static void test_saved_are_found(void **state)
 	assert_non_null(lu_vm_error(vm));
 }
 
+/* What systemd kept for the daemon before this one, in any order, also of a VM that is not known yet. */
+static void test_stored(void **state)
+{
+	_cleanup_free_ char *list = NULL;
+	char want[64];
+	int first = open("/dev/null", O_RDONLY | O_CLOEXEC), second = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct lu_vm *vm;
+
+	assert_int_equal(lu_vms_take_stored(vms, second, "cpr-" UUID_A "-1"), 1);
+	assert_int_equal(lu_vms_take_stored(vms, first, "cpr-" UUID_A "-0"), 1);
+	assert_int_equal(lu_vms_take_stored(vms, first, "cpr-" UUID_A "-0x"), 0);
+	assert_int_equal(lu_vms_take_stored(vms, first, "cpr-" UUID_A "-4097"), 0);
+	assert_int_equal(lu_vms_take_stored(vms, first, "stored"), 0);
+	vm = new_vm();
+	snprintf(want, sizeof(want), "%d:%d,%d", (int)getpid(), first, second);
+	assert_int_equal(lu_vm_list_fds(vm, &list), 1);
+	assert_string_equal(list, want);
+	lu_vm_let_go(vm);
+	assert_int_equal(fcntl(first, F_GETFD), -1);
+	assert_int_equal(fcntl(second, F_GETFD), -1);
+	free(list);
+	list = NULL;
+	assert_int_equal(lu_vm_list_fds(vm, &list), 0);
+}
+
 int main(int argc, char **argv)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_vms, teardown_vms)
 	static const struct CMUnitTest tests[] = {
 		T(test_load),       T(test_add_remove),       T(test_save_fails),
 		T(test_save_hangs), T(test_paused_meanwhile), T(test_other_update),
-		T(test_dead_qemu),  T(test_silent),           T(test_cancel),
-		T(test_verdicts),   T(test_saved_are_found),
+		T(test_stored),     T(test_dead_qemu),        T(test_silent),
+		T(test_cancel),     T(test_verdicts),         T(test_saved_are_found),
 	};
 
 	if (argc != 2)

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * From open files to facts: the half of collecting that asks the kernel. Each file of the CPR state is
+ * looked at and nothing is changed by that; what the answers mean is compose.c's business.
+ *
+ *	what /proc/self/fd and stat() say			then
+ *	anon_inode:[eventfd]					fdinfo: id, count, flags
+ *	character device, misc/iommu in /sys/dev/char		IOMMU_STATE
+ *	…, <BDF>/vfio-dev/vfioN					VFIO_DEVICE_FEATURE_IRQS, IOMMU group
+ *	regular file in pkernfs					path, inode, size
+ *	regular file, memfd in tmpfs				name, inode, size
+ *	anything else						refused by name
+ *
+ * A count of an eventfd is taken from fdinfo since read() would take it away, and going back to the old
+ * kernel's VM must stay possible. A path is believed only if it leads to the inode that is open.
+ *
+ * The kernel is asked again when an answer did not fit, a few times: the VM stands still, so a list
+ * that grows all the time is an error.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include "launch.h"
+#include "private.h"
+
+#define TRIES 8
+#define RECORDS_MAX (64U << 20)
+#define IRQS_MAX 65536U
+#define HUGETLBFS_TYPE 0x958458f6
+
+#define HINT_KERNEL "boot a kernel with the patches for passed-through devices"
+
+/* --- one file --- */
+
+struct collect {
+	const struct lu_collect_from *from;
+	const struct lu_devices_ops *ops;
+	uint64_t pkernfs_dev;
+	struct lu_error *e;
+};
+
+/* readlink() into a new string; -ENAMETOOLONG rather than a part */
+static int read_link(int dir_fd, const char *path, char **ret)
+{
+	char text[4097];
+	ssize_t n = readlinkat(dir_fd, path, text, sizeof(text));
+
+	if (n < 0)
+		return -errno;
+	if ((size_t)n == sizeof(text))
+		return -ENAMETOOLONG;
+	*ret = strndup(text, (size_t)n);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* "NAME:" at the start of a line of fdinfo, its value in @base */
+static int info_value(const char *text, const char *name, int base, uint64_t *ret)
+{
+	size_t n = strlen(name);
+
+	for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+		char *end;
+
+		if (strncmp(line, name, n) != 0 || line[n] != ':')
+			continue;
+		errno = 0;
+		*ret = strtoull(line + n + 1, &end, base);
+		return errno || end == line + n + 1 || (*end != '\n' && *end) ? -EBADMSG : 0;
+	}
+	return -ENOENT;
+}
+
+static int look_at_eventfd(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)
+{
+	_cleanup_free_ char *text = NULL;
+	uint64_t id = 0, flags = 0, semaphore = 0;
+	char path[48];
+	int r;
+
+	facts->kind = LU_FD_EVENTFD;
+	snprintf(path, sizeof(path), "self/fdinfo/%d", f->fd);
+	r = lu_read_file(c->from->proc_fd, path, 65536, &text, NULL);
+	if (r == 0)
+		r = info_value(text, "eventfd-id", 10, &id);
+	if (r == 0)
+		r = info_value(text, "eventfd-count", 16, &facts->eventfd.count);
+	if (r == 0)
+		r = info_value(text, "flags", 8, &flags);
+	if (r == 0 && info_value(text, "eventfd-semaphore", 10, &semaphore) == -EBADMSG)
+		r = -EBADMSG;
+	if (r == 0 && id > INT32_MAX)
+		r = -EBADMSG;
+	if (r < 0)
+		return lu_error_set(c->e, r, NULL, "file %s of QEMU: its /proc/%s: %s", f->name, path, strerror(-r));
+	facts->eventfd_id = (int)id;
+	facts->eventfd.nonblock = flags & O_NONBLOCK;
+	facts->eventfd.semaphore = semaphore != 0;
+	return 0;
+}
+
+static int look_at_iommufd(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)
+{
+	uint32_t room = 16384;
+	int r = -EMSGSIZE;
+
+	facts->kind = LU_FD_IOMMUFD;
+	for (int i = 0; i < TRIES && (r == -EMSGSIZE || r == -EBUSY); i++) {
+		struct iommu_state s = { .size = sizeof(s), .length = room };
+
+		free(facts->records);
+		facts->records = malloc(room);
+		if (!facts->records)
+			return -ENOMEM;
+		s.records = (uintptr_t)facts->records;
+		r = c->ops->ioctl(c->ops->context, f->fd, IOMMU_STATE, &s);
+		if (r == -EMSGSIZE && (s.length <= room || s.length > RECORDS_MAX))
+			break;
+		if (r == -EMSGSIZE)
+			room = s.length;
+		if (r >= 0 && s.length > room)
+			r = -EBADMSG;
+		if (r >= 0)
+			facts->length = s.length;
+	}
+	if (r == -ENOTTY)
+		return lu_error_set(c->e, -EOPNOTSUPP, HINT_KERNEL,
+				    "%s: the kernel can't tell what is set up in an iommufd", f->name);
+	if (r < 0)
+		return lu_error_set(c->e, r, NULL, "%s: asking the kernel what is set up in it: %s", f->name,
+				    strerror(-r));
+	return 0;
+}
+
+static int ask_irqs(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)
+{
+	uint32_t room = 64;
+	int r = -ENOSPC;
+
+	for (int i = 0; i < TRIES && r == -ENOSPC; i++) {
+		size_t size = sizeof(struct vfio_device_feature) + sizeof(struct vfio_device_feature_irqs) +
+			      room * sizeof(struct vfio_device_irq);
+		_cleanup_free_ struct vfio_device_feature *feature = calloc(1, size);
+		struct vfio_device_feature_irqs head = { .room = room };
+
+		if (!feature)
+			return -ENOMEM;
+		feature->argsz = (uint32_t)size;
+		feature->flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_IRQS;
+		memcpy(feature->data, &head, sizeof(head));
+		r = c->ops->ioctl(c->ops->context, f->fd, VFIO_DEVICE_FEATURE, feature);
+		memcpy(&head, feature->data, sizeof(head));
+		if (r == -ENOSPC && (head.count <= room || head.count > IRQS_MAX))
+			break;
+		if (r == -ENOSPC)
+			room = head.count;
+		if (r >= 0 && head.count > room)
+			r = -EBADMSG;
+		if (r >= 0 && head.count) {
+			facts->irqs = calloc(head.count, sizeof(*facts->irqs));
+			if (!facts->irqs)
+				return -ENOMEM;
+			facts->n_irqs = head.count;
+			memcpy(facts->irqs, feature->data + sizeof(head), head.count * sizeof(*facts->irqs));
+		}
+	}
+	if (r == -ENOTTY)
+		return lu_error_set(c->e, -EOPNOTSUPP, HINT_KERNEL,
+				    "device %s: the kernel can't tell how its interrupts are set up", facts->bdf);
+	if (r < 0)
+		return lu_error_set(c->e, r, NULL, "device %s: asking the kernel for its interrupts: %s", facts->bdf,
+				    strerror(-r));
+	return 0;
+}
+
+static int find_group(struct collect *c, struct lu_fd_facts *facts)
+{
+	_cleanup_free_ char *link = NULL;
+	char path[64], *end;
+	unsigned long group;
+	int r;
+
+	snprintf(path, sizeof(path), "bus/pci/devices/%s/iommu_group", facts->bdf);
+	facts->group = -1;
+	r = read_link(c->from->sys_fd, path, &link);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return lu_error_set(c->e, r, NULL, "device %s: its IOMMU group: %s", facts->bdf, strerror(-r));
+	end = strrchr(link, '/');
+	errno = 0;
+	group = strtoul(end ? end + 1 : link, &end, 10);
+	if (errno || *end || group > INT32_MAX)
+		return lu_error_set(c->e, -EBADMSG, NULL, "device %s: its IOMMU group is \"%s\"", facts->bdf, link);
+	facts->group = (int)group;
+	return 0;
+}
+
+/* The name of a component of a path, counted from its end; its length, 0 if there is none. */
+static size_t component(const char *path, unsigned int from_end, const char **ret)
+{
+	const char *end = path + strlen(path);
+
+	for (;;) {
+		const char *start = end;
+
+		while (start > path && start[-1] != '/')
+			start--;
+		if (from_end-- == 0) {
+			*ret = start;
+			return (size_t)(end - start);
+		}
+		if (start == path)
+			return 0;
+		end = start - 1;
+	}
+}
+
+static bool component_is(const char *path, unsigned int from_end, const char *name)
+{
+	const char *s;
+	size_t n = component(path, from_end, &s);
+
+	return n == strlen(name) && !strncmp(s, name, n);
+}
+
+static int look_at_node(struct collect *c, const struct lu_cpr_fd *f, dev_t device, const char *link,
+			struct lu_fd_facts *facts)
+{
+	_cleanup_free_ char *where = NULL;
+	char path[64];
+	const char *s = "";
+	size_t n;
+	int r;
+
+	snprintf(path, sizeof(path), "dev/char/%u:%u", major(device), minor(device));
+	r = read_link(c->from->sys_fd, path, &where);
+	if (r < 0)
+		return lu_error_set(c->e, r, NULL, "file %s of QEMU (%s): /sys/%s: %s", f->name, link, path,
+				    strerror(-r));
+	if (component_is(where, 0, "iommu") && component_is(where, 1, "misc"))
+		return look_at_iommufd(c, f, facts);
+	if (component_is(where, 1, "vfio-dev")) {
+		n = component(where, 2, &s);
+		if (n > 0 && n < sizeof(facts->bdf))
+			memcpy(facts->bdf, s, n);
+		if (!lu_bdf_valid(facts->bdf))
+			return lu_error_set(c->e, -EOPNOTSUPP, NULL,
+					    "file %s of QEMU: the device %.*s is no PCI function", f->name, (int)n, s);
+		facts->kind = LU_FD_VFIO_DEVICE;
+		r = find_group(c, facts);
+		return r < 0 ? r : ask_irqs(c, f, facts);
+	}
+	if (strstr(where, "vfio"))
+		return lu_error_set(c->e, -EOPNOTSUPP, "give QEMU -object iommufd and the device iommufd=",
+				    "file %s of QEMU: %s is a container or group of vfio's old interface", f->name,
+				    link);
+	return lu_error_set(c->e, -EOPNOTSUPP, NULL,
+			    "file %s of QEMU: %s is a device that can't be opened again for it", f->name, link);
+}
+
+/* What is below the mount point of pkernfs, or NULL */
+static const char *below(const struct collect *c, const char *path)
+{
+	size_t n = strlen(c->from->pkernfs);
+
+	return strncmp(path, c->from->pkernfs, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
+}
+
+static int look_at_memory(struct collect *c, const struct lu_cpr_fd *f, const struct stat *st, const char *link,
+			  struct lu_fd_facts *facts)
+{
+	static const char memfd[] = "/memfd:", fetched[] = "/ (deleted)", deleted[] = " (deleted)";
+	const char *path = below(c, link);
+	struct statfs fs;
+	struct stat st2;
+	size_t n;
+
+	facts->kind = LU_FD_MEMORY;
+	facts->dev = st->st_dev;
+	facts->inode = st->st_ino;
+	facts->size = (uint64_t)st->st_size;
+	if (st->st_dev == c->pkernfs_dev) {
+		if (!path || fstatat(c->from->pkernfs_fd, path, &st2, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    st2.st_ino != st->st_ino || st2.st_dev != st->st_dev)
+			return lu_error_set(c->e, -EOPNOTSUPP, NULL,
+					    "file %s of QEMU: %s is no longer to be found in pkernfs", f->name, link);
+		facts->path = strdup(path);
+		return facts->path ? 0 : -ENOMEM;
+	}
+	/* one that came over an earlier jump has no name (mm/memfd_luo.c: shmem_file_setup("")) */
+	if (strncmp(link, memfd, sizeof(memfd) - 1) != 0 && strcmp(link, fetched) != 0)
+		return lu_error_set(c->e, -EOPNOTSUPP, "put the VM's memory into pkernfs",
+				    "file %s of QEMU: %s does not outlive the kernel", f->name, link);
+	if (fstatfs(f->fd, &fs) < 0)
+		return lu_error_set(c->e, -errno, NULL, "file %s of QEMU: %s: %s", f->name, link, strerror(errno));
+	if ((unsigned long)fs.f_type == HUGETLBFS_TYPE)
+		return lu_error_set(c->e, -EOPNOTSUPP, "put the VM's memory into pkernfs",
+				    "file %s of QEMU: %s is memory of huge pages, which does not outlive the kernel",
+				    f->name, link);
+	link += strcmp(link, fetched) ? sizeof(memfd) - 1 : 1;
+	n = strlen(link);
+	if (n >= sizeof(deleted) - 1 && !strcmp(link + n - (sizeof(deleted) - 1), deleted))
+		n -= sizeof(deleted) - 1;
+	facts->memfd_name = strndup(link, n);
+	if (!facts->memfd_name)
+		return -ENOMEM;
+	/* for people only, but the document must be UTF-8 */
+	for (char *p = facts->memfd_name; *p; p++)
+		if ((unsigned char)*p < ' ' || (unsigned char)*p > '~')
+			*p = '?';
+	return 0;
+}
+
+static int look_at(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)
+{
+	_cleanup_free_ char *link = NULL;
+	struct stat st;
+	char path[48];
+	int r;
+
+	snprintf(path, sizeof(path), "self/fd/%d", f->fd);
+	if (f->fd < 0 || fstat(f->fd, &st) < 0)
+		return lu_error_set(c->e, -EBADF, NULL, "file %s of QEMU: is not open", f->name);
+	r = read_link(c->from->proc_fd, path, &link);
+	if (r < 0)
+		return lu_error_set(c->e, r, NULL, "file %s of QEMU: /proc/%s: %s", f->name, path, strerror(-r));
+	for (char *p = link; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = '?';
+	if (!strcmp(link, "anon_inode:[eventfd]"))
+		return look_at_eventfd(c, f, facts);
+	if (S_ISCHR(st.st_mode))
+		return look_at_node(c, f, st.st_rdev, link, facts);
+	if (S_ISREG(st.st_mode))
+		return look_at_memory(c, f, &st, link, facts);
+	return lu_error_set(c->e, -EOPNOTSUPP, NULL, "file %s of QEMU: %s can't be opened again for it", f->name, link);
+}
+
+static int look_at_ram(struct collect *c, const struct lu_launch_ram *ram, struct lu_ram_facts *facts)
+{
+	const char *path = below(c, ram->path);
+	struct stat st;
+
+	if (!path)
+		return lu_error_set(c->e, -EOPNOTSUPP, "put the VM's memory into pkernfs",
+				    "memory %s: is not in pkernfs", ram->path);
+	if (fstatat(c->from->pkernfs_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return lu_error_set(c->e, -errno, NULL, "memory %s: %s", ram->path, strerror(errno));
+	if (!S_ISREG(st.st_mode) || st.st_ino != ram->inode || (uint64_t)st.st_size < ram->size)
+		return lu_error_set(c->e, -EBADMSG, NULL, "memory %s: is not the file that the VM was started with",
+				    ram->path);
+	*facts = (struct lu_ram_facts){
+		.path = strdup(path), .dev = st.st_dev, .inode = st.st_ino, .size = (uint64_t)st.st_size
+	};
+	return facts->path ? 0 : -ENOMEM;
+}
+
+int lu_devices_collect(const struct lu_cpr *cpr, const struct lu_collect_from *from, struct lu_devices *ret,
+		       struct lu_error *e)
+{
+	_cleanup_(lu_facts_clear) struct lu_facts facts = { .cpr = cpr, .session = from->session };
+	struct collect c = { .from = from, .ops = from->ops ?: &lu_devices_kernel_ops, .e = e };
+	struct stat st;
+	int r;
+
+	if (fstat(from->pkernfs_fd, &st) < 0)
+		return lu_error_set(e, -errno, NULL, "pkernfs: %s", strerror(errno));
+	c.pkernfs_dev = st.st_dev;
+	facts.fds = calloc(cpr->n_fds + 1, sizeof(*facts.fds));
+	facts.ram = calloc(from->n_ram + 1, sizeof(*facts.ram));
+	if (!facts.fds || !facts.ram)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->n_ram; i++) {
+		r = look_at_ram(&c, &from->ram[i], &facts.ram[i]);
+		if (r < 0)
+			return r;
+		facts.n_ram++;
+	}
+	for (size_t i = 0; i < cpr->n_fds; i++) {
+		r = look_at(&c, &cpr->fds[i], &facts.fds[i]);
+		if (r < 0)
+			return r;
+	}
+	return lu_devices_compose(&facts, ret, e);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * devices.json: what has to be there again before QEMU is started from its CPR state, for a VM with
+ * passed-through devices. It is taken from the kernel by lu_devices_collect() when the VM stands still
+ * after QEMU's CPR migration, and made anew in the next kernel by a struct lu_replay.
+ *
+ * Contract. "version" is 1; "features" as in launch.json: a reader refuses the document if it does not
+ * know one of them. Unknown keys are refused. Whether the file is the one that was committed is told by
+ * its size and crc32 (zlib), which the caller keeps in saved.json.
+ *
+ * "fds" are the entries of the CPR state in the order in which they came; an entry is known by name and
+ * id together. What is open in it, by "kind":
+ *	iommufd		/dev/iommu; one element of "iommufds" says what objects are in it
+ *	vfio-device	a PCI function; one element of a "devices" says which
+ *	eventfd		"eventfd" has its count and flags
+ *	memory		"memory" is an index into "memories"
+ *
+ * "memories" are the files that guests' and QEMU's memory is in: those of the CPR state and those that
+ * QEMU opens by path itself (memory-backend-file, in launch.json too). By "kind":
+ *	file	in pkernfs: "path" below its root, "inode"
+ *	memfd	preserved through the LUO session "session": "token", "name" for people
+ *
+ * "iommufds": objects with the ids that they must have again. "ioas" with their areas, which are never
+ * mappings of a process but parts of memories; "hwpts", "auto" if the kernel made one for an IOAS that a
+ * device was attached to; "devices" with what they are attached to and how their interrupts are set up.
+ *
+ * "cpr_devices" is the second half of the CPR state, copied.
+ *
+ * Maxima: 4096 fds, 1024 memories, 64 iommufds, 1024 IOAS and HWPTs and 256 devices in each, 65536 areas
+ * and 1024 ranges in each IOAS, 2048 + 3 interrupts of a device, object ids up to 4096; the whole
+ * document at most LU_DEVICES_JSON_MAX (16 MiB).
+ *
+ * Not carried, since it can't be set up again, and so refused by lu_devices_collect(): areas of process
+ * memory, dma-bufs (BARs mapped for peers), nested HWPTs, fault queues, virtual IOMMUs, PASIDs, devices
+ * without attachment, HWPTs without device, memfds of huge pages, legacy containers and groups.
+ */
+#include "cpr.h"
+
+struct lu_launch_ram;
+
+#define LU_DEVICES_JSON_MAX (16U << 20)
+#define LU_DEVICES_FILE "devices.json"
+#define LU_DEVICES_ID_MAX 4096     /* highest id of an object; below it holes are filled while objects are made */
+#define LU_DEVICES_NONE UINT64_MAX /* no index */
+
+enum lu_devices_memory_kind {
+	LU_MEMORY_FILE,
+	LU_MEMORY_MEMFD,
+};
+
+struct lu_devices_memory {
+	int kind; /* enum lu_devices_memory_kind */
+	uint64_t size;
+	char *path; /* FILE: below pkernfs' root, without leading slash */
+	uint64_t inode;
+	uint64_t token; /* MEMFD */
+	char *name;
+};
+
+enum lu_devices_fd_kind {
+	LU_FD_IOMMUFD,
+	LU_FD_VFIO_DEVICE,
+	LU_FD_EVENTFD,
+	LU_FD_MEMORY,
+};
+
+struct lu_devices_eventfd {
+	uint64_t count;
+	bool nonblock;
+	bool semaphore;
+};
+
+struct lu_devices_fd {
+	char *name;
+	int32_t id;
+	int kind;                           /* enum lu_devices_fd_kind */
+	struct lu_devices_eventfd *eventfd; /* EVENTFD, else NULL */
+	uint64_t memory;                    /* MEMORY: index into memories, else LU_DEVICES_NONE */
+};
+
+struct lu_devices_range {
+	uint64_t start, last;
+};
+
+struct lu_devices_area {
+	uint64_t iova, length;
+	uint64_t memory; /* index into memories */
+	uint64_t offset; /* in it */
+	bool read, write;
+};
+
+struct lu_devices_ioas {
+	uint32_t id;
+	bool huge_pages;
+	struct lu_devices_range *allowed;
+	size_t n_allowed;
+	struct lu_devices_area *areas; /* by iova */
+	size_t n_areas;
+};
+
+struct lu_devices_hwpt {
+	uint32_t id;
+	uint32_t ioas;
+	uint32_t flags; /* of IOMMU_HWPT_ALLOC */
+	bool auto_made;
+};
+
+struct lu_devices_irq {
+	int index;                      /* VFIO_PCI_*_IRQ_INDEX */
+	uint32_t vector;                /* 0 but for MSI and MSI-X */
+	bool masked;                    /* INTx */
+	uint64_t trigger, mask, unmask; /* indices into fds, or LU_DEVICES_NONE */
+};
+
+struct lu_devices_device {
+	uint32_t id;
+	char *bdf;     /* "0000:00:04.0" */
+	uint64_t fd;   /* index into fds */
+	uint32_t hwpt; /* id */
+	struct lu_devices_irq *irqs;
+	size_t n_irqs;
+};
+
+struct lu_devices_iommufd {
+	uint64_t fd; /* index into fds */
+	struct lu_devices_ioas *ioas;
+	size_t n_ioas;
+	struct lu_devices_hwpt *hwpts;
+	size_t n_hwpts;
+	struct lu_devices_device *devices;
+	size_t n_devices;
+};
+
+struct lu_devices {
+	char **features;
+	char *session; /* of LUO, or NULL: no memfds */
+	struct lu_devices_memory *memories;
+	size_t n_memories;
+	struct lu_devices_fd *fds;
+	size_t n_fds;
+	struct lu_cpr_device *cpr_devices;
+	size_t n_cpr_devices;
+	struct lu_devices_iommufd *iommufds;
+	size_t n_iommufds;
+};
+
+extern const struct lu_json_table lu_devices_table;
+
+void lu_devices_clear(struct lu_devices *d);
+
+/**
+ * lu_devices_check() - what the table can't say: indices, ids and kinds fit together
+ *
+ * Return: 0 or -EBADMSG; part of reading and of writing.
+ */
+int lu_devices_check(const struct lu_devices *d, struct lu_error *e);
+
+/**
+ * lu_devices_read() - devices.json of a VM's directory
+ * @size, @crc32: of the file, as lu_devices_write() gave them
+ *
+ * Return: 0; -EBADMSG if it is another file or makes no sense; -EOPNOTSUPP if it names a feature that we don't know.
+ */
+int lu_devices_read(int dir_fd, uint64_t size, uint32_t crc32, struct lu_devices *ret, struct lu_error *e);
+
+/** lu_devices_write() - replace it; durable on return */
+int lu_devices_write(int dir_fd, const struct lu_devices *d, uint64_t *ret_size, uint32_t *ret_crc32,
+		     struct lu_error *e);
+
+/** struct lu_devices_ops - how the kernel is asked; tests have their own. All return a value or negative errno */
+struct lu_devices_ops {
+	void *context;
+	int (*ioctl)(void *context, int fd, unsigned long request, void *arg);
+	/* opens a device node below /dev and tells its device number; an fd, or negative errno */
+	int (*open_node)(void *context, int dev_fd, const char *path, dev_t *ret_device);
+	int (*eventfd)(void *context, int flags);
+	int (*add)(void *context, int eventfd, uint64_t count); /* write() to an eventfd */
+};
+
+/**
+ * struct lu_collect_from - where to look
+ * @proc_fd, @sys_fd: /proc and /sys
+ * @pkernfs_fd, @pkernfs: its root, and where it is mounted
+ * @ram, @n_ram: RAM files of launch.json
+ * @session: LUO session that the caller will put the memfds into; NULL: memfds are refused
+ * @ops: NULL: the kernel's
+ */
+struct lu_collect_from {
+	int proc_fd, sys_fd, pkernfs_fd;
+	const char *pkernfs;
+	const struct lu_launch_ram *ram;
+	size_t n_ram;
+	const char *session;
+	const struct lu_devices_ops *ops;
+};
+
+/**
+ * lu_devices_collect() - everything about the files of a CPR state
+ *
+ * The VM must stand still and its QEMU must have gone through CPR. Nothing is changed, nothing stays
+ * open, counts of eventfds are not taken away. Each memfd got a token in @ret (memories): the caller
+ * preserves the file under it; lu_devices_memory_fd() finds the file.
+ *
+ * Return: 0; -EOPNOTSUPP if something is there that can't be set up again, or the kernel can't tell; @e
+ * names it; -EBADMSG if what the kernel says makes no sense.
+ */
+int lu_devices_collect(const struct lu_cpr *cpr, const struct lu_collect_from *from, struct lu_devices *ret,
+		       struct lu_error *e);
+
+/** lu_devices_memory_fd() - index into fds of an entry that has memory @index open; -ENOENT if it is only in launch.json */
+int lu_devices_memory_fd(const struct lu_devices *d, size_t index);
+
+struct lu_replay_memfd {
+	uint64_t token;
+	int fd; /* stays the caller's */
+};
+
+/**
+ * struct lu_replay_from - where to make it
+ * @sys_fd, @dev_fd: /sys and /dev
+ * @pkernfs_fd: root of pkernfs
+ * @memfds: what the LUO session had, by token
+ * @timeout_ms: for all waiting for devices together, in each lu_replay_run()
+ * @ops: NULL: the kernel's
+ *
+ * Everything in it must stay until lu_replay_free().
+ */
+struct lu_replay_from {
+	int sys_fd, dev_fd, pkernfs_fd;
+	const struct lu_replay_memfd *memfds;
+	size_t n_memfds;
+	unsigned int timeout_ms;
+	const struct lu_devices_ops *ops;
+};
+
+/**
+ * struct lu_replay - a replay that may be under way, and all files that it has opened
+ *
+ * A device that went on over the kexec does DMA with the tables of the old kernel until it is attached.
+ * If its file is closed before, the kernel stops it for good. So after a failure keep the object:
+ *	- lu_replay_run() again tries the step that failed and goes on from there;
+ *	- lu_replay_free() closes everything, and so gives up the devices that were not attached.
+ * What was verified and opened before the first device (memory, eventfds) costs nothing to give up:
+ * lu_replay_holds_devices() tells.
+ */
+struct lu_replay;
+
+/** lu_replay_new() - nothing is opened yet; @d must stay until lu_replay_free(); 0, -EBADMSG or -ENOMEM */
+int lu_replay_new(struct lu_replay **ret, const struct lu_devices *d, const struct lu_replay_from *from,
+		  struct lu_error *e);
+
+/**
+ * lu_replay_run() - do the steps that are not done yet
+ *
+ * Return: 0 if all is done, also if it was before; or a negative errno, @e names the device or file, the
+ * step and the cause.
+ */
+int lu_replay_run(struct lu_replay *r, struct lu_error *e);
+
+/** lu_replay_holds_devices() - is a device's file open, so that freeing @r may stop the device? */
+bool lu_replay_holds_devices(const struct lu_replay *r);
+
+/**
+ * lu_replay_take() - hand over the files as a CPR state, in the document's order
+ * @ret: names, ids and files for lu_cpr_clear(); files are close-on-exec
+ *
+ * Return: 0; -EBUSY before lu_replay_run() returned 0; -ENOMEM, then nothing was handed over.
+ */
+int lu_replay_take(struct lu_replay *r, struct lu_cpr *ret);
+
+/** lu_replay_free() - close what was not handed over; NULL is fine */
+void lu_replay_free(struct lu_replay *r);
+DEFINE_CLEANUP(struct lu_replay *, lu_replay_free)

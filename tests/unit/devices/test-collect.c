@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Looking at files: real eventfds, memfds and files, a fake iommufd and vfio-pci. What can't be had in the
+ * next kernel is refused by name; the kernel's failures are told; nothing is changed by looking.
+ */
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "vm.h"
+
+static void test_found(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_devices d;
+	struct vm vm;
+	int before;
+
+	vm_new(&vm, false);
+	before = count_fds();
+	expect(lu_devices_collect(&vm.cpr, &vm.from, &d, &e) == 0, "%s", e.what);
+	assert_int_equal(count_fds(), before);
+	assert_int_equal(d.n_fds, vm.cpr.n_fds);
+	assert_int_equal(d.n_memories, 3);
+	assert_string_equal(d.memories[0].path, "ram/web1/ram0");
+	assert_string_equal(d.memories[1].name, "pc.bios");
+	assert_string_equal(d.memories[2].path, "ram/web1/ram1");
+	assert_int_equal(d.iommufds[0].n_devices, 2);
+	assert_string_equal(d.iommufds[0].devices[0].bdf, "0000:00:04.0");
+	assert_int_equal(d.iommufds[0].devices[0].n_irqs, 5);
+	for (size_t i = 0; i < d.n_fds; i++) {
+		const struct lu_devices_eventfd *v = d.fds[i].eventfd;
+		uint64_t count;
+
+		if (!v)
+			continue;
+		if (!strcmp(d.fds[i].name, "hostdev0_req_notifier"))
+			assert_true(v->count == 1 && !v->nonblock && v->semaphore);
+		else if (!strcmp(d.fds[i].name, "hostdev0_interrupt"))
+			assert_true(v->count == (d.fds[i].id ? 5 : 2) && v->nonblock && !v->semaphore);
+		else
+			assert_true(v->count == 0);
+		/* it is still in there */
+		if (v->count)
+			assert_true(read(vm.cpr.fds[i].fd, &count, sizeof(count)) == sizeof(count) &&
+				    count == v->count);
+	}
+	lu_devices_clear(&d);
+	vm_free(&vm);
+}
+
+/* --- what is different, and what is said about it --- */
+
+static void socket_file(struct vm *vm)
+{
+	vm_add(vm, "net0", 0, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
+
+static void foreign_file(struct vm *vm)
+{
+	vm_add(vm, "ram9", 0, open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+}
+
+static void directory(struct vm *vm)
+{
+	vm_add(vm, "ram9", 0, open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+static void other_node(struct vm *vm)
+{
+	vm_add(vm, "rng0", 0, open("/dev/random", O_RDONLY | O_CLOEXEC));
+}
+
+static void container(struct vm *vm)
+{
+	vm_add(vm, "vfio_container_for_group", 3, open("/dev/urandom", O_RDONLY | O_CLOEXEC));
+}
+
+static void unknown_node(struct vm *vm)
+{
+	assert_int_equal(unlinkat(vm->f->sys_fd, "dev/char/1:3", 0), 0);
+}
+
+static void no_pci(struct vm *vm)
+{
+	assert_int_equal(unlinkat(vm->f->sys_fd, "dev/char/1:5", 0), 0);
+	assert_int_equal(symlinkat("../../devices/virtual/mtty/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001/vfio-dev/vfio0",
+				   vm->f->sys_fd, "dev/char/1:5"),
+			 0);
+}
+
+static void closed(struct vm *vm)
+{
+	vm_add(vm, "gone", 0, 1000000);
+}
+
+static void removed(struct vm *vm)
+{
+	assert_int_equal(unlinkat(vm->f->pkernfs_fd, "ram/web1/ram1", 0), 0);
+}
+
+static void removed_lookalike(struct vm *vm)
+{
+	/* what /proc says of a removed file is another one's name */
+	removed(vm);
+	fake_write(vm->f, "pkernfs/ram/web1/ram1 (deleted)", "x");
+}
+
+static void replaced(struct vm *vm)
+{
+	assert_int_equal(renameat(vm->f->pkernfs_fd, "ram/web1/ram1", vm->f->pkernfs_fd, "ram/web1/old"), 0);
+	/* renamed and something else put there: the path that /proc tells is the new one, so it is found */
+	fake_write(vm->f, "pkernfs/ram/web1/ram1", "x");
+}
+
+static void ram_elsewhere(struct vm *vm)
+{
+	vm->ram.path = (char *)"/dev/shm/ram0";
+}
+
+static void ram_beside(struct vm *vm)
+{
+	static char path[128];
+
+	/* begins like the mount point, but is beside it */
+	snprintf(path, sizeof(path), "%s2/ram0", vm->f->pkernfs);
+	vm->ram.path = path;
+}
+
+static void ram_missing(struct vm *vm)
+{
+	assert_int_equal(unlinkat(vm->f->pkernfs_fd, "ram/web1/ram0", 0), 0);
+}
+
+static void ram_other(struct vm *vm)
+{
+	vm->ram.inode++;
+}
+
+static void ram_short(struct vm *vm)
+{
+	vm->ram.size++;
+}
+
+static void mute(struct vm *vm)
+{
+	vm->f->mute = true;
+}
+
+static void fails_first(struct vm *vm)
+{
+	vm->f->fail_at = 1;
+}
+
+static void fails_irqs(struct vm *vm)
+{
+	vm->f->fail_at = 3;
+}
+
+static void no_group(struct vm *vm)
+{
+	assert_int_equal(unlinkat(vm->f->sys_fd, "bus/pci/devices/0000:00:04.0/iommu_group", 0), 0);
+}
+
+static void odd_group(struct vm *vm)
+{
+	no_group(vm);
+	assert_int_equal(symlinkat("7x", vm->f->sys_fd, "bus/pci/devices/0000:00:04.0/iommu_group"), 0);
+}
+
+#define CASE(_change, ...)                     \
+	{                                      \
+#_change, _change, __VA_ARGS__ \
+	}
+static const struct {
+	const char *name;
+	void (*change)(struct vm *vm);
+	int code;
+	const char *text;
+} cases[] = {
+	CASE(no_group, 0, NULL),
+	CASE(replaced, 0, NULL),
+	CASE(socket_file, -EOPNOTSUPP, "file net0 of QEMU: socket:["),
+	CASE(foreign_file, -EOPNOTSUPP, "does not outlive the kernel"),
+	CASE(directory, -EOPNOTSUPP, "file ram9 of QEMU: / can't be opened again"),
+	CASE(other_node, -EOPNOTSUPP, "file rng0 of QEMU: /dev/random is a device that can't be opened again"),
+	CASE(container, -EOPNOTSUPP, "is a container or group of vfio's old interface"),
+	CASE(unknown_node, -ENOENT, "/sys/dev/char/1:3: No such file"),
+	CASE(no_pci, -EOPNOTSUPP, "the device 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001 is no PCI function"),
+	CASE(closed, -EBADF, "file gone of QEMU: is not open"),
+	CASE(removed, -EOPNOTSUPP, "is no longer to be found in pkernfs"),
+	CASE(removed_lookalike, -EOPNOTSUPP, "is no longer to be found in pkernfs"),
+	CASE(ram_elsewhere, -EOPNOTSUPP, "memory /dev/shm/ram0: is not in pkernfs"),
+	CASE(ram_beside, -EOPNOTSUPP, "pkernfs2/ram0: is not in pkernfs"),
+	CASE(ram_missing, -ENOENT, "ram/web1/ram0: No such file"),
+	CASE(ram_other, -EBADMSG, "is not the file that the VM was started with"),
+	CASE(ram_short, -EBADMSG, "is not the file that the VM was started with"),
+	CASE(mute, -EOPNOTSUPP, "iommufd0: the kernel can't tell what is set up"),
+	CASE(fails_first, -EIO, "iommufd0: asking the kernel what is set up in it: Input/output error"),
+	CASE(fails_irqs, -EIO, "device 0000:00:04.0: asking the kernel for its interrupts: Input/output error"),
+	CASE(odd_group, -EBADMSG, "device 0000:00:04.0: its IOMMU group is \"7x\""),
+};
+
+static void test_cases(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		struct lu_devices d;
+		struct vm vm;
+		int r, before;
+
+		vm_new(&vm, false);
+		cases[i].change(&vm);
+		before = count_fds();
+		r = lu_devices_collect(&vm.cpr, &vm.from, &d, &e);
+		expect(count_fds() == before, "%s", cases[i].name);
+		expect(r == cases[i].code, "%s: %d, %s", cases[i].name, r, e.what ?: "no error");
+		if (r == 0)
+			lu_devices_clear(&d);
+		else
+			expect(e.what && strstr(e.what, cases[i].text), "%s: %s", cases[i].name, e.what ?: "no text");
+		for (size_t k = 0; k < vm.cpr.n_fds; k++)
+			if (vm.cpr.fds[k].fd == 1000000)
+				vm.cpr.fds[k].fd = -EBADF;
+		vm_free(&vm);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_found), cmocka_unit_test(test_cases) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The receiving end of cpr-transfer against a peer that behaves, and against those that do not. */
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "test.h"
+
+#include <json-c/json.h>
+
+#include "transfer.h"
+
+/* QEMU's stream with one descriptor "ram" 7 and one device: CPR (daemon/devices/cpr.h) */
+static const uint8_t head[] = { 'Q', 'C', 'P', 'R', 0, 0, 0, 1, 1, 0, 0, 0, 4, 'r', 'a', 'm', 0, 0, 0, 0, 7 };
+static const uint8_t tail[] = "\0\5\25CprState/vfio devices\0\0\0\1"
+			      "\1\0\0\0\2d\0\0\0\0\1\0\0\0\2\0\0\0\3";
+
+static char dir[64], sub[80], state_path[80];
+static sd_event *ev;
+static struct lu_transfer *t;
+static int state_fd;
+
+static int setup(void **state)
+{
+	assert_non_null(test_mkdtemp(dir));
+	snprintf(sub, sizeof(sub), "%s/cpr", dir);
+	snprintf(state_path, sizeof(state_path), "%s/state", dir);
+	return sd_event_new(&ev) < 0;
+}
+
+static int teardown(void **state)
+{
+	lu_transfer_free(t);
+	t = NULL;
+	sd_event_unref(ev);
+	close(state_fd);
+	unlink(state_path);
+	/* fails if the transfer left something */
+	return rmdir(dir);
+}
+
+static void begin(pid_t pid)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+
+	state_fd = open(state_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	expect(lu_transfer_new(&t, ev, sub, getuid(), getgid(), pid, state_fd, &e) == 0, "%s", e.what);
+}
+
+static int dial(const char *name)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/%s", sub, name);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	return fd;
+}
+
+static void turn(void)
+{
+	while (sd_event_run(ev, 50000) > 0)
+		;
+}
+
+static void send_cpr(int conn, int fd, size_t cut)
+{
+	union {
+		struct cmsghdr h;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { (char[]){ 0x20 }, 1 };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
+
+	control.h = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+				      .cmsg_level = SOL_SOCKET,
+				      .cmsg_type = SCM_RIGHTS };
+	memcpy(CMSG_DATA(&control.h), &fd, sizeof(fd));
+	assert_int_equal(write(conn, head, sizeof(head)), sizeof(head));
+	assert_int_equal(sendmsg(conn, &m, MSG_NOSIGNAL), 1);
+	assert_int_equal(write(conn, tail, sizeof(tail) - cut), sizeof(tail) - cut);
+	close(conn);
+}
+
+static void test_whole(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int fd = eventfd(5, EFD_CLOEXEC), conn;
+	struct json_object *args;
+	uint64_t count = 0;
+	char buf[16] = "";
+
+	begin(getpid());
+	args = lu_transfer_args(t);
+	assert_non_null(strstr(
+		json_object_to_json_string_ext(args, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE), sub));
+	json_object_put(args);
+	assert_int_equal(lu_transfer_done(t, &e), 0);
+	send_cpr(dial("cpr"), fd, 0);
+	turn();
+	assert_int_equal(lu_transfer_done(t, &e), 0);
+	assert_int_equal(lu_transfer_cpr(t)->n_fds, 1);
+	assert_string_equal(lu_transfer_cpr(t)->fds[0].name, "ram");
+	assert_int_equal(lu_transfer_cpr(t)->fds[0].id, 7);
+	assert_int_equal(lu_transfer_cpr(t)->devices[0].hwpt_id, 3);
+	assert_int_equal(read(lu_transfer_cpr(t)->fds[0].fd, &count, 8), 8);
+	assert_int_equal(count, 5);
+	conn = dial("main");
+	turn();
+	assert_int_equal(write(conn, "state", 5), 5);
+	turn();
+	assert_int_equal(lu_transfer_done(t, &e), 0);
+	close(conn);
+	turn();
+	assert_int_equal(lu_transfer_done(t, &e), 1);
+	assert_int_equal(pread(state_fd, buf, sizeof(buf), 0), 5);
+	assert_string_equal(buf, "state");
+	close(fd);
+}
+
+static void test_broken(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int fd = eventfd(0, EFD_CLOEXEC), conn;
+
+	begin(getpid());
+	conn = dial("main");
+	send_cpr(dial("cpr"), fd, 2);
+	turn();
+	assert_true(lu_transfer_done(t, &e) < 0);
+	assert_non_null(e.what);
+	/* everything is closed, so QEMU does not wait for us */
+	assert_int_equal(recv(conn, (char[1]){ 0 }, 1, 0) <= 0, 1);
+	close(conn);
+	close(fd);
+}
+
+/* Somebody else of the same user knocks first: not let in, and QEMU still is. */
+static void test_stranger(void **state)
+{
+	int conn;
+
+	begin(getpid() + 1);
+	conn = dial("cpr");
+	turn();
+	assert_int_equal(recv(conn, (char[1]){ 0 }, 1, 0), 0);
+	close(conn);
+	assert_int_equal(lu_transfer_done(t, NULL), 0);
+	conn = dial("cpr");
+	close(conn);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	static const struct CMUnitTest tests[] = { T(test_whole), T(test_broken), T(test_stranger) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
