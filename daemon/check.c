@@ -4,7 +4,7 @@
  * whole list. In this order: pkernfs is there; the image can be read, speaks our
  * ABI and gets a command line; the initrd can be read; every declared VM that is
  * not excluded answers, can be carried, and would survive the stop of the
- * ordinary units.
+ * ordinary units; the target lets devices go on if one of them has such.
  *
  * A VM at whose socket nobody listens is switched off if systemd says that its
  * unit (and the scope that an update left it in) is not active: it is told and left
@@ -66,7 +66,7 @@ static void check_cmdline(struct lu_check *c)
 	if (!c->request->cmdline)
 		r = lu_cmdline_running(AT_FDCWD, &running, &e);
 	if (r == 0)
-		r = lu_cmdline_target(c->request->cmdline ?: running, max, &c->cmdline, &e);
+		r = lu_cmdline_target(c->request->cmdline ?: running, c->image.abi.pkeep, max, &c->cmdline, &e);
 	if (r < 0)
 		lu_findings_add_error(&c->findings, "command line", &e);
 }
@@ -132,8 +132,24 @@ static int take_vm(struct lu_check *c, struct lu_vm *vm)
 	return 0;
 }
 
-static void check_done(struct lu_check *c)
+/* What devices that go on ask of the target, beyond what every guest does. */
+static void check_devices(struct lu_check *c)
 {
+	_cleanup_free_ char *liveupdate = NULL;
+
+	/* if the image can't be read, that was said */
+	if (!c->devices || !c->cmdline)
+		return;
+	lu_target_check_devices(&c->image, &c->running, &c->findings);
+	if (lu_cmdline_get(c->cmdline, "liveupdate", &liveupdate) <= 0 || strcmp(liveupdate, "on") != 0)
+		lu_findings_add(
+			&c->findings, LU_LEVEL_ERROR, "command line", "add liveupdate=on",
+			"without liveupdate=on the target loses the firmware's memory of guests with passed-through devices");
+}
+
+static void check_end(struct lu_check *c)
+{
+	check_devices(c);
 	c->done(c, c->userdata);
 }
 
@@ -164,13 +180,14 @@ static void on_probe(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 	else if (take_vm(c, vm) < 0)
 		c->findings.failed = -ENOMEM;
 	else {
+		c->devices |= facts->devices != NULL;
 		lu_findings_add(
 			&c->findings, LU_LEVEL_OK, object, NULL, "can be carried over%s%s",
 			facts->early ? "" : ", after the host's units are up: ", facts->early ? "" : facts->late);
 		check_unit(c, vm, object);
 	}
 	if (--c->pending == 0)
-		check_done(c);
+		check_end(c);
 }
 
 static void check_vms(struct lu_check *c)
@@ -229,7 +246,7 @@ static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 	check_image(c);
 	check_vms(c);
 	if (c->pending == 0)
-		check_done(c);
+		check_end(c);
 	return 0;
 }
 

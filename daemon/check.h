@@ -20,6 +20,7 @@ struct lu_check {
 	const struct lu_request *request;
 	size_t pending;
 	sd_event_source *turn;
+	bool devices;       /* some VM has passed-through ones */
 	unsigned int tries; /* to find no VM busy */
 	void (*done)(struct lu_check *c, void *userdata);
 	void *userdata;

@@ -104,7 +104,7 @@ static bool updatable(struct lu_vm *vm)
 static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
 {
 	const struct lu_vm_facts *f = lu_vm_facts(vm);
-	struct json_object *ram = json_object_new_array();
+	struct json_object *ram = json_object_new_array(), *devices = json_object_new_array();
 	struct doc o = doc_new(version);
 
 	add_string(&o, "name", lu_vm_name(vm));
@@ -124,6 +124,10 @@ static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
 	}
 	o.failed |= !ram;
 	add(&o, "ram", ram);
+	for (char **p = f->devices; devices && p && *p; p++)
+		o.failed |= json_object_array_add(devices, json_object_new_string(*p)) < 0;
+	o.failed |= !devices;
+	add(&o, "devices", devices);
 	add_string(&o, "restored_by", lu_update_vm_restored_by(d->update, vm));
 	return o;
 }

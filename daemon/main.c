@@ -12,7 +12,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <systemd/sd-daemon.h>
 
+#include "argv.h"
 #include "daemon.h"
 #include "job.h"
 #include "log.h"
@@ -85,9 +87,20 @@ static int setup_event(struct lu_daemon *d)
 	return r;
 }
 
+/* What a daemon before this one left with systemd. Nobody else's descriptors are there. */
+static void take_stored(struct lu_daemon *d)
+{
+	_cleanup_(lu_argv_freep) char **names = NULL;
+	int n = sd_listen_fds_with_names(true, &names);
+
+	for (int i = 0; i < n; i++)
+		if (lu_vms_take_stored(d->vms, SD_LISTEN_FDS_START + i, names[i]) <= 0)
+			close(SD_LISTEN_FDS_START + i);
+}
+
 static int setup(struct lu_daemon *d, struct lu_error *e)
 {
-	struct lu_vm_env env = { .run = LU_RUN_DIR };
+	struct lu_vm_env env = { .run = LU_RUN_DIR, .restore = lu_update_restore_here, .restore_context = d };
 	int r;
 
 	r = lu_config_load("/etc/luctl", &d->config, e);
@@ -104,6 +117,8 @@ static int setup(struct lu_daemon *d, struct lu_error *e)
 		r = lu_host_new(d->event, d->bus, &d->host);
 	if (r >= 0)
 		r = lu_vms_new(&d->vms, d->event, &env);
+	if (r >= 0)
+		take_stored(d);
 	if (r >= 0)
 		r = lu_vms_load(d->vms, d->config.vms_dir, e);
 	if (r >= 0)

@@ -112,8 +112,17 @@ static void restore_unit(struct lu_update *u, size_t i, char buf[static 128])
 
 static int start_restore(struct lu_update *u, size_t i, lu_worker_done_t done, void *userdata, struct lu_error *e)
 {
-	const char *argv[] = { LU_INIT_PATH, "--restore", u->doc.vms[i].uuid, NULL };
+	_cleanup_free_ char *fds = NULL;
+	const char *argv[] = { LU_INIT_PATH, "--restore", u->doc.vms[i].uuid, NULL, NULL, NULL };
 	char unit[128];
+	int r = lu_vm_list_fds(u->outcomes[i].vm, &fds);
+
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		argv[3] = "--fds";
+		argv[4] = fds;
+	}
 
 	restore_unit(u, i, unit);
 	return lu_host_run(u->daemon->host, unit, argv, done, userdata, e);
@@ -302,6 +311,49 @@ void lu_watch_all(struct lu_update *u)
 	for (size_t i = 0; i < u->doc.n_vms; i++)
 		if (u->outcomes[i].vm && !lu_vm_error(u->outcomes[i].vm))
 			(void)lu_vm_op_start(u->outcomes[i].vm, LU_VM_PROBE, NULL, 0, on_found, u);
+}
+
+/* --- going back with passed-through devices --- */
+
+struct here_call {
+	struct lu_update *update;
+	size_t index;
+	lu_vm_restored_t done;
+	void *userdata;
+};
+
+static void on_restored_here(void *userdata, int r, struct lu_error *error)
+{
+	struct here_call *c = userdata;
+	struct lu_outcome *o = &c->update->outcomes[c->index];
+
+	restored(c->update, c->index);
+	if (o->alive)
+		watch_pid(c->update->daemon, o->vm, (pid_t)o->result.pid);
+	c->done(c->userdata, o->alive ? 0 : r < 0 ? r : -EIO, o->alive ? NULL : &o->error);
+	free(c);
+}
+
+int lu_update_restore_here(void *context, struct lu_vm *vm, lu_vm_restored_t done, void *userdata,
+			   struct lu_error *error)
+{
+	struct lu_update *u = ((struct lu_daemon *)context)->update;
+	struct here_call *c;
+	size_t i = 0;
+	int r;
+
+	while (i < u->doc.n_vms && u->outcomes[i].vm != vm)
+		i++;
+	if (i == u->doc.n_vms)
+		return -ENOENT;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	*c = (struct here_call){ u, i, done, userdata };
+	r = start_restore(u, i, on_restored_here, c, error);
+	if (r < 0)
+		free(c);
+	return r;
 }
 
 /* --- restore by request --- */

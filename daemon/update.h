@@ -26,6 +26,10 @@ int lu_update_cancel_job(struct lu_daemon *d, struct lu_error *error);
 /** lu_update_restore() - bring up a VM whose state was kept; as a job */
 int lu_update_restore(struct lu_update *u, struct lu_vm *vm, struct lu_job **ret, struct lu_error *error);
 
+/** lu_update_restore_here() - a VM's saved state goes on in a new QEMU with descriptors of ours (lu_vm_restore_t; @context: the daemon) */
+int lu_update_restore_here(void *context, struct lu_vm *vm, lu_vm_restored_t done, void *userdata,
+			   struct lu_error *error);
+
 struct lu_update_info {
 	const char *state;  /* "idle", … */
 	const char *result; /* of the last update: success, aborted, degraded; NULL if there was none */

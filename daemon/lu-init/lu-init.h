@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 /* Shared by the files of lu-init. */
+#include "devices.h"
 #include "error.h"
 #include "journal.h"
 #include "launch.h"
+#include "luo.h"
 #include "store.h"
 #include "trace.h"
 #include "wire.h"
@@ -16,6 +18,7 @@ struct lu_init {
 	bool early;          /* before the real init; else asked for by luctld */
 	bool kmsg;           /* log to the kernel's log; else to stderr */
 	bool keep_paused;    /* --paused */
+	const char *fds;     /* --fds: descriptors that luctld has open; NULL: made anew */
 	struct lu_stamp start;
 	struct lu_trace *trace; /* NULL: none */
 };
@@ -108,6 +111,51 @@ void lu_monitor_close(struct lu_monitor *m);
  * Return: 0 if the guest runs (or stays paused as it was), or a negative errno with @e.
  */
 int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const char *update, struct lu_error *e);
+
+/* --- held.c --- */
+
+/** struct lu_held - what is open of a VM with passed-through devices */
+struct lu_held {
+	bool read; /* @doc was */
+	struct lu_devices doc;
+	struct lu_luo session;
+	struct lu_replay_memfd *memfds;
+	size_t n_memfds;
+	struct lu_replay_from from;
+	struct lu_replay *replay;
+	struct lu_cpr cpr;
+	int *fds; /* for LU_LAUNCH_MORE_FD and on: the CPR state, then its descriptors; NULL: not yet */
+	size_t n_fds;
+};
+
+#define LU_HELD_INIT                                                                  \
+	((struct lu_held){                                                            \
+		.session = { .fd = -EBADF },                                          \
+		.from = { .sys_fd = -EBADF, .dev_fd = -EBADF, .pkernfs_fd = -EBADF }, \
+	})
+
+/** lu_held_replay() - make all of it anew; after a failure it goes on where it stopped */
+int lu_held_replay(struct lu_held *h, int root, int dir, const struct lu_saved *saved, struct lu_error *e);
+
+/** lu_held_copy() - take it from the process that has it: "PID:N,N,…", the CPR state first */
+int lu_held_copy(struct lu_held *h, const char *text, struct lu_error *e);
+
+/** lu_held_any() - is something open that can't be had again once it is closed? */
+bool lu_held_any(const struct lu_held *h);
+
+/** lu_held_clear() - close it all, which stops devices that no other process has open */
+void lu_held_clear(struct lu_held *h);
+
+/* --- keep.c --- */
+
+/** lu_keeper_try_t - try again to restore the VM */
+typedef int (*lu_keeper_try_t)(void *context, struct lu_error *e);
+
+/** lu_keeper_start() - leave a process behind that keeps everything open and tries again when asked. Returns in the caller only */
+void lu_keeper_start(const struct lu_init *i, const char *uuid, lu_keeper_try_t try, void *context);
+
+/** lu_keeper_ask() - have a keeper try again: 1 the guest runs, 0 there is no keeper, or a negative errno */
+int lu_keeper_ask(const struct lu_init *i, const char *uuid, struct lu_error *e);
 
 /* --- preload.c --- */
 

@@ -8,7 +8,7 @@
  * in a child that may crash or hang. QEMUs outlive the child, get PID 1 as parent, and
  * the real init inherits them with the rest of the process.
  *
- * Otherwise: `lu-init --restore UUID [--paused]` restores one VM, for luctld; error text on
+ * Otherwise: `lu-init --restore UUID [--paused] [--fds PID:N,N,…]` restores one VM, for luctld; error text on
  * stderr, first what, then the hint on a line of its own.
  *
  * Everything it needs is linked in: when it runs, no library of the root file system
@@ -89,16 +89,22 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 	enum {
 		RESTORE = 256,
 		PAUSED,
+		FDS,
 		EARLY,
 		PKERNFS,
 		RUN,
 		ANY_FS
 	};
 	static const struct option options[] = {
-		{ "restore", required_argument, NULL, RESTORE }, { "paused", no_argument, NULL, PAUSED },
-		{ "early", no_argument, NULL, EARLY },           { "pkernfs", required_argument, NULL, PKERNFS },
-		{ "run", required_argument, NULL, RUN },         { "any-fs", no_argument, NULL, ANY_FS },
-		{ "version", no_argument, NULL, 'V' },           { NULL, 0, NULL, 0 },
+		{ "restore", required_argument, NULL, RESTORE },
+		{ "paused", no_argument, NULL, PAUSED },
+		{ "fds", required_argument, NULL, FDS },
+		{ "early", no_argument, NULL, EARLY },
+		{ "pkernfs", required_argument, NULL, PKERNFS },
+		{ "run", required_argument, NULL, RUN },
+		{ "any-fs", no_argument, NULL, ANY_FS },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
 	};
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_close_ int root = -EBADF;
@@ -112,6 +118,9 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 			break;
 		case PAUSED:
 			i->keep_paused = true;
+			break;
+		case FDS:
+			i->fds = optarg;
 			break;
 		case EARLY:
 			i->early = true;
@@ -133,7 +142,7 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 		}
 	}
 	if (optind != argc || (uuid != NULL) == i->early) {
-		fprintf(stderr, "usage: lu-init --restore UUID [--paused]\n"
+		fprintf(stderr, "usage: lu-init --restore UUID [--paused] [--fds PID:FD,...]\n"
 				"for tests: --early, --pkernfs DIR, --run DIR, --any-fs\n");
 		return 2;
 	}

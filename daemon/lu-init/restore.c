@@ -3,7 +3,7 @@
  * Restoring one VM, the only code in the project that does it: early, in a child of
  * PID 1, and later as `lu-init --restore UUID` for luctld.
  *
- *	lock → may it be restored? → RAM and state intact? → needs → spawn → monitor
+ *	lock → may it be restored? → RAM and state intact? → needs → devices → spawn → monitor
  *	→ state loaded → result "loaded" → cont → result "running"
  *
  * The lock on the VM's directory keeps two restorers apart (flock: it goes away with
@@ -20,6 +20,7 @@
  *     which is what luctld needs to find it. Reported, not undone.
  * If we are killed in between, "loaded" or no record stands; both are read rightly.
  */
+#include <assert.h>
 #include <json-c/json.h>
 #include <poll.h>
 #include <signal.h>
@@ -32,18 +33,25 @@
 #include "clock.h"
 #include "lu-init.h"
 
+/* QEMU takes its CPR state from this descriptor: LU_LAUNCH_MORE_FD */
+#define LU_CPR_VARIABLE "QEMU_CPR_EXEC_STATE=4"
+static_assert(LU_LAUNCH_MORE_FD == 4);
+
 struct restore {
 	const struct lu_init *init;
 	int dir;
 	struct lu_saved saved;
 	struct lu_launch launch;
 	struct lu_result result;
+	struct lu_held held; /* if devices are passed through */
 	struct lu_monitor monitor;
 	pid_t pid;
 	int pidfd;
 	char *log;
 	bool may_have_run; /* cont was sent */
 	unsigned int vm;   /* index in the flight recorder */
+	int root;
+	struct lu_init again; /* of a keeper */
 };
 
 static void restore_done(struct restore *r)
@@ -54,6 +62,7 @@ static void restore_done(struct restore *r)
 	lu_saved_clear(&r->saved);
 	lu_launch_clear(&r->launch);
 	lu_result_clear(&r->result);
+	lu_held_clear(&r->held);
 	free(r->log);
 }
 
@@ -236,7 +245,8 @@ static int load(struct restore *r, struct lu_error *e)
 {
 	int k;
 
-	k = command(r, "migrate-set-capabilities", ignore_shared(true), e);
+	/* as it was when the state was saved */
+	k = command(r, "migrate-set-capabilities", ignore_shared(!r->launch.devices), e);
 	if (k >= 0)
 		k = command(r, "migrate-incoming", json_tokener_parse("{\"uri\": \"" LU_LAUNCH_STATE_URI "\"}"), e);
 	if (k < 0)
@@ -278,11 +288,14 @@ static int write_result(struct restore *r, enum lu_result_status status, struct 
 	return lu_result_write(r->dir, &r->result, e);
 }
 
-/* Later migrations shall carry the RAM again; the guest runs already, so failing is only a pity. */
+/* Later migrations shall carry the RAM as they did; the guest runs already, so failing is only a pity. */
 static void reset_capability(struct restore *r)
 {
-	if (r->saved.ignore_shared || command(r, "migrate-set-capabilities", ignore_shared(false), NULL) < 0)
-		lu_log(r->init, "VM %s: migration capability x-ignore-shared stays on", r->saved.name);
+	if (r->saved.ignore_shared == !r->launch.devices)
+		return;
+	if (command(r, "migrate-set-capabilities", ignore_shared(r->saved.ignore_shared), NULL) < 0)
+		lu_log(r->init, "VM %s: migration capability x-ignore-shared stays %s", r->saved.name,
+		       r->saved.ignore_shared ? "off" : "on");
 }
 
 static int let_run(struct restore *r, struct lu_error *e)
@@ -312,13 +325,33 @@ static int let_run(struct restore *r, struct lu_error *e)
 	return 0;
 }
 
+static int get_devices(struct restore *r, int root, struct lu_error *e)
+{
+	int k;
+
+	if (!r->launch.devices)
+		return 0;
+	trace(r, LU_PHASE_VM_DEVICES, LU_TRACE_BEGIN, 0);
+	k = r->init->fds ? lu_held_copy(&r->held, r->init->fds, e) :
+			   lu_held_replay(&r->held, root, r->dir, &r->saved, e);
+	trace(r, LU_PHASE_VM_DEVICES, LU_TRACE_END, k);
+	return k;
+}
+
+static const struct lu_launch_more *more(const struct restore *r, struct lu_launch_more *buf)
+{
+	*buf = (struct lu_launch_more){ r->held.fds, r->held.n_fds, LU_CPR_VARIABLE };
+	return r->launch.devices ? buf : NULL;
+}
+
 static int start_and_load(struct restore *r, int state_fd, struct lu_error *e)
 {
 	_cleanup_close_ int proc = -EBADF;
+	struct lu_launch_more with;
 	int k;
 
 	trace(r, LU_PHASE_VM_SPAWN, LU_TRACE_BEGIN, 0);
-	k = lu_launch_spawn(&r->launch, state_fd, r->log, &r->pid, &r->pidfd, e);
+	k = lu_launch_spawn(&r->launch, state_fd, more(r, &with), r->log, &r->pid, &r->pidfd, e);
 	if (k < 0)
 		goto out;
 	r->result.stamps.spawned = tsc();
@@ -385,7 +418,7 @@ static int prepare_result(struct restore *r)
 	return r->result.update && r->result.uuid && r->result.boot_id && r->result.by ? 0 : -ENOMEM;
 }
 
-static int attempt(struct restore *r, struct lu_error *e)
+static int attempt(struct restore *r, int root, struct lu_error *e)
 {
 	_cleanup_close_ int state = -EBADF;
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
@@ -403,6 +436,8 @@ static int attempt(struct restore *r, struct lu_error *e)
 	if (k >= 0)
 		k = meet_needs(r, &why);
 	if (k >= 0)
+		k = get_devices(r, root, &why);
+	if (k >= 0)
 		k = start_and_load(r, state, &why);
 	if (k >= 0)
 		k = let_run(r, &why);
@@ -418,16 +453,43 @@ static int attempt(struct restore *r, struct lu_error *e)
 	return k;
 }
 
+/* Asked by somebody after the first attempt: as luctld's, with a result and a time limit of its own. */
+static int try_again(void *context, struct lu_error *e)
+{
+	struct restore *r = context;
+	int k;
+
+	r->again.early = false;
+	r->again.fds = NULL;
+	r->init = &r->again;
+	lu_monitor_close(&r->monitor);
+	r->monitor = LU_MONITOR_INIT;
+	r->monitor.deadline_ns = lu_clock_ns(CLOCK_MONOTONIC) + LU_INIT_VM_MS * 1000000ULL;
+	lu_launch_clear(&r->launch);
+	lu_result_clear(&r->result);
+	r->result = (struct lu_result){ 0 };
+	free(r->log);
+	r->log = NULL;
+	k = check_allowed(r, NULL, e);
+	if (k >= 0)
+		k = prepare_result(r);
+	return k < 0 ? k : attempt(r, r->root, e);
+}
+
 int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const char *update, struct lu_error *e)
 {
 	_cleanup_(restore_done) struct restore r = {
 		.init = i,
 		.dir = -EBADF,
 		.pidfd = -EBADF,
+		.held = LU_HELD_INIT,
 		.monitor = LU_MONITOR_INIT,
 	};
 	int k;
 
+	k = lu_keeper_ask(i, uuid, e);
+	if (k != 0)
+		return k < 0 ? k : 0;
 	r.monitor.deadline_ns = lu_clock_ns(CLOCK_MONOTONIC) + LU_INIT_VM_MS * 1000000ULL;
 	r.dir = lu_store_open(root, uuid, false, e);
 	if (r.dir < 0)
@@ -442,5 +504,10 @@ int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const cha
 	if (k < 0)
 		return lu_error_set(e, k, NULL, "VM %s: %s", r.saved.name ?: uuid, strerror(-k));
 	r.vm = (unsigned int)r.saved.index;
-	return attempt(&r, e);
+	r.root = root;
+	r.again = *i;
+	k = attempt(&r, root, e);
+	if (k < 0 && r.result.retry && lu_held_any(&r.held))
+		lu_keeper_start(i, uuid, try_again, &r);
+	return k;
 }

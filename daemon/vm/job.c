@@ -36,7 +36,7 @@ static const struct {
 	[LU_VM_PREPARE] = { "prepare", lu_prepare_steps, 10000000 },
 	[LU_VM_PAUSE] = { "pause", lu_pause_steps, 10000000 },
 	[LU_VM_SAVE] = { "save", lu_save_steps, 30000000 },
-	[LU_VM_RESUME] = { "resume", lu_resume_steps, 20000000 },
+	[LU_VM_RESUME] = { "resume", lu_resume_steps, 60000000 }, /* may have to start a QEMU */
 	[LU_VM_UNPREPARE] = { "unprepare", lu_unprepare_steps, 10000000 },
 };
 
@@ -50,12 +50,14 @@ static void job_free(struct lu_job *j)
 	sd_event_source_disable_unref(j->timer);
 	sd_event_source_disable_unref(j->again);
 	sd_event_source_disable_unref(j->defer);
+	lu_job_forget_back(j);
 	lu_error_clear(&j->error);
 	lu_saved_clear(&j->saved);
 	lu_launch_clear(&j->launch);
 	free(j->status);
 	json_object_put(j->names);
 	json_object_put(j->cpus);
+	json_object_put(j->devices);
 	closep(&j->pkernfs_fd);
 	closep(&j->dir_fd);
 	free(j);
@@ -101,6 +103,11 @@ static void job_run(struct lu_job *j, int r)
 			return;
 		r = j->steps[j->step](j);
 	}
+}
+
+void lu_job_continue(struct lu_job *j, int r)
+{
+	job_run(j, r);
 }
 
 static int on_limit(sd_event_source *s, uint64_t usec, void *userdata)
@@ -411,6 +418,12 @@ int lu_job_load_saved(struct lu_job *j)
 int lu_job_write_saved(struct lu_job *j)
 {
 	return lu_saved_write(j->dir_fd, &j->saved, &j->error);
+}
+
+/* Descriptors are told in the mode cpr-transfer only; without any, one file is all there is to it. */
+const char *lu_vm_mode(const struct lu_vm *vm)
+{
+	return vm->facts.devices ? "cpr-transfer" : "cpr-reboot";
 }
 
 int lu_vm_refuse(struct lu_vm *vm, const char *hint, const char *fmt, ...)

@@ -6,7 +6,8 @@
  *
  * PAUSE	saved.json says truly whether the guest runs, then QMP stop.
  * SAVE		QEMU writes its device state into a file that we opened and passed
- *		(add-fd), so its user needs no way to pkernfs. Then the file is summed
+ *		(add-fd), so its user needs no way to pkernfs; with passed-through devices
+ *		it sends it (passthrough.c). Then the file is summed
  *		up and synced, and saved.json, complete, is the commit: from there on the
  *		VM can be taken up by the next kernel.
  * RESUME	takes the commit back, ends a migration that is under way, and lets the
@@ -103,10 +104,12 @@ static int on_fd_added(struct lu_job *j, struct json_object *data)
 
 static int migrate(struct lu_job *j)
 {
-	/* QEMU looks for a descriptor of just this access mode */
-	_cleanup_close_ int fd =
-		openat(j->dir_fd, "state", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_close_ int fd = -EBADF;
 
+	if (j->vm->facts.devices)
+		return lu_job_transfer(j);
+	/* QEMU looks for a descriptor of just this access mode */
+	fd = openat(j->dir_fd, "state", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot open the state file of VM %s: %s",
 				    j->vm->name, strerror(errno));
@@ -135,7 +138,7 @@ static int wait_completed(struct lu_job *j)
 	return lu_job_command(j, "query-migrate", NULL, on_progress);
 }
 
-static int commit(struct lu_job *j)
+int lu_job_commit(struct lu_job *j)
 {
 	_cleanup_close_ int fd = openat(j->dir_fd, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	uint32_t crc;
@@ -154,6 +157,7 @@ static int commit(struct lu_job *j)
 	return lu_job_write_saved(j);
 }
 
+/* clang-format off */
 const lu_step_t lu_save_steps[] = {
 	lu_job_open_pkernfs,
 	lu_job_load_saved,
@@ -162,11 +166,27 @@ const lu_step_t lu_save_steps[] = {
 	must_stand,
 	migrate,
 	wait_completed,
-	commit,
+	lu_job_transferred,
+	lu_job_note_devices,
+	lu_job_commit,
 	NULL,
 };
+/* clang-format on */
 
 /* --- resume --- */
+
+static int take_back(struct lu_job *j)
+{
+	if (!j->have_saved || !j->saved.complete)
+		return 0;
+	j->saved.complete = false;
+	if (lu_job_write_saved(j) < 0) {
+		/* then the state itself goes: a sum without its file is no commit either */
+		lu_error_clear(&j->error);
+		(void)unlinkat(j->dir_fd, "state", 0);
+	}
+	return 0;
+}
 
 /* The record, if it can be had. Not having it must not keep a guest from running. */
 static int load_record(struct lu_job *j)
@@ -178,15 +198,19 @@ static int load_record(struct lu_job *j)
 		r = lu_job_load_saved(j);
 	if (r < 0)
 		lu_error_clear(&j->error);
-	if (!j->have_saved || !j->saved.complete)
-		return 0;
-	j->saved.complete = false;
-	if (lu_job_write_saved(j) < 0) {
-		/* then the state itself goes: a sum without its file is no commit either */
-		lu_error_clear(&j->error);
-		(void)unlinkat(j->dir_fd, "state", 0);
-	}
-	return 0;
+	return j->vm->passthrough ? 0 : take_back(j);
+}
+
+/* The commit is taken back before the guest runs; a QEMU that is started from it must have been before. */
+static int take_back_later(struct lu_job *j)
+{
+	return j->vm->passthrough ? take_back(j) : 0;
+}
+
+/* If there was another QEMU to be started, its word counts. */
+static int query_new(struct lu_job *j)
+{
+	return j->vm->passthrough ? lu_job_query_status(j) : 0;
 }
 
 static int wanted_running(const struct lu_job *j)
@@ -214,7 +238,7 @@ static int on_migration_state(struct lu_job *j, struct json_object *data)
 
 static int end_migration(struct lu_job *j)
 {
-	if (runs(j))
+	if (runs(j) || !strcmp(j->status, "gone"))
 		return 0;
 	return lu_job_command(j, "query-migrate", NULL, on_migration_state);
 }
@@ -223,7 +247,7 @@ static int on_settled(struct lu_job *j, struct json_object *data);
 
 static int settle(struct lu_job *j)
 {
-	if (runs(j))
+	if (runs(j) || !strcmp(j->status, "gone"))
 		return 0;
 	return lu_job_command(j, "query-status", NULL, on_settled);
 }
@@ -286,7 +310,19 @@ static int drop_fd(struct lu_job *j)
 	return lu_job_try(j, "remove-fd", args, LU_TOLERATE_REFUSAL, on_removed);
 }
 
+/* clang-format off */
 const lu_step_t lu_resume_steps[] = {
-	load_record,         lu_job_query_status, end_migration, settle, cont,
-	lu_job_query_status, check_running,       drop_fd,       NULL,
+	load_record,
+	lu_job_query_or_gone,
+	end_migration,
+	settle,
+	lu_job_go_back,
+	query_new,
+	take_back_later,
+	cont,
+	lu_job_query_status,
+	check_running,
+	drop_fd,
+	NULL,
 };
+/* clang-format on */

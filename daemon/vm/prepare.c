@@ -6,17 +6,19 @@
  *	launch.json	how to start the VM again
  *	state		an empty file; result.json of an earlier update goes away
  *	saved.json	what has to be put back: did the guest run, mode, capability
- * and only then changes QEMU's settings (x-ignore-shared, mode cpr-reboot). So
- * whoever finds a changed setting also finds the record of what it was. Repeated for
- * the same update it keeps the settings that were recorded first.
+ * and only then changes QEMU's settings (x-ignore-shared, mode cpr-reboot or, with
+ * passed-through devices, cpr-transfer) and marks the devices: from then on the
+ * kernel jumps with them going on or not at all. So whoever finds a changed setting
+ * also finds the record of what it was. Repeated for the same update it keeps the
+ * settings that were recorded first.
  *
  * Room: the state is some 100 kB, or the video memory more; a pkernfs with less
  * than STATE_ROOM left is refused here, before any guest stands still. (Room can't be
- * reserved: QEMU truncates the file first.)
+ * reserved where QEMU writes the file: it truncates it first.)
  *
- * UNPREPARE puts the settings back and removes the directory. Without a record of
- * this update there is nothing to undo. A QEMU that is gone has no settings: then
- * only the files are removed.
+ * UNPREPARE puts the settings back, takes the marks away and removes the directory.
+ * Without a record of this update there is nothing to undo. A QEMU that is gone has no
+ * settings: then only the marks and files are removed.
  */
 #include <stdio.h>
 #include <string.h>
@@ -169,7 +171,7 @@ static int fill_saved(struct lu_job *j)
 	s->running = !strcmp(j->status, "running") || !strcmp(j->status, "suspended");
 	s->complete = false;
 	s->size = s->crc32 = 0;
-	s->pause_tsc = s->saved_tsc = 0;
+	s->pause_tsc = s->saved_tsc = s->devices_size = s->devices_crc32 = 0;
 	s->index = j->vm->index;
 	if (!j->have_saved) {
 		s->ignore_shared = j->ignore_shared;
@@ -207,6 +209,10 @@ static int write_files(struct lu_job *j)
 	if (state < 0)
 		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot create the state file of VM %s: %s",
 				    j->vm->name, strerror(errno));
+	/* We receive this state (passthrough.c), so we can reserve: what QEMU has sent must not be lost for want of room. */
+	if (j->launch.devices && fallocate(state, 0, 0, LU_TRANSFER_ROOM) < 0)
+		return lu_error_set(&j->error, -errno, "remove files that nobody needs or mount it with more room",
+				    "pkernfs: no room for the state of VM %s: %s", j->vm->name, strerror(errno));
 	r = fill_saved(j);
 	return r < 0 ? r : lu_job_write_saved(j);
 }
@@ -218,12 +224,36 @@ static int on_set(struct lu_job *j, struct json_object *data)
 
 static int set_ignore_shared(struct lu_job *j)
 {
-	return lu_job_set_ignore_shared(j, true, 0, on_set);
+	/* in the mode cpr-transfer memory is left out anyway, and with the capability QEMU does not load the state (cpr.h) */
+	return lu_job_set_ignore_shared(j, !j->vm->facts.devices, 0, on_set);
 }
 
 static int set_mode(struct lu_job *j)
 {
-	return lu_job_set_mode(j, "cpr-reboot", 0, on_set);
+	return lu_job_set_mode(j, lu_vm_mode(j->vm), 0, on_set);
+}
+
+static int set_mark(const char *device, bool on, struct lu_error *e)
+{
+	_cleanup_close_ int fd = -EBADF;
+	char path[96];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/pkeep", device);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, on ? "1" : "0", 1) == 1)
+		return 0;
+	return lu_error_set(e, -errno, "see the kernel's log", "%s: %s: %s", path,
+			    on ? "the device can't be marked to go on" : "its mark can't be taken away",
+			    strerror(errno));
+}
+
+static int mark_devices(struct lu_job *j)
+{
+	int r = 0;
+
+	for (char **device = j->launch.devices; r >= 0 && device && *device; device++)
+		r = set_mark(*device, true, &j->error);
+	return r;
 }
 
 /* A record of the same update that can't be read is simply written again. */
@@ -237,6 +267,7 @@ static int load_saved(struct lu_job *j)
 	return 0;
 }
 
+/* clang-format off */
 const lu_step_t lu_prepare_steps[] = {
 	check_verdict,
 	lu_job_open_pkernfs,
@@ -248,8 +279,10 @@ const lu_step_t lu_prepare_steps[] = {
 	write_files,
 	set_ignore_shared,
 	set_mode,
+	mark_devices,
 	NULL,
 };
+/* clang-format on */
 
 /* --- undo --- */
 
@@ -267,13 +300,39 @@ static int restore_ignore_shared(struct lu_job *j)
 	return lu_job_set_ignore_shared(j, j->saved.ignore_shared, LU_TOLERATE_DEATH, on_set);
 }
 
+/* A mark that stays would forbid other jumps; the record of which there are goes with the files. */
+static int unmark_devices(struct lu_job *j)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int r = 0;
+
+	if (!j->have_saved || lu_launch_read(j->dir_fd, &j->launch, &e) < 0)
+		return 0;
+	for (char **device = j->launch.devices; device && *device; device++) {
+		int k = set_mark(*device, false, &j->error);
+
+		if (k < 0 && k != -ENOENT)
+			r = k;
+	}
+	return r;
+}
+
 static int remove_files(struct lu_job *j)
 {
+	lu_vm_let_go(j->vm);
 	if (!j->have_saved)
 		return 0;
 	return lu_store_remove(j->pkernfs_fd, j->vm->def.uuid, &j->error);
 }
 
+/* clang-format off */
 const lu_step_t lu_unprepare_steps[] = {
-	lu_job_open_pkernfs, lu_job_load_saved, restore_mode, restore_ignore_shared, remove_files, NULL,
+	lu_job_open_pkernfs,
+	lu_job_load_saved,
+	restore_mode,
+	restore_ignore_shared,
+	unmark_devices,
+	remove_files,
+	NULL,
 };
+/* clang-format on */

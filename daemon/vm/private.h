@@ -6,6 +6,7 @@
 #include "client.h"
 #include "launch.h"
 #include "store.h"
+#include "transfer.h"
 #include "vm.h"
 
 /** struct lu_vm_def - NAME.json, schema vm */
@@ -20,6 +21,8 @@ struct lu_vm_def {
 extern const struct lu_json_table lu_vm_def_table;
 
 struct lu_job;
+struct lu_back;
+struct lu_passthrough;
 
 struct lu_vm {
 	struct lu_vms *vms;
@@ -34,10 +37,11 @@ struct lu_vm {
 	struct lu_vm_facts facts;
 	struct lu_qmp *qmp;
 	struct lu_job *job;
-	char *machine;      /* versioned machine type, by PROBE */
-	bool stopped;       /* PAUSE stopped the guest, RESUME has not let it run yet */
-	uint64_t pause_tsc; /* when */
-	int64_t fdset;      /* the state file in QEMU, by SAVE; -1: none */
+	char *machine;                      /* versioned machine type, by PROBE */
+	bool stopped;                       /* PAUSE stopped the guest, RESUME has not let it run yet */
+	uint64_t pause_tsc;                 /* when */
+	int64_t fdset;                      /* the state file in QEMU, by SAVE; -1: none */
+	struct lu_passthrough *passthrough; /* by SAVE, if devices are passed through; until UNPREPARE */
 	void *userdata;
 };
 
@@ -46,7 +50,10 @@ struct lu_vms {
 	char *pkernfs;
 	char *run;
 	bool any_fs;
-	struct lu_vm *first; /* by name */
+	lu_vm_restore_t restore;
+	void *restore_context;
+	struct lu_passthrough *stored; /* from systemd, of VMs that are not known yet */
+	struct lu_vm *first;           /* by name */
 };
 
 /*
@@ -79,15 +86,17 @@ struct lu_job {
 	struct lu_saved saved;
 	bool have_saved;
 	struct lu_launch launch;
-	char *status;              /* query-status, as of the last query */
-	struct json_object *names; /* probe: objects still to be looked at */
-	struct json_object *cpus;  /* prepare: query-cpus-fast */
+	char *status;                /* query-status, as of the last query */
+	struct json_object *names;   /* probe: objects still to be looked at */
+	struct json_object *cpus;    /* prepare: query-cpus-fast */
+	struct json_object *devices; /* probe: /machine/peripheral */
 	size_t i;
 	int pkernfs_fd, dir_fd;
 	char mode[33]; /* migration mode found; "" if QEMU has none */
 	bool ignore_shared;
 	bool mode_changed; /* probe: to be put back */
 	unsigned int polls;
+	struct lu_back *back; /* resume: the restore that is under way */
 };
 
 #define LU_TOLERATE_REFUSAL 1u /* QEMU refuses the command */
@@ -124,12 +133,35 @@ int lu_job_note_peer(struct lu_job *j);
 
 void lu_job_cancel(struct lu_job *j);
 
+/** lu_job_continue() - go on after a step that waits for something that is no command and no timer; @r is what the step would return */
+void lu_job_continue(struct lu_job *j, int r);
+
+/** lu_job_commit() - a step: sum up the state file and write saved.json, complete */
+int lu_job_commit(struct lu_job *j);
+
+/* Steps for passed-through devices (passthrough.c); each does nothing for other VMs. */
+int lu_job_transfer(struct lu_job *j);      /* in place of writing the state into a file */
+int lu_job_transferred(struct lu_job *j);   /* wait until all of it was received */
+int lu_job_note_devices(struct lu_job *j);  /* devices.json, LUO session */
+int lu_job_go_back(struct lu_job *j);       /* another QEMU in place of one that can't be continued */
+int lu_job_query_or_gone(struct lu_job *j); /* query-status; "gone" if nobody answers */
+void lu_job_forget_back(struct lu_job *j);
+
+/** lu_passthrough_claim() - a VM that has become known gets what systemd kept of it */
+void lu_passthrough_claim(struct lu_vms *vms, struct lu_vm *vm);
+
+/** lu_passthrough_free() - close the descriptors and the session; NULL is fine */
+void lu_passthrough_free(struct lu_passthrough *p);
+
 /** lu_job_capture() - /proc's part of launch.json of the VM's QEMU */
 int lu_job_capture(struct lu_job *j, struct lu_launch *ret, struct lu_error *e);
 
 /** lu_job_set_mode() - migrate-set-parameters mode=@mode; lu_job_set_ignore_shared() - the capability */
 int lu_job_set_mode(struct lu_job *j, const char *mode, unsigned int tolerate, lu_reply_t reply);
 int lu_job_set_ignore_shared(struct lu_job *j, bool on, unsigned int tolerate, lu_reply_t reply);
+
+/** lu_vm_mode() - the migration mode by which it is saved */
+const char *lu_vm_mode(const struct lu_vm *vm);
 
 /** lu_vm_refuse() - set the verdict (the first one stays); returns 0, as probing goes on */
 int lu_vm_refuse(struct lu_vm *vm, const char *hint, const char *fmt, ...) _printf_(3, 4);

@@ -13,18 +13,21 @@
  *	qom-get /machine type	versioned machine type, for launch.json
  *	qom-list /objects	every memory backend: file, share=on, in pkernfs, whole
  *	qom-list /machine/peripheral{,-anon}	devices whose other half does not survive
+ *	qom-get /machine aux-ram-share	what passed-through devices need
  *	query-migrate		blockers
- *	/proc			can it be started again? (launch/capture.c)
+ *	/proc			can it be started again? (launch/capture.c) And does its command line name the
+ *				devices that it has? Those plugged in or out later would be missing or too many.
  *
  * A VM that does not answer is no verdict but a failure of the operation.
  *
- * The place for passed-through devices: judge_device() refuses them; with CPR
- * transfer (capture of their file descriptors) it will ask for their conditions.
+ * Passed-through devices go on during the jump (daemon/devices). What that asks of them is looked at
+ * here as far as it can be seen beforehand; the kernel judges their tables at the jump.
  */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "argv.h"
 #include "private.h"
 
 #define RAM_MAX 64
@@ -265,7 +268,8 @@ static void judge_device(struct lu_vm *vm, const char *name, const char *type, s
 	static const struct {
 		const char *prefix, *what, *hint;
 	} refused[] = {
-		{ "vfio-", "is a passed-through device", "unplug it before the update, or exclude the VM" },
+		{ "vfio-", "is a passed-through device of a kind that can't be carried over",
+		  "unplug it before the update, or exclude the VM" },
 		{ "vhost-user-", "is served by another process (vhost-user), which does not survive",
 		  "unplug it, or exclude the VM" },
 		{ "vhost-vdpa-", "is a vDPA device", "unplug it, or exclude the VM" },
@@ -275,6 +279,8 @@ static void judge_device(struct lu_vm *vm, const char *name, const char *type, s
 		{ "usb-host", "is a passed-through USB device", "unplug it, or exclude the VM" },
 	};
 
+	if (type_is(type, len, "vfio-pci") || type_is(type, len, "vfio-pci-nohotplug"))
+		return; /* by the words of the process */
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
 		if (len >= strlen(refused[i].prefix) && !strncmp(type, refused[i].prefix, strlen(refused[i].prefix)))
 			lu_vm_refuse(vm, refused[i].hint, "its device \"%s\" (%.*s) %s", name, (int)len, type,
@@ -295,10 +301,17 @@ static int on_devices(struct lu_job *j, struct json_object *data)
 	return 0;
 }
 
+static int on_named_devices(struct lu_job *j, struct json_object *data)
+{
+	json_object_put(j->devices);
+	j->devices = json_object_get(data);
+	return on_devices(j, data);
+}
+
 static int list_named_devices(struct lu_job *j)
 {
 	return lu_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral", NULL), LU_TOLERATE_REFUSAL,
-			  on_devices);
+			  on_named_devices);
 }
 
 static int list_other_devices(struct lu_job *j)
@@ -341,7 +354,7 @@ static int on_mode(struct lu_job *j, struct json_object *data)
 	const char *mode = lu_member_string(data, "mode");
 
 	snprintf(j->mode, sizeof(j->mode), "%s", mode ?: "");
-	return lu_job_set_mode(j, "cpr-reboot", LU_TOLERATE_REFUSAL, on_mode_set);
+	return lu_job_set_mode(j, lu_vm_mode(j->vm), LU_TOLERATE_REFUSAL, on_mode_set);
 }
 
 static int on_migrate(struct lu_job *j, struct json_object *data)
@@ -378,6 +391,84 @@ static int ask_parameters(struct lu_job *j)
 	return lu_job_command(j, "query-migrate-parameters", NULL, on_parameters);
 }
 
+static bool has_device(struct json_object *list, const char *id)
+{
+	for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
+		const char *name = lu_member_string(json_object_array_get_idx(list, i), "name");
+
+		if (name && !strcmp(name, id))
+			return true;
+	}
+	return false;
+}
+
+static bool names_device(char *const *argv, const char *id)
+{
+	struct lu_arg arg = { 0 };
+
+	while (lu_argv_next(argv, &arg)) {
+		_cleanup_free_ char *v = NULL;
+
+		if (!strcmp(arg.name, "device") && lu_argv_property(arg.value, "id", &v) > 0 && !strcmp(v, id))
+			return true;
+	}
+	return false;
+}
+
+/* The next QEMU has the devices that the command line names, so these must be the ones that are there. */
+static int judge_plugged(struct lu_job *j)
+{
+	static const char child[] = "child<", *const hint = "put it on QEMU's command line, or exclude the VM";
+	struct lu_arg arg = { 0 };
+
+	for (size_t i = 0; json_object_is_type(j->devices, json_type_array) && i < json_object_array_length(j->devices);
+	     i++) {
+		struct json_object *o = json_object_array_get_idx(j->devices, i);
+		const char *name = lu_member_string(o, "name"), *type = lu_member_string(o, "type");
+
+		if (name && type && !strncmp(type, child, strlen(child)) && !names_device(j->launch.argv, name))
+			lu_vm_refuse(j->vm, hint, "its device \"%s\" was plugged in after the start", name);
+	}
+	while (j->devices && lu_argv_next(j->launch.argv, &arg)) {
+		_cleanup_free_ char *id = NULL;
+		int r = strcmp(arg.name, "device") ? 0 : lu_argv_property(arg.value, "id", &id);
+
+		if (r < 0)
+			return r;
+		if (r > 0 && !has_device(j->devices, id))
+			lu_vm_refuse(j->vm, "take it off QEMU's command line at the next start, or exclude the VM",
+				     "its device \"%s\" was unplugged after the start", id);
+	}
+	return 0;
+}
+
+static int on_aux_ram(struct lu_job *j, struct json_object *data)
+{
+	if (!data || !json_object_get_boolean(data))
+		lu_vm_refuse(j->vm, "start it with -machine aux-ram-share=on",
+			     "a device is passed through to it, but its firmware's memory would be lost");
+	return 0;
+}
+
+static int judge_passed_through(struct lu_job *j)
+{
+	char *const *devices = j->vm->facts.devices;
+
+	for (; devices && *devices; devices++) {
+		char path[96];
+
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/pkeep", *devices);
+		if (access(path, F_OK) < 0)
+			lu_vm_refuse(j->vm, "boot a kernel with CONFIG_PKEEP, kho=on and the IOMMU enabled",
+				     "its device %s can't go on during the jump: %s: %s", *devices, path,
+				     strerror(errno));
+	}
+	if (!j->vm->facts.devices)
+		return 0;
+	return lu_job_try(j, "qom-get", lu_json_args("path", "/machine", "property", "aux-ram-share", NULL),
+			  LU_TOLERATE_REFUSAL, on_aux_ram);
+}
+
 static int judge_process(struct lu_job *j)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
@@ -390,11 +481,25 @@ static int judge_process(struct lu_job *j)
 		return lu_vm_refuse(j->vm, e.hint, "%s", e.what ?: strerror(-r));
 	f->early = j->launch.early;
 	f->late = steal_ptr(j->launch.late);
-	return 0;
+	f->devices = steal_ptr(j->launch.devices);
+	return judge_plugged(j);
 }
 
+/* clang-format off */
 const lu_step_t lu_probe_steps[] = {
-	begin,        lu_job_query_status, judge_status,       ask_uuid,       ask_machine,   list_objects,
-	judge_memory, list_named_devices,  list_other_devices, ask_parameters, ask_migration, judge_process,
+	begin,
+	lu_job_query_status,
+	judge_status,
+	ask_uuid,
+	ask_machine,
+	list_objects,
+	judge_memory,
+	list_named_devices,
+	list_other_devices,
+	ask_parameters,
+	judge_process,
+	ask_migration,
+	judge_passed_through,
 	NULL,
 };
+/* clang-format on */

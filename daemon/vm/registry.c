@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "argv.h"
 #include "private.h"
 
 #define DEF_MAX (64U << 10)
@@ -54,6 +55,8 @@ int lu_vms_new(struct lu_vms **ret, sd_event *event, const struct lu_vm_env *env
 	vms->pkernfs = strdup(env->pkernfs);
 	vms->run = strdup(env->run);
 	vms->any_fs = env->any_fs;
+	vms->restore = env->restore;
+	vms->restore_context = env->restore_context;
 	if (!vms->pkernfs || !vms->run) {
 		lu_vms_free(vms);
 		return -ENOMEM;
@@ -70,6 +73,7 @@ void lu_vm_facts_clear(struct lu_vm_facts *f)
 	free(f->qemu_version);
 	free(f->late);
 	lu_error_clear(&f->reason);
+	lu_argv_free(f->devices);
 	*f = (struct lu_vm_facts){ 0 };
 }
 
@@ -82,6 +86,7 @@ static void vm_free(struct lu_vm *vm)
 	lu_json_free(&lu_vm_def_table, &vm->def);
 	lu_error_clear(&vm->error);
 	lu_vm_facts_clear(&vm->facts);
+	lu_passthrough_free(vm->passthrough);
 	free(vm->machine);
 	free(vm->name);
 	free(vm->origin);
@@ -100,6 +105,7 @@ void lu_vms_free(struct lu_vms *vms)
 		vms->first = vm->next;
 		vm_free(vm);
 	}
+	lu_passthrough_free(vms->stored);
 	sd_event_unref(vms->event);
 	free(vms->pkernfs);
 	free(vms->run);
@@ -110,6 +116,7 @@ static void insert(struct lu_vms *vms, struct lu_vm *vm)
 {
 	struct lu_vm **p = &vms->first;
 
+	lu_passthrough_claim(vms, vm);
 	while (*p && strcmp((*p)->name, vm->name) < 0)
 		p = &(*p)->next;
 	vm->next = *p;

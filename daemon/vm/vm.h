@@ -28,11 +28,11 @@ struct lu_vm;
 struct lu_vms;
 
 enum lu_vm_op {
-	LU_VM_PROBE,     /* connect and judge; changes nothing, neither at the VM nor on disk */
-	LU_VM_PREPARE,   /* launch.json, record, state file and migration settings, while the guest runs */
-	LU_VM_PAUSE,     /* QMP stop; remembers durably whether the guest ran */
-	LU_VM_SAVE,      /* device state into pkernfs, verified and committed */
-	LU_VM_RESUME,    /* cont if PAUSE stopped it; works before, during and after SAVE, and if it runs already */
+	LU_VM_PROBE,   /* connect and judge; changes nothing, neither at the VM nor on disk */
+	LU_VM_PREPARE, /* launch.json, record, state file and migration settings, while the guest runs */
+	LU_VM_PAUSE,   /* QMP stop; remembers durably whether the guest ran */
+	LU_VM_SAVE,    /* device state into pkernfs, verified and committed */
+	LU_VM_RESUME, /* cont if PAUSE stopped it, in a new QEMU if need be; works before, during and after SAVE, and if it runs already */
 	LU_VM_UNPREPARE, /* migration settings as they were, our files removed */
 	LU_VM_OP_MAX,
 };
@@ -58,21 +58,36 @@ struct lu_vm_facts {
 	char *qemu_version;     /* "11.1.3", or NULL */
 	bool updatable;         /* verdict of PROBE */
 	struct lu_error reason; /* if not updatable: why; of code 0 otherwise */
+	char **devices;         /* PCI functions that are passed through and go on during the jump; NULL: none */
 	bool early; /* can be resumed before the real init; else luctld has it restored, and @late says why */
 	char *late;
 	struct lu_vm_ram *ram;
 	size_t n_ram;
 };
 
+/** lu_vm_restored_t - a restore has ended; @r is 0 or a negative errno, @error says why */
+typedef void (*lu_vm_restored_t)(void *userdata, int r, struct lu_error *error);
+
+/**
+ * lu_vm_restore_t - start lu-init for this VM in this kernel, with the descriptors that lu_vm_list_fds() tells
+ *
+ * Return: 0, then @done is called once; or a negative errno.
+ */
+typedef int (*lu_vm_restore_t)(void *context, struct lu_vm *vm, lu_vm_restored_t done, void *userdata,
+			       struct lu_error *e);
+
 /**
  * struct lu_vm_env - where things are
  * @pkernfs: mount point, "/run/luctl/pkernfs"
  * @run: "/run/luctl"; below it resumed/UNIT
+ * @restore, @restore_context: what RESUME needs to go back with passed-through devices; may be NULL
  * @any_fs: tests only: take @pkernfs for pkernfs whatever file system it is
  */
 struct lu_vm_env {
 	const char *pkernfs;
 	const char *run;
+	lu_vm_restore_t restore;
+	void *restore_context;
 	bool any_fs;
 };
 
@@ -169,6 +184,17 @@ bool lu_vm_op_busy(const struct lu_vm *vm);
 
 /** lu_vm_disconnect() - give the monitor back (QMP admits one client); a later operation connects again */
 void lu_vm_disconnect(struct lu_vm *vm);
+
+/* --- passed-through devices --- */
+
+/** lu_vm_list_fds() - 1 with the argument of lu-init's --fds (free() it) if descriptors of the VM are held here, else 0 */
+int lu_vm_list_fds(const struct lu_vm *vm, char **ret);
+
+/** lu_vms_take_stored() - a descriptor that systemd kept for a daemon before this one; 1 if it was taken over */
+int lu_vms_take_stored(struct lu_vms *vms, int fd, const char *name);
+
+/** lu_vm_let_go() - close what is held of the VM, here and at systemd */
+void lu_vm_let_go(struct lu_vm *vm);
 
 /* --- after the jump --- */
 

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What a VM with passed-through devices needs before its QEMU is started: the descriptors of its
+ * CPR state. Either they are made anew from devices.json (the next kernel), or luctld has them open
+ * still (this kernel, going back) and they are copied from it.
+ *
+ *	session of the orchestrator → memfds → replay (daemon/devices) → CPR state with the new numbers
+ *
+ * All that was got is kept in struct lu_held over a failed attempt: a session can be retrieved once,
+ * and a device whose descriptor is closed is stopped by the kernel.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "lu-init.h"
+
+#define LUO_WAIT_MS 10000u /* other VMs open the device for moments */
+
+static int fetch_memfds(struct lu_held *h, const char *uuid, struct lu_error *e)
+{
+	_cleanup_close_ int device = -EBADF;
+	int r;
+
+	if (!h->doc.session || h->session.fd >= 0)
+		return 0;
+	h->memfds = calloc(h->doc.n_memories ?: 1, sizeof(*h->memfds));
+	if (!h->memfds)
+		return -ENOMEM;
+	device = lu_luo_open(LU_LUO_DEVICE, LUO_WAIT_MS, e);
+	if (device < 0)
+		return device;
+	r = lu_luo_retrieve(device, uuid, &h->session, e);
+	for (size_t i = 0; r >= 0 && i < h->doc.n_memories; i++) {
+		struct lu_replay_memfd *m = &h->memfds[h->n_memfds];
+
+		if (h->doc.memories[i].kind != LU_MEMORY_MEMFD)
+			continue;
+		m->token = h->doc.memories[i].token;
+		m->fd = lu_luo_retrieve_fd(&h->session, m->token, e);
+		r = m->fd;
+		h->n_memfds += r >= 0;
+	}
+	return r < 0 ? r : 0;
+}
+
+static int replay(struct lu_held *h, int root, struct lu_error *e)
+{
+	struct lu_replay_from *from = &h->from;
+	int r = 0;
+
+	if (!h->replay) {
+		from->sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		from->dev_fd = open("/dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		from->pkernfs_fd = fcntl(root, F_DUPFD_CLOEXEC, 3);
+		if (from->sys_fd < 0 || from->dev_fd < 0 || from->pkernfs_fd < 0)
+			return -errno;
+		from->memfds = h->memfds;
+		from->n_memfds = h->n_memfds;
+		from->timeout_ms = LU_INIT_NEEDS_MS;
+		r = lu_replay_new(&h->replay, &h->doc, from, e);
+	}
+	if (r >= 0)
+		r = lu_replay_run(h->replay, e);
+	if (r >= 0)
+		r = lu_replay_take(h->replay, &h->cpr);
+	return r;
+}
+
+/* The CPR state first, then its descriptors: the numbers that they get in QEMU follow from it. */
+static int list(struct lu_held *h, struct lu_error *e)
+{
+	_cleanup_free_ int *numbers = calloc(h->cpr.n_fds ?: 1, sizeof(*numbers));
+	int *fds = calloc(h->cpr.n_fds + 1, sizeof(*fds)), r;
+
+	if (!fds || !numbers) {
+		free(fds);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < h->cpr.n_fds; i++)
+		numbers[i] = LU_LAUNCH_MORE_FD + 1 + (int)i;
+	r = lu_cpr_write_exec(&h->cpr, numbers, &fds[0], e);
+	if (r < 0) {
+		free(fds);
+		return r;
+	}
+	for (size_t i = 0; i < h->cpr.n_fds; i++)
+		fds[i + 1] = steal_fd(&h->cpr.fds[i].fd);
+	h->fds = fds;
+	h->n_fds = h->cpr.n_fds + 1;
+	return 0;
+}
+
+int lu_held_replay(struct lu_held *h, int root, int dir, const struct lu_saved *saved, struct lu_error *e)
+{
+	_cleanup_error_ struct lu_error finish = LU_ERROR_INIT;
+	int r = 0;
+
+	if (h->fds)
+		return 0;
+	if (!h->read)
+		r = lu_devices_read(dir, saved->devices_size, (uint32_t)saved->devices_crc32, &h->doc, e);
+	if (r < 0)
+		return r;
+	h->read = true;
+	r = fetch_memfds(h, saved->uuid, e);
+	if (r >= 0)
+		r = replay(h, root, e);
+	if (r >= 0)
+		r = list(h, e);
+	if (r < 0)
+		return r;
+	/* what is in use is in QEMU's hands soon; the session has served its purpose whatever it says */
+	(void)lu_luo_finish(&h->session, &finish);
+	return 0;
+}
+
+/* "PID:N,N,…" */
+int lu_held_copy(struct lu_held *h, const char *text, struct lu_error *e)
+{
+	_cleanup_close_ int pidfd = -EBADF;
+	size_t room = 1;
+	char *end;
+	long pid;
+
+	if (h->fds)
+		return 0;
+	pid = strtol(text, &end, 10);
+	if (pid <= 0 || *end != ':')
+		return lu_error_set(e, -EINVAL, NULL, "--fds %s: PID:FD,… is wanted", text);
+	pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+	if (pidfd < 0)
+		return lu_error_set(e, -errno, NULL, "--fds: process %ld: %s", pid, strerror(errno));
+	for (const char *p = end; *p; p++)
+		room += *p == ',';
+	h->fds = calloc(room, sizeof(*h->fds));
+	if (!h->fds)
+		return -ENOMEM;
+	for (const char *p = end; *p; p = end) {
+		long n = strtol(p + 1, &end, 10);
+		int fd;
+
+		if (end == p + 1 || (*end && *end != ','))
+			return lu_error_set(e, -EINVAL, NULL, "--fds %s: PID:FD,… is wanted", text);
+		fd = (int)syscall(SYS_pidfd_getfd, pidfd, (int)n, 0);
+		if (fd < 0)
+			return lu_error_set(e, -errno, NULL, "--fds: descriptor %ld of process %ld: %s", n, pid,
+					    strerror(errno));
+		h->fds[h->n_fds++] = fd;
+	}
+	return 0;
+}
+
+bool lu_held_any(const struct lu_held *h)
+{
+	return h->fds || h->session.fd >= 0 || (h->replay && lu_replay_holds_devices(h->replay));
+}
+
+void lu_held_clear(struct lu_held *h)
+{
+	for (size_t i = 0; i < h->n_fds; i++)
+		close(h->fds[i]);
+	free(h->fds);
+	lu_replay_free(h->replay);
+	lu_cpr_clear(&h->cpr);
+	for (size_t i = 0; i < h->n_memfds; i++)
+		close(h->memfds[i].fd);
+	free(h->memfds);
+	lu_luo_close(&h->session);
+	closep(&h->from.sys_fd);
+	closep(&h->from.dev_fd);
+	closep(&h->from.pkernfs_fd);
+	lu_devices_clear(&h->doc);
+	*h = LU_HELD_INIT;
+}

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What SAVE and RESUME do otherwise for a VM with passed-through devices.
+ *
+ * SAVE	QEMU tells its descriptors and its state (transfer.h). Then, with the guest
+ *	standing still, the kernel is asked what is set up behind them, which becomes
+ *	devices.json (daemon/devices); QEMU's memfds (firmware, video memory) go into a session of
+ *	the live update orchestrator, so that their pages stay what devices may write to.
+ * RESUME	a QEMU that has gone through cpr-transfer has given its devices' interrupts away and
+ *	dies if it is continued (CPR: vfio_cpr_pci_notifier()). So it is ended and the same guest goes
+ *	on in a new one, which gets the descriptors that we hold: no device is closed in between.
+ *	systemd holds them too (sd_notify: FDSTORE), for the daemon that comes after one that died.
+ *
+ * The devices do DMA all the time; what they write is in the guest's memory whichever QEMU has it.
+ */
+#include <json-c/json.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "devices.h"
+#include "luo.h"
+#include "private.h"
+
+#define POLL_USEC 2000u
+#define LUO_WAIT_MS 1000u /* others open it for moments */
+
+/*
+ * @transfer: NULL in a daemon that has @fds from its predecessor
+ * @session: its memfds are preserved while it is open
+ * @fds: the CPR state in its exec form and then its descriptors, as lu-init's --fds wants them
+ */
+struct lu_passthrough {
+	struct lu_transfer *transfer;
+	struct lu_luo session;
+	int *fds;
+	size_t n_fds;
+	char uuid[37];
+	struct lu_passthrough *next; /* among those that no VM has claimed */
+};
+
+void lu_passthrough_free(struct lu_passthrough *p)
+{
+	if (!p)
+		return;
+	lu_passthrough_free(p->next);
+	lu_transfer_free(p->transfer);
+	lu_luo_close(&p->session);
+	for (size_t i = 0; i < p->n_fds; i++)
+		close(p->fds[i]);
+	free(p->fds);
+	free(p);
+}
+
+static struct lu_passthrough *passthrough_new(const char *uuid)
+{
+	struct lu_passthrough *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->session = LU_LUO_INIT;
+	snprintf(p->uuid, sizeof(p->uuid), "%s", uuid);
+	return p;
+}
+
+int lu_vm_list_fds(const struct lu_vm *vm, char **ret)
+{
+	const struct lu_passthrough *p = vm->passthrough;
+	char *text = NULL;
+	size_t size;
+	FILE *f;
+
+	if (!p || p->n_fds == 0)
+		return 0;
+	f = open_memstream(&text, &size);
+	if (!f)
+		return -ENOMEM;
+	fprintf(f, "%d", (int)getpid());
+	for (size_t i = 0; i < p->n_fds; i++)
+		fprintf(f, "%c%d", i == 0 ? ':' : ',', p->fds[i]);
+	if (fclose(f) != 0) {
+		free(text);
+		return -ENOMEM;
+	}
+	*ret = text;
+	return 1;
+}
+
+/* --- systemd's store: an entry "cpr-UUID-N" for each of fds --- */
+
+#define STORE_PREFIX "cpr-"
+
+static void store(const struct lu_vm *vm, size_t n, bool keep)
+{
+	const char *uuid = vm->def.uuid;
+	char text[128];
+
+	snprintf(text, sizeof(text), "%s\nFDNAME=" STORE_PREFIX "%s-%zu%s", keep ? "FDSTORE=1" : "FDSTOREREMOVE=1",
+		 uuid, n, keep ? "\nFDPOLL=0" : "");
+	/* without systemd nobody starts a second daemon either */
+	(void)sd_pid_notify_with_fds(0, 0, text, keep ? &vm->passthrough->fds[n] : NULL, keep ? 1 : 0);
+}
+
+void lu_passthrough_claim(struct lu_vms *vms, struct lu_vm *vm)
+{
+	for (struct lu_passthrough **p = &vms->stored; *p && vm->def.uuid; p = &(*p)->next) {
+		struct lu_passthrough *found = *p;
+
+		if (strcmp(found->uuid, vm->def.uuid) != 0)
+			continue;
+		*p = found->next;
+		found->next = NULL;
+		vm->passthrough = found;
+		return;
+	}
+}
+
+int lu_vms_take_stored(struct lu_vms *vms, int fd, const char *name)
+{
+	struct lu_passthrough *p = vms->stored;
+	char uuid[37];
+	unsigned int n;
+	int end = 0, *fds;
+
+	if (sscanf(name, STORE_PREFIX "%36[0-9a-fA-F-]-%u%n", uuid, &n, &end) != 2 || name[end] || n > LU_CPR_FDS_MAX)
+		return 0;
+	while (p && strcmp(p->uuid, uuid) != 0)
+		p = p->next;
+	if (!p) {
+		p = passthrough_new(uuid);
+		if (!p)
+			return -ENOMEM;
+		p->next = vms->stored;
+		vms->stored = p;
+	}
+	if (n >= p->n_fds) {
+		fds = reallocarray(p->fds, n + 1, sizeof(*fds));
+		if (!fds)
+			return -ENOMEM;
+		for (size_t i = p->n_fds; i <= n; i++)
+			fds[i] = -EBADF;
+		p->fds = fds;
+		p->n_fds = n + 1;
+	}
+	p->fds[n] = fd;
+	return 1;
+}
+
+void lu_vm_let_go(struct lu_vm *vm)
+{
+	for (size_t i = 0; vm->passthrough && i < vm->passthrough->n_fds; i++)
+		store(vm, i, false);
+	lu_passthrough_free(vm->passthrough);
+	vm->passthrough = NULL;
+}
+
+/* --- save --- */
+
+static int on_migrate(struct lu_job *j, struct json_object *data)
+{
+	return 0;
+}
+
+int lu_job_transfer(struct lu_job *j)
+{
+	_cleanup_close_ int fd = openat(j->dir_fd, "state", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	struct lu_passthrough *p;
+	struct json_object *args;
+	struct ucred peer;
+	char dir[108];
+	int r;
+
+	if (fd < 0)
+		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot open the state file of VM %s: %s",
+				    j->vm->name, strerror(errno));
+	r = lu_qmp_peer(j->vm->qmp, &peer);
+	if (r < 0)
+		return r;
+	lu_passthrough_free(j->vm->passthrough);
+	p = j->vm->passthrough = passthrough_new(j->vm->def.uuid);
+	if (!p)
+		return -ENOMEM;
+	snprintf(dir, sizeof(dir), "%s/cpr-%s", j->vm->vms->run, j->vm->def.uuid);
+	r = lu_transfer_new(&p->transfer, j->vm->vms->event, dir, peer.uid, peer.gid, peer.pid, fd, &j->error);
+	if (r < 0)
+		return r;
+	args = lu_transfer_args(p->transfer);
+	return args ? lu_job_command(j, "migrate", args, on_migrate) : -ENOMEM;
+}
+
+/* From the moment that we have the descriptors nobody else can let this guest run. */
+static int hold(struct lu_job *j)
+{
+	struct lu_passthrough *p = j->vm->passthrough;
+	struct lu_cpr *cpr = lu_transfer_cpr(p->transfer);
+	_cleanup_free_ int *numbers = calloc(cpr->n_fds ?: 1, sizeof(*numbers));
+	int r;
+
+	p->fds = calloc(cpr->n_fds + 1, sizeof(*p->fds));
+	if (!numbers || !p->fds)
+		return -ENOMEM;
+	for (size_t i = 0; i < cpr->n_fds; i++)
+		numbers[i] = LU_LAUNCH_MORE_FD + 1 + (int)i;
+	r = lu_cpr_write_exec(cpr, numbers, &p->fds[0], &j->error);
+	if (r < 0)
+		return r;
+	p->n_fds = 1;
+	for (size_t i = 0; i < cpr->n_fds; i++) {
+		p->fds[p->n_fds] = fcntl(cpr->fds[i].fd, F_DUPFD_CLOEXEC, 3);
+		if (p->fds[p->n_fds] < 0)
+			return -errno;
+		p->n_fds++;
+	}
+	for (size_t i = 0; i < p->n_fds; i++)
+		store(j->vm, i, true);
+	return 0;
+}
+
+/* QEMU may be done before we have read everything. */
+int lu_job_transferred(struct lu_job *j)
+{
+	struct lu_passthrough *p = j->vm->passthrough;
+	int r;
+
+	if (!p)
+		return 0;
+	r = lu_transfer_done(p->transfer, &j->error);
+	if (r >= 0 && !p->fds && lu_transfer_cpr(p->transfer))
+		r = hold(j) ?: r;
+	return r < 0 ? r : r > 0 ? 0 : lu_job_again(j, POLL_USEC);
+}
+
+static int preserve(struct lu_passthrough *p, const struct lu_devices *d, struct lu_error *e)
+{
+	struct lu_cpr *cpr = lu_transfer_cpr(p->transfer);
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < d->n_memories; i++) {
+		int entry = lu_devices_memory_fd(d, i);
+
+		if (d->memories[i].kind == LU_MEMORY_MEMFD)
+			r = entry < 0 ? entry :
+					lu_luo_preserve(&p->session, d->memories[i].token, cpr->fds[entry].fd, e);
+	}
+	return r;
+}
+
+static int collect(struct lu_job *j, struct lu_devices *ret)
+{
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+			    sys = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct lu_collect_from from = {
+		.proc_fd = proc,
+		.sys_fd = sys,
+		.pkernfs_fd = j->pkernfs_fd,
+		.pkernfs = j->vm->vms->pkernfs,
+		.ram = j->launch.ram,
+		.n_ram = j->launch.n_ram,
+		.session = j->vm->passthrough->session.name,
+	};
+
+	if (proc < 0 || sys < 0)
+		return -errno;
+	return lu_devices_collect(lu_transfer_cpr(j->vm->passthrough->transfer), &from, ret, &j->error);
+}
+
+static int open_session(struct lu_job *j)
+{
+	_cleanup_close_ int device = lu_luo_open(LU_LUO_DEVICE, LUO_WAIT_MS, &j->error);
+
+	return device < 0 ? device : lu_luo_create(device, j->vm->def.uuid, &j->vm->passthrough->session, &j->error);
+}
+
+int lu_job_note_devices(struct lu_job *j)
+{
+	_cleanup_(lu_devices_clear) struct lu_devices devices = { 0 };
+	struct lu_passthrough *p = j->vm->passthrough;
+	uint64_t size;
+	uint32_t crc;
+	int r;
+
+	if (!p)
+		return 0;
+	r = lu_launch_read(j->dir_fd, &j->launch, &j->error);
+	if (r >= 0)
+		r = open_session(j);
+	if (r >= 0)
+		r = collect(j, &devices);
+	if (r >= 0)
+		r = preserve(p, &devices, &j->error);
+	if (r >= 0)
+		r = lu_devices_write(j->dir_fd, &devices, &size, &crc, &j->error);
+	if (r < 0)
+		return r;
+	j->saved.devices_size = size;
+	j->saved.devices_crc32 = crc;
+	return 0;
+}
+
+/* --- resume --- */
+
+static int on_status(struct lu_job *j, struct json_object *data)
+{
+	const char *status = data ? lu_member_string(data, "status") : "gone";
+
+	free(j->status);
+	j->status = strdup(status ?: "");
+	return j->status ? 0 : -ENOMEM;
+}
+
+/* An earlier attempt may have ended QEMU already. */
+int lu_job_query_or_gone(struct lu_job *j)
+{
+	return j->vm->passthrough ? lu_job_try(j, "query-status", NULL, LU_TOLERATE_DEATH, on_status) :
+				    lu_job_query_status(j);
+}
+
+static bool must_go_back(const struct lu_job *j)
+{
+	const struct lu_passthrough *p = j->vm->passthrough;
+
+	return p && p->n_fds > 0 && (!strcmp(j->status, "postmigrate") || !strcmp(j->status, "gone")) &&
+	       (!p->transfer || lu_transfer_done(p->transfer, NULL) > 0);
+}
+
+/* The job may end before the restore does, by its time limit. */
+struct lu_back {
+	struct lu_job *job;
+};
+
+void lu_job_forget_back(struct lu_job *j)
+{
+	if (j->back)
+		j->back->job = NULL;
+	j->back = NULL;
+}
+
+static void on_restored(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_back *back = userdata;
+	struct lu_job *j = back->job;
+
+	free(back);
+	if (!j)
+		return;
+	j->back = NULL;
+	if (r < 0)
+		lu_error_set(&j->error, r, error ? error->hint : NULL, "%s",
+			     error && error->what ? error->what : strerror(-r));
+	j->vm->facts.state = LU_VM_UNKNOWN;
+	lu_job_continue(j, r);
+}
+
+static int kill_old(struct lu_job *j)
+{
+	_cleanup_close_ int fd = -EBADF;
+
+	if (!strcmp(j->status, "gone"))
+		return 0;
+	if (lu_job_note_peer(j) < 0 || j->vm->facts.pid <= 0)
+		return -ESRCH;
+	fd = pidfd_open(j->vm->facts.pid, 0);
+	if (fd < 0)
+		return errno == ESRCH ? 0 : -errno;
+	if (pidfd_send_signal(fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+		return -errno;
+	/* a guest's memory takes its time to be unmapped, but not this long */
+	return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 5000) == 1 ? 0 : -ETIMEDOUT;
+}
+
+/*
+ * The state is whole, so it is made a commit if it is none yet: lu-init takes nothing else. The
+ * unit is marked first, since it must not start a QEMU when it sees the old one end.
+ */
+int lu_job_go_back(struct lu_job *j)
+{
+	int r = 0;
+
+	if (!must_go_back(j))
+		return 0;
+	if (!j->vm->vms->restore)
+		return -EOPNOTSUPP;
+	/* a daemon that died while it received took what it had with it */
+	if (!j->saved.complete && !j->vm->passthrough->transfer)
+		return lu_error_set(&j->error, -ENODATA, "start the guest afresh from its disks",
+				    "VM %s: its QEMU gave its devices away, but its state did not arrive", j->vm->name);
+	if (!j->saved.complete)
+		r = lu_job_commit(j);
+	if (r >= 0 && j->vm->def.unit)
+		r = lu_marker_write(j->vm->vms->run, j->vm->def.unit, &j->error);
+	if (r >= 0)
+		r = kill_old(j);
+	if (r < 0)
+		return r;
+	lu_qmp_close(j->vm->qmp);
+	j->back = calloc(1, sizeof(*j->back));
+	if (!j->back)
+		return -ENOMEM;
+	j->back->job = j;
+	r = j->vm->vms->restore(j->vm->vms->restore_context, j->vm, on_restored, j->back, &j->error);
+	if (r >= 0)
+		return 1;
+	free(j->back);
+	j->back = NULL;
+	return r;
+}
