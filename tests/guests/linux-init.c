@@ -5,11 +5,13 @@
  * Each 100 ms it writes a short line, each half second a long one, like the bare-metal ticker:
  *
  *	T <n>
- *	TICK <n> boot=<boot id> ram=<MiB> mem=ok|BAD hash=<64 hex digits' worth of blob> passes=<n> mono=<s> real=<s> gap=<ms> disk=ok|BAD|none:<writes> net=<sent>/<answered>
+ *	TICK <n> boot=<boot id> ram=<MiB> mem=ok|BAD hash=<64 hex digits' worth of blob> passes=<n> mono=<s> real=<s> gap=<ms> disk=ok|BAD|none:<writes> net=<sent>/<answered> rx=<came>/<newest>
  *
  *  - memory: a blob of a third of RAM, filled once from a generator seeded with the boot id, compared bit by bit and hashed over and over.
  *  - disk: /dev/vda in 4 KiB records {sequence, crc}; each round writes one record, fsyncs, and reads the previous one back past the page cache.
  *  - network: eth0 gets the address from the command line (ip=); numbered UDP datagrams to port 7 of gw=, each answer is counted once.
+ *  - stream: numbered UDP datagrams, from 1 on, that come to port 9 are counted. None was lost when as many came as the newest one's number
+ *    says; one that comes twice or too late makes rx BAD. The card's receive ring is made as large as it goes, so that frames of a few seconds fit.
  *
  * Whatever is absent is reported as none and not held against the guest. BAD stays BAD. The program does not exit: a guest that panics shows it.
  */
@@ -17,6 +19,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <stdint.h>
@@ -164,6 +168,45 @@ static int option_read(const char *name, char *buf, size_t size)
 	return 1;
 }
 
+static int rx_fd = -1, rx_bad;
+static uint64_t rx_came, rx_newest;
+
+static void ring_enlarge(int fd, struct ifreq *r)
+{
+	struct ethtool_ringparam ring = { .cmd = ETHTOOL_GRINGPARAM };
+
+	r->ifr_data = (void *)&ring;
+	if (ioctl(fd, SIOCETHTOOL, r) == 0 && ring.rx_pending < ring.rx_max_pending) {
+		ring.cmd = ETHTOOL_SRINGPARAM;
+		ring.rx_pending = ring.rx_max_pending;
+		if (ioctl(fd, SIOCETHTOOL, r))
+			printf("receive ring: %s\n", strerror(errno));
+	}
+	r->ifr_data = NULL;
+}
+
+static void rx_init(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(9) };
+	int size = 16 << 20;
+
+	rx_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	setsockopt(rx_fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	if (bind(rx_fd, (void *)&any, sizeof(any)))
+		printf("port 9: %s\n", strerror(errno));
+}
+
+static void rx_round(void)
+{
+	uint64_t number;
+
+	while (rx_fd >= 0 && recv(rx_fd, &number, sizeof(number), 0) == sizeof(number)) {
+		rx_bad |= number <= rx_newest;
+		rx_newest = number;
+		rx_came++;
+	}
+}
+
 static void net_init(void)
 {
 	struct ifreq r = { 0 };
@@ -175,6 +218,7 @@ static void net_init(void)
 		return;
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	strcpy(r.ifr_name, "eth0");
+	ring_enlarge(fd, &r);
 	a->sin_family = AF_INET;
 	inet_pton(AF_INET, ip, &a->sin_addr);
 	if (ioctl(fd, SIOCSIFADDR, &r)) {
@@ -189,6 +233,7 @@ static void net_init(void)
 	inet_pton(AF_INET, gw, &net_peer.sin_addr);
 	net_peer.sin_port = htons(7);
 	net_fd = fd;
+	rx_init();
 }
 
 static void net_round(void)
@@ -260,7 +305,7 @@ int main(void)
 		if (n % REPORT) {
 			printf("T %llu\n", (unsigned long long)n);
 		} else {
-			printf("TICK %llu boot=%s ram=%lu mem=%s hash=%016llx passes=%llu mono=%.3f real=%.3f gap=%.0fms disk=%s:%llu net=%llu/%llu\n",
+			printf("TICK %llu boot=%s ram=%lu mem=%s hash=%016llx passes=%llu mono=%.3f real=%.3f gap=%.0fms disk=%s:%llu net=%llu/%llu rx=%s%llu/%llu\n",
 			       (unsigned long long)n, boot_id, (unsigned long)(info.totalram * info.mem_unit >> 20),
 			       mem_bad ? "BAD" : "ok", (unsigned long long)last_hash, (unsigned long long)passes, now,
 			       clock_seconds(CLOCK_REALTIME), gap * 1e3,
@@ -268,10 +313,12 @@ int main(void)
 			       disk_bad    ? "BAD" :
 					     "ok",
 			       (unsigned long long)disk_writes, (unsigned long long)net_sent,
-			       (unsigned long long)net_answered);
+			       (unsigned long long)net_answered, rx_bad ? "BAD:" : "", (unsigned long long)rx_came,
+			       (unsigned long long)rx_newest);
 			gap = 0;
 		}
 		fflush(stdout);
+		rx_round();
 		blob_verify(words);
 		if (n % 2 == 0)
 			disk_round();

@@ -97,23 +97,32 @@ class Ticker(Guest):
 
 
 class Linux(Guest):
-    """The Linux guest: the host's own kernel image, our program as /init, a disk and a network card where wanted."""
+    """The Linux guest: the host's own kernel image, our program as /init, a disk and a network card where wanted; passed are the addresses of PCI
+    functions of the host VM that are passed through."""
 
-    def __init__(self, name, line, memory=256, disk=True, net=True, **more):
+    def __init__(self, name, line, memory=256, disk=True, net=True, passed=(), **more):
         super().__init__(name, line, memory, **more)
         self.disk = f"/var/lib/lab/{name}.img" if disk else None
-        self.net = net
+        self.net, self.passed = net, list(passed)
 
     def boot_args(self):
         args = ["-kernel", "/usr/lib/lab/guest-kernel", "-initrd", "/usr/lib/lab/linux.initrd",
-                "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable" + (" ip=10.0.2.15 gw=10.0.2.2" if self.net else "")]
+                "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable" + (" ip=10.0.2.15 gw=10.0.2.2" if self.net or self.passed else "")]
         if self.disk:
             args += ["-blockdev", f"driver=file,node-name=disk,filename={self.disk},cache.direct=off", "-device", "virtio-blk-pci,drive=disk"]
         if self.net:
             args += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
+        if self.passed:
+            args += ["-machine", "aux-ram-share=on", "-object", "iommufd,id=iommufd0"]
+        for number, address in enumerate(self.passed):
+            args += ["-device", f"vfio-pci,host={address},iommufd=iommufd0,id=passed{number},romfile="]
         return args
 
     def install(self, host):
         super().install(host)
+        for address in self.passed:
+            function = f"/sys/bus/pci/devices/{address}"
+            host.run(f"echo vfio-pci > {function}/driver_override; echo {address} > {function}/driver/unbind; echo {address} > /sys/bus/pci/drivers_probe; "
+                     f"readlink {function}/driver | grep vfio-pci")
         if self.disk:
             host.run(f"mkdir -p /var/lib/lab && truncate -s 16M {self.disk}")

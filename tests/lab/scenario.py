@@ -103,9 +103,9 @@ class Lab:
             host.guest[guest.line].wait(r"^TICK \d+ .*mem=ok", timeout, mark)
             self.say(f"guest {guest.name} ticks ({guest.memory} MiB)")
 
-    def three_guests(self, host, extra=lambda name: ()):
-        """The usual set: a Linux guest with disk and network, two bare-metal ones; extra(name) are more arguments for QEMU."""
-        three = (guests.Linux("web", 0, 256, extra=extra("web")), guests.Ticker("red", 1, 64, extra=extra("red")),
+    def three_guests(self, host, extra=lambda name: (), passed=()):
+        """The usual set: a Linux guest with disk and network (by passed, if given), two bare-metal ones; extra(name) are more arguments for QEMU."""
+        three = (guests.Linux("web", 0, 256, net=not passed, passed=passed, extra=extra("web")), guests.Ticker("red", 1, 64, extra=extra("red")),
                  guests.Ticker("blue", 2, 128, extra=extra("blue")))
         self.start(host, *three)
         return three

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One update to another kernel under three guests: all go on, RAM unchanged, and they ran before systemd did."""
+"""One update to another kernel under three guests, one with a passed-through card: all go on, RAM unchanged, before systemd did; no frame is lost."""
 
-from lab import showcase
+from lab import devices, showcase
 
 KERNELS = ["7.3", "7.3-b"]
 
 
 def run(lab):
-    with lab.host() as host:
-        showcase.carry(lab, host, lab.three_guests(host), "7.3-b")
+    with devices.host_with_wire(lab) as (host, wire):
+        three = lab.three_guests(host, passed=[devices.ADDRESS])
+        wire.stream(True)
+        showcase.carry(lab, host, three, "7.3-b")
+        with lab.case("the card went on all the time"):
+            devices.stream_whole(lab, host, wire, three[0], 0)

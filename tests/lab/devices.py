@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest with a network card of the host VM passed through, and what must be true of it after anything was done to the host."""
+
+import contextlib
+import time
+
+from . import guests
+from .wire import Wire
+
+ADDRESS = "0000:00:0c.0"
+
+# Frames come each 10 ms; the emulated machine itself makes some wait. A card that stops is stopped for seconds.
+LONGEST = 1.0
+
+
+@contextlib.contextmanager
+def host_with_wire(lab, card="igb", rate=100, **more):
+    """A host VM with a card at ADDRESS, and the other end of its wire."""
+    with Wire(lab.results, rate) as wire, lab.host(qemu_args=wire.args(card, "0xc"), **more) as host:
+        yield host, wire
+
+
+@contextlib.contextmanager
+def host_with_card(lab, **more):
+    """The same with a guest that the card is passed through to, and the stream to it running."""
+    with host_with_wire(lab, **more) as (host, wire):
+        guest = guests.Linux("nic", 0, 256, net=False, passed=[ADDRESS])
+        lab.start(host, guest)
+        wire.stream(True)
+        yield host, wire, guest
+
+
+def all_received(lab, host, wire, guest, timeout=60):
+    """Until the guest has counted every frame that the card has taken."""
+    end = time.monotonic() + timeout
+    while True:
+        report = lab.span(host, guest).reports[-1]
+        if report.rx == f"{wire.sent}/{wire.sent}":
+            return
+        lab.expect(time.monotonic() < end, f"{wire.sent} frames were sent, {guest.name} says rx={report.rx} (came/newest)")
+        time.sleep(0.3)
+
+
+def stream_whole(lab, host, wire, guest, begin, longest=LONGEST):
+    """Since begin (time.monotonic()) the card has taken frames at all times, and the guest has got every one there ever was."""
+    wire.stream(False)
+    all_received(lab, host, wire, guest)
+    gap, _ = wire.gap(begin)
+    lab.expect(gap < longest, f"the card took no frame for {gap:.3f} s")
+    lab.say(f"{wire.sent} frames so far, none lost; longest time in which the card took none: {gap:.3f} s")
+    wire.stream(True)
+
+
+def nothing_lost(lab, host, wire, guest, start, begin, limit=30.0):
+    """Since start (L0's clock) and begin (the same moment of time.monotonic()) the guest went on, and so did the card."""
+    span = lab.witness(host, [guest], start, limit=limit)[guest.name]
+    before, after = (int(span.reports[i].net.split("/")[1]) for i in (0, -1))
+    lab.expect(after > before, f"the guest's pings are not answered any more: {span.reports[-1].net}")
+    lab.say(f"the guest stood still for {span.blackout()[0]:.2f} s")
+    stream_whole(lab, host, wire, guest, begin)
