@@ -6,12 +6,15 @@
  *
  *	T <n>
  *	TICK <n> boot=<boot id> ram=<MiB> mem=ok|BAD hash=<64 hex digits' worth of blob> passes=<n> mono=<s> real=<s> gap=<ms> disk=ok|BAD|none:<writes> net=<sent>/<answered> rx=<came>/<newest>
+ *	     flow=ok|BAD|none:<reads>/<writes>/<interrupts>
  *
  *  - memory: a blob of a third of RAM, filled once from a generator seeded with the boot id, compared bit by bit and hashed over and over.
  *  - disk: /dev/vda in 4 KiB records {sequence, crc}; each round writes one record, fsyncs, and reads the previous one back past the page cache.
  *  - network: eth0 gets the address from the command line (ip=); numbered UDP datagrams to port 7 of gw=, each answer is counted once.
  *  - stream: numbered UDP datagrams, from 1 on, that come to port 9 are counted. None was lost when as many came as the newest one's number
  *    says; one that comes twice or too late makes rx BAD. The card's receive ring is made as large as it goes, so that frames of a few seconds fit.
+ *  - flow: 64 reads of an NVMe disk in flight at all times, of blocks whose content tells their number, and writes, some read back. Interrupts are those of its
+ *    queues for commands. A command that Linux had to time out is BAD: its interrupt was lost.
  *
  * Whatever is absent is reported as none and not held against the guest. BAD stays BAD. The program does not exit: a guest that panics shows it.
  */
@@ -19,6 +22,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -30,6 +34,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -253,6 +258,142 @@ static void net_round(void)
 	}
 }
 
+/* -- flow: the disk's layout is that of tests/lab/nvme.py */
+
+#define FLOW_DEPTH 64
+#define FLOW_BLOCK 16384
+#define FLOW_BLOCKS 1024
+#define FLOW_WRITTEN (1ULL << 62)
+
+/* One command in flight. The last slot writes, and reads each sixteenth block back; the others read what the lab has written. */
+struct flow_slot {
+	struct iocb cb;
+	uint64_t *buf;
+	uint64_t block; /* its number: the lab's, or how many we wrote before it */
+};
+
+static int flow_fd = -1, flow_log = -1, flow_bad;
+static aio_context_t flow_context;
+static struct flow_slot flow_slot[FLOW_DEPTH];
+static uint64_t flow_reads, flow_writes, flow_random;
+
+/* Word i of a block that the lab, or we, have written. */
+static uint64_t flow_word(const struct flow_slot *s, uint64_t i)
+{
+	return ((s == &flow_slot[FLOW_DEPTH - 1] ? FLOW_WRITTEN : 0) | s->block << 16) + i;
+}
+
+static void flow_submit(struct flow_slot *s, int opcode)
+{
+	struct iocb *cb = &s->cb;
+	uint64_t at = s == &flow_slot[FLOW_DEPTH - 1] ? FLOW_BLOCKS + s->block % FLOW_BLOCKS : s->block;
+
+	if (opcode == IOCB_CMD_PWRITE)
+		for (uint64_t i = 0; i < FLOW_BLOCK / 8; i++)
+			s->buf[i] = flow_word(s, i);
+	else
+		memset(s->buf, 0xee, FLOW_BLOCK);
+	*cb = (struct iocb){
+		.aio_data = (uintptr_t)s,
+		.aio_lio_opcode = (uint16_t)opcode,
+		.aio_fildes = (uint32_t)flow_fd,
+		.aio_buf = (uintptr_t)s->buf,
+		.aio_nbytes = FLOW_BLOCK,
+		.aio_offset = (int64_t)(at * FLOW_BLOCK),
+	};
+	if (syscall(SYS_io_submit, flow_context, 1, &cb) != 1)
+		flow_bad = 1;
+}
+
+static void flow_next(struct flow_slot *s)
+{
+	s->block = generator_next(&flow_random) % FLOW_BLOCKS;
+	flow_submit(s, IOCB_CMD_PREAD);
+}
+
+static void flow_init(void)
+{
+	flow_fd = open("/dev/nvme0n1", O_RDWR | O_DIRECT | O_CLOEXEC);
+	if (flow_fd < 0)
+		return;
+	flow_log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (flow_log < 0 || syscall(SYS_io_setup, FLOW_DEPTH, &flow_context))
+		abort();
+	flow_random = blob_seed;
+	for (struct flow_slot *s = flow_slot; s < flow_slot + FLOW_DEPTH; s++) {
+		if (posix_memalign((void **)&s->buf, FLOW_BLOCK, FLOW_BLOCK))
+			abort();
+		if (s < flow_slot + FLOW_DEPTH - 1)
+			flow_next(s);
+		else
+			flow_submit(s, IOCB_CMD_PWRITE);
+	}
+}
+
+/* A line of the kernel's log that says that an interrupt was missed. */
+static void flow_listen(void)
+{
+	char line[1024];
+	ssize_t n;
+
+	while ((n = read(flow_log, line, sizeof(line) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
+		line[n > 0 ? n : 0] = 0;
+		if (strstr(line, "nvme") && (strstr(line, "timeout") || strstr(line, "reset controller"))) {
+			flow_bad = 1;
+			printf("%s", line);
+		}
+	}
+}
+
+static void flow_round(void)
+{
+	struct io_event done[FLOW_DEPTH];
+	struct timespec now = { 0 };
+	long n;
+
+	if (flow_fd < 0)
+		return;
+	n = syscall(SYS_io_getevents, flow_context, 0, FLOW_DEPTH, done, &now);
+	for (long e = 0; e < n; e++) {
+		struct flow_slot *s = (struct flow_slot *)(uintptr_t)done[e].data;
+
+		flow_bad |= done[e].res != FLOW_BLOCK;
+		if (s->cb.aio_lio_opcode == IOCB_CMD_PWRITE) {
+			s->block = flow_writes++;
+			if (s->block % 16 == 0) {
+				flow_submit(s, IOCB_CMD_PREAD);
+				continue;
+			}
+		} else {
+			for (uint64_t i = 0; i < FLOW_BLOCK / 8; i++)
+				flow_bad |= s->buf[i] != flow_word(s, i);
+			flow_reads++;
+		}
+		if (s < flow_slot + FLOW_DEPTH - 1) {
+			flow_next(s);
+		} else {
+			s->block = flow_writes;
+			flow_submit(s, IOCB_CMD_PWRITE);
+		}
+	}
+	flow_listen();
+}
+
+/* Interrupts so far of the queues that carry reads and writes: nvme0q1 and later. */
+static uint64_t flow_interrupts(void)
+{
+	FILE *f = flow_fd < 0 ? NULL : fopen("/proc/interrupts", "re");
+	uint64_t sum = 0, n;
+	char line[512];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (strstr(line, "nvme0q") && !strstr(line, "nvme0q0") && sscanf(line, " %*u: %lu", &n) == 1)
+			sum += n;
+	if (f)
+		fclose(f);
+	return sum;
+}
+
 /* -- together */
 
 static void file_read(const char *path, char *buf, size_t size)
@@ -286,6 +427,7 @@ int main(void)
 	blob_init();
 	disk_init();
 	net_init();
+	flow_init();
 	words = blob_words / 128;
 	clock_gettime(CLOCK_MONOTONIC, &next);
 	last = clock_seconds(CLOCK_MONOTONIC);
@@ -305,7 +447,7 @@ int main(void)
 		if (n % REPORT) {
 			printf("T %llu\n", (unsigned long long)n);
 		} else {
-			printf("TICK %llu boot=%s ram=%lu mem=%s hash=%016llx passes=%llu mono=%.3f real=%.3f gap=%.0fms disk=%s:%llu net=%llu/%llu rx=%s%llu/%llu\n",
+			printf("TICK %llu boot=%s ram=%lu mem=%s hash=%016llx passes=%llu mono=%.3f real=%.3f gap=%.0fms disk=%s:%llu net=%llu/%llu rx=%s%llu/%llu flow=%s:%llu/%llu/%llu\n",
 			       (unsigned long long)n, boot_id, (unsigned long)(info.totalram * info.mem_unit >> 20),
 			       mem_bad ? "BAD" : "ok", (unsigned long long)last_hash, (unsigned long long)passes, now,
 			       clock_seconds(CLOCK_REALTIME), gap * 1e3,
@@ -314,11 +456,17 @@ int main(void)
 					     "ok",
 			       (unsigned long long)disk_writes, (unsigned long long)net_sent,
 			       (unsigned long long)net_answered, rx_bad ? "BAD:" : "", (unsigned long long)rx_came,
-			       (unsigned long long)rx_newest);
+			       (unsigned long long)rx_newest,
+			       flow_fd < 0 ? "none" :
+			       flow_bad    ? "BAD" :
+					     "ok",
+			       (unsigned long long)flow_reads, (unsigned long long)flow_writes,
+			       (unsigned long long)flow_interrupts());
 			gap = 0;
 		}
 		fflush(stdout);
 		rx_round();
+		flow_round();
 		blob_verify(words);
 		if (n % 2 == 0)
 			disk_round();

@@ -16,9 +16,9 @@ class Invented:
         return [x for x in self.lines if x[0] >= seconds]
 
 
-def console(ticks=400, boot="b", hash_of=lambda n: "h", mem=lambda n: "ok", disk=lambda n: "ok:1", number=lambda n: n, when=lambda n: n / 100, extra=()):
+def console(ticks=400, boot="b", hash_of=lambda n: "h", mem=lambda n: "ok", disk=lambda n: "ok:1", flow=lambda n: "ok:1/1/1", number=lambda n: n, when=lambda n: n / 100, extra=()):
     lines = [(when(n), f"TICK {number(n)} boot={boot if isinstance(boot, str) else boot(n)} ram=64 mem={mem(n)} hash={hash_of(n)} passes={n // 100} "
-              f"disk={disk(n)}" if n % 25 == 0 else f"T {number(n)}") for n in range(1, ticks)]
+              f"disk={disk(n)} flow={flow(n)}" if n % 25 == 0 else f"T {number(n)}") for n in range(1, ticks)]
     return Invented(sorted(lines + list(extra)))
 
 
@@ -30,6 +30,7 @@ GUILTY = {
     "memory": console(mem=lambda n: "ok" if n != 300 else "BAD"),
     "hash": console(hash_of=lambda n: "h" if n < 300 else "i"),
     "disk": console(disk=lambda n: "ok:1" if n != 300 else "BAD:7"),
+    "flow": console(flow=lambda n: "ok:9/9/9" if n != 300 else "BAD:9/9/9"),
     "silence": console(ticks=20),
 }
 

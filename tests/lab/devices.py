@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest with a network card of the host VM passed through, and what must be true of it after anything was done to the host."""
+"""A guest with devices of the host VM passed through, a network card or that and a disk, and what must be true of it after anything was done to the host."""
 
 import contextlib
 import time
 
 from . import guests
+from .nvme import Nvme
 from .wire import Wire
 
 ADDRESS = "0000:00:0c.0"
+DISK = "0000:00:0d.0"
 
 # Frames come each 10 ms; the emulated machine itself makes some wait. A card that stops is stopped for seconds.
 LONGEST = 1.0
@@ -28,6 +30,17 @@ def host_with_card(lab, **more):
         lab.start(host, guest)
         wire.stream(True)
         yield host, wire, guest
+
+
+@contextlib.contextmanager
+def host_with_card_and_disk(lab, card="igb", **more):
+    """The same with a disk passed through to the guest, too."""
+    with Nvme(lab.results) as disk, Wire(lab.results) as wire, lab.host(qemu_args=wire.args(card, "0xc") + disk.args("0xd"), **more) as host:
+        guest = guests.Linux("nic", 0, 256, net=False, passed=[ADDRESS, DISK])
+        lab.start(host, guest)
+        lab.expect(lab.span(host, guest).reports[-1].flow.startswith("ok:"), "the guest has no disk")
+        wire.stream(True)
+        yield host, wire, disk, guest
 
 
 def all_received(lab, host, wire, guest, timeout=60):
@@ -58,3 +71,25 @@ def nothing_lost(lab, host, wire, guest, start, begin, limit=30.0):
     lab.expect(after > before, f"the guest's pings are not answered any more: {span.reports[-1].net}")
     lab.say(f"the guest stood still for {span.blackout()[0]:.2f} s")
     stream_whole(lab, host, wire, guest, begin)
+
+
+def flow(report):
+    """(reads, writes, interrupts) of the disk that is passed through, as the guest has counted them."""
+    return [int(n) for n in report.flow.split(":")[1].split("/")]
+
+
+def disk_went_on(lab, host, disk, guest, start, begin, stood_still=True):
+    """Since start (L0's clock) and begin (time.monotonic()) the disk has served the guest, and, if it stood still, served it then, too."""
+    span = lab.span(host, guest, start)
+    (reads, writes, interrupts), after = flow(span.reports[0]), flow(span.reports[-1])
+    seconds, since = span.blackout()
+    since += begin - start
+    meanwhile = disk.completed(since, since + seconds)
+    lab.expect(after[0] > reads and after[1] > writes, f"the disk serves the guest no more: {span.reports[0].flow} … {span.reports[-1].flow}")
+    lab.expect(meanwhile > 0 or not stood_still, "the disk completed nothing while the guest stood still: nothing was in flight")
+    # several completions may share an interrupt; each device is given one more when it was set up anew
+    lab.expect(0 < after[2] - interrupts <= after[0] + after[1] - reads - writes + 64, f"interrupts do not fit completions: {span.reports[0].flow} … {span.reports[-1].flow}")
+    wrong = disk.wrong(after[1])
+    lab.expect(wrong is None, f"block {wrong} of {after[1]} that the guest wrote is not on the disk")
+    lab.say(f"the disk completed {meanwhile} reads while the guest stood still; {after[0]} reads and {after[1]} writes so far, all right; "
+            f"{after[2] - interrupts} interrupts for {after[0] + after[1] - reads - writes} completions")

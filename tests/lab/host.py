@@ -33,6 +33,10 @@ CMDLINE = "console=ttyS0 root=/dev/vda rw rootfstype=ext4 quiet panic=-1 kho=on 
           "mitigations=off tsc=reliable no_timer_check pty.legacy_count=0"
 
 
+# VT-d's tables: what there was first, and the scalable mode's second and first stage
+VTD = {"legacy": "", "second": ",x-scalable-mode=on", "first": ",x-scalable-mode=on,x-flts=on"}
+
+
 class HostError(Exception):
     """The host VM did not do what it was told; the text says what and shows what is known."""
 
@@ -54,13 +58,13 @@ def _die_with_parent():
 
 
 class Host:
-    def __init__(self, kernel, disk, results, memory="4G", guests=3, cmdline="", files=None, qemu_args=()):
+    def __init__(self, kernel, disk, results, memory="4G", guests=3, cmdline="", files=None, qemu_args=(), vtd="legacy"):
         self.kernel, self.disk, self.memory = kernel, disk, memory
         self.results = pathlib.Path(results)
         self.results.mkdir(parents=True, exist_ok=True)
         self.cmdline = f"{CMDLINE} {cmdline}".strip()
         self.files = dict(files or {})
-        self._qemu_args = list(qemu_args)
+        self._qemu_args, self._vtd = list(qemu_args), VTD[vtd]
         self._work = pathlib.Path(tempfile.mkdtemp(prefix="luctl-host-"))   # short: socket paths are limited
         self._proc = None
         self._boot = None
@@ -119,7 +123,7 @@ class Host:
     def start(self):
         args = [os.environ.get("LUCTL_QEMU", "qemu-system-x86_64"), "-nodefaults", "-display", "none", "-no-reboot",
                 "-M", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm,+npt", "-smp", "2", "-m", self.memory,
-                "-device", "intel-iommu,intremap=on,caching-mode=off",
+                "-device", f"intel-iommu,intremap=on,caching-mode=off{self._vtd}",
                 "-drive", f"file={self.disk},if=none,id=root,format=raw,snapshot=on,cache=unsafe", "-device", "virtio-blk-pci,drive=root",
                 "-drive", f"file={self._files_disk()},if=none,id=files,format=raw,readonly=on", "-device", "virtio-blk-pci,drive=files",
                 "-device", "virtio-rng-pci", "-device", "virtio-serial-pci",

@@ -38,10 +38,10 @@ def _udp(source_port, port, payload):
 
 
 class Wire:
-    def __init__(self, folder, rate=100):
+    def __init__(self, folder, rate=100, name="wire"):
         self.rate, self.sent, self.answered = rate, 0, 0
         self.taken = []         # time.monotonic() at which the card had taken frame n + 1
-        self._here, self._there = str(folder / "wire-l0"), str(folder / "wire-card")
+        self._name, self._here, self._there = name, str(folder / f"{name}-l0"), str(folder / f"{name}-card")
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.bind(self._here)
         self._sock.setblocking(False)
@@ -61,10 +61,10 @@ class Wire:
         self._sock.close()
         os.unlink(self._here)
 
-    def args(self, card, slot, more=""):
+    def args(self, card, slot, bus="pcie.0"):
         """What QEMU gets for this card."""
-        return ["-netdev", f"dgram,id=wire,local.type=unix,local.path={self._there},remote.type=unix,remote.path={self._here}",
-                "-device", f"{card},netdev=wire,addr={slot},mac=52:54:00:12:34:56{more}"]
+        return ["-netdev", f"dgram,id={self._name},local.type=unix,local.path={self._there},remote.type=unix,remote.path={self._here}",
+                "-device", f"{card},netdev={self._name},bus={bus},addr={slot},mac=52:54:00:12:34:56"]
 
     def stream(self, on):
         """Start or stop the numbered stream; it goes on where it stopped. On return of stopping the last frame was taken."""

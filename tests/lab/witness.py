@@ -64,8 +64,9 @@ class Span:
         for r in self.reports:
             if r.mem != "ok":
                 self._fail(f"memory damaged at tick {r.number}")
-            if r.fields.get("disk", "none").startswith("BAD"):
-                self._fail(f"disk damaged at tick {r.number}")
+            for what in ("disk", "flow"):
+                if r.fields.get(what, "none").startswith("BAD"):
+                    self._fail(f"{what} damaged at tick {r.number}")
         hashes = {r.hash for r in self.reports if int(r.passes) > 0}
         if len(hashes) > 1:
             self._fail(f"RAM hash changed: {sorted(hashes)}")
