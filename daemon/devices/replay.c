@@ -10,7 +10,7 @@
  *  1. A memory is not the one it was, a memfd is missing, no eventfd can be made: no device was opened,
  *     giving up costs nothing.
  *  2. A device's node does not appear, or it is another device's: waited for up to the limit, then an
- *     error; devices opened before stay open.
+ *     error; devices opened before stay open. A device that no kernel handed over is not opened.
  *  3. An object gets another id than it must have: it is destroyed again, if that is possible. A device
  *     that was bound stays so, and the step fails again each time: the replay can't be completed, but
  *     while it is held the device goes on.
@@ -407,6 +407,25 @@ static int find_cdev(const struct lu_replay *r, const char *bdf, char ret_name[3
 	return 0;
 }
 
+/* That a function is one of those that the kernel before handed over; whether it could go on is for attaching to see. */
+static int check_kept(const struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+{
+	_cleanup_free_ char *state = NULL;
+	char path[128];
+	int k;
+
+	snprintf(path, sizeof(path), "bus/pci/devices/%s/pkeep_state", device_of(r, s)->bdf);
+	k = lu_read_file(r->from->sys_fd, path, 64, &state, NULL);
+	if (k == -ENOENT)
+		return 0; /* no such device, which opening it waits for, or no pkeep, and then attaching is all there is */
+	if (k < 0)
+		return fail(r, s, k, NULL, NULL, e);
+	if (!strncmp(state, "none", 4))
+		return fail(r, s, -EXDEV, "it is not among the devices that went on from the kernel before",
+			    "a device that was moved or exchanged can't take the place of the one the VM had", e);
+	return 0;
+}
+
 static int try_open(const struct lu_replay *r, const char *bdf)
 {
 	char name[32], path[64];
@@ -427,8 +446,10 @@ static int try_open(const struct lu_replay *r, const char *bdf)
 static int do_open(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
 {
 	static const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-	int fd;
+	int fd = check_kept(r, s, e);
 
+	if (fd < 0)
+		return fd;
 	for (;;) {
 		fd = try_open(r, device_of(r, s)->bdf);
 		/* not there yet, or just being registered, or its node is still that of another one */

@@ -16,9 +16,9 @@ LONGEST = 1.0
 
 
 @contextlib.contextmanager
-def host_with_wire(lab, card="igb", rate=100, **more):
-    """A host VM with a card at ADDRESS, and the other end of its wire."""
-    with Wire(lab.results, rate) as wire, lab.host(qemu_args=wire.args(card, "0xc"), **more) as host:
+def host_with_wire(lab, card="igb", rate=100, spare=(), **more):
+    """A host VM with a card at ADDRESS, and the other end of its wire; spare are more devices."""
+    with Wire(lab.results, rate) as wire, lab.host(qemu_args=wire.args(card, "0xc") + list(spare), **more) as host:
         yield host, wire
 
 
@@ -33,12 +33,18 @@ def host_with_card(lab, **more):
 
 
 @contextlib.contextmanager
-def host_with_card_and_disk(lab, card="igb", **more):
-    """The same with a disk passed through to the guest, too."""
-    with Nvme(lab.results) as disk, Wire(lab.results) as wire, lab.host(qemu_args=wire.args(card, "0xc") + disk.args("0xd"), **more) as host:
+def host_with_wire_and_disk(lab, **more):
+    """A host VM with a card at ADDRESS and a disk at DISK."""
+    with Nvme(lab.results) as disk, host_with_wire(lab, spare=disk.args("0xd"), **more) as (host, wire):
+        yield host, wire, disk
+
+
+@contextlib.contextmanager
+def host_with_card_and_disk(lab, **more):
+    """The same with a guest that both are passed through to, and the stream to it running."""
+    with host_with_wire_and_disk(lab, **more) as (host, wire, disk):
         guest = guests.Linux("nic", 0, 256, net=False, passed=[ADDRESS, DISK])
         lab.start(host, guest)
-        lab.expect(lab.span(host, guest).reports[-1].flow.startswith("ok:"), "the guest has no disk")
         wire.stream(True)
         yield host, wire, disk, guest
 
@@ -69,7 +75,9 @@ def nothing_lost(lab, host, wire, guest, start, begin, limit=30.0):
     span = lab.witness(host, [guest], start, limit=limit)[guest.name]
     before, after = (int(span.reports[i].net.split("/")[1]) for i in (0, -1))
     lab.expect(after > before, f"the guest's pings are not answered any more: {span.reports[-1].net}")
-    lab.say(f"the guest stood still for {span.blackout()[0]:.2f} s")
+    seconds, since = span.blackout()
+    since += begin - start
+    lab.say(f"the guest stood still for {seconds:.2f} s; meanwhile its card wrote {sum(since <= t <= since + seconds for t in wire.taken)} frames into its memory")
     stream_whole(lab, host, wire, guest, begin)
 
 
@@ -81,6 +89,7 @@ def flow(report):
 def disk_went_on(lab, host, disk, guest, start, begin, stood_still=True):
     """Since start (L0's clock) and begin (time.monotonic()) the disk has served the guest, and, if it stood still, served it then, too."""
     span = lab.span(host, guest, start)
+    lab.expect(span.reports[0].flow.startswith("ok:"), f"the guest has no disk, or a wrong one: {span.reports[0].flow}")
     (reads, writes, interrupts), after = flow(span.reports[0]), flow(span.reports[-1])
     seconds, since = span.blackout()
     since += begin - start
@@ -91,5 +100,5 @@ def disk_went_on(lab, host, disk, guest, start, begin, stood_still=True):
     lab.expect(0 < after[2] - interrupts <= after[0] + after[1] - reads - writes + 64, f"interrupts do not fit completions: {span.reports[0].flow} … {span.reports[-1].flow}")
     wrong = disk.wrong(after[1])
     lab.expect(wrong is None, f"block {wrong} of {after[1]} that the guest wrote is not on the disk")
-    lab.say(f"the disk completed {meanwhile} reads while the guest stood still; {after[0]} reads and {after[1]} writes so far, all right; "
+    lab.say(f"meanwhile its disk wrote {meanwhile} blocks into its memory; {after[0]} reads and {after[1]} writes so far, all right; "
             f"{after[2] - interrupts} interrupts for {after[0] + after[1] - reads - writes} completions")

@@ -471,6 +471,8 @@ struct fake *fake_new(void)
 		snprintf(path, sizeof(path), "sys/bus/pci/devices/0000:00:0%d.0/vfio-dev/vfio%d/dev", 4 + i, i);
 		snprintf(text, sizeof(text), "1:%u\n", minors[i]);
 		fake_write(f, path, text);
+		snprintf(path, sizeof(path), "sys/bus/pci/devices/0000:00:0%d.0/pkeep_state", 4 + i);
+		fake_write(f, path, "inherited\n");
 		snprintf(path, sizeof(path), "sys/bus/pci/devices/0000:00:0%d.0/iommu_group", 4 + i);
 		snprintf(text, sizeof(text), "../../../kernel/iommu_groups/%d", 4 + i);
 		make_link(f, path, text);

@@ -370,6 +370,11 @@ static void bad_cdev(struct after *a)
 	fake_write(a->vm.f, "sys/bus/pci/devices/0000:00:05.0/vfio-dev/vfio1/dev", "none\n");
 }
 
+static void not_kept(struct after *a)
+{
+	fake_write(a->vm.f, "sys/bus/pci/devices/0000:00:05.0/pkeep_state", "none\n");
+}
+
 static void wrong_node(struct after *a)
 {
 	a->vm.f->wrong_node = true;
@@ -449,6 +454,7 @@ static const struct {
 	CASE(no_node, -ENOENT, false, "device 0000:00:04.0: opening it: vfio-pci does not offer it"),
 	CASE(no_cdev, -ENOENT, true, "device 0000:00:05.0: opening it: vfio-pci does not offer it"),
 	CASE(bad_cdev, -EBADMSG, true, "device 0000:00:05.0: opening it: Bad message"),
+	CASE(not_kept, -EXDEV, true, "device 0000:00:05.0: opening it: it is not among the devices that went on"),
 	CASE(wrong_node, -ESTALE, false, "device 0000:00:04.0: opening it: its node in /dev/vfio/devices is another"),
 	CASE(refused, -EINVAL, true, "device 0000:00:04.0: attaching it to HWPT 2 of IOAS 4: the kernel refuses"),
 	CASE(wrong_table, -EPROTO, true,
