@@ -9,7 +9,8 @@
  * RESUME	a QEMU that has gone through cpr-transfer has given its devices' interrupts away and
  *	dies if it is continued (CPR: vfio_cpr_pci_notifier()). So it is ended and the same guest goes
  *	on in a new one, which gets the descriptors that we hold: no device is closed in between.
- *	systemd holds them too (sd_notify: FDSTORE), for the daemon that comes after one that died.
+ *	systemd holds them too (sd_notify: FDSTORE), for the daemon that comes after one that died, and with
+ *	them what it needs to receive the rest of the state (transfer.h).
  *
  * The devices do DMA all the time; what they write is in the guest's memory whichever QEMU has it.
  */
@@ -33,12 +34,14 @@
  * @transfer: NULL in a daemon that has @fds from its predecessor
  * @session: its memfds are preserved while it is open
  * @fds: the CPR state in its exec form and then its descriptors, as lu-init's --fds wants them
+ * @kept: from the predecessor, until a transfer goes on with it
  */
 struct lu_passthrough {
 	struct lu_transfer *transfer;
 	struct lu_luo session;
 	int *fds;
 	size_t n_fds;
+	int kept[LU_TRANSFER_FDS];
 	char uuid[37];
 	struct lu_passthrough *next; /* among those that no VM has claimed */
 };
@@ -52,6 +55,8 @@ void lu_passthrough_free(struct lu_passthrough *p)
 	lu_luo_close(&p->session);
 	for (size_t i = 0; i < p->n_fds; i++)
 		close(p->fds[i]);
+	for (size_t i = 0; i < LU_TRANSFER_FDS; i++)
+		closep(&p->kept[i]);
 	free(p->fds);
 	free(p);
 }
@@ -63,6 +68,8 @@ static struct lu_passthrough *passthrough_new(const char *uuid)
 	if (!p)
 		return NULL;
 	p->session = LU_LUO_INIT;
+	for (size_t i = 0; i < LU_TRANSFER_FDS; i++)
+		p->kept[i] = -EBADF;
 	snprintf(p->uuid, sizeof(p->uuid), "%s", uuid);
 	return p;
 }
@@ -90,19 +97,29 @@ int lu_vm_list_fds(const struct lu_vm *vm, char **ret)
 	return 1;
 }
 
-/* --- systemd's store: an entry "cpr-UUID-N" for each of fds --- */
+/* --- systemd's store: an entry "cpr-UUID-N" for each of fds, and what a transfer needs by its name --- */
 
 #define STORE_PREFIX "cpr-"
 
-static void store(const struct lu_vm *vm, size_t n, bool keep)
+static const char *const kept_names[LU_TRANSFER_FDS] = { "state", "out", "in", "listen", "main" };
+
+/* @fd: negative: nobody needs it any more */
+static void store(const char *uuid, const char *what, int fd)
 {
-	const char *uuid = vm->def.uuid;
 	char text[128];
 
-	snprintf(text, sizeof(text), "%s\nFDNAME=" STORE_PREFIX "%s-%zu%s", keep ? "FDSTORE=1" : "FDSTOREREMOVE=1",
-		 uuid, n, keep ? "\nFDPOLL=0" : "");
+	snprintf(text, sizeof(text), "%s\nFDNAME=" STORE_PREFIX "%s-%s%s", fd >= 0 ? "FDSTORE=1" : "FDSTOREREMOVE=1",
+		 uuid, what, fd >= 0 ? "\nFDPOLL=0" : "");
 	/* without systemd nobody starts a second daemon either */
-	(void)sd_pid_notify_with_fds(0, 0, text, keep ? &vm->passthrough->fds[n] : NULL, keep ? 1 : 0);
+	(void)sd_pid_notify_with_fds(0, 0, text, fd >= 0 ? &fd : NULL, fd >= 0 ? 1 : 0);
+}
+
+static void store_number(const char *uuid, size_t n, int fd)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%zu", n);
+	store(uuid, number, fd);
 }
 
 void lu_passthrough_claim(struct lu_vms *vms, struct lu_vm *vm)
@@ -122,11 +139,17 @@ void lu_passthrough_claim(struct lu_vms *vms, struct lu_vm *vm)
 int lu_vms_take_stored(struct lu_vms *vms, int fd, const char *name)
 {
 	struct lu_passthrough *p = vms->stored;
+	size_t kept = 0;
 	char uuid[37];
-	unsigned int n;
+	unsigned int n = 0;
 	int end = 0, *fds;
 
-	if (sscanf(name, STORE_PREFIX "%36[0-9a-fA-F-]-%u%n", uuid, &n, &end) != 2 || name[end] || n > LU_CPR_FDS_MAX)
+	if (sscanf(name, STORE_PREFIX "%36[0-9a-fA-F-]-%n", uuid, &end) != 1 || end == 0)
+		return 0;
+	while (kept < LU_TRANSFER_FDS && strcmp(name + end, kept_names[kept]) != 0)
+		kept++;
+	name += end;
+	if (kept == LU_TRANSFER_FDS && (sscanf(name, "%u%n", &n, &end) != 1 || name[end] || n > LU_CPR_FDS_MAX))
 		return 0;
 	while (p && strcmp(p->uuid, uuid) != 0)
 		p = p->next;
@@ -136,6 +159,11 @@ int lu_vms_take_stored(struct lu_vms *vms, int fd, const char *name)
 			return -ENOMEM;
 		p->next = vms->stored;
 		vms->stored = p;
+	}
+	if (kept < LU_TRANSFER_FDS) {
+		closep(&p->kept[kept]);
+		p->kept[kept] = fd;
+		return 1;
 	}
 	if (n >= p->n_fds) {
 		fds = reallocarray(p->fds, n + 1, sizeof(*fds));
@@ -153,21 +181,64 @@ int lu_vms_take_stored(struct lu_vms *vms, int fd, const char *name)
 void lu_vm_let_go(struct lu_vm *vm)
 {
 	for (size_t i = 0; vm->passthrough && i < vm->passthrough->n_fds; i++)
-		store(vm, i, false);
+		store_number(vm->def.uuid, i, -EBADF);
+	for (size_t i = 0; vm->passthrough && i < LU_TRANSFER_FDS; i++)
+		store(vm->def.uuid, kept_names[i], -EBADF);
 	lu_passthrough_free(vm->passthrough);
 	vm->passthrough = NULL;
 }
 
 /* --- save --- */
 
+/* From the moment that we have the descriptors nobody else can let this guest run. */
+static int hold(void *context, struct lu_error *e)
+{
+	struct lu_passthrough *p = context;
+	struct lu_cpr *cpr = lu_transfer_cpr(p->transfer);
+	_cleanup_free_ int *numbers = calloc(cpr->n_fds ?: 1, sizeof(*numbers));
+	int r;
+
+	p->fds = calloc(cpr->n_fds + 1, sizeof(*p->fds));
+	if (!numbers || !p->fds)
+		return -ENOMEM;
+	for (size_t i = 0; i < cpr->n_fds; i++)
+		numbers[i] = LU_LAUNCH_MORE_FD + 1 + (int)i;
+	r = lu_cpr_write_exec(cpr, numbers, &p->fds[0], e);
+	if (r < 0)
+		return r;
+	p->n_fds = 1;
+	for (size_t i = 0; i < cpr->n_fds; i++) {
+		p->fds[p->n_fds] = fcntl(cpr->fds[i].fd, F_DUPFD_CLOEXEC, 3);
+		if (p->fds[p->n_fds] < 0)
+			return -errno;
+		p->n_fds++;
+	}
+	for (size_t i = 0; i < p->n_fds; i++)
+		store_number(p->uuid, i, p->fds[i]);
+	return 0;
+}
+
+static void keep(void *context, enum lu_transfer_fd which, int fd)
+{
+	struct lu_passthrough *p = context;
+
+	store(p->uuid, kept_names[which], fd);
+}
+
 static int on_migrate(struct lu_job *j, struct json_object *data)
 {
 	return 0;
 }
 
+static void socket_dir(const struct lu_job *j, char ret[static 108])
+{
+	snprintf(ret, 108, "%s/cpr-%s", j->vm->vms->run, j->vm->def.uuid);
+}
+
 int lu_job_transfer(struct lu_job *j)
 {
 	_cleanup_close_ int fd = openat(j->dir_fd, "state", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	struct lu_transfer_keeper keeper = { .cpr = hold, .keep = keep };
 	struct lu_passthrough *p;
 	struct json_object *args;
 	struct ucred peer;
@@ -184,40 +255,13 @@ int lu_job_transfer(struct lu_job *j)
 	p = j->vm->passthrough = passthrough_new(j->vm->def.uuid);
 	if (!p)
 		return -ENOMEM;
-	snprintf(dir, sizeof(dir), "%s/cpr-%s", j->vm->vms->run, j->vm->def.uuid);
-	r = lu_transfer_new(&p->transfer, j->vm->vms->event, dir, peer.uid, peer.gid, peer.pid, fd, &j->error);
+	keeper.context = p;
+	socket_dir(j, dir);
+	r = lu_transfer_new(&p->transfer, j->vm->vms->event, dir, peer.uid, peer.gid, peer.pid, fd, &keeper, &j->error);
 	if (r < 0)
 		return r;
 	args = lu_transfer_args(p->transfer);
 	return args ? lu_job_command(j, "migrate", args, on_migrate) : -ENOMEM;
-}
-
-/* From the moment that we have the descriptors nobody else can let this guest run. */
-static int hold(struct lu_job *j)
-{
-	struct lu_passthrough *p = j->vm->passthrough;
-	struct lu_cpr *cpr = lu_transfer_cpr(p->transfer);
-	_cleanup_free_ int *numbers = calloc(cpr->n_fds ?: 1, sizeof(*numbers));
-	int r;
-
-	p->fds = calloc(cpr->n_fds + 1, sizeof(*p->fds));
-	if (!numbers || !p->fds)
-		return -ENOMEM;
-	for (size_t i = 0; i < cpr->n_fds; i++)
-		numbers[i] = LU_LAUNCH_MORE_FD + 1 + (int)i;
-	r = lu_cpr_write_exec(cpr, numbers, &p->fds[0], &j->error);
-	if (r < 0)
-		return r;
-	p->n_fds = 1;
-	for (size_t i = 0; i < cpr->n_fds; i++) {
-		p->fds[p->n_fds] = fcntl(cpr->fds[i].fd, F_DUPFD_CLOEXEC, 3);
-		if (p->fds[p->n_fds] < 0)
-			return -errno;
-		p->n_fds++;
-	}
-	for (size_t i = 0; i < p->n_fds; i++)
-		store(j->vm, i, true);
-	return 0;
 }
 
 /* QEMU may be done before we have read everything. */
@@ -229,8 +273,6 @@ int lu_job_transferred(struct lu_job *j)
 	if (!p)
 		return 0;
 	r = lu_transfer_done(p->transfer, &j->error);
-	if (r >= 0 && !p->fds && lu_transfer_cpr(p->transfer))
-		r = hold(j) ?: r;
 	return r < 0 ? r : r > 0 ? 0 : lu_job_again(j, POLL_USEC);
 }
 
@@ -319,12 +361,30 @@ int lu_job_query_or_gone(struct lu_job *j)
 				    lu_job_query_status(j);
 }
 
+/* In place of a daemon that died while it received. Returns 1 while there is something to wait for. */
+static int receive_rest(struct lu_job *j)
+{
+	struct lu_passthrough *p = j->vm->passthrough;
+	bool alive = strcmp(j->status, "gone") != 0 && lu_job_note_peer(j) >= 0;
+	char dir[108];
+	int r = 0;
+
+	if (!p->transfer && p->kept[LU_TRANSFER_STATE] >= 0) {
+		socket_dir(j, dir);
+		r = lu_transfer_resume(&p->transfer, j->vm->vms->event, dir, alive ? j->vm->facts.pid : 0, p->kept,
+				       &j->error);
+	}
+	if (r < 0 || !p->transfer)
+		return r;
+	r = lu_transfer_done(p->transfer, &j->error);
+	return r < 0 ? r : r > 0 ? 0 : lu_job_again(j, POLL_USEC);
+}
+
 static bool must_go_back(const struct lu_job *j)
 {
 	const struct lu_passthrough *p = j->vm->passthrough;
 
-	return p && p->n_fds > 0 && (!strcmp(j->status, "postmigrate") || !strcmp(j->status, "gone")) &&
-	       (!p->transfer || lu_transfer_done(p->transfer, NULL) > 0);
+	return p && p->n_fds > 0 && (!strcmp(j->status, "postmigrate") || !strcmp(j->status, "gone"));
 }
 
 /* The job may end before the restore does, by its time limit. */
@@ -384,11 +444,14 @@ int lu_job_go_back(struct lu_job *j)
 		return 0;
 	if (!j->vm->vms->restore)
 		return -EOPNOTSUPP;
-	/* a daemon that died while it received took what it had with it */
-	if (!j->saved.complete && !j->vm->passthrough->transfer)
+	if (!j->saved.complete)
+		r = receive_rest(j);
+	if (r > 0)
+		return r;
+	if (r >= 0 && !j->saved.complete && !j->vm->passthrough->transfer)
 		return lu_error_set(&j->error, -ENODATA, "start the guest afresh from its disks",
 				    "VM %s: its QEMU gave its devices away, but its state did not arrive", j->vm->name);
-	if (!j->saved.complete)
+	if (r >= 0 && !j->saved.complete)
 		r = lu_job_commit(j);
 	if (r >= 0 && j->vm->def.unit)
 		r = lu_marker_write(j->vm->vms->run, j->vm->def.unit, &j->error);

@@ -2,7 +2,7 @@
 /*
  * See transfer.h. The two sockets one after the other:
  *
- *	cpr: accept → receive to the end → parse → close (QEMU waits for this)
+ *	cpr: accept → receive to the end → parse → have it kept → close (QEMU waits for this)
  *	main: accept → receive to the end, into the state file
  *
  * Whatever goes wrong closes everything, which QEMU notices and calls a failed
@@ -18,6 +18,8 @@
 
 #include "json.h"
 #include "transfer.h"
+
+#define PIECE 65536 /* what a pipe holds */
 
 enum {
 	CPR,
@@ -40,8 +42,8 @@ struct lu_transfer {
 	struct socket sockets[SOCKETS];
 	struct lu_cpr_receiver receiver;
 	struct lu_cpr cpr;
-	int state_fd;
-	uint64_t received;
+	struct lu_transfer_keeper keeper;
+	int state_fd, pipe[2];
 	struct lu_error error;
 };
 
@@ -49,14 +51,38 @@ static void give_up(struct lu_transfer *t, int r, const char *what)
 {
 	if (!t->error.code)
 		lu_error_set(&t->error, r, NULL, "%s: %s", what, strerror(-r));
-	for (int i = 0; i < SOCKETS; i++)
+	for (int i = 0; i < SOCKETS; i++) {
+		/* who else keeps it must not keep QEMU waiting */
+		if (t->sockets[i].source)
+			(void)shutdown(sd_event_source_get_io_fd(t->sockets[i].source), SHUT_RDWR);
 		t->sockets[i].source = sd_event_source_disable_unref(t->sockets[i].source);
+	}
 }
 
 static void end(struct socket *s)
 {
 	s->done = true;
 	s->source = sd_event_source_disable_unref(s->source);
+}
+
+static void keep(struct lu_transfer *t, enum lu_transfer_fd which, int fd)
+{
+	if (t->keeper.keep)
+		t->keeper.keep(t->keeper.context, which, fd);
+}
+
+/* The socket last: QEMU can connect to it from then on without us, and must not before the rest is safe. */
+static int keep_all(struct lu_transfer *t)
+{
+	int r = t->keeper.cpr ? t->keeper.cpr(t->keeper.context, &t->error) : 0;
+
+	if (r < 0)
+		return r;
+	keep(t, LU_TRANSFER_STATE, t->state_fd);
+	keep(t, LU_TRANSFER_OUT, t->pipe[0]);
+	keep(t, LU_TRANSFER_IN, t->pipe[1]);
+	keep(t, LU_TRANSFER_LISTEN, sd_event_source_get_io_fd(t->sockets[MAIN].source));
+	return 0;
 }
 
 static int on_cpr(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -69,6 +95,10 @@ static int on_cpr(sd_event_source *source, int fd, uint32_t events, void *userda
 	if (r > 0)
 		r = lu_cpr_parse(t->receiver.data, t->receiver.len, t->receiver.fds, t->receiver.n_fds, &t->cpr, &t->error) ?:
 			    1;
+	if (r > 0) {
+		s->done = true;
+		r = keep_all(t) ?: 1;
+	}
 	if (r < 0)
 		give_up(t, r, "QEMU's CPR state");
 	else if (r > 0)
@@ -76,24 +106,33 @@ static int on_cpr(sd_event_source *source, int fd, uint32_t events, void *userda
 	return 0;
 }
 
+/* What is in the pipe goes into the file. */
+static int drain(struct lu_transfer *t)
+{
+	ssize_t n;
+
+	do
+		n = splice(t->pipe[0], NULL, t->state_fd, NULL, PIECE, SPLICE_F_NONBLOCK);
+	while (n > 0 || (n < 0 && errno == EINTR));
+	if (n < 0 && errno != EAGAIN)
+		return -errno;
+	return lseek(t->state_fd, 0, SEEK_CUR) > LU_TRANSFER_ROOM ? -EFBIG : 0;
+}
+
 static int on_main(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct socket *s = userdata;
 	struct lu_transfer *t = s->transfer;
-	char buf[65536];
 	ssize_t n;
 	int r;
 
-	n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	r = drain(t); /* of a process that died */
+	n = r < 0 ? r : splice(fd, NULL, t->pipe[1], NULL, PIECE, SPLICE_F_NONBLOCK);
+	if (r >= 0 && n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	r = n < 0 ? -errno : 0;
-	t->received += n > 0 ? (uint64_t)n : 0;
-	if (r >= 0 && t->received > LU_TRANSFER_ROOM)
-		r = -EFBIG;
 	if (r >= 0)
-		r = lu_write_all(t->state_fd, buf, (size_t)n);
-	if (r >= 0 && n == 0 && ftruncate(t->state_fd, (off_t)t->received) < 0)
+		r = n < 0 ? -errno : drain(t);
+	if (r >= 0 && n == 0 && ftruncate(t->state_fd, lseek(t->state_fd, 0, SEEK_CUR)) < 0)
 		r = -errno;
 	if (r < 0)
 		give_up(t, r, "QEMU's device state");
@@ -114,7 +153,7 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *us
 
 	if (conn < 0 || getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return 0;
-	if (peer.pid != t->pid)
+	if (t->pid && peer.pid != t->pid)
 		return 0; /* somebody else of the same user */
 	r = sd_event_add_io(sd_event_source_get_event(source), &next, conn, EPOLLIN, s == t->sockets ? on_cpr : on_main,
 			    s);
@@ -125,6 +164,8 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *us
 		give_up(t, r, s->path);
 		return 0;
 	}
+	if (s == &t->sockets[MAIN] && t->sockets[CPR].done)
+		keep(t, LU_TRANSFER_MAIN, conn);
 	(void)steal_fd(&conn);
 	/* one connection only: the listening socket goes */
 	sd_event_source_disable_unref(s->source);
@@ -139,9 +180,6 @@ static int listen_at(struct lu_transfer *t, sd_event *event, int i, uid_t uid, g
 	struct socket *s = &t->sockets[i];
 	int r;
 
-	s->transfer = t;
-	if (snprintf(s->path, sizeof(s->path), "%s/%s", t->dir, names[i]) >= (int)sizeof(s->path))
-		return -ENAMETOOLONG;
 	strcpy(sa.sun_path, s->path);
 	(void)unlink(s->path);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(s->path, 0600) < 0 ||
@@ -155,20 +193,41 @@ static int listen_at(struct lu_transfer *t, sd_event *event, int i, uid_t uid, g
 	return r;
 }
 
-int lu_transfer_new(struct lu_transfer **ret, sd_event *event, const char *dir, uid_t uid, gid_t gid, pid_t pid,
-		    int state_fd, struct lu_error *e)
+static int transfer_new(struct lu_transfer **ret, const char *dir, pid_t pid)
 {
 	_cleanup_(lu_transfer_freep) struct lu_transfer *t = calloc(1, sizeof(*t));
-	int r;
 
 	if (!t)
 		return -ENOMEM;
 	t->pid = pid;
-	t->state_fd = fcntl(state_fd, F_DUPFD_CLOEXEC, 3);
+	t->state_fd = t->pipe[0] = t->pipe[1] = -EBADF;
 	t->dir = strdup(dir);
 	if (!t->dir)
 		return -ENOMEM;
-	r = t->state_fd < 0 ? -errno : lu_mkdir_p(AT_FDCWD, dir, 0755);
+	for (int i = 0; i < SOCKETS; i++) {
+		struct socket *s = &t->sockets[i];
+
+		s->transfer = t;
+		if (snprintf(s->path, sizeof(s->path), "%s/%s", dir, names[i]) >= (int)sizeof(s->path))
+			return -ENAMETOOLONG;
+	}
+	*ret = steal_ptr(t);
+	return 0;
+}
+
+int lu_transfer_new(struct lu_transfer **ret, sd_event *event, const char *dir, uid_t uid, gid_t gid, pid_t pid,
+		    int state_fd, const struct lu_transfer_keeper *keeper, struct lu_error *e)
+{
+	_cleanup_(lu_transfer_freep) struct lu_transfer *t = NULL;
+	int r = transfer_new(&t, dir, pid);
+
+	if (r >= 0) {
+		t->keeper = keeper ? *keeper : t->keeper;
+		t->state_fd = fcntl(state_fd, F_DUPFD_CLOEXEC, 3);
+		r = t->state_fd < 0 || pipe2(t->pipe, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+	}
+	if (r >= 0)
+		r = lu_mkdir_p(AT_FDCWD, dir, 0755);
 	/* QEMU's user goes through it, others must not knock */
 	if (r >= 0 && (chown(dir, uid, gid) < 0 || chmod(dir, 0700) < 0))
 		r = -errno;
@@ -176,6 +235,36 @@ int lu_transfer_new(struct lu_transfer **ret, sd_event *event, const char *dir, 
 		r = listen_at(t, event, i, uid, gid);
 	if (r < 0)
 		return lu_error_set(e, r, NULL, "%s: %s", dir, strerror(-r));
+	*ret = steal_ptr(t);
+	return 0;
+}
+
+int lu_transfer_resume(struct lu_transfer **ret, sd_event *event, const char *dir, pid_t pid,
+		       int fds[static LU_TRANSFER_FDS], struct lu_error *e)
+{
+	_cleanup_(lu_transfer_freep) struct lu_transfer *t = NULL;
+	bool connected = fds[LU_TRANSFER_MAIN] >= 0;
+	int r = transfer_new(&t, dir, pid);
+
+	if (r >= 0 && (fds[LU_TRANSFER_STATE] < 0 || fds[LU_TRANSFER_OUT] < 0 || fds[LU_TRANSFER_IN] < 0))
+		r = -EBADF;
+	if (r >= 0) {
+		struct socket *s = &t->sockets[MAIN];
+
+		t->sockets[CPR].done = true;
+		r = sd_event_add_io(event, &s->source, fds[connected ? LU_TRANSFER_MAIN : LU_TRANSFER_LISTEN], EPOLLIN,
+				    connected ? on_main : on_connect, s);
+	}
+	if (r < 0)
+		return lu_error_set(e, r, NULL, "what was kept of QEMU's device state: %s", strerror(-r));
+	(void)sd_event_source_set_io_fd_own(t->sockets[MAIN].source, true);
+	if (connected)
+		closep(&fds[LU_TRANSFER_LISTEN]);
+	t->state_fd = fds[LU_TRANSFER_STATE];
+	t->pipe[0] = fds[LU_TRANSFER_OUT];
+	t->pipe[1] = fds[LU_TRANSFER_IN];
+	for (int i = 0; i < LU_TRANSFER_FDS; i++)
+		fds[i] = -EBADF;
 	*ret = steal_ptr(t);
 	return 0;
 }
@@ -247,6 +336,8 @@ void lu_transfer_free(struct lu_transfer *t)
 	lu_cpr_receiver_clear(&t->receiver);
 	lu_cpr_clear(&t->cpr);
 	closep(&t->state_fd);
+	closep(&t->pipe[0]);
+	closep(&t->pipe[1]);
 	lu_error_clear(&t->error);
 	if (t->dir)
 		(void)rmdir(t->dir);

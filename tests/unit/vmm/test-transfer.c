@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "test.h"
@@ -21,6 +22,10 @@ static sd_event *ev;
 static struct lu_transfer *t;
 static int state_fd;
 
+/* What another process would have of it when this one dies. */
+static int kept[LU_TRANSFER_FDS];
+static bool cpr_first;
+
 static int setup(void **state)
 {
 	assert_non_null(test_mkdtemp(dir));
@@ -34,18 +39,36 @@ static int teardown(void **state)
 	lu_transfer_free(t);
 	t = NULL;
 	sd_event_unref(ev);
+	for (int i = 0; i < LU_TRANSFER_FDS; i++)
+		closep(&kept[i]);
 	close(state_fd);
 	unlink(state_path);
 	/* fails if the transfer left something */
 	return rmdir(dir);
 }
 
+static int on_cpr(void *context, struct lu_error *e)
+{
+	cpr_first = lu_transfer_cpr(t) && kept[LU_TRANSFER_LISTEN] < 0;
+	return 0;
+}
+
+static void keep(void *context, enum lu_transfer_fd which, int fd)
+{
+	assert_true(kept[which] < 0);
+	kept[which] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
 static void begin(pid_t pid)
 {
+	static const struct lu_transfer_keeper keeper = { .cpr = on_cpr, .keep = keep };
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 
+	for (int i = 0; i < LU_TRANSFER_FDS; i++)
+		kept[i] = -EBADF;
+
 	state_fd = open(state_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	expect(lu_transfer_new(&t, ev, sub, getuid(), getgid(), pid, state_fd, &e) == 0, "%s", e.what);
+	expect(lu_transfer_new(&t, ev, sub, getuid(), getgid(), pid, state_fd, &keeper, &e) == 0, "%s", e.what);
 }
 
 static int dial(const char *name)
@@ -153,10 +176,71 @@ static void test_stranger(void **state)
 	close(conn);
 }
 
+/*
+ * The receiver dies after each number of events, and another one goes on with what was kept: nothing is lost, nothing comes twice. What QEMU
+ * sends is longer than a pipe and shorter than a socket, so it is done long before.
+ */
+static void test_dies(void **state)
+{
+	static char sent[150000], got[sizeof(sent) + 1];
+	bool ended = false;
+
+	for (size_t i = 0; i < sizeof(sent); i++)
+		sent[i] = (char)(i * 2654435761u >> 24);
+	for (unsigned int events = 0; !ended; events++) {
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		int fd = eventfd(0, EFD_CLOEXEC), conn, size = 1 << 20;
+
+		begin(getpid());
+		send_cpr(dial("cpr"), fd, 0);
+		turn();
+		assert_true(cpr_first);
+		conn = dial("main");
+		assert_int_equal(setsockopt(conn, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+		assert_int_equal(send(conn, sent, sizeof(sent), MSG_DONTWAIT), sizeof(sent));
+		close(conn);
+		for (unsigned int i = 0; i < events; i++)
+			ended |= sd_event_run(ev, 0) == 0;
+		/* some of it was on its way through the pipe when it died */
+		if (events == 2) {
+			assert_int_equal(splice(kept[LU_TRANSFER_MAIN], NULL, kept[LU_TRANSFER_IN], NULL, 65536, 0),
+					 65536);
+			assert_int_equal(splice(kept[LU_TRANSFER_OUT], NULL, kept[LU_TRANSFER_STATE], NULL, 1000, 0),
+					 1000);
+		}
+		lu_transfer_free(t);
+		t = NULL;
+		assert_int_equal(mkdir(sub, 0700), 0);
+		expect(lu_transfer_resume(&t, ev, sub, getpid(), kept, &e) == 0, "%s", e.what);
+		turn();
+		expect(lu_transfer_done(t, &e) == 1, "after %u events: %s", events, e.what ?: "not done");
+		assert_int_equal(pread(state_fd, got, sizeof(got), 0), sizeof(sent));
+		assert_memory_equal(got, sent, sizeof(sent));
+		lu_transfer_free(t);
+		t = NULL;
+		close(state_fd);
+		close(fd);
+	}
+	begin(getpid());
+}
+
+/* What was kept is not enough: refused, and it stays the caller's. */
+static void test_not_enough(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	begin(getpid());
+	assert_true(lu_transfer_resume(&t, ev, sub, getpid(), kept, &e) < 0);
+	assert_non_null(e.what);
+	close(fd);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	static const struct CMUnitTest tests[] = { T(test_whole), T(test_broken), T(test_stranger) };
+	static const struct CMUnitTest tests[] = { T(test_whole), T(test_broken), T(test_stranger), T(test_dies),
+						   T(test_not_enough) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -517,7 +517,8 @@ static void test_stored(void **state)
 {
 	_cleanup_free_ char *list = NULL;
 	char want[64];
-	int first = open("/dev/null", O_RDONLY | O_CLOEXEC), second = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int first = open("/dev/null", O_RDONLY | O_CLOEXEC), second = open("/dev/null", O_RDONLY | O_CLOEXEC),
+	    third = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	struct lu_vm *vm;
 
 	assert_int_equal(lu_vms_take_stored(vms, second, "cpr-" UUID_A "-1"), 1);
@@ -525,6 +526,8 @@ static void test_stored(void **state)
 	assert_int_equal(lu_vms_take_stored(vms, first, "cpr-" UUID_A "-0x"), 0);
 	assert_int_equal(lu_vms_take_stored(vms, first, "cpr-" UUID_A "-4097"), 0);
 	assert_int_equal(lu_vms_take_stored(vms, first, "stored"), 0);
+	assert_int_equal(lu_vms_take_stored(vms, first, "cpr-" UUID_A "-elsewhere"), 0);
+	assert_int_equal(lu_vms_take_stored(vms, third, "cpr-" UUID_A "-state"), 1);
 	vm = new_vm();
 	snprintf(want, sizeof(want), "%d:%d,%d", (int)getpid(), first, second);
 	assert_int_equal(lu_vm_list_fds(vm, &list), 1);
@@ -532,6 +535,7 @@ static void test_stored(void **state)
 	lu_vm_let_go(vm);
 	assert_int_equal(fcntl(first, F_GETFD), -1);
 	assert_int_equal(fcntl(second, F_GETFD), -1);
+	assert_int_equal(fcntl(third, F_GETFD), -1);
 	free(list);
 	list = NULL;
 	assert_int_equal(lu_vm_list_fds(vm, &list), 0);
