@@ -98,16 +98,16 @@ class Ticker(Guest):
 
 class Linux(Guest):
     """The Linux guest: the host's own kernel image, our program as /init, a disk and a network card where wanted; passed are the addresses of PCI
-    functions of the host VM that are passed through."""
+    functions of the host VM that are passed through; options go onto the guest's kernel command line."""
 
-    def __init__(self, name, line, memory=256, disk=True, net=True, passed=(), **more):
+    def __init__(self, name, line, memory=256, disk=True, net=True, passed=(), options="", **more):
         super().__init__(name, line, memory, **more)
         self.disk = f"/var/lib/lab/{name}.img" if disk else None
-        self.net, self.passed = net, list(passed)
+        self.net, self.passed, self.options = net, list(passed), options
 
     def boot_args(self):
         args = ["-kernel", "/usr/lib/lab/guest-kernel", "-initrd", "/usr/lib/lab/linux.initrd",
-                "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable" + (" ip=10.0.2.15 gw=10.0.2.2" if self.net or self.passed else "")]
+                "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable" + (" ip=10.0.2.15 gw=10.0.2.2" if self.net or self.passed else "") + " " + self.options]
         if self.disk:
             args += ["-blockdev", f"driver=file,node-name=disk,filename={self.disk},cache.direct=off", "-device", "virtio-blk-pci,drive=disk"]
         if self.net:
