@@ -5,7 +5,7 @@
  * Each 100 ms it writes a short line, each half second a long one, like the bare-metal ticker:
  *
  *	T <n>
- *	TICK <n> boot=<boot id> ram=<MiB> mem=ok|BAD hash=<64 hex digits' worth of blob> passes=<n> mono=<s> real=<s> gap=<ms> disk=ok|BAD|none:<writes> net=<sent>/<answered> rx=<came>/<newest>
+ *	TICK <n> boot=<boot id> ram=<MiB> mem=ok|BAD hash=<64 hex digits' worth of blob> passes=<n> mono=<s> real=<s> tsc=<n> clock=<source> gap=<ms> disk=ok|BAD|none:<writes> net=<sent>/<answered> rx=<came>/<newest>
  *	     flow=ok|BAD|none:<reads>/<writes>/<interrupts>
  *
  *  - memory: a blob of a third of RAM, filled once from a generator seeded with the boot id, compared bit by bit and hashed over and over.
@@ -413,6 +413,7 @@ int main(void)
 	struct timespec next;
 	struct sysinfo info;
 	double last, gap = 0;
+	char clocksource[32] = "?";
 	uint64_t words;
 
 	mount("proc", "/proc", "proc", 0, NULL);
@@ -421,6 +422,7 @@ int main(void)
 	setvbuf(stdout, NULL, _IOFBF, 4096);
 	file_read("/proc/sys/kernel/random/boot_id", boot_id, sizeof(boot_id));
 	file_read("/proc/cmdline", cmdline, sizeof(cmdline));
+	file_read("/sys/devices/system/clocksource/clocksource0/current_clocksource", clocksource, sizeof(clocksource));
 	sysinfo(&info);
 	printf("\nSTART boot=%s\n", boot_id);
 	fflush(stdout);
@@ -447,10 +449,11 @@ int main(void)
 		if (n % REPORT) {
 			printf("T %llu\n", (unsigned long long)n);
 		} else {
-			printf("TICK %llu boot=%s ram=%lu mem=%s hash=%016llx passes=%llu mono=%.3f real=%.3f gap=%.0fms disk=%s:%llu net=%llu/%llu rx=%s%llu/%llu flow=%s:%llu/%llu/%llu\n",
+			printf("TICK %llu boot=%s ram=%lu mem=%s hash=%016llx passes=%llu mono=%.3f real=%.3f tsc=%llu clock=%s gap=%.0fms disk=%s:%llu net=%llu/%llu rx=%s%llu/%llu flow=%s:%llu/%llu/%llu\n",
 			       (unsigned long long)n, boot_id, (unsigned long)(info.totalram * info.mem_unit >> 20),
 			       mem_bad ? "BAD" : "ok", (unsigned long long)last_hash, (unsigned long long)passes, now,
-			       clock_seconds(CLOCK_REALTIME), gap * 1e3,
+			       clock_seconds(CLOCK_REALTIME), (unsigned long long)__builtin_ia32_rdtsc(), clocksource,
+			       gap * 1e3,
 			       disk_fd < 0 ? "none" :
 			       disk_bad    ? "BAD" :
 					     "ok",

@@ -24,6 +24,7 @@ class Console:
         self.sock = None
         self._log = open(log_path, "w", errors="replace")
         self._clock = clock
+        self.epoch = time.time() - clock()      # the time of day at the lines' second 0
         self._part = b""
         self._since = 0.0
         self._news = threading.Condition()

@@ -98,7 +98,7 @@ class Ticker(Guest):
 
 class Linux(Guest):
     """The Linux guest: the host's own kernel image, our program as /init, a disk and a network card where wanted; passed are the addresses of PCI
-    functions of the host VM that are passed through; options go onto the guest's kernel command line."""
+    functions of the host VM that are passed through; options are its kernel's."""
 
     def __init__(self, name, line, memory=256, disk=True, net=True, passed=(), options="", **more):
         super().__init__(name, line, memory, **more)
@@ -107,7 +107,8 @@ class Linux(Guest):
 
     def boot_args(self):
         args = ["-kernel", "/usr/lib/lab/guest-kernel", "-initrd", "/usr/lib/lab/linux.initrd",
-                "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable" + (" ip=10.0.2.15 gw=10.0.2.2" if self.net or self.passed else "") + " " + self.options]
+                "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable" + (" ip=10.0.2.15 gw=10.0.2.2" if self.net or self.passed else "") +
+                (" " + self.options if self.options else "")]
         if self.disk:
             args += ["-blockdev", f"driver=file,node-name=disk,filename={self.disk},cache.direct=off", "-device", "virtio-blk-pci,drive=disk"]
         if self.net:

@@ -4,15 +4,27 @@
 A Witness is taken over a span of one guest's console:
 
     span = witness.Span(host.guest[0], start)
-    span.check()            raises with the reason if the guest was reset, went backwards, lost memory, disk or ticks
+    span.check()            raises with the reason if the guest was reset, went backwards, lost memory, disk, ticks or the time
     span.blackout()         longest time without a line, in seconds of L0, and when it was
+
+Clocks: what a guest says of its clocks (mono, real, tsc) is compared with L0's. Each may stand still while the guest does, and may run on meanwhile; none ever goes back or gets
+ahead of L0. The wall clock (real) goes with mono unless the guest was told the time in between (set=).
 """
 
 import re
+import statistics
 
 REPORT = re.compile(r"^TICK (\d+) (.*)$")
 SHORT = re.compile(r"^T (\d+)$")
 START = re.compile(r"^START boot=")
+TSC = re.compile(r"^TICK .* tsc=(\d+) .*gap=")
+
+# Seconds by which a clock may seem to have moved between two lines without having done so: a line's stamp may come that late. A jump is far beyond.
+CLOCK_SLACK = 1.0
+# A rate that the host's kernel has measured, part of the time that went by
+CLOCK_RATE = 0.01
+# The host VM reads its time from a clock of whole seconds, in each kernel anew
+CLOCK_OF_DAY = 3.0
 
 
 class WitnessError(Exception):
@@ -34,7 +46,7 @@ class Report:
 class Span:
     def __init__(self, console, start=0.0, end=None):
         self.name = console.name
-        self.ticks, self.reports, self.restarts = [], [], 0
+        self.console, self.ticks, self.reports, self.restarts = console, [], [], 0
         for when, text in list(console.since(start)):
             if end is not None and when > end:
                 break
@@ -70,7 +82,59 @@ class Span:
         hashes = {r.hash for r in self.reports if int(r.passes) > 0}
         if len(hashes) > 1:
             self._fail(f"RAM hash changed: {sorted(hashes)}")
+        return self.check_clocks()
+
+    # -- clocks
+
+    def _hz(self):
+        """The TSC's frequency by all this guest ever said, None if that is too little: half of the steps between two reports are of a guest that ran."""
+        told = [(when, int(m[1])) for when, text in list(self.console.since(0)) for m in [TSC.search(text)] if m]
+        steps = [(b - a) / (later - when) for (when, a), (later, b) in zip(told, told[1:]) if later > when]
+        return statistics.median(steps) if len(steps) >= 8 else None
+
+    def clock(self, name):
+        """[(L0's time, the guest's in seconds)] of one clock."""
+        hz = self._hz() if name == "tsc" else 1
+        return [(r.when, float(r.fields[name]) / hz) for r in self.reports if name in r.fields and "gap" in r.fields] if hz else []
+
+    def check_clocks(self):
+        for name in ("mono", "tsc"):
+            self._check_clock(name, self.clock(name))
+        self._check_real()
         return self
+
+    def _check_clock(self, name, told):
+        silences = [(a, b - a) for (a, _), (b, _) in zip(self.ticks, self.ticks[1:])]
+        stood = lost = 0.0
+        for (before, a), (when, b) in zip(told, told[1:]):
+            went, went_by = b - a, when - before
+            at = f"of {name} between {before:.3f} and {when:.3f} s"
+            if went <= 0:
+                self._fail(f"the clock went back by {-went:.3f} s, {at}")
+            if went > went_by + CLOCK_SLACK:
+                self._fail(f"the clock jumped by {went:.3f} s in {went_by:.3f} s, {at}")
+            silence = max((s for began, s in silences if before <= began < when), default=0.0)
+            if went_by - went > silence + CLOCK_SLACK:
+                self._fail(f"the clock lost {went_by - went:.3f} s while the guest stood still for {silence:.3f} s, {at}")
+            stood += silence if silence > CLOCK_SLACK else 0.0
+            lost += went_by - went
+            rate = CLOCK_SLACK + CLOCK_RATE * (when - told[0][0])
+            if not -rate <= lost <= stood + rate:
+                self._fail(f"the clock is {lost:.3f} s behind {at}, of which the guest stood still for {stood:.3f} s")
+
+    def _check_real(self):
+        told = [(r, float(r.mono), float(r.real)) for r in self.reports if "real" in r.fields and "gap" in r.fields]
+        for (before, mono, real), (r, later_mono, later) in zip(told, told[1:]):
+            if r.fields.get("set") == before.fields.get("set") and abs((later - real) - (later_mono - mono)) > CLOCK_SLACK:
+                self._fail(f"the wall clock was set by {(later - real) - (later_mono - mono):.3f} s between {before.when:.3f} and {r.when:.3f} s, and nobody told the guest to")
+        for r, _, real in told:
+            if real > self.console.epoch + r.when + CLOCK_OF_DAY:
+                self._fail(f"the wall clock is ahead by {real - self.console.epoch - r.when:.3f} s at {r.when:.3f} s")
+
+    def behind(self):
+        """Seconds by which the guest's wall clock was behind L0's in its last report."""
+        last = self.reports[-1]
+        return self.console.epoch + last.when - float(last.real)
 
     def blackout(self):
         """(seconds, when it began): the longest silence between two ticks."""
@@ -81,6 +145,13 @@ class Span:
         _, began = self.blackout()
         after = [r for r in self.reports if r.when > began]
         return after[0].fields.get("gap") if after else None
+
+    def gap_of_clock(self):
+        """Seconds by which the guest's own clock moved over its longest silence, between the reports around it."""
+        _, began = self.blackout()
+        told = self.clock("mono") or self.clock("tsc")
+        around = [(a, b) for (when, a), (later, b) in zip(told, told[1:]) if when <= began < later]
+        return around[0][1] - around[0][0] if around else 0.0
 
     def hash(self):
         """The hash of the last complete pass over RAM, None before the first."""
