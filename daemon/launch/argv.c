@@ -211,9 +211,10 @@ static bool kind_is(const char *value, const char *key, const char *kind)
 	return len == strlen(kind) && !strncmp(value, kind, len);
 }
 
-static int refuse(struct lu_error *e, const struct lu_arg *arg, const char *why, const char *hint)
+static void refuse(struct lu_reasons *r, const char *device, const struct lu_arg *arg, const char *why,
+		   const char *hint)
 {
-	return lu_error_set(e, -EOPNOTSUPP, hint, "-%s %s: %s", arg->name, arg->value ?: "", why);
+	lu_reasons_add(r, device, hint, "-%s %s: %s", arg->name, arg->value ?: "", why);
 }
 
 static bool one_of(const char *name, const char *const *list)
@@ -245,32 +246,54 @@ static int pci_address(const char *text, char **ret)
 	return 0;
 }
 
-static int one_device(const struct lu_arg *arg, char **ret, struct lu_error *e)
+/* A mediated device has a UUID where others have an address. */
+static bool is_mediated(const char *sysfsdev)
 {
-	_cleanup_free_ char *host = NULL, *iommufd = NULL, *id = NULL;
+	const char *name = sysfsdev ? strrchr(sysfsdev, '/') : NULL;
+
+	return name && lu_uuid_valid(name + 1);
+}
+
+/* One vfio-pci: its address, NULL where it has none, and all that speaks against it. */
+static int one_device(const struct lu_arg *arg, char **ret, struct lu_reasons *why)
+{
+	_cleanup_free_ char *host = NULL, *iommufd = NULL, *id = NULL, *sysfsdev = NULL;
 	int r;
 
 	r = lu_argv_property(arg->value, "host", &host);
 	if (r >= 0)
+		r = lu_argv_property(arg->value, "sysfsdev", &sysfsdev);
+	if (r >= 0)
 		r = lu_argv_property(arg->value, "iommufd", &iommufd);
 	if (r >= 0)
 		r = lu_argv_property(arg->value, "id", &id);
+	if (r >= 0 && host) {
+		r = pci_address(host, ret);
+		if (r == -EINVAL) {
+			refuse(why, NULL, arg, "a passed-through device with an address that is none", NULL);
+			r = 0;
+		}
+	}
 	if (r < 0)
 		return r;
-	if (!iommufd)
-		return refuse(
-			e, arg,
-			"a device that is passed through by a legacy container, whose tables can't be handed over",
-			"start it with -object iommufd,id=iommufd0 and iommufd=iommufd0");
+	if (is_mediated(sysfsdev)) {
+		refuse(why, NULL, arg,
+		       "a mediated device (mdev): what its driver set up for it in the hardware can't be handed over",
+		       "unplug it, or exclude the VM");
+		return 0;
+	}
 	if (!host)
-		return refuse(e, arg, "a passed-through device that is not named by its address", "name it by host=");
+		refuse(why, NULL, arg, "a passed-through device that is not named by its address", "name it by host=");
+	if (!iommufd)
+		refuse(why, *ret, arg,
+		       "a device that is passed through by a legacy container, whose tables can't be handed over",
+		       "start it with -object iommufd,id=iommufd0 and iommufd=iommufd0");
 	if (!id)
-		return refuse(e, arg, "a passed-through device without a name of its own", "give it an id=");
-	r = pci_address(host, ret);
-	return r == -EINVAL ? refuse(e, arg, "a passed-through device with an address that is none", NULL) : r;
+		refuse(why, *ret, arg, "a passed-through device without a name of its own", "give it an id=");
+	return 0;
 }
 
-int lu_argv_devices(char *const *argv, char ***ret, struct lu_error *e)
+int lu_argv_devices(char *const *argv, char ***ret, struct lu_reasons *why)
 {
 	_cleanup_(lu_argv_freep) char **list = calloc(1, sizeof(*list));
 	struct lu_arg arg = { 0 };
@@ -290,54 +313,81 @@ int lu_argv_devices(char *const *argv, char ***ret, struct lu_error *e)
 			return -ENOMEM;
 		list = p;
 		list[n] = list[n + 1] = NULL;
-		r = one_device(&arg, &list[n], e);
+		r = one_device(&arg, &list[n], why);
 		if (r < 0)
 			return r;
-		n++;
+		n += list[n] != NULL;
 	}
 	*ret = steal_ptr(list);
 	return 0;
 }
 
-int lu_argv_check(char *const *argv, struct lu_error *e)
+/* Inherited descriptors in the properties of one option. */
+static int check_fds(const struct lu_arg *arg, struct lu_reasons *why)
 {
 	static const char *const with_fds[] = { "netdev", "nic",     "net",    "chardev", "device", "object",   "mon",
 						"qmp",    "monitor", "serial", "vnc",     "spice",  "incoming", NULL };
-	static const char *const fd_keys[] = { "fd", "fds", "vhostfd", "vhostfds", "sockfd" };
+	static const char *const keys[] = { "fd", "fds", "vhostfd", "vhostfds", "sockfd" };
+
+	if (!one_of(arg->name, with_fds))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		_cleanup_free_ char *v = NULL;
+		int r = lu_argv_property(arg->value, keys[i], &v);
+
+		if (r < 0)
+			return r;
+		if (r > 0)
+			refuse(why, NULL, arg, "an inherited file descriptor can't be opened again",
+			       "name the interface or the path instead, e.g. ifname=");
+	}
+	return 0;
+}
+
+/* Network and disks whose other half is hardware or another process. */
+static void check_backend(const struct lu_arg *arg, struct lu_reasons *why)
+{
+	if ((!strcmp(arg->name, "netdev") || !strcmp(arg->name, "nic")) && kind_is(arg->value, "type", "vhost-vdpa"))
+		refuse(why, NULL, arg, "a vDPA device: what it does by itself can't be handed over",
+		       "unplug it, or exclude the VM");
+	if ((!strcmp(arg->name, "netdev") || !strcmp(arg->name, "nic")) && kind_is(arg->value, "type", "vhost-user"))
+		refuse(why, NULL, arg, "is served by another process (vhost-user), which does not survive",
+		       "unplug it, or exclude the VM");
+	if (!strcmp(arg->name, "blockdev") && kind_is(arg->value, "driver", "virtio-blk-vhost-vdpa"))
+		refuse(why, NULL, arg, "a vDPA device: what it does by itself can't be handed over",
+		       "unplug it, or exclude the VM");
+}
+
+int lu_argv_check(char *const *argv, struct lu_reasons *why)
+{
 	struct lu_arg arg = { 0 };
 
 	while (lu_argv_next(argv, &arg)) {
+		int r;
+
 		if (is_transient(&arg))
 			continue;
 		if (!strcmp(arg.name, "snapshot"))
-			return refuse(e, &arg, "the guest's writes are in a temporary file that does not survive",
-				      "start the VM without -snapshot");
+			refuse(why, NULL, &arg, "the guest's writes are in a temporary file that does not survive",
+			       "start the VM without -snapshot");
 		if (!strcmp(arg.name, "add-fd"))
-			return refuse(e, &arg, "an inherited file descriptor can't be opened again",
-				      "name the file by its path instead");
+			refuse(why, NULL, &arg, "an inherited file descriptor can't be opened again",
+			       "name the file by its path instead");
 		if (!strcmp(arg.name, "runas") || !strcmp(arg.name, "chroot"))
-			return refuse(e, &arg, "the user it was started as is unknown",
-				      "let systemd change the user (User= of the unit)");
+			refuse(why, NULL, &arg, "the user it was started as is unknown",
+			       "let systemd change the user (User= of the unit)");
 		if (!strcmp(arg.name, "run-with") && arg.value &&
 		    (strstr(arg.value, "user=") || strstr(arg.value, "chroot=")))
-			return refuse(e, &arg, "the user it was started as is unknown",
-				      "let systemd change the user (User= of the unit)");
+			refuse(why, NULL, &arg, "the user it was started as is unknown",
+			       "let systemd change the user (User= of the unit)");
 		if ((!strcmp(arg.name, "qmp") || !strcmp(arg.name, "chardev") || !strcmp(arg.name, "serial") ||
 		     !strcmp(arg.name, "monitor")) &&
 		    arg.value && (!strncmp(arg.value, "fd:", 3)))
-			return refuse(e, &arg, "an inherited file descriptor can't be opened again", NULL);
-		if (!one_of(arg.name, with_fds))
-			continue;
-		for (size_t i = 0; i < ARRAY_SIZE(fd_keys); i++) {
-			_cleanup_free_ char *v = NULL;
-			int r = lu_argv_property(arg.value, fd_keys[i], &v);
-
-			if (r < 0)
-				return r;
-			if (r > 0)
-				return refuse(e, &arg, "an inherited file descriptor can't be opened again",
-					      "name the interface or the path instead, e.g. ifname=");
-		}
+			refuse(why, NULL, &arg, "an inherited file descriptor can't be opened again", NULL);
+		check_backend(&arg, why);
+		r = check_fds(&arg, why);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

@@ -4,7 +4,7 @@
  * QEMU's command line as a list of options: which words are options and which
  * are their arguments, so that nothing is mistaken for the other.
  */
-#include "error.h"
+#include "reasons.h"
 
 /** struct lu_arg - one option: argv[index], and its argument if it takes one */
 struct lu_arg {
@@ -35,23 +35,22 @@ DEFINE_CLEANUP(char **, lu_argv_free)
  * lu_argv_check() - refuse what can't be started again from its words alone
  *
  * That is: file descriptors that were inherited (fd=, fds=, vhostfd=, /dev/fdset of -add-fd), a user
- * that QEMU changes to by itself, passed-through devices in another form than lu_argv_devices() takes,
- * snapshots into temporary files.
+ * that QEMU changes to by itself, backends that live in hardware or another process, snapshots into temporary files.
  *
- * Return: 0, or -EOPNOTSUPP with @e.
+ * Return: 0, also if @why has got something; -ENOMEM.
  */
-int lu_argv_check(char *const *argv, struct lu_error *e);
+int lu_argv_check(char *const *argv, struct lu_reasons *why);
 
 /**
  * lu_argv_devices() - PCI functions that are passed through
- * @ret: their addresses as sysfs writes them ("0000:01:00.0"), NULL-terminated, possibly empty
+ * @ret: their addresses as sysfs writes them ("0000:01:00.0"), NULL-terminated, possibly empty; also of those that @why is about
  *
  * A device is carried over if it is vfio-pci with host=, iommufd= and id=: by these names QEMU's CPR stream
  * calls its descriptors, and only iommufd's tables can be handed over.
  *
- * Return: 0; -EOPNOTSUPP with @e for any other; -ENOMEM.
+ * Return: 0, also if @why has got something; -ENOMEM.
  */
-int lu_argv_devices(char *const *argv, char ***ret, struct lu_error *e);
+int lu_argv_devices(char *const *argv, char ***ret, struct lu_reasons *why);
 
 /** lu_argv_late() - why this command line can't be started before the host's network and services are up; NULL if it can */
 const char *lu_argv_late(char *const *argv, bool root);

@@ -5,8 +5,9 @@
  *
  * The aim is a second process that can't be told from the first by the guest. What
  * can't be had again from /proc (inherited descriptors, a private mount namespace, a
- * user that QEMU has changed to by itself) is refused with the reason, so that the
- * verdict comes before the update and not as a dead guest after it.
+ * user that QEMU has changed to by itself) is a reason to refuse it, so that the
+ * verdict comes before the update and not as a dead guest after it. All reasons are
+ * collected; only what can't be read at all ends it early.
  *
  * argv[0] must lead to /proc/PID/exe: otherwise the words were written for another
  * program (a wrapper, ld.so) and would not start the same thing. " (deleted)" after
@@ -84,12 +85,11 @@ static int split_words(const char *data, size_t size, char ***ret)
 }
 
 /* JSON can't carry anything else, and it is better said now than when the guest stands still. */
-static int check_utf8(const char *word, struct lu_error *e)
+static void check_utf8(const char *word, struct lu_reasons *why)
 {
-	if (lu_utf8_prefix(word, strlen(word)) == strlen(word))
-		return 0;
-	return lu_error_set(e, -EOPNOTSUPP, "use UTF-8 in its command line and environment",
-			    "its command line or environment is not UTF-8");
+	if (lu_utf8_prefix(word, strlen(word)) != strlen(word))
+		lu_reasons_add(why, NULL, "use UTF-8 in its command line and environment",
+			       "its command line or environment is not UTF-8");
 }
 
 static bool is_per_process(const char *name)
@@ -120,7 +120,7 @@ static bool is_per_process(const char *name)
 	return false;
 }
 
-static int capture_env(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_error *e)
+static int capture_env(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
 {
 	_cleanup_free_ char *data = NULL;
 	_cleanup_(lu_argv_freep) char **words = NULL;
@@ -147,11 +147,8 @@ static int capture_env(const struct lu_capture_from *from, pid_t pid, struct lu_
 		*eq = '\0';
 		if (is_per_process(words[i]))
 			continue;
-		r = check_utf8(words[i], e);
-		if (r >= 0)
-			r = check_utf8(eq + 1, e);
-		if (r < 0)
-			return r;
+		check_utf8(words[i], why);
+		check_utf8(eq + 1, why);
 		l->n_env++;
 		v->name = strdup(words[i]);
 		v->value = strdup(eq + 1);
@@ -188,7 +185,7 @@ static int resolve(const struct lu_launch *l, char **ret)
 	return 0;
 }
 
-static int capture_words(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_error *e)
+static int capture_words(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
 {
 	static const char deleted[] = " (deleted)";
 	_cleanup_free_ char *data = NULL, *found = NULL, *real = NULL;
@@ -201,10 +198,10 @@ static int capture_words(const struct lu_capture_from *from, pid_t pid, struct l
 	if (size == 0)
 		return -ESRCH; /* a zombie or a kernel thread */
 	r = split_words(data, size, &l->argv);
-	for (char **p = l->argv; r >= 0 && *p; p++)
-		r = check_utf8(*p, e);
 	if (r < 0)
 		return r;
+	for (char **p = l->argv; *p; p++)
+		check_utf8(*p, why);
 	r = lu_proc_link(from->proc_fd, pid, "exe", &l->exe);
 	if (r < 0)
 		return r;
@@ -212,15 +209,17 @@ static int capture_words(const struct lu_capture_from *from, pid_t pid, struct l
 	if (n > strlen(deleted) && !strcmp(l->exe + n - strlen(deleted), deleted))
 		l->exe[n - strlen(deleted)] = '\0';
 	real = realpath(l->exe, NULL);
-	if (!real)
-		return lu_error_set(e, -EOPNOTSUPP, "install QEMU again at this place", "its program %s is gone: %s",
-				    l->exe, strerror(errno));
+	if (!real) {
+		lu_reasons_add(why, NULL, "install QEMU again at this place", "its program %s is gone: %s", l->exe,
+			       strerror(errno));
+		return 0;
+	}
 	r = resolve(l, &found);
 	if (r < 0)
 		return r;
 	if (r == 0 || strcmp(found, real) != 0)
-		return lu_error_set(e, -EOPNOTSUPP, "start QEMU directly, not through a wrapper that changes its name",
-				    "it calls itself %s, but its program is %s", l->argv[0], l->exe);
+		lu_reasons_add(why, NULL, "start QEMU directly, not through a wrapper that changes its name",
+			       "it calls itself %s, but its program is %s", l->argv[0], l->exe);
 	return 0;
 }
 
@@ -254,7 +253,7 @@ static int capture_groups(const char *p, struct lu_launch *l)
 	return 0;
 }
 
-static int capture_status(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_error *e)
+static int capture_status(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned long u[4], g[4];
@@ -278,11 +277,11 @@ static int capture_status(const struct lu_capture_from *from, pid_t pid, struct 
 	if (r < 0)
 		return r;
 	if (u[0] != u[1] || u[0] != u[2] || g[0] != g[1] || g[0] != g[2])
-		return lu_error_set(e, -EOPNOTSUPP, "let systemd change the user (User= of the unit)",
-				    "its real, effective and saved ids differ (uid %lu %lu %lu)", u[0], u[1], u[2]);
+		lu_reasons_add(why, NULL, "let systemd change the user (User= of the unit)",
+			       "its real, effective and saved ids differ (uid %lu %lu %lu)", u[0], u[1], u[2]);
 	if (u[0] != 0 && (prm & ~amb))
-		return lu_error_set(e, -EOPNOTSUPP, "use AmbientCapabilities= of the unit",
-				    "user %lu holds capabilities that are not ambient", u[0]);
+		lu_reasons_add(why, NULL, "use AmbientCapabilities= of the unit",
+			       "user %lu holds capabilities that are not ambient", u[0]);
 	l->uid = u[0];
 	l->gid = g[0];
 	l->umask = mask & 0777;
@@ -380,7 +379,7 @@ static int capture_cgroup(const struct lu_capture_from *from, pid_t pid, struct 
 	return 0;
 }
 
-static int check_namespaces(const struct lu_capture_from *from, pid_t pid, struct lu_error *e)
+static int check_namespaces(const struct lu_capture_from *from, pid_t pid, struct lu_reasons *why)
 {
 	static const char *const spaces[] = { "mnt", "net", "user", "pid", "ipc", "uts" };
 	_cleanup_free_ char *root = NULL;
@@ -399,8 +398,8 @@ static int check_namespaces(const struct lu_capture_from *from, pid_t pid, struc
 		if (r < 0)
 			return r;
 		if (strcmp(ours, theirs) != 0)
-			return lu_error_set(
-				e, -EOPNOTSUPP,
+			lu_reasons_add(
+				why, NULL,
 				"a unit's PrivateTmp=, ProtectSystem= and the like make one; leave them out for QEMU",
 				"it runs in a %s namespace of its own", spaces[i]);
 	}
@@ -408,14 +407,14 @@ static int check_namespaces(const struct lu_capture_from *from, pid_t pid, struc
 	if (r < 0)
 		return r;
 	if (strcmp(root, "/") != 0)
-		return lu_error_set(e, -EOPNOTSUPP, NULL, "it runs in a root directory of its own, %s", root);
+		lu_reasons_add(why, NULL, NULL, "it runs in a root directory of its own, %s", root);
 	return 0;
 }
 
-static int capture_devices(struct lu_launch *l, struct lu_error *e)
+static int capture_devices(struct lu_launch *l, struct lu_reasons *why)
 {
 	_cleanup_(lu_argv_freep) char **devices = NULL;
-	int r = lu_argv_devices(l->argv, &devices, e);
+	int r = lu_argv_devices(l->argv, &devices, why);
 
 	if (r < 0 || !devices[0])
 		return r;
@@ -424,7 +423,7 @@ static int capture_devices(struct lu_launch *l, struct lu_error *e)
 	return l->features[0] ? 0 : -ENOMEM;
 }
 
-static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_error *e)
+static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
 {
 	_cleanup_free_ char *oom = NULL;
 	const char *late;
@@ -433,15 +432,15 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 	l->features = calloc(2, sizeof(*l->features));
 	if (!l->features)
 		return -ENOMEM;
-	r = check_namespaces(from, pid, e);
+	r = check_namespaces(from, pid, why);
 	if (r >= 0)
 		r = lu_proc_link(from->proc_fd, pid, "cwd", &l->cwd);
 	if (r >= 0)
-		r = capture_env(from, pid, l, e);
+		r = capture_env(from, pid, l, why);
 	if (r >= 0)
-		r = capture_words(from, pid, l, e);
+		r = capture_words(from, pid, l, why);
 	if (r >= 0)
-		r = capture_status(from, pid, l, e);
+		r = capture_status(from, pid, l, why);
 	if (r >= 0)
 		r = capture_limits(from, pid, l);
 	if (r >= 0)
@@ -451,10 +450,10 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 	if (r < 0)
 		return r;
 	l->oom_score_adj = strtol(oom, NULL, 10);
-	r = lu_argv_check(l->argv, e);
+	r = lu_argv_check(l->argv, why);
 	if (r < 0)
 		return r;
-	r = capture_devices(l, e);
+	r = capture_devices(l, why);
 	if (r < 0)
 		return r;
 	late = lu_argv_late(l->argv, l->uid == 0);
@@ -463,7 +462,7 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 		if (!l->late)
 			return -ENOMEM;
 	}
-	r = lu_capture_files(from, pid, l, e);
+	r = lu_capture_files(from, pid, l, why);
 	if (r < 0)
 		return r;
 	l->early = l->late == NULL;
@@ -472,9 +471,14 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 
 int lu_launch_capture(const struct lu_capture_from *from, pid_t pid, struct lu_launch *ret, struct lu_error *e)
 {
+	_cleanup_reasons_ struct lu_reasons why = { 0 };
 	struct lu_launch l = { 0 };
-	int r = capture_all(from, pid, &l, e);
+	int r = capture_all(from, pid, &l, &why);
 
+	if (r >= 0 && !from->reasons)
+		r = lu_reasons_first(&why, NULL, e);
+	else if (r >= 0)
+		lu_reasons_move(from->reasons, &why);
 	if (r < 0) {
 		lu_launch_clear(&l);
 		return lu_error_set(e, r,

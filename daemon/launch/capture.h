@@ -7,4 +7,4 @@
 int lu_proc_link(int proc_fd, pid_t pid, const char *what, char **ret);
 
 /** lu_capture_files() - needs, modules and the verdict on open files */
-int lu_capture_files(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_error *e);
+int lu_capture_files(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why);

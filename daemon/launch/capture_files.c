@@ -42,7 +42,7 @@ struct scan {
 	const struct lu_capture_from *from;
 	pid_t pid;
 	struct lu_launch *l;
-	struct lu_error *e;
+	struct lu_reasons *why;
 	char *pidfile;
 	char *unix_sockets; /* /proc/PID/net/unix */
 	char **open;        /* paths of regular files that are open */
@@ -139,9 +139,19 @@ static int need_node(struct scan *s, const char *path, const struct stat *st, bo
 	struct stat link;
 	int r;
 
-	/* their numbers are the kernel's affair; they are found by the address of the device */
-	if (below(path, "/dev/vfio"))
+	if (below(path, "/dev/vfio")) {
+		/* their numbers are the kernel's affair; they are found by the address of the device */
+		if (!below(path, "/dev/vfio/devices"))
+			lu_reasons_add(
+				s->why, NULL,
+				"start it with -object iommufd,id=iommufd0, and iommufd=iommufd0 for each vfio-pci",
+				"it has %s open, a legacy container or group of vfio, whose tables can't be handed over",
+				path);
 		return 0;
+	}
+	if (!strncmp(path, "/dev/vhost-vdpa", strlen("/dev/vhost-vdpa")))
+		lu_reasons_add(s->why, NULL, "unplug it, or exclude the VM",
+			       "it has %s open, a vDPA device: what it does by itself can't be handed over", path);
 	/* /dev/null and the like; terminals and ptys are made anew */
 	if (kind == LU_NEED_CHAR && (major(st->st_rdev) == 1 || major(st->st_rdev) == 5 || below(path, "/dev/pts")))
 		return 0;
@@ -225,6 +235,11 @@ static int one_fd(struct scan *s, const char *fd)
 		return r == -ESRCH ? 0 : r; /* closed meanwhile */
 	if (!strncmp(link, "socket:", 7))
 		return unix_socket(s, link);
+	if (!strncmp(link, "/dmabuf:", 8) || !strcmp(link, "anon_inode:dmabuf")) {
+		lu_reasons_add(s->why, NULL, "unplug what shares it (a virtio-gpu with blob=on, a device's registers)",
+			       "it has a dma-buf open, memory of another device that can't be handed over");
+		return 0;
+	}
 	if (link[0] != '/' || !strncmp(link, "/memfd:", 7) || below(link, "/proc") || below(link, "/sys"))
 		return 0;
 	/* RAM files are judged by name elsewhere; a state file of an earlier attempt may be open still */
@@ -235,12 +250,16 @@ static int one_fd(struct scan *s, const char *fd)
 	/* shared anonymous memory; a memfd that came over an earlier jump, which has no name */
 	if (gone && (!strncmp(link, "/dev/zero", 9) || !strcmp(link, "/ (deleted)")))
 		return 0;
-	if (gone)
-		return lu_error_set(s->e, -EOPNOTSUPP,
-				    "start the VM without snapshot=on; an image that was replaced must be closed first",
-				    "it has a file open that has no name any more: %s", link);
-	if (stat(link, &st) < 0)
-		return lu_error_set(s->e, -EOPNOTSUPP, NULL, "it has %s open: %s", link, strerror(errno));
+	if (gone) {
+		lu_reasons_add(s->why, NULL,
+			       "start the VM without snapshot=on; an image that was replaced must be closed first",
+			       "it has a file open that has no name any more: %s", link);
+		return 0;
+	}
+	if (stat(link, &st) < 0) {
+		lu_reasons_add(s->why, NULL, NULL, "it has %s open: %s", link, strerror(errno));
+		return 0;
+	}
 	mode = open_flags(s, fd) & O_ACCMODE;
 	if (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode))
 		return need_node(s, link, &st, mode != O_RDONLY);
@@ -253,8 +272,9 @@ static int one_fd(struct scan *s, const char *fd)
 		return need_regular(s, link, &st, mode != O_RDONLY);
 	if (mode == O_WRONLY || (s->pidfile && !strcmp(link, s->pidfile)))
 		return need_directory_of(s, link);
-	return lu_error_set(s->e, -EOPNOTSUPP, "move it to a disk",
-			    "it uses %s, which is in memory that does not survive", link);
+	lu_reasons_add(s->why, NULL, "move it to a disk", "it uses %s, which is in memory that does not survive",
+		       link);
+	return 0;
 }
 
 static int scan_fds(struct scan *s)
@@ -297,9 +317,11 @@ static int one_word(struct scan *s, const char *path)
 	/* a symlink to something that is open is a second name of it, but must resolve early as well */
 	if (lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && link.st_dev != s->root_dev)
 		return set_late(s->l, path, "is on a file system that is mounted later");
-	if (is_volatile(path))
-		return lu_error_set(s->e, -EOPNOTSUPP, "move it to a disk",
-				    "it was started from %s, which is in memory that does not survive", path);
+	if (is_volatile(path)) {
+		lu_reasons_add(s->why, NULL, "move it to a disk",
+			       "it was started from %s, which is in memory that does not survive", path);
+		return 0;
+	}
 	return need_regular(s, path, &st, false);
 }
 
@@ -406,9 +428,9 @@ static int note_mapped(struct scan *s)
 	return 0;
 }
 
-int lu_capture_files(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_error *e)
+int lu_capture_files(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
 {
-	_cleanup_(scan_done) struct scan s = { .from = from, .pid = pid, .l = l, .e = e };
+	_cleanup_(scan_done) struct scan s = { .from = from, .pid = pid, .l = l, .why = why };
 	struct stat st;
 	char path[32];
 	int r;

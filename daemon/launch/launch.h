@@ -38,6 +38,7 @@
  * filters of the unit, keyrings, namespaces (refused if they differ from PID 1's).
  */
 #include "json.h"
+#include "reasons.h"
 
 struct lu_launch_var {
 	char *name;
@@ -147,11 +148,13 @@ int lu_launch_argv(const struct lu_launch *l, bool incoming, char ***ret);
  * @proc_fd: /proc
  * @reference: the process whose namespaces and root the VM must share (1); 0: not checked
  * @pkernfs: mount point; files below it survive
+ * @reasons: gets all that speaks against it, and capturing goes on; NULL: the first ends it as an error
  */
 struct lu_capture_from {
 	int proc_fd;
 	pid_t reference;
 	const char *pkernfs;
+	struct lu_reasons *reasons;
 };
 
 /**
@@ -159,8 +162,8 @@ struct lu_capture_from {
  *
  * Leaves name, uuid, unit, qmp, ram, machine and qemu_version to the caller.
  *
- * Return: 0; -EOPNOTSUPP if the process can't be started again so that it would be the same, @e says
- * why; -ESRCH if it is gone; or the negative errno of reading /proc.
+ * Return: 0; without @from->reasons -EOPNOTSUPP if the process can't be started again so that it would be
+ * the same, @e says why; -ESRCH if it is gone; or the negative errno of reading /proc.
  */
 int lu_launch_capture(const struct lu_capture_from *from, pid_t pid, struct lu_launch *ret, struct lu_error *e);
 

@@ -108,14 +108,19 @@ static void test_check(void **state)
 		{ ARGV("q", "-run-with", "user=nobody"), "user" },
 		{ ARGV("q", "-runas", "nobody"), "user" },
 		{ ARGV("q", "-device", "virtio-net-pci,netdev=n0"), NULL },
+		{ ARGV("q", "-netdev", "vhost-vdpa,id=n0,vhostdev=/dev/vhost-vdpa-0"), "vDPA" },
+		{ ARGV("q", "-blockdev", "driver=virtio-blk-vhost-vdpa,path=/dev/vhost-vdpa-0"), "vDPA" },
+		{ ARGV("q", "-netdev", "{\"type\": \"vhost-user\", \"id\": \"n0\", \"chardev\": \"c\"}"), "vhost-user" },
+		{ ARGV("q", "-netdev", "tap,id=n0,ifname=tap0,vhost=on"), NULL },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-		int r = lu_argv_check(cases[i].argv, &e);
+		_cleanup_reasons_ struct lu_reasons why = { 0 };
 
-		expect(r == (cases[i].word ? -EOPNOTSUPP : 0), "%s: %d %s", joined(cases[i].argv), r, e.what ?: "");
-		expect(!cases[i].word || strstr(e.what, cases[i].word), "%s: %s", joined(cases[i].argv), e.what);
+		assert_int_equal(lu_argv_check(cases[i].argv, &why), 0);
+		expect(lu_reasons_any(&why) == (cases[i].word != NULL), "%s: %zu", joined(cases[i].argv), why.n);
+		expect(!cases[i].word || strstr(why.list[0].what, cases[i].word), "%s: %s", joined(cases[i].argv),
+		       why.list[0].what);
 	}
 }
 
@@ -123,8 +128,8 @@ static void test_devices(void **state)
 {
 	const struct {
 		char **argv;
-		const char *want; /* NULL: refused */
-		const char *word;
+		const char *want; /* addresses, also of those refused */
+		const char *word; /* NULL: fine */
 	} cases[] = {
 		{ ARGV("q", "-device", "virtio-net-pci,netdev=n0"), "", NULL },
 		{ ARGV("q", "-device", "vfio-pci,host=00:05.0,iommufd=i0,id=h0"), "0000:00:05.0", NULL },
@@ -132,25 +137,32 @@ static void test_devices(void **state)
 		       "{\"driver\": \"vfio-pci\", \"host\": \"0000:01:00.0\", \"iommufd\": \"i0\", \"id\": \"h1\"}"),
 		  "0001:0a:1f.7 0000:01:00.0", NULL },
 		{ ARGV("q", "-append", "-device vfio-pci,host=1", "-name", "vfio-pci"), "", NULL },
-		{ ARGV("q", "-device", "vfio-pci,host=00:05.0"), NULL, "legacy container" },
-		{ ARGV("q", "-device", "{\"driver\": \"vfio-pci\", \"id\": \"h0\"}"), NULL, "legacy container" },
-		{ ARGV("q", "-device", "vfio-pci,iommufd=i0,id=h0,fd=9"), NULL, "by its address" },
-		{ ARGV("q", "-device", "vfio-pci,host=00:05.0,iommufd=i0"), NULL, "without a name" },
-		{ ARGV("q", "-device", "vfio-pci,host=00:05,iommufd=i0,id=h0"), NULL, "is none" },
-		{ ARGV("q", "-device", "vfio-pci,host=00:25.0,iommufd=i0,id=h0"), NULL, "is none" },
-		{ ARGV("q", "-device", "vfio-pci,host=00:05.0x,iommufd=i0,id=h0"), NULL, "is none" },
+		{ ARGV("q", "-device", "vfio-pci,host=00:05.0,id=h0"), "0000:00:05.0", "legacy container" },
+		{ ARGV("q", "-device", "{\"driver\": \"vfio-pci\", \"id\": \"h0\", \"iommufd\": \"i0\"}"), "",
+		  "by its address" },
+		{ ARGV("q", "-device", "vfio-pci,iommufd=i0,id=h0,fd=9"), "", "by its address" },
+		{ ARGV("q", "-device", "vfio-pci,host=00:05.0,iommufd=i0"), "0000:00:05.0", "without a name" },
+		{ ARGV("q", "-device", "vfio-pci,host=00:05,iommufd=i0,id=h0"), "", "is none" },
+		{ ARGV("q", "-device", "vfio-pci,host=00:25.0,iommufd=i0,id=h0"), "", "is none" },
+		{ ARGV("q", "-device", "vfio-pci,host=00:05.0x,iommufd=i0,id=h0"), "", "is none" },
+		{ ARGV("q", "-device",
+		       "vfio-pci,sysfsdev=/sys/bus/mdev/devices/6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0001,id=h0"),
+		  "", "mediated" },
+		{ ARGV("q", "-device", "vfio-pci,sysfsdev=/sys/bus/pci/devices/0000:00:05.0,iommufd=i0,id=h0"), "",
+		  "by its address" },
+		/* one that is fine does not hide the other */
+		{ ARGV("q", "-device", "vfio-pci,host=00:05.0,iommufd=i0,id=h0", "-device", "vfio-pci,host=00:06.0,id=h1"),
+		  "0000:00:05.0 0000:00:06.0", "legacy container" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 		_cleanup_(lu_argv_freep) char **got = NULL;
-		int r = lu_argv_devices(cases[i].argv, &got, &e);
+		_cleanup_reasons_ struct lu_reasons why = { 0 };
 
-		expect(r == (cases[i].want ? 0 : -EOPNOTSUPP), "case %zu: %d %s", i, r, e.what ?: "");
-		if (cases[i].want)
-			assert_string_equal(joined(got), cases[i].want);
-		else
-			expect(strstr(e.what, cases[i].word), "case %zu: %s", i, e.what);
+		assert_int_equal(lu_argv_devices(cases[i].argv, &got, &why), 0);
+		expect(!strcmp(joined(got), cases[i].want), "case %zu: %s", i, joined(got));
+		expect(why.n == (cases[i].word != NULL), "case %zu: %zu", i, why.n);
+		expect(!cases[i].word || strstr(why.list[0].what, cases[i].word), "case %zu: %s", i, why.list[0].what);
 	}
 }
 
