@@ -102,21 +102,22 @@ static int look_at_eventfd(struct collect *c, const struct lu_cpr_fd *f, struct 
 	return 0;
 }
 
-static int look_at_iommufd(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)
+int lu_iommufd_ask(const struct lu_devices_ops *ops, int fd, const char *name, unsigned char **ret, size_t *ret_length,
+		   struct lu_error *e)
 {
+	_cleanup_free_ unsigned char *records = NULL;
 	uint32_t room = 16384;
 	int r = -EMSGSIZE;
 
-	facts->kind = LU_FD_IOMMUFD;
 	for (int i = 0; i < TRIES && (r == -EMSGSIZE || r == -EBUSY); i++) {
 		struct iommu_state s = { .size = sizeof(s), .length = room };
 
-		free(facts->records);
-		facts->records = malloc(room);
-		if (!facts->records)
+		free(records);
+		records = malloc(room);
+		if (!records)
 			return -ENOMEM;
-		s.records = (uintptr_t)facts->records;
-		r = c->ops->ioctl(c->ops->context, f->fd, IOMMU_STATE, &s);
+		s.records = (uintptr_t)records;
+		r = ops->ioctl(ops->context, fd, IOMMU_STATE, &s);
 		if (r == -EMSGSIZE && (s.length <= room || s.length > RECORDS_MAX))
 			break;
 		if (r == -EMSGSIZE)
@@ -124,15 +125,21 @@ static int look_at_iommufd(struct collect *c, const struct lu_cpr_fd *f, struct 
 		if (r >= 0 && s.length > room)
 			r = -EBADMSG;
 		if (r >= 0)
-			facts->length = s.length;
+			*ret_length = s.length;
 	}
 	if (r == -ENOTTY)
-		return lu_error_set(c->e, -EOPNOTSUPP, HINT_KERNEL,
-				    "%s: the kernel can't tell what is set up in an iommufd", f->name);
+		return lu_error_set(e, -EOPNOTSUPP, HINT_KERNEL,
+				    "%s: the kernel can't tell what is set up in an iommufd", name);
 	if (r < 0)
-		return lu_error_set(c->e, r, NULL, "%s: asking the kernel what is set up in it: %s", f->name,
-				    strerror(-r));
+		return lu_error_set(e, r, NULL, "%s: asking the kernel what is set up in it: %s", name, strerror(-r));
+	*ret = steal_ptr(records);
 	return 0;
+}
+
+static int look_at_iommufd(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)
+{
+	facts->kind = LU_FD_IOMMUFD;
+	return lu_iommufd_ask(c->ops, f->fd, f->name, &facts->records, &facts->length, c->e);
 }
 
 static int ask_irqs(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)

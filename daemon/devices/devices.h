@@ -36,6 +36,7 @@
  * without attachment, HWPTs without device, memfds of huge pages, legacy containers and groups.
  */
 #include "cpr.h"
+#include "reasons.h"
 
 struct lu_launch_ram;
 
@@ -207,6 +208,16 @@ struct lu_collect_from {
  */
 int lu_devices_collect(const struct lu_cpr *cpr, const struct lu_collect_from *from, struct lu_devices *ret,
 		       struct lu_error *e);
+
+/**
+ * lu_devices_peek() - beforehand: what does a running QEMU have set up that can't be set up again?
+ * @proc_fd: /proc
+ * @pkernfs_fd: root of pkernfs
+ *
+ * Its iommufds are borrowed for a question that changes nothing. The guest may change the answer until
+ * it stands still, so lu_devices_collect() has the last word; what can't be asked now is not told.
+ */
+void lu_devices_peek(int proc_fd, int pkernfs_fd, pid_t pid, struct lu_reasons *why);
 
 /** lu_devices_memory_fd() - index into fds of an entry that has memory @index open; -ENOENT if it is only in launch.json */
 int lu_devices_memory_fd(const struct lu_devices *d, size_t index);

@@ -53,6 +53,17 @@ struct lu_facts {
 
 void lu_facts_clear(struct lu_facts *facts);
 
+/** lu_iommufd_ask() - the records of IOMMU_STATE; free() them. @name: for messages. -EOPNOTSUPP if the kernel can't tell */
+int lu_iommufd_ask(const struct lu_devices_ops *ops, int fd, const char *name, unsigned char **ret, size_t *ret_length,
+		   struct lu_error *e);
+
+/**
+ * lu_peek_judge() - what of these records can't be set up again; asks nobody
+ * @devs: st_dev of the file systems whose files go on: pkernfs, memfds
+ */
+void lu_peek_judge(const unsigned char *records, size_t length, const uint64_t *devs, size_t n_devs,
+		   struct lu_reasons *why);
+
 /** lu_devices_compose() - make the document, or say what can't be set up again; asks nobody */
 int lu_devices_compose(const struct lu_facts *facts, struct lu_devices *ret, struct lu_error *e);
 

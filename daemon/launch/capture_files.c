@@ -139,19 +139,9 @@ static int need_node(struct scan *s, const char *path, const struct stat *st, bo
 	struct stat link;
 	int r;
 
-	if (below(path, "/dev/vfio")) {
-		/* their numbers are the kernel's affair; they are found by the address of the device */
-		if (!below(path, "/dev/vfio/devices"))
-			lu_reasons_add(
-				s->why, NULL,
-				"start it with -object iommufd,id=iommufd0, and iommufd=iommufd0 for each vfio-pci",
-				"it has %s open, a legacy container or group of vfio, whose tables can't be handed over",
-				path);
+	/* their numbers are the kernel's affair; they are found by the address of the device */
+	if (below(path, "/dev/vfio"))
 		return 0;
-	}
-	if (!strncmp(path, "/dev/vhost-vdpa", strlen("/dev/vhost-vdpa")))
-		lu_reasons_add(s->why, NULL, "unplug it, or exclude the VM",
-			       "it has %s open, a vDPA device: what it does by itself can't be handed over", path);
 	/* /dev/null and the like; terminals and ptys are made anew */
 	if (kind == LU_NEED_CHAR && (major(st->st_rdev) == 1 || major(st->st_rdev) == 5 || below(path, "/dev/pts")))
 		return 0;
@@ -219,6 +209,27 @@ static int unix_socket(struct scan *s, const char *link)
 	return 0;
 }
 
+/* What can be told from the name alone: files of the kernel that no successor can open again. */
+static bool is_refused(struct scan *s, const char *link)
+{
+	static const char vdpa[] = "/dev/vhost-vdpa";
+
+	if (below(link, "/dev/vfio") && !below(link, "/dev/vfio/devices"))
+		lu_reasons_add(s->why, NULL,
+			       "start it with -object iommufd,id=iommufd0, and iommufd=iommufd0 for each vfio-pci",
+			       "it has %s open, a legacy container or group of vfio, whose tables can't be handed over",
+			       link);
+	else if (!strncmp(link, vdpa, strlen(vdpa)))
+		lu_reasons_add(s->why, NULL, "unplug it, or exclude the VM",
+			       "it has %s open, a vDPA device: what it does by itself can't be handed over", link);
+	else if (!strncmp(link, "/dmabuf:", 8) || !strcmp(link, "anon_inode:dmabuf"))
+		lu_reasons_add(s->why, NULL, "unplug what shares it (a virtio-gpu with blob=on, a device's registers)",
+			       "it has a dma-buf open, memory of another device that can't be handed over");
+	else
+		return false;
+	return true;
+}
+
 static int one_fd(struct scan *s, const char *fd)
 {
 	static const char deleted[] = " (deleted)";
@@ -235,11 +246,8 @@ static int one_fd(struct scan *s, const char *fd)
 		return r == -ESRCH ? 0 : r; /* closed meanwhile */
 	if (!strncmp(link, "socket:", 7))
 		return unix_socket(s, link);
-	if (!strncmp(link, "/dmabuf:", 8) || !strcmp(link, "anon_inode:dmabuf")) {
-		lu_reasons_add(s->why, NULL, "unplug what shares it (a virtio-gpu with blob=on, a device's registers)",
-			       "it has a dma-buf open, memory of another device that can't be handed over");
+	if (is_refused(s, link))
 		return 0;
-	}
 	if (link[0] != '/' || !strncmp(link, "/memfd:", 7) || below(link, "/proc") || below(link, "/sys"))
 		return 0;
 	/* RAM files are judged by name elsewhere; a state file of an earlier attempt may be open still */
@@ -272,8 +280,7 @@ static int one_fd(struct scan *s, const char *fd)
 		return need_regular(s, link, &st, mode != O_RDONLY);
 	if (mode == O_WRONLY || (s->pidfile && !strcmp(link, s->pidfile)))
 		return need_directory_of(s, link);
-	lu_reasons_add(s->why, NULL, "move it to a disk", "it uses %s, which is in memory that does not survive",
-		       link);
+	lu_reasons_add(s->why, NULL, "move it to a disk", "it uses %s, which is in memory that does not survive", link);
 	return 0;
 }
 

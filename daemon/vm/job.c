@@ -357,9 +357,11 @@ int lu_job_set_ignore_shared(struct lu_job *j, bool on, unsigned int tolerate, l
 	return lu_job_try(j, "migrate-set-capabilities", args, tolerate, reply);
 }
 
-int lu_job_capture(struct lu_job *j, struct lu_launch *ret, struct lu_error *e)
+int lu_job_capture(struct lu_job *j, struct lu_reasons *reasons, struct lu_launch *ret, struct lu_error *e)
 {
-	struct lu_capture_from from = { .pkernfs = j->vm->vms->pkernfs, .reference = j->vm->vms->any_fs ? 0 : 1 };
+	struct lu_capture_from from = { .pkernfs = j->vm->vms->pkernfs,
+					.reference = j->vm->vms->any_fs ? 0 : 1,
+					.reasons = reasons };
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (proc < 0)
@@ -434,7 +436,6 @@ int lu_vm_refuse(struct lu_vm *vm, const char *hint, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	vm->facts.updatable = false;
-	lu_error_set(&vm->facts.reason, -EOPNOTSUPP, hint, "VM %s: %s", vm->name, text);
+	lu_reasons_add(&vm->facts.reasons, NULL, hint, "%s", text);
 	return 0;
 }

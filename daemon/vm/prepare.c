@@ -31,12 +31,14 @@
 
 static int check_verdict(struct lu_job *j)
 {
-	struct lu_vm_facts *f = &j->vm->facts;
+	const struct lu_vm_facts *f = &j->vm->facts;
+	char prefix[80];
 
 	if (f->updatable)
 		return 0;
-	return lu_error_set(&j->error, -EOPNOTSUPP, f->reason.hint, "%s",
-			    f->reason.what ?: "the VM has not been judged yet");
+	snprintf(prefix, sizeof(prefix), "VM %s: ", j->vm->name);
+	return lu_reasons_first(&f->reasons, prefix, &j->error) ?:
+		       lu_error_set(&j->error, -EOPNOTSUPP, NULL, "%sit has not been judged yet", prefix);
 }
 
 static int on_capabilities(struct lu_job *j, struct json_object *data)
@@ -122,7 +124,7 @@ static int fill_launch(struct lu_job *j)
 	struct lu_launch *l = &j->launch;
 	int r;
 
-	r = lu_job_capture(j, l, &j->error);
+	r = lu_job_capture(j, NULL, l, &j->error);
 	if (r >= 0)
 		r = fill_vcpus(j);
 	if (r < 0)

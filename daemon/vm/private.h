@@ -153,8 +153,8 @@ void lu_passthrough_claim(struct lu_vms *vms, struct lu_vm *vm);
 /** lu_passthrough_free() - close the descriptors and the session; NULL is fine */
 void lu_passthrough_free(struct lu_passthrough *p);
 
-/** lu_job_capture() - /proc's part of launch.json of the VM's QEMU */
-int lu_job_capture(struct lu_job *j, struct lu_launch *ret, struct lu_error *e);
+/** lu_job_capture() - /proc's part of launch.json of the VM's QEMU; @reasons as in struct lu_capture_from */
+int lu_job_capture(struct lu_job *j, struct lu_reasons *reasons, struct lu_launch *ret, struct lu_error *e);
 
 /** lu_job_set_mode() - migrate-set-parameters mode=@mode; lu_job_set_ignore_shared() - the capability */
 int lu_job_set_mode(struct lu_job *j, const char *mode, unsigned int tolerate, lu_reply_t reply);
@@ -163,8 +163,11 @@ int lu_job_set_ignore_shared(struct lu_job *j, bool on, unsigned int tolerate, l
 /** lu_vm_mode() - the migration mode by which it is saved */
 const char *lu_vm_mode(const struct lu_vm *vm);
 
-/** lu_vm_refuse() - set the verdict (the first one stays); returns 0, as probing goes on */
+/** lu_vm_refuse() - a reason against it; returns 0, as probing goes on */
 int lu_vm_refuse(struct lu_vm *vm, const char *hint, const char *fmt, ...) _printf_(3, 4);
+
+/** lu_probe_too_old() - is a QEMU of this version too old for passed-through devices? Not if it says none */
+bool lu_probe_too_old(const char *version);
 
 void lu_vm_facts_clear(struct lu_vm_facts *f);
 

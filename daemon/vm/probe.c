@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * PROBE: can this VM be carried over a kexec? It asks QEMU and /proc and decides;
- * the first reason against it becomes the verdict. Every refusal names the thing and
- * what to do about it. Nothing is changed, with one exception: if QEMU reports
+ * PROBE: can this VM be carried over a kexec? It asks QEMU, /proc and /sys, and collects all
+ * reasons against it. Every one names the thing and what to do about it. Nothing is changed, with one exception: if QEMU reports
  * migration blockers, the mode is set to cpr-reboot for one question and put back,
  * because QEMU lists the blockers of the present mode only and some (vhost) do
  * not block CPR.
@@ -21,21 +20,28 @@
  * A VM that does not answer is no verdict but a failure of the operation.
  *
  * Passed-through devices go on during the jump (daemon/devices). What that asks of them is looked at
- * here as far as it can be seen beforehand; the kernel judges their tables at the jump.
+ * here as far as it can be seen beforehand (pci.c, peek.c there); the kernel judges their tables at the jump.
  */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "argv.h"
+#include "devices.h"
+#include "pci.h"
 #include "private.h"
 
 #define RAM_MAX 64
+#define HUGETLBFS_TYPE 0x958458f6UL
+
+/* QEMU finds passed-through devices in its CPR stream by exec since 10.2 */
+#define QEMU_CPR_MAJOR 10
+#define QEMU_CPR_MINOR 2
 
 static int begin(struct lu_job *j)
 {
 	lu_vm_facts_clear(&j->vm->facts);
-	j->vm->facts.updatable = true;
 	return 0;
 }
 
@@ -174,11 +180,16 @@ static void judge_file(struct lu_vm *vm, const struct lu_vm_ram *ram)
 	_cleanup_close_ int fs = -EBADF;
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct stat st, root;
+	struct statfs where;
 	size_t n = strlen(vm->vms->pkernfs);
 
 	fs = lu_vms_pkernfs(vm->vms, &e);
 	if (fs < 0) {
 		lu_vm_refuse(vm, e.hint, "%s", e.what);
+		return;
+	}
+	if (statfs(ram->path, &where) == 0 && (unsigned long)where.f_type == HUGETLBFS_TYPE) {
+		lu_vm_refuse(vm, hint, "its memory %s is in huge pages of hugetlbfs, which do not survive", ram->path);
 		return;
 	}
 	if (strncmp(ram->path, vm->vms->pkernfs, n) != 0 || ram->path[n] != '/') {
@@ -241,6 +252,19 @@ static int on_path(struct lu_job *j, struct json_object *data)
 	return ask_object(j, "share", on_share);
 }
 
+static int on_hugetlb(struct lu_job *j, struct json_object *data)
+{
+	static const char *const hint =
+		"use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>";
+	const char *type = "", *name;
+	size_t len = 0;
+
+	name = cursor(j, &type, &len);
+	lu_vm_refuse(j->vm, hint, "its memory \"%s\" is a %.*s%s, which does not survive", name ?: "", (int)len, type,
+		     data && json_object_get_boolean(data) ? " of huge pages (hugetlb)" : "");
+	return next_object(j);
+}
+
 static int judge_memory(struct lu_job *j)
 {
 	struct lu_vm *vm = j->vm;
@@ -252,6 +276,8 @@ static int judge_memory(struct lu_job *j)
 			continue;
 		if (type_is(type, len, "memory-backend-file"))
 			return ask_object(j, "mem-path", on_path);
+		if (type_is(type, len, "memory-backend-memfd"))
+			return ask_object(j, "hugetlb", on_hugetlb);
 		lu_vm_refuse(vm, "use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>",
 			     "its memory \"%s\" is a %.*s, which does not survive", name, (int)len, type);
 	}
@@ -338,9 +364,9 @@ static int on_blockers_cpr(struct lu_job *j, struct json_object *data)
 {
 	struct json_object *list = blockers(data);
 
-	if (list)
+	for (size_t i = 0; list && i < json_object_array_length(list); i++)
 		lu_vm_refuse(j->vm, NULL, "QEMU can't save it: %s",
-			     json_object_get_string(json_object_array_get_idx(list, 0)));
+			     json_object_get_string(json_object_array_get_idx(list, i)));
 	return lu_job_set_mode(j, j->mode[0] ? j->mode : "normal", LU_TOLERATE_REFUSAL, done_here);
 }
 
@@ -450,21 +476,51 @@ static int on_aux_ram(struct lu_job *j, struct json_object *data)
 	return 0;
 }
 
+bool lu_probe_too_old(const char *version)
+{
+	unsigned int major, minor;
+
+	return version && sscanf(version, "%u.%u", &major, &minor) == 2 &&
+	       (major < QEMU_CPR_MAJOR || (major == QEMU_CPR_MAJOR && minor < QEMU_CPR_MINOR));
+}
+
+static int judge_functions(struct lu_job *j)
+{
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+			    sys = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+			    pkernfs = open(j->vm->vms->pkernfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct lu_vm_facts *f = &j->vm->facts;
+
+	if (proc < 0 || sys < 0)
+		return -errno;
+	for (char **device = f->devices; *device; device++) {
+		struct lu_pci pci;
+		int r = lu_pci_read(sys, proc, *device, &pci);
+
+		if (r < 0)
+			return r;
+		lu_pci_judge(&pci, *device, &f->reasons);
+	}
+	if (pkernfs >= 0)
+		lu_devices_peek(proc, pkernfs, f->pid, &f->reasons);
+	return 0;
+}
+
 static int judge_passed_through(struct lu_job *j)
 {
-	char *const *devices = j->vm->facts.devices;
+	struct lu_vm *vm = j->vm;
+	int r;
 
-	for (; devices && *devices; devices++) {
-		char path[96];
-
-		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/pkeep", *devices);
-		if (access(path, F_OK) < 0)
-			lu_vm_refuse(j->vm, "boot a kernel with CONFIG_PKEEP, kho=on and the IOMMU enabled",
-				     "its device %s can't go on during the jump: %s: %s", *devices, path,
-				     strerror(errno));
-	}
-	if (!j->vm->facts.devices)
+	if (!vm->facts.devices)
 		return 0;
+	if (lu_probe_too_old(vm->facts.qemu_version))
+		lu_vm_refuse(
+			vm, "QEMU 10.2 or newer is needed",
+			"a device is passed through to it, which its QEMU %s can't hand over (cpr-transfer, cpr-exec)",
+			vm->facts.qemu_version);
+	r = judge_functions(j);
+	if (r < 0)
+		return r;
 	return lu_job_try(j, "qom-get", lu_json_args("path", "/machine", "property", "aux-ram-share", NULL),
 			  LU_TOLERATE_REFUSAL, on_aux_ram);
 }
@@ -476,13 +532,19 @@ static int judge_process(struct lu_job *j)
 	int r;
 
 	lu_launch_clear(&j->launch);
-	r = lu_job_capture(j, &j->launch, &e);
+	r = lu_job_capture(j, &f->reasons, &j->launch, &e);
 	if (r < 0)
 		return lu_vm_refuse(j->vm, e.hint, "%s", e.what ?: strerror(-r));
 	f->early = j->launch.early;
 	f->late = steal_ptr(j->launch.late);
 	f->devices = steal_ptr(j->launch.devices);
 	return judge_plugged(j);
+}
+
+static int conclude(struct lu_job *j)
+{
+	j->vm->facts.updatable = !lu_reasons_any(&j->vm->facts.reasons);
+	return 0;
 }
 
 /* clang-format off */
@@ -500,6 +562,7 @@ const lu_step_t lu_probe_steps[] = {
 	judge_process,
 	ask_migration,
 	judge_passed_through,
+	conclude,
 	NULL,
 };
 /* clang-format on */

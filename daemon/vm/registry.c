@@ -72,7 +72,7 @@ void lu_vm_facts_clear(struct lu_vm_facts *f)
 	free(f->ram);
 	free(f->qemu_version);
 	free(f->late);
-	lu_error_clear(&f->reason);
+	lu_reasons_clear(&f->reasons);
 	lu_argv_free(f->devices);
 	*f = (struct lu_vm_facts){ 0 };
 }

@@ -21,7 +21,7 @@
  */
 #include <systemd/sd-event.h>
 
-#include "error.h"
+#include "reasons.h"
 #include "store.h"
 
 struct lu_vm;
@@ -54,11 +54,11 @@ struct lu_vm_ram {
 /** struct lu_vm_facts - what the last operation saw; all of it owned by the VM */
 struct lu_vm_facts {
 	enum lu_vm_state state;
-	pid_t pid;              /* of QEMU by SO_PEERCRED, 0 if unknown */
-	char *qemu_version;     /* "11.1.3", or NULL */
-	bool updatable;         /* verdict of PROBE */
-	struct lu_error reason; /* if not updatable: why; of code 0 otherwise */
-	char **devices;         /* PCI functions that are passed through and go on during the jump; NULL: none */
+	pid_t pid;                 /* of QEMU by SO_PEERCRED, 0 if unknown */
+	char *qemu_version;        /* "11.1.3", or NULL */
+	bool updatable;            /* verdict of PROBE */
+	struct lu_reasons reasons; /* if not updatable: all of why */
+	char **devices;            /* PCI functions that are passed through and go on during the jump; NULL: none */
 	bool early; /* can be resumed before the real init; else luctld has it restored, and @late says why */
 	char *late;
 	struct lu_vm_ram *ram;
@@ -160,7 +160,7 @@ const char *lu_vm_state_to_string(enum lu_vm_state state); /* as in schema vm-in
 
 /**
  * lu_vm_done_t - an operation has ended
- * @r: 0 or a negative errno; PROBE: 0 also for a VM that can't be updated (facts.updatable, facts.reason),
+ * @r: 0 or a negative errno; PROBE: 0 also for a VM that can't be updated (facts.updatable, facts.reasons),
  *	negative only if it could not be judged at all (it does not answer)
  * @e: the error in words if @r is negative, NULL otherwise; valid during the call
  */

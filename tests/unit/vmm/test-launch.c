@@ -110,7 +110,8 @@ static void test_check(void **state)
 		{ ARGV("q", "-device", "virtio-net-pci,netdev=n0"), NULL },
 		{ ARGV("q", "-netdev", "vhost-vdpa,id=n0,vhostdev=/dev/vhost-vdpa-0"), "vDPA" },
 		{ ARGV("q", "-blockdev", "driver=virtio-blk-vhost-vdpa,path=/dev/vhost-vdpa-0"), "vDPA" },
-		{ ARGV("q", "-netdev", "{\"type\": \"vhost-user\", \"id\": \"n0\", \"chardev\": \"c\"}"), "vhost-user" },
+		{ ARGV("q", "-netdev", "{\"type\": \"vhost-user\", \"id\": \"n0\", \"chardev\": \"c\"}"),
+		  "vhost-user" },
 		{ ARGV("q", "-netdev", "tap,id=n0,ifname=tap0,vhost=on"), NULL },
 	};
 
@@ -151,7 +152,8 @@ static void test_devices(void **state)
 		{ ARGV("q", "-device", "vfio-pci,sysfsdev=/sys/bus/pci/devices/0000:00:05.0,iommufd=i0,id=h0"), "",
 		  "by its address" },
 		/* one that is fine does not hide the other */
-		{ ARGV("q", "-device", "vfio-pci,host=00:05.0,iommufd=i0,id=h0", "-device", "vfio-pci,host=00:06.0,id=h1"),
+		{ ARGV("q", "-device", "vfio-pci,host=00:05.0,iommufd=i0,id=h0", "-device",
+		       "vfio-pci,host=00:06.0,id=h1"),
 		  "0000:00:05.0 0000:00:06.0", "legacy container" },
 	};
 
@@ -526,6 +528,95 @@ static void test_tmpfs(void **state)
 	assert_int_equal(rmdir(tmpfs_dir), 0);
 }
 
+/* --- a process in a /proc of our own: what no test machine has open --- */
+
+static void put_proc(const char *name, const char *text)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/proc/77/%s", dir, name);
+	assert_int_equal(lu_write_file(AT_FDCWD, path, text, strlen(text), 0644), 0);
+}
+
+static void link_proc(const char *name, const char *target)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/proc/77/%s", dir, name);
+	assert_int_equal(symlink(target, path), 0);
+}
+
+static bool has_reason(const struct lu_reasons *why, const char *word)
+{
+	for (size_t i = 0; i < why->n; i++)
+		if (strstr(why->list[i].what, word))
+			return true;
+	return false;
+}
+
+static void test_all_reasons(void **state)
+{
+	static const char *const words[] = { "/dev/vfio/vfio open, a legacy container",
+					     "/dev/vfio/12 open, a legacy container",
+					     "/dev/vhost-vdpa-3 open",
+					     "a dma-buf open",
+					     "ids differ",
+					     "mnt namespace",
+					     "net namespace",
+					     "root directory of its own",
+					     "legacy container, whose",
+					     "-snapshot" };
+	static const char cmdline[] = "sleep\0-snapshot\0-device\0vfio-pci,host=00:05.0,id=h0";
+	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+	_cleanup_reasons_ struct lu_reasons why = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_close_ int proc = -EBADF;
+	struct lu_capture_from from = { .reference = 1, .pkernfs = "/run/luctl/pkernfs", .reasons = &why };
+	char path[256], name[16];
+
+	snprintf(path, sizeof(path),
+		 "mkdir -p %s/proc/77/fd %s/proc/77/fdinfo %s/proc/77/net %s/proc/77/ns %s/proc/1/ns", dir, dir, dir,
+		 dir, dir);
+	assert_int_equal(system(path), 0);
+	for (const char *const *ns = (const char *const[]){ "mnt", "net", "user", "pid", "ipc", "uts", NULL }; *ns;
+	     ns++) {
+		snprintf(path, sizeof(path), "%s/proc/1/ns/%s", dir, *ns);
+		assert_int_equal(symlink("x:[1]", path), 0);
+		snprintf(name, sizeof(name), "ns/%s", *ns);
+		link_proc(name, (*ns)[0] == 'm' || (*ns)[0] == 'n' ? "x:[2]" : "x:[1]");
+	}
+	link_proc("root", "/srv/jail");
+	link_proc("cwd", "/");
+	link_proc("exe", "/usr/bin/sleep");
+	put_proc("environ", "");
+	snprintf(path, sizeof(path), "%s/proc/77/cmdline", dir);
+	assert_int_equal(lu_write_file(AT_FDCWD, path, cmdline, sizeof(cmdline), 0644), 0);
+	put_proc(
+		"status",
+		"Name:\tsleep\nUmask:\t0022\nUid:\t0\t5\t0\t0\nGid:\t0\t0\t0\t0\nGroups:\t0 \nCapPrm:\t0\nCapBnd:\t0\nCapAmb:\t0\n"
+		"NoNewPrivs:\t0\nCpus_allowed_list:\t0-1\n");
+	put_proc("limits", "");
+	put_proc("cgroup", "0::/x\n");
+	put_proc("oom_score_adj", "0\n");
+	link_proc("fd/5", "/dev/vfio/vfio");
+	link_proc("fd/6", "/dev/vfio/12");
+	link_proc("fd/7", "/dev/vhost-vdpa-3");
+	link_proc("fd/8", "/dmabuf:");
+	link_proc("fd/9", "anon_inode:[eventfd]");
+	snprintf(path, sizeof(path), "%s/proc", dir);
+	proc = from.proc_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	expect(lu_launch_capture(&from, 77, &l, &e) == 0, "%s", e.what);
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		expect(has_reason(&why, words[i]), "%s is not among %zu", words[i], why.n);
+	assert_int_equal(why.n, ARRAY_SIZE(words));
+	assert_string_equal(l.devices[0], "0000:00:05.0");
+	/* who does not collect them gets the first as an error */
+	lu_launch_clear(&l);
+	from.reasons = NULL;
+	assert_int_equal(lu_launch_capture(&from, 77, &l, &e), -EOPNOTSUPP);
+	assert_non_null(strstr(e.what, "mnt namespace"));
+}
+
 static int setup(void **state)
 {
 	return mkdtemp(dir) ? 0 : -1;
@@ -545,7 +636,7 @@ int main(void)
 		cmocka_unit_test(test_restorable), cmocka_unit_test(test_property), cmocka_unit_test(test_check),
 		cmocka_unit_test(test_devices),    cmocka_unit_test(test_late),     cmocka_unit_test(test_argv_stable),
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_state_fd), cmocka_unit_test(test_spawn_fails),
-		cmocka_unit_test(test_refusals),   cmocka_unit_test(test_tmpfs),
+		cmocka_unit_test(test_refusals),   cmocka_unit_test(test_tmpfs),    cmocka_unit_test(test_all_reasons),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -8,6 +8,7 @@
  */
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "test.h"
@@ -400,6 +401,25 @@ static void test_cancel(void **state)
 	(void)mock_end(m);
 }
 
+static bool has_reason(const struct lu_vm_facts *f, const char *word)
+{
+	for (size_t k = 0; k < f->reasons.n; k++)
+		if (strstr(f->reasons.list[k].what, word))
+			return true;
+	return false;
+}
+
+/* No test machine has hugetlbfs mounted: a file "huge/…" is told to be on it. */
+int __real_statfs64(const char *path, struct statfs64 *ret);
+int __wrap_statfs64(const char *path, struct statfs64 *ret);
+int __wrap_statfs64(const char *path, struct statfs64 *ret)
+{
+	if (!strstr(path, "/huge/"))
+		return __real_statfs64(path, ret);
+	*ret = (struct statfs64){ .f_type = 0x958458f6 };
+	return 0;
+}
+
 /* Each verdict of PROBE that QEMU's answers lead to. */
 static void test_verdicts(void **state)
 {
@@ -417,6 +437,7 @@ static void test_verdicts(void **state)
 #define GOOD RAM("@/pkernfs/ram", "true", "1", "false")
 	static const struct {
 		const char *script, *word; /* NULL: updatable */
+		const char *more;          /* another reason of the same VM */
 	} cases[] = {
 		{ HEAD("running") GOOD TAIL("[]", "{}"), NULL },
 		{ HEAD("paused") GOOD TAIL("[]", "{\"status\": \"failed\"}"), NULL },
@@ -439,6 +460,21 @@ static void test_verdicts(void **state)
 		{ HEAD("running") GOOD TAIL("[{\"name\": \"fs\", \"type\": \"child<vhost-user-fs-pci>\"}]", "{}"),
 		  "vhost-user" },
 		{ HEAD("running") GOOD TAIL("[]", "{\"status\": \"active\"}"), "under way" },
+		{ HEAD("running") RAM("@/huge/ram", "true", "1", "false") TAIL("[]", "{}"), "huge pages of hugetlbfs" },
+		{ HEAD("running") "[{\"name\": \"m\", \"type\": \"child<memory-backend-memfd>\"}]\nexpect qom-get\nreply true\n" TAIL(
+			  "[]", "{}"),
+		  "of huge pages (hugetlb)", "none of its memory" },
+		{ HEAD("running") "[{\"name\": \"m\", \"type\": \"child<memory-backend-memfd>\"}]\nexpect qom-get\nreply false\n" TAIL(
+			  "[]", "{}"),
+		  "memory-backend-memfd, which" },
+		/* one reason does not hide another */
+		{ HEAD("io-error") RAM("/dev/shm/x", "false", "1", "true") TAIL("[]", "{}"), "io-error", "not below" },
+		{ HEAD("running") RAM("/dev/shm/x", "false", "1", "true")
+			  TAIL("[{\"name\": \"fs\", \"type\": \"child<vhost-user-fs-pci>\"}]", "{}"),
+		  "discard-data", "vhost-user" },
+		{ HEAD("running") RAM("/dev/shm/x", "false", "1", "true")
+			  TAIL("[{\"name\": \"h\", \"type\": \"child<vfio-ap>\"}]", "{}"),
+		  "share=off", "of a kind that can't be carried over" },
 		{ HEAD("running") GOOD TAIL(
 			  "[]",
 			  "{\"blocked-reasons\": [\"x\"]}") "expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\n"
@@ -473,13 +509,28 @@ static void test_verdicts(void **state)
 		why = mock_end(m);
 		expect(!why, "case %zu: %s", i, why);
 		f = lu_vm_facts(vm);
-		expect(f->updatable == !cases[i].word, "case %zu: %s", i, f->reason.what ?: "updatable");
-		expect(!cases[i].word || strstr(f->reason.what, cases[i].word), "case %zu: %s", i, f->reason.what);
+		expect(f->updatable == !cases[i].word, "case %zu: %zu reasons", i, f->reasons.n);
+		expect(!cases[i].word || has_reason(f, cases[i].word), "case %zu: %s", i, f->reasons.list[0].what);
+		expect(!cases[i].more || has_reason(f, cases[i].more), "case %zu: %s", i, f->reasons.list[0].what);
 		assert_int_equal(f->pid, getpid());
 		assert_int_equal(access(at("pkernfs/vm"), F_OK), -1); /* nothing was changed */
 		teardown_vms(NULL);
 	}
 	setup_vms(NULL);
+}
+
+static void test_too_old(void **state)
+{
+	static const struct {
+		const char *version;
+		bool old;
+	} cases[] = {
+		{ "9.2.4", true },   { "10.0.2", true },  { "10.1.99", true }, { "10.2.0", false },
+		{ "11.1.3", false }, { "12.0.0", false }, { NULL, false },     { "odd", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		expect(lu_probe_too_old(cases[i].version) == cases[i].old, "%s", cases[i].version);
 }
 
 static void test_saved_are_found(void **state)
@@ -545,10 +596,19 @@ int main(int argc, char **argv)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_vms, teardown_vms)
 	static const struct CMUnitTest tests[] = {
-		T(test_load),       T(test_add_remove),       T(test_save_fails),
-		T(test_save_hangs), T(test_paused_meanwhile), T(test_other_update),
-		T(test_stored),     T(test_dead_qemu),        T(test_silent),
-		T(test_cancel),     T(test_verdicts),         T(test_saved_are_found),
+		T(test_load),
+		T(test_add_remove),
+		T(test_save_fails),
+		T(test_save_hangs),
+		T(test_paused_meanwhile),
+		T(test_other_update),
+		T(test_stored),
+		T(test_dead_qemu),
+		T(test_silent),
+		T(test_cancel),
+		T(test_verdicts),
+		T(test_saved_are_found),
+		cmocka_unit_test(test_too_old),
 	};
 
 	if (argc != 2)

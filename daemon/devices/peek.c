@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A look at a running QEMU's iommufds, for the verdict before an update: the same question that
+ * collect.c asks when the VM stands still, by descriptors that are borrowed from the process
+ * (pidfd_getfd) and closed at once. The answer is judged by what compose.c would refuse:
+ * memory of the process, dma-bufs, nested tables and the like, PASIDs, files that do not survive.
+ *
+ * A guest may map and unmap meanwhile. Then the kernel says EBUSY, or what is judged is
+ * past; nothing is told in the first case, and in both the last word is that of collect.c.
+ */
+#include <dirent.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+
+#include "private.h"
+
+#define HINT_SHARE "start it with memory-backend-file,share=on in pkernfs, and -machine aux-ram-share=on"
+
+/* What is mapped of one kind, told as one reason however often it is there. */
+struct found {
+	uint64_t areas, bytes, first;
+};
+
+struct peek {
+	const uint64_t *devs;
+	size_t n_devs;
+	struct found user, dmabuf, lost;
+	struct lu_reasons *why;
+};
+
+static void count(struct found *f, const struct iommu_state_area *a)
+{
+	if (f->areas++ == 0)
+		f->first = a->iova;
+	f->bytes += a->length;
+}
+
+static void judge_area(struct peek *p, const struct iommu_state_area *a)
+{
+	bool stays = false;
+
+	for (size_t i = 0; i < p->n_devs; i++)
+		stays |= a->dev == p->devs[i];
+	if (a->kind == IOMMU_STATE_AREA_USER)
+		count(&p->user, a);
+	else if (a->kind == IOMMU_STATE_AREA_DMABUF)
+		count(&p->dmabuf, a);
+	else if (!stays)
+		count(&p->lost, a);
+}
+
+static void judge_device(struct peek *p, const struct iommu_state_device *d)
+{
+	char address[LU_BDF_SIZE];
+
+	if (!(d->head.flags & IOMMU_STATE_DEVICE_PCI)) {
+		lu_reasons_add(p->why, NULL, "unplug it, or exclude the VM",
+			       "a device that is no PCI function is passed through to it");
+		return;
+	}
+	snprintf(address, sizeof(address), "%04x:%02x:%02x.%u", d->segment, d->bus, d->devfn >> 3, d->devfn & 7u);
+	if (d->head.flags & IOMMU_STATE_DEVICE_PASIDS)
+		lu_reasons_add(p->why, address, "don't use shared virtual addressing in the guest, or exclude the VM",
+			       "address spaces of its own processes (PASIDs) are attached to it");
+}
+
+static void judge_record(struct peek *p, const unsigned char *data, const struct iommu_state_head *head)
+{
+	union {
+		struct iommu_state_area area;
+		struct iommu_state_device device;
+		struct iommu_state_other other;
+	} u = { 0 };
+
+	memcpy(&u, data, head->length < sizeof(u) ? head->length : sizeof(u));
+	if (head->type == IOMMU_STATE_AREA)
+		judge_area(p, &u.area);
+	else if (head->type == IOMMU_STATE_DEVICE)
+		judge_device(p, &u.device);
+	else if (head->type == IOMMU_STATE_OTHER)
+		lu_reasons_add(
+			p->why, NULL, "start it without a virtual IOMMU that the hardware has a part in",
+			"its iommufd has an object that can't be set up again: a nested table, a fault queue, a virtual IOMMU or the like (the kernel's type %u)",
+			u.other.kind);
+	else if ((head->type < IOMMU_STATE_DEVICE || head->type > IOMMU_STATE_OTHER) &&
+		 !(head->flags & IOMMU_STATE_OPTIONAL))
+		lu_reasons_add(p->why, NULL, "install a luctl that fits this kernel",
+			       "its iommufd has an object of a type that is not known here (%u)", head->type);
+}
+
+static void tell(struct peek *p, const struct found *f, const char *what, const char *hint)
+{
+	if (f->areas)
+		lu_reasons_add(p->why, NULL, hint,
+			       "its devices reach %s: %" PRIu64 " bytes in %" PRIu64 " pieces, first at 0x%" PRIx64,
+			       what, f->bytes, f->areas, f->first);
+}
+
+void lu_peek_judge(const unsigned char *records, size_t length, const uint64_t *devs, size_t n_devs,
+		   struct lu_reasons *why)
+{
+	struct peek p = { .devs = devs, .n_devs = n_devs, .why = why };
+
+	for (size_t at = 0; at < length;) {
+		struct iommu_state_head head;
+
+		if (length - at >= sizeof(head))
+			memcpy(&head, records + at, sizeof(head));
+		if (length - at < sizeof(head) || head.length < sizeof(head) || head.length > length - at) {
+			lu_reasons_add(why, NULL, NULL, "the kernel's list of its iommufd's objects is cut short");
+			return;
+		}
+		judge_record(&p, records + at, &head);
+		at += head.length;
+	}
+	tell(&p, &p.user, "memory of the process that is no file", HINT_SHARE);
+	tell(&p, &p.lost, "files that do not survive", HINT_SHARE);
+	tell(&p, &p.dmabuf, "dma-bufs, the registers of other devices",
+	     "use a kernel without CONFIG_PCI_P2PDMA, or x-no-mmap=on for the device");
+}
+
+/* Which file system memfds are in has no name: ask one. */
+static int memfd_dev(uint64_t *ret)
+{
+	_cleanup_close_ int fd = memfd_create("peek", MFD_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	*ret = st.st_dev;
+	return 0;
+}
+
+static void peek_at(int pidfd, int number, const uint64_t *devs, size_t n_devs, struct lu_reasons *why)
+{
+	_cleanup_close_ int fd = pidfd_getfd(pidfd, number, 0);
+	_cleanup_free_ unsigned char *records = NULL;
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	size_t length;
+	int r;
+
+	if (fd < 0)
+		return;
+	r = lu_iommufd_ask(&lu_devices_kernel_ops, fd, "its iommufd", &records, &length, &e);
+	if (r == 0)
+		lu_peek_judge(records, length, devs, n_devs, why);
+	else if (r == -EOPNOTSUPP)
+		lu_reasons_add_error(why, NULL, &e);
+}
+
+void lu_devices_peek(int proc_fd, int pkernfs_fd, pid_t pid, struct lu_reasons *why)
+{
+	_cleanup_close_ int pidfd = pidfd_open(pid, 0);
+	uint64_t devs[2];
+	struct dirent *d;
+	struct stat st;
+	char path[32];
+	DIR *dir;
+	int fd;
+
+	if (pidfd < 0 || fstat(pkernfs_fd, &st) < 0 || memfd_dev(&devs[1]) < 0)
+		return;
+	devs[0] = st.st_dev;
+	snprintf(path, sizeof(path), "%d/fd", (int)pid);
+	fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		closep(&fd);
+		return;
+	}
+	while ((d = readdir(dir))) {
+		char link[16];
+		ssize_t n = readlinkat(fd, d->d_name, link, sizeof(link) - 1);
+
+		link[n < 0 ? 0 : n] = '\0';
+		if (!strcmp(link, "/dev/iommu"))
+			peek_at(pidfd, atoi(d->d_name), devs, ARRAY_SIZE(devs), why);
+	}
+	closedir(dir);
+}
