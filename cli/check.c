@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-static void print_finding(struct cli *cli, const struct luctl_finding *f)
+void cli_finding(struct cli *cli, const struct luctl_finding *f)
 {
 	const char *level = luctl_finding_level(f), *object = luctl_finding_object(f), *what = luctl_finding_what(f);
 	_cleanup_free_ char *o = cli_safe(object), *w = cli_safe(what);
@@ -30,7 +30,7 @@ int verb_check(struct cli *cli)
 	_cleanup_(luctl_check_freep) struct luctl_check *check = NULL;
 	int r;
 
-	r = cli_plan(cli, &plan);
+	r = cli_plan(cli, false, &plan);
 	if (r != 0)
 		return r;
 	if (luctl_check(plan, &check) < 0)
@@ -41,7 +41,7 @@ int verb_check(struct cli *cli)
 		_cleanup_free_ char *kernel = cli_safe(luctl_check_kernel(check));
 
 		for (const struct luctl_finding *f = luctl_check_first(check); f; f = luctl_check_next(check, f))
-			print_finding(cli, f);
+			cli_finding(cli, f);
 		printf("An update to %s%s%s%s %s.\n", kernel ?: "?", luctl_check_release(check) ? " (" : "",
 		       luctl_check_release(check) ?: "", luctl_check_release(check) ? ")" : "",
 		       luctl_check_ok(check) ? "is possible" : "would be refused");

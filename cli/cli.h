@@ -108,8 +108,11 @@ const char *cli_color_off(bool on);
 int cli_job_run(struct cli *cli, struct luctl_job *job);
 
 /* update.c, used by check.c too */
-/** cli_plan() - a plan from --kernel, --initrd, …; 0 or an exit code, told */
-int cli_plan(struct cli *cli, struct luctl_plan **ret);
+/** cli_plan() - a plan from --kernel, --initrd, …; 0 or an exit code, told. @may_lack_kernel: --kernel may be missing */
+int cli_plan(struct cli *cli, bool may_lack_kernel, struct luctl_plan **ret);
+
+/* check.c, used by plan.c and update.c too */
+void cli_finding(struct cli *cli, const struct luctl_finding *f);
 
 /* help.c */
 void cli_help(struct cli *cli);
@@ -118,6 +121,7 @@ void cli_help(struct cli *cli);
 int verb_abort(struct cli *cli);
 int verb_check(struct cli *cli);
 int verb_help(struct cli *cli);
+int verb_plan(struct cli *cli);
 int verb_report(struct cli *cli);
 int verb_restore(struct cli *cli);
 int verb_status(struct cli *cli);
@@ -133,4 +137,5 @@ DEFINE_CLEANUP(struct luctl_vm *, luctl_vm_free)
 DEFINE_CLEANUP(struct luctl_plan *, luctl_plan_free)
 DEFINE_CLEANUP(struct luctl_check *, luctl_check_free)
 DEFINE_CLEANUP(struct luctl_job *, luctl_job_free)
+DEFINE_CLEANUP(struct luctl_judgement *, luctl_judgement_free)
 DEFINE_CLEANUP(struct luctl_report *, luctl_report_free)

@@ -74,19 +74,21 @@ static int print_vms(const struct luctl_report *rep)
 	    (!scols_table_new_column(tb, "VM", 0, 0) || !scols_table_new_column(tb, "RESULT", 0, 0) ||
 	     !scols_table_new_column(tb, "BY", 0, 0) || !scols_table_new_column(tb, "PAUSED AT", 0, SCOLS_FL_RIGHT) ||
 	     !scols_table_new_column(tb, "BLACKOUT", 0, SCOLS_FL_RIGHT) ||
+	     !scols_table_new_column(tb, "PREDICTED", 0, SCOLS_FL_RIGHT) ||
 	     !scols_table_new_column(tb, "", 0, SCOLS_FL_TRUNC)))
 		r = -ENOMEM;
 	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); r == 0 && v;
 	     v = luctl_report_vm_next(rep, v)) {
 		struct libscols_line *ln = scols_table_new_line(tb, NULL);
-		char pause[32], blackout[32], buf[BAR_WIDTH + 1];
+		char pause[32], blackout[32], predicted[32], buf[BAR_WIDTH + 1];
 
 		if (!ln || scols_line_set_data(ln, 0, luctl_vm_report_name(v)) ||
 		    scols_line_set_data(ln, 1, luctl_vm_report_result(v)) ||
 		    scols_line_set_data(ln, 2, luctl_vm_report_by(v) ?: "-") ||
 		    scols_line_set_data(ln, 3, cli_usec(luctl_vm_report_pause(v), pause)) ||
 		    scols_line_set_data(ln, 4, cli_usec(luctl_vm_report_blackout(v), blackout)) ||
-		    scols_line_set_data(ln, 5,
+		    scols_line_set_data(ln, 5, cli_usec(luctl_vm_report_predicted(v), predicted)) ||
+		    scols_line_set_data(ln, 6,
 					bar(luctl_vm_report_pause(v), luctl_vm_report_blackout(v),
 					    luctl_report_duration(rep), 'x', buf)))
 			r = -ENOMEM;
@@ -109,7 +111,7 @@ static void print_vm_errors(const struct luctl_report *rep)
 
 static int print_report(const struct luctl_report *rep)
 {
-	char when[64], took[32], blackout[32];
+	char when[64], took[32], blackout[32], predicted[32];
 	int r;
 
 	cli_line("Result", "%s", luctl_report_result(rep));
@@ -120,7 +122,11 @@ static int print_report(const struct luctl_report *rep)
 	cli_line("Kernel", "%s -> %s", luctl_report_from(rep), luctl_report_to(rep) ?: "(not reached)");
 	cli_line("Began", "%s", cli_time(luctl_report_started(rep), when));
 	cli_line("Took", "%s", cli_usec(luctl_report_duration(rep), took));
-	cli_line("Blackout", "%s", cli_usec(luctl_report_blackout(rep), blackout));
+	if (luctl_report_predicted(rep) != LUCTL_UNKNOWN)
+		cli_line("Blackout", "%s, %s was predicted", cli_usec(luctl_report_blackout(rep), blackout),
+			 cli_usec(luctl_report_predicted(rep), predicted));
+	else
+		cli_line("Blackout", "%s", cli_usec(luctl_report_blackout(rep), blackout));
 	putchar('\n');
 	r = print_phases(rep);
 	if (r < 0 || !luctl_report_vm_first(rep))

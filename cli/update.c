@@ -10,7 +10,7 @@
 
 #include "cli.h"
 
-int cli_plan(struct cli *cli, struct luctl_plan **ret)
+int cli_plan(struct cli *cli, bool may_lack_kernel, struct luctl_plan **ret)
 {
 	_cleanup_(luctl_plan_freep) struct luctl_plan *plan = NULL;
 	const char *kernel = cli_value(cli, "kernel"), *s;
@@ -18,7 +18,7 @@ int cli_plan(struct cli *cli, struct luctl_plan **ret)
 	size_t i = 0;
 	int r;
 
-	if (!kernel) {
+	if (!kernel && !may_lack_kernel) {
 		snprintf(hint, sizeof(hint), "luctl %s --kernel /boot/vmlinuz-RELEASE", cli->verb->name);
 		return cli_error(cli, EXIT_USAGE, hint, "no kernel given");
 	}
@@ -93,7 +93,7 @@ int verb_update(struct cli *cli)
 	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
 	int r;
 
-	r = cli_plan(cli, &plan);
+	r = cli_plan(cli, false, &plan);
 	if (r != 0)
 		return r;
 	if (luctl_check(plan, &check) < 0)

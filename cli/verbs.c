@@ -19,6 +19,16 @@ static const struct cli_option update_options[] = {
 
 static const struct cli_option check_options[] = { PLAN_OPTIONS, { 0 } };
 
+/* As PLAN_OPTIONS, but nothing is required. */
+static const struct cli_option plan_options[] = {
+	{ "kernel", "IMAGE", "boot image of the target kernel, to judge it too", false },
+	{ "initrd", "FILE", "its initial RAM disk", false },
+	{ "cmdline", "TEXT", "its command line; luctl adds what it needs", false },
+	{ "reuse-cmdline", NULL, "the running kernel's command line (the default)", false },
+	{ "exclude", "VM", "as if this VM was left out", true },
+	{ 0 },
+};
+
 static const struct cli_option status_options[] = {
 	{ "wait", NULL, "wait until no update is under way", false },
 	{ "timeout", "SECONDS", "with --wait: how long at most", false },
@@ -58,6 +68,14 @@ const struct cli_verb cli_verbs[] = {
 	  .run = verb_check,
 	  .options = check_options,
 	  .help = "can this kernel take over? Touches nothing" },
+	{ .name = "plan",
+	  .args = "[--kernel IMAGE]",
+	  .run = verb_plan,
+	  .options = plan_options,
+	  .help = "which VMs and devices go along, which can't and why, and the blackout. Touches nothing",
+	  .about = "Names all reasons, not the first one. 'luctl update' goes by the same verdicts. Without --kernel\n"
+		   "only this host and its VMs are judged. The predicted blackout is made of parts that were\n"
+		   "measured in earlier updates, and says of which." },
 	{ .name = "status",
 	  .run = verb_status,
 	  .options = status_options,

@@ -2,9 +2,9 @@
 /*
  * A check collects findings and never stops at the first: an operator wants the
  * whole list. In this order: pkernfs is there; the image can be read, speaks our
- * ABI and gets a command line; the initrd can be read; every declared VM that is
- * not excluded answers, can be carried, and would survive the stop of the
- * ordinary units; the target lets devices go on if one of them has such.
+ * ABI and gets a command line; the initrd can be read; the target lets devices go on if a VM
+ * has such; every declared VM that is not excluded answers, can be carried, and would
+ * survive the stop of the ordinary units, with all reasons of one that can't.
  *
  * A VM at whose socket nobody listens is switched off if systemd says that its
  * unit (and the scope that an update left it in) is not active: it is told and left
@@ -21,6 +21,7 @@
 
 #include "check.h"
 #include "cmdline.h"
+#include "log.h"
 #include <linux/pkernfs.h>
 
 #define CMDLINE_FALLBACK_MAX 2047
@@ -50,6 +51,8 @@ struct lu_check *lu_check_free(struct lu_check *c)
 	sd_event_source_disable_unref(c->turn);
 	lu_findings_clear(&c->findings);
 	free(c->cmdline);
+	for (size_t i = 0; i < c->n_vms; i++)
+		lu_reasons_clear(&c->vms[i].reasons);
 	free(c->vms);
 	free(c);
 	return NULL;
@@ -103,8 +106,20 @@ static void check_pkernfs(struct lu_check *c)
 			"pkernfs is not mounted here");
 }
 
+const char *lu_verdict_name(enum lu_verdict verdict)
+{
+	static const char *const names[LU_VERDICT_MAX] = {
+		[LU_VERDICT_GOES] = "goes-along",
+		[LU_VERDICT_CANT] = "cannot",
+		[LU_VERDICT_LEFT_OUT] = "left-out",
+		[LU_VERDICT_OFF] = "off",
+	};
+
+	return names[verdict];
+}
+
 /* Its unit must not be stopped when the ordinary ones are. */
-static void check_unit(struct lu_check *c, struct lu_vm *vm, const char *object)
+static void check_unit(struct lu_check *c, struct lu_check_vm *v)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_free_ char *unit = NULL;
@@ -112,24 +127,24 @@ static void check_unit(struct lu_check *c, struct lu_vm *vm, const char *object)
 
 	if (!c->daemon->config.quiesce)
 		return;
-	r = lu_host_survives(c->daemon->host, lu_vm_facts(vm)->pid, &unit, &e);
+	r = lu_host_survives(c->daemon->host, lu_vm_facts(v->vm)->pid, &unit, &e);
 	if (r < 0)
-		lu_findings_add_error(&c->findings, object, &e);
+		lu_reasons_add_error(&v->reasons, NULL, &e);
 	else if (r == 0)
-		lu_findings_add(&c->findings, LU_LEVEL_ERROR, object,
-				"add a drop-in with [Unit] IgnoreOnIsolate=yes to that unit",
-				"its process runs in %s, which would be stopped with the ordinary units", unit);
+		lu_reasons_add(&v->reasons, NULL, "add a drop-in with [Unit] IgnoreOnIsolate=yes to that unit",
+			       "its process runs in %s, which would be stopped with the ordinary units", unit);
 }
 
-static int take_vm(struct lu_check *c, struct lu_vm *vm)
+/* An error names its VM by itself; a reason belongs to one. */
+static void add_error(struct lu_check_vm *v, const struct lu_error *e)
 {
-	struct lu_vm **vms = reallocarray(c->vms, c->n_vms + 1, sizeof(*vms));
+	const char *what = e->what ?: strerror(-e->code);
+	char prefix[80];
 
-	if (!vms)
-		return -ENOMEM;
-	c->vms = vms;
-	c->vms[c->n_vms++] = vm;
-	return 0;
+	snprintf(prefix, sizeof(prefix), "VM %s: ", lu_vm_name(v->vm));
+	if (!strncmp(what, prefix, strlen(prefix)))
+		what += strlen(prefix);
+	lu_reasons_add(&v->reasons, NULL, e->hint, "%s", what);
 }
 
 /* What devices that go on ask of the target, beyond what every guest does. */
@@ -147,9 +162,71 @@ static void check_devices(struct lu_check *c)
 			"without liveupdate=on the target loses the firmware's memory of guests with passed-through devices");
 }
 
+static void tell_cant(struct lu_check *c, const char *object, const struct lu_reasons *why)
+{
+	for (size_t i = 0; i < why->n; i++) {
+		const struct lu_reason *r = &why->list[i];
+
+		lu_findings_add(&c->findings, LU_LEVEL_ERROR, object, r->hint, "%s%s%s%s", r->device ? "device " : "",
+				r->device ?: "", r->device ? ": " : "", r->what);
+	}
+	if (why->lost)
+		lu_findings_add(&c->findings, LU_LEVEL_ERROR, object, NULL, "there are more reasons than can be told");
+}
+
+static void tell(struct lu_check *c, const struct lu_check_vm *v)
+{
+	const struct lu_vm_facts *facts = lu_vm_facts(v->vm);
+	char object[128];
+
+	snprintf(object, sizeof(object), "VM %s", lu_vm_name(v->vm));
+	switch (v->verdict) {
+	case LU_VERDICT_GOES:
+		lu_findings_add(
+			&c->findings, LU_LEVEL_OK, object, NULL, "can be carried over%s%s",
+			facts->early ? "" : ", after the host's units are up: ", facts->early ? "" : facts->late);
+		break;
+	case LU_VERDICT_LEFT_OUT:
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object,
+				"shut it down before, if it shall not end as by a power cut",
+				"left out as asked: it ends with this kernel");
+		break;
+	case LU_VERDICT_OFF:
+		lu_findings_add(&c->findings, LU_LEVEL_OK, object, NULL, "is not running, left out");
+		break;
+	default:
+		tell_cant(c, object, &v->reasons);
+	}
+}
+
+static void predict(struct lu_check *c)
+{
+	_cleanup_(lu_measured_clear) struct lu_measured m = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+
+	if (lu_measured_read(AT_FDCWD, LU_MEASURED_PATH, &m, &e) < 0)
+		log_warning("%s; blackouts can't be predicted", e.what ?: LU_MEASURED_PATH);
+	for (size_t i = 0; i < c->n_vms; i++) {
+		char **devices = lu_vm_facts(c->vms[i].vm)->devices;
+		size_t n = 0;
+
+		while (devices && devices[n])
+			n++;
+		if (c->vms[i].verdict == LU_VERDICT_GOES)
+			lu_measured_predict(&m, lu_vm_uuid(c->vms[i].vm), n, &c->vms[i].predicted);
+	}
+}
+
 static void check_end(struct lu_check *c)
 {
 	check_devices(c);
+	c->n_host = c->findings.n;
+	for (size_t i = 0; i < c->n_vms; i++) {
+		if (lu_reasons_any(&c->vms[i].reasons))
+			c->vms[i].verdict = LU_VERDICT_CANT;
+		tell(c, &c->vms[i]);
+	}
+	predict(c);
 	c->done(c, c->userdata);
 }
 
@@ -162,32 +239,65 @@ static bool is_off(struct lu_check *c, struct lu_vm *vm)
 	       lu_host_unit_active(c->daemon->host, scope, NULL) == 0;
 }
 
+static struct lu_check_vm *find(struct lu_check *c, struct lu_vm *vm)
+{
+	for (size_t i = 0; i < c->n_vms; i++)
+		if (c->vms[i].vm == vm)
+			return &c->vms[i];
+	return NULL;
+}
+
 static void on_probe(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
 {
 	const struct lu_vm_facts *facts = lu_vm_facts(vm);
 	struct lu_check *c = userdata;
-	char object[128];
+	struct lu_check_vm *v = find(c, vm);
 
-	snprintf(object, sizeof(object), "VM %s", lu_vm_name(vm));
 	lu_vm_set_userdata(vm, NULL);
 	lu_vm_disconnect(vm);
-	if ((r == -ENOENT || r == -ECONNREFUSED) && is_off(c, vm))
-		lu_findings_add(&c->findings, LU_LEVEL_OK, object, NULL, "is not running, left out");
-	else if (r < 0)
-		lu_findings_add_error(&c->findings, object, e);
-	else if (!facts->updatable)
-		lu_findings_add_error(&c->findings, object, &facts->reason);
-	else if (take_vm(c, vm) < 0)
-		c->findings.failed = -ENOMEM;
-	else {
+	if ((r == -ENOENT || r == -ECONNREFUSED) && is_off(c, vm)) {
+		v->verdict = LU_VERDICT_OFF;
+	} else if (r < 0) {
+		add_error(v, e);
+	} else {
+		for (size_t i = 0; i < facts->reasons.n; i++)
+			lu_reasons_add(&v->reasons, facts->reasons.list[i].device, facts->reasons.list[i].hint, "%s",
+				       facts->reasons.list[i].what);
+		v->reasons.lost |= facts->reasons.lost;
 		c->devices |= facts->devices != NULL;
-		lu_findings_add(
-			&c->findings, LU_LEVEL_OK, object, NULL, "can be carried over%s%s",
-			facts->early ? "" : ", after the host's units are up: ", facts->early ? "" : facts->late);
-		check_unit(c, vm, object);
+		check_unit(c, v);
 	}
 	if (--c->pending == 0)
 		check_end(c);
+}
+
+static void check_vm(struct lu_check *c, struct lu_check_vm *v)
+{
+	int r;
+
+	if (lu_request_excludes(c->request, v->vm)) {
+		v->verdict = LU_VERDICT_LEFT_OUT;
+		return;
+	}
+	if (lu_vm_error(v->vm)) {
+		add_error(v, lu_vm_error(v->vm));
+		return;
+	}
+	r = lu_vm_op_start(v->vm, LU_VM_PROBE, NULL, 0, on_probe, c);
+	if (r < 0) {
+		lu_reasons_add(&v->reasons, NULL, "try again", "can't be probed: %s", strerror(-r));
+		return;
+	}
+	lu_vm_set_userdata(v->vm, c);
+	c->pending++;
+}
+
+static void check_excluded(struct lu_check *c)
+{
+	for (char **p = c->request->exclude; p && *p; p++)
+		if (!lu_vms_find(c->daemon->vms, *p))
+			lu_findings_add(&c->findings, LU_LEVEL_ERROR, *p, "see luctl vm list",
+					"no such VM, so it can't be excluded");
 }
 
 static void check_vms(struct lu_check *c)
@@ -196,33 +306,16 @@ static void check_vms(struct lu_check *c)
 
 	if (lu_vms_load(c->daemon->vms, c->daemon->config.vms_dir, &error) < 0)
 		lu_findings_add_error(&c->findings, c->daemon->config.vms_dir, &error);
-	for (struct lu_vm *vm = lu_vms_first(c->daemon->vms); vm; vm = lu_vm_next(vm)) {
-		char object[128];
-		int r;
-
-		snprintf(object, sizeof(object), "VM %s", lu_vm_name(vm));
-		if (lu_request_excludes(c->request, vm)) {
-			lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, NULL,
-					"left out as asked: it does not survive the update");
-			continue;
-		}
-		if (lu_vm_error(vm)) {
-			lu_findings_add_error(&c->findings, object, lu_vm_error(vm));
-			continue;
-		}
-		r = lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_probe, c);
-		if (r < 0) {
-			lu_findings_add(&c->findings, LU_LEVEL_ERROR, object, "try again", "can't be probed: %s",
-					strerror(-r));
-			continue;
-		}
-		lu_vm_set_userdata(vm, c);
-		c->pending++;
+	check_excluded(c);
+	c->vms = calloc(lu_vms_count(c->daemon->vms) ?: 1, sizeof(*c->vms));
+	if (!c->vms) {
+		c->findings.failed = -ENOMEM;
+		return;
 	}
-	for (size_t i = 0; c->request->exclude && c->request->exclude[i]; i++)
-		if (!lu_vms_find(c->daemon->vms, c->request->exclude[i]))
-			lu_findings_add(&c->findings, LU_LEVEL_ERROR, c->request->exclude[i], "see luctl vm list",
-					"no such VM, so it can't be excluded");
+	for (struct lu_vm *vm = lu_vms_first(c->daemon->vms); vm; vm = lu_vm_next(vm))
+		c->vms[c->n_vms++].vm = vm;
+	for (size_t i = 0; i < c->n_vms; i++)
+		check_vm(c, &c->vms[i]);
 }
 
 static bool any_busy(struct lu_check *c)
@@ -243,7 +336,8 @@ static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 			return 0;
 	}
 	check_pkernfs(c);
-	check_image(c);
+	if (c->request->kernel)
+		check_image(c);
 	check_vms(c);
 	if (c->pending == 0)
 		check_end(c);

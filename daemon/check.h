@@ -2,17 +2,38 @@
 #pragma once
 /*
  * Before anything is paused: can this image take over from this kernel, and can
- * every VM come along? Used by the Check method and by the first state of an update.
+ * every VM come along? Used by the methods Check and Plan and by the first state of an
+ * update, so what they say is what an update refuses.
  */
 #include "daemon.h"
 #include "image.h"
+#include "measured.h"
+
+enum lu_verdict {
+	LU_VERDICT_GOES,     /* along with an update */
+	LU_VERDICT_CANT,     /* and an update is refused unless it is excluded */
+	LU_VERDICT_LEFT_OUT, /* as asked: it ends with this kernel */
+	LU_VERDICT_OFF,      /* it does not run */
+	LU_VERDICT_MAX
+};
+
+const char *lu_verdict_name(enum lu_verdict verdict);
+
+/** struct lu_check_vm - the verdict on one VM; @predicted only if it goes along */
+struct lu_check_vm {
+	struct lu_vm *vm;
+	enum lu_verdict verdict;
+	struct lu_reasons reasons;
+	struct lu_prediction predicted;
+};
 
 struct lu_check {
-	struct lu_findings findings;
+	struct lu_findings findings; /* first those on host and target, then those on VMs */
+	size_t n_host;
 	struct lu_image image;
 	struct lu_running running;
-	char *cmdline;      /* of the target, complete; NULL if the image can't be read */
-	struct lu_vm **vms; /* those that would come along: running, not excluded */
+	char *cmdline;           /* of the target, complete; NULL if the image can't be read */
+	struct lu_check_vm *vms; /* all, by name */
 	size_t n_vms;
 
 	/* private */
@@ -28,7 +49,7 @@ struct lu_check {
 
 /**
  * lu_check_start() - look at everything; asynchronous
- * @q: must live until @done or lu_check_free()
+ * @q: must live until @done or lu_check_free(); without a kernel only this host and its VMs are judged
  * @done: the verdict is lu_findings_ok(&c->findings); the caller frees @c
  *
  * Return: 0, or a negative errno if it can't even be tried.

@@ -9,6 +9,7 @@
 #include "vm.h"
 
 #define LU_RUN_DIR "/run/luctl"
+#define LU_MEASURED_PATH "/var/lib/luctl/measured.json"
 #define LU_BUS_NAME "org.luctl1"
 #define LU_BUS_PATH "/org/luctl1"
 #define LU_ERROR_REFUSED "org.luctl1.Error.Refused"
@@ -27,9 +28,9 @@ struct lu_daemon {
 	unsigned int last_job;
 };
 
-/* What Update and Check were asked for. */
+/* What Update, Check and Plan were asked for. */
 struct lu_request {
-	char *kernel;
+	char *kernel;   /* NULL: Plan, of this host and its VMs only */
 	char *initrd;   /* or NULL */
 	char *cmdline;  /* as given, or NULL for the running kernel's */
 	char **exclude; /* NULL-terminated names or UUIDs, or NULL */

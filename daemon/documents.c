@@ -5,6 +5,7 @@
  * document becomes NULL, so that nobody is handed a document with holes.
  */
 #include <json-c/json.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -105,7 +106,9 @@ static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
 {
 	const struct lu_vm_facts *f = lu_vm_facts(vm);
 	struct json_object *ram = json_object_new_array(), *devices = json_object_new_array();
+	_cleanup_error_ struct lu_error reason = LU_ERROR_INIT;
 	struct doc o = doc_new(version);
+	char prefix[80];
 
 	add_string(&o, "name", lu_vm_name(vm));
 	add_string(&o, "uuid", lu_vm_uuid(vm));
@@ -114,7 +117,9 @@ static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
 	add(&o, "pid", f->pid > 0 ? json_object_new_int64(f->pid) : NULL);
 	add_string(&o, "state", vm_state(d, vm));
 	add_bool(&o, "updatable", updatable(vm));
-	add_error(&o, "reason", lu_vm_error(vm) ?: &f->reason);
+	snprintf(prefix, sizeof(prefix), "VM %s: ", lu_vm_name(vm));
+	(void)lu_reasons_first(&f->reasons, prefix, &reason);
+	add_error(&o, "reason", lu_vm_error(vm) ?: &reason);
 	for (size_t i = 0; ram && i < f->n_ram; i++) {
 		struct doc x = doc_new(false);
 
@@ -203,5 +208,129 @@ char *lu_document_check(const struct lu_check *c, const char *kernel)
 	add_bool(&o, "ok", lu_findings_ok(&c->findings));
 	o.failed |= !findings;
 	add(&o, "findings", findings);
+	return doc_text(&o);
+}
+
+/* --- plan --- */
+
+static void append(struct doc *o, struct json_object *list, struct doc x)
+{
+	o->failed |= !list || x.failed || json_object_array_add(list, x.root) < 0;
+}
+
+static struct doc reason_doc(const struct lu_reason *r, bool name_device)
+{
+	struct doc x = doc_new(false);
+	_cleanup_free_ char *what = NULL;
+
+	if (name_device && r->device && asprintf(&what, "device %s: %s", r->device, r->what) < 0) {
+		what = NULL;
+		x.failed = true;
+	}
+	add_string(&x, "what", what ?: r->what);
+	add_string(&x, "hint", r->hint);
+	return x;
+}
+
+/* Is it about this device, or (NULL) about none of @devices? */
+static bool concerns(const struct lu_reason *r, const char *device, char *const *devices)
+{
+	if (device)
+		return r->device && !strcmp(r->device, device);
+	for (; r->device && devices && *devices; devices++)
+		if (!strcmp(r->device, *devices))
+			return false;
+	return true;
+}
+
+static void add_reasons(struct doc *o, const struct lu_reasons *why, const char *device, char *const *devices)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < why->n; i++)
+		if (concerns(&why->list[i], device, devices))
+			append(o, list, reason_doc(&why->list[i], !device));
+	o->failed |= !list;
+	add(o, "reasons", list);
+}
+
+static void add_devices(struct doc *o, const struct lu_check_vm *v)
+{
+	struct json_object *list = json_object_new_array();
+	char *const *devices =
+		v->verdict == LU_VERDICT_GOES || v->verdict == LU_VERDICT_CANT ? lu_vm_facts(v->vm)->devices : NULL;
+
+	for (char *const *p = devices; p && *p; p++) {
+		struct doc x = doc_new(false);
+		bool goes_on = true;
+
+		for (size_t i = 0; i < v->reasons.n; i++)
+			goes_on &= !concerns(&v->reasons.list[i], *p, NULL);
+		add_string(&x, "address", *p);
+		add_bool(&x, "goes_on", goes_on);
+		add_reasons(&x, &v->reasons, *p, NULL);
+		append(o, list, x);
+	}
+	o->failed |= !list;
+	add(o, "devices", list);
+}
+
+static void add_prediction(struct doc *o, const struct lu_prediction *p)
+{
+	struct doc x;
+
+	if (!p) {
+		add(o, "predicted", NULL);
+		return;
+	}
+	x = doc_new(false);
+	add(&x, "blackout_usec", p->usec == LU_MEASURED_UNKNOWN ? NULL : json_object_new_uint64(p->usec));
+	add_string(&x, "basis", lu_basis_name(p->basis));
+	add_string(&x, "text", p->text);
+	add_doc(o, "predicted", x);
+}
+
+static struct doc plan_vm_doc(const struct lu_check_vm *v)
+{
+	const struct lu_vm_facts *f = lu_vm_facts(v->vm);
+	bool goes = v->verdict == LU_VERDICT_GOES;
+	struct doc o = doc_new(false);
+
+	add_string(&o, "name", lu_vm_name(v->vm));
+	add_string(&o, "uuid", lu_vm_uuid(v->vm));
+	add_string(&o, "verdict", lu_verdict_name(v->verdict));
+	add_string(&o, "late", goes && !f->early ? f->late : NULL);
+	add_reasons(&o, &v->reasons, NULL, f->devices);
+	add_devices(&o, v);
+	add_prediction(&o, goes ? &v->predicted : NULL);
+	return o;
+}
+
+/* The VM that stands still longest; one of which nothing is known makes the whole unknown. */
+static const struct lu_prediction *longest(const struct lu_check *c)
+{
+	const struct lu_prediction *p = NULL;
+
+	for (size_t i = 0; i < c->n_vms; i++)
+		if (c->vms[i].verdict == LU_VERDICT_GOES && (!p || c->vms[i].predicted.usec > p->usec))
+			p = &c->vms[i].predicted;
+	return p;
+}
+
+char *lu_document_plan(const struct lu_check *c)
+{
+	struct lu_findings host = { .list = c->findings.list, .n = c->n_host };
+	struct json_object *findings = lu_findings_to_json(&host), *vms = json_object_new_array();
+	struct doc o = doc_new(true);
+
+	add_string(&o, "kernel", c->request->kernel);
+	add_string(&o, "release", c->image.release[0] ? c->image.release : NULL);
+	add_bool(&o, "ok", lu_findings_ok(&c->findings));
+	o.failed |= !findings;
+	add(&o, "findings", findings);
+	for (size_t i = 0; i < c->n_vms; i++)
+		append(&o, vms, plan_vm_doc(&c->vms[i]));
+	add(&o, "vms", vms);
+	add_prediction(&o, longest(c));
 	return doc_text(&o);
 }

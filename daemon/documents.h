@@ -6,4 +6,6 @@
 char *lu_document_status(struct lu_daemon *d);
 char *lu_document_vm(struct lu_daemon *d, struct lu_vm *vm);
 char *lu_document_vms(struct lu_daemon *d);
+/** lu_document_plan() - schema plan */
+char *lu_document_plan(const struct lu_check *c);
 char *lu_document_check(const struct lu_check *c, const char *kernel);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * org.luctl1.Manager, see schemas/org.luctl1.xml. Handlers that change something
- * go through lu_auth_then(). Check and the VM listings ask the VMs first and answer
+ * go through lu_auth_then(). Check, Plan and the VM listings ask the VMs first and answer
  * when all have answered; a struct pending keeps the call meanwhile.
  */
 #include <string.h>
@@ -86,7 +86,7 @@ static int read_option(sd_bus_message *m, const char *key, struct lu_request *q,
 	return lu_error_set(e, -EINVAL, "luctl update --help lists the options", "unknown option %s", key);
 }
 
-static int read_request(sd_bus_message *m, struct lu_request *q, struct lu_error *e)
+static int read_request(sd_bus_message *m, bool may_lack_kernel, struct lu_request *q, struct lu_error *e)
 {
 	const char *kernel, *key;
 	bool reuse = false;
@@ -104,12 +104,14 @@ static int read_request(sd_bus_message *m, struct lu_request *q, struct lu_error
 	}
 	if (r < 0)
 		return lu_error_set(e, r, NULL, "options of the call: %s", strerror(-r));
-	if (kernel[0] != '/')
+	if (kernel[0] != '/' && (kernel[0] || !may_lack_kernel))
 		return lu_error_set(e, -EINVAL, "give an absolute path", "kernel image %s: not an absolute path",
 				    kernel);
 	if (reuse && q->cmdline)
 		return lu_error_set(e, -EINVAL, "give one of them",
 				    "both a command line and the reuse of the running one asked for");
+	if (!kernel[0])
+		return 0;
 	q->kernel = strdup(kernel);
 	return q->kernel ? 0 : -ENOMEM;
 }
@@ -122,7 +124,7 @@ static int update_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error
 	struct lu_job *job;
 	int r;
 
-	r = read_request(m, &q, &e);
+	r = read_request(m, false, &q, &e);
 	if (r == 0)
 		r = lu_update_start(d->update, &q, &job, &e);
 	if (r < 0)
@@ -140,7 +142,8 @@ struct pending {
 	struct lu_daemon *daemon;
 	sd_bus_message *message;
 	struct lu_request request;
-	char *vm; /* DescribeVM: which */
+	char *vm;  /* DescribeVM: which */
+	bool plan; /* Plan, not Check */
 	size_t left;
 };
 
@@ -167,15 +170,14 @@ static void on_checked(struct lu_check *c, void *userdata)
 {
 	struct pending *p = userdata;
 
-	(void)reply_document(p->message, lu_document_check(c, p->request.kernel));
+	(void)reply_document(p->message, p->plan ? lu_document_plan(c) : lu_document_check(c, p->request.kernel));
 	lu_check_free(c);
 	pending_free(p);
 }
 
-static int method_check(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int check(sd_bus_message *m, struct lu_daemon *d, bool plan)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_daemon *d = userdata;
 	struct pending *p;
 	struct lu_check *c;
 	int r;
@@ -187,7 +189,8 @@ static int method_check(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	p = pending_new(d, m);
 	if (!p)
 		return -ENOMEM;
-	r = read_request(m, &p->request, &e);
+	p->plan = plan;
+	r = read_request(m, plan, &p->request, &e);
 	if (r == 0)
 		r = lu_check_start(d, &p->request, on_checked, p, &c);
 	if (r < 0) {
@@ -195,6 +198,16 @@ static int method_check(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		return lu_reply_error(m, NULL, r, &e);
 	}
 	return 1;
+}
+
+static int method_check(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return check(m, userdata, false);
+}
+
+static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return check(m, userdata, true);
 }
 
 /* --- VMs --- */
@@ -392,6 +405,8 @@ static const sd_bus_vtable manager_vtable[] = {
 				method_update, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("s", kernel, "a{sv}", options), SD_BUS_RESULT("s", result),
 				method_check, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_ARGS("s", kernel, "a{sv}", options), SD_BUS_RESULT("s", result),
+				method_plan, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Abort", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_abort, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", status), method_get_status,
 				SD_BUS_VTABLE_UNPRIVILEGED),

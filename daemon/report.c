@@ -37,6 +37,7 @@ struct report_vm {
 	uint64_t pause_usec;
 	uint64_t resume_usec;
 	uint64_t blackout_usec;
+	uint64_t predicted_usec;
 	struct report_error *error;
 };
 
@@ -48,7 +49,8 @@ struct report {
 	uint64_t started_realtime_usec;
 	uint64_t duration_usec;
 	uint64_t tsc_khz;
-	uint64_t blackout_usec; /* of the VM that waited longest */
+	uint64_t blackout_usec;  /* of the VM that waited longest */
+	uint64_t predicted_usec; /* of the VM of which most was predicted */
 	struct report_phase *phases;
 	size_t n_phases;
 	struct report_vm *vms;
@@ -83,6 +85,7 @@ static const struct lu_json_field vm_fields[] = {
 	{ "pause_usec", LU_JSON_UINT, F(report_vm, pause_usec) | LU_JSON_NULLABLE },
 	{ "resume_usec", LU_JSON_UINT, F(report_vm, resume_usec) | LU_JSON_NULLABLE },
 	{ "blackout_usec", LU_JSON_UINT, F(report_vm, blackout_usec) | LU_JSON_NULLABLE },
+	{ "predicted_usec", LU_JSON_UINT, F(report_vm, predicted_usec) | LU_JSON_NULLABLE },
 	{ "error", LU_JSON_OBJECT_PTR, F(report_vm, error) | LU_JSON_NULLABLE, .table = &error_table },
 };
 static const struct lu_json_table vm_table = LU_JSON_TABLE("vm", struct report_vm, vm_fields);
@@ -96,6 +99,7 @@ static const struct lu_json_field report_fields[] = {
 	{ "duration_usec", LU_JSON_UINT, F(report, duration_usec) },
 	{ "tsc_khz", LU_JSON_UINT, F(report, tsc_khz) },
 	{ "blackout_usec", LU_JSON_UINT, F(report, blackout_usec) | LU_JSON_NULLABLE },
+	{ "predicted_usec", LU_JSON_UINT, F(report, predicted_usec) | LU_JSON_NULLABLE },
 	{ "phases", LU_JSON_OBJECTS, F(report, phases), .table = &phase_table,
 	  .count_offset = offsetof(struct report, n_phases) },
 	{ "vms", LU_JSON_OBJECTS, F(report, vms), .table = &vm_table, .count_offset = offsetof(struct report, n_vms) },
@@ -198,6 +202,7 @@ static void fill_vm(struct lu_update *u, struct report_vm *v, const struct lu_tr
 	v->name = strdup(u->doc.vms[i].name);
 	v->uuid = strdup(u->doc.vms[i].uuid);
 	v->error = copy_error(&o->error);
+	v->predicted_usec = u->doc.vms[i].predicted_usec == LU_MEASURED_UNKNOWN ? 0 : u->doc.vms[i].predicted_usec;
 	if (aborted) {
 		pause = paused_in_old(log, i);
 		resume = resumed_in_old(log, i);
@@ -252,6 +257,8 @@ int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)
 			fill_vm(u, &rep.vms[i], &log, i, rep.result == 1);
 			if (rep.vms[i].blackout_usec > rep.blackout_usec)
 				rep.blackout_usec = rep.vms[i].blackout_usec;
+			if (rep.vms[i].predicted_usec > rep.predicted_usec)
+				rep.predicted_usec = rep.vms[i].predicted_usec;
 		}
 		r = lu_json_encode_text(&report_table, &rep, &text, e);
 	}
@@ -259,6 +266,62 @@ int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)
 		r = lu_write_file(u->pkernfs_fd, REPORT_PATH, text, strlen(text), 0644);
 	lu_json_free(&report_table, &rep);
 	return r < 0 ? lu_error_set(e, r, NULL, REPORT_PATH ": %s", strerror(-r)) : 0;
+}
+
+static const struct lu_trace_record *begin_of_kexec(const struct lu_trace_log *log)
+{
+	for (size_t i = log->n_records; i-- > 0;)
+		if (log->records[i].phase == LU_PHASE_KEXEC && log->records[i].kind == LU_TRACE_BEGIN)
+			return &log->records[i];
+	return NULL;
+}
+
+static void measure_vm(struct lu_update *u, size_t i, const struct lu_trace_log *log, uint64_t jump, uint64_t boot,
+		       struct lu_measured *m)
+{
+	const struct lu_outcome *o = &u->outcomes[i];
+	struct lu_measured_vm vm = { .at_usec = m->at_usec };
+	char **devices = o->vm ? lu_vm_facts(o->vm)->devices : NULL;
+
+	if (!o->alive || !o->read || o->pause_tsc == 0 || o->pause_tsc > jump || o->result.stamps.resumed < boot)
+		return;
+	vm.name = strdup(u->doc.vms[i].name);
+	vm.uuid = strdup(u->doc.vms[i].uuid);
+	vm.before_usec = lu_tsc_to_usec(&log->rate, jump - o->pause_tsc);
+	vm.after_usec = lu_tsc_to_usec(&log->rate, o->result.stamps.resumed - boot);
+	for (; devices && *devices; devices++)
+		vm.devices++;
+	(void)lu_measured_note(m, &vm);
+}
+
+/* What this update took, for the prediction of the next one. A host that can't keep it only predicts nothing. */
+static void measure(struct lu_update *u)
+{
+	_cleanup_(lu_trace_log_done) struct lu_trace_log log = { 0 };
+	_cleanup_(lu_measured_clear) struct lu_measured m = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	const struct lu_trace_record *jump, *boot;
+	struct utsname uts;
+
+	if (lu_trace_load(u->pkernfs_fd, "update/trace", &log, NULL) < 0 || !lu_tsc_rate_khz(&log.rate))
+		return;
+	jump = begin_of_kexec(&log);
+	boot = first_of_new(&log);
+	if (!jump || !boot || boot->stamp.tsc <= jump->stamp.tsc)
+		return;
+	if (lu_measured_read(AT_FDCWD, LU_MEASURED_PATH, &m, &e) < 0)
+		log_warning("%s; it is begun anew", e.what ?: LU_MEASURED_PATH);
+	lu_error_clear(&e);
+	(void)uname(&uts);
+	free(m.kernel);
+	m.kernel = strdup(uts.release);
+	m.at_usec = u->info.since_usec;
+	m.kexec_usec = lu_tsc_to_usec(&log.rate, boot->stamp.tsc - jump->stamp.tsc);
+	m.vms_then = u->doc.n_vms;
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		measure_vm(u, i, &log, jump->stamp.tsc, boot->stamp.tsc, &m);
+	if (lu_measured_write(AT_FDCWD, LU_MEASURED_PATH, &m, &e) < 0)
+		log_warning("%s; the next blackout can't be predicted", e.what ?: LU_MEASURED_PATH);
 }
 
 int lu_step_report(struct lu_update *u, struct lu_error *e)
@@ -273,6 +336,8 @@ int lu_step_report(struct lu_update *u, struct lu_error *e)
 	r = lu_report_write(u, u->effect == LU_EFFECT_UNDO ? "aborted" : whole ? "success" : "degraded", e);
 	if (r < 0)
 		log_warning("%s", e->what);
+	if (u->effect == LU_EFFECT_FINISH)
+		measure(u);
 	/* A guest that runs is not worth less because nobody could write that down. */
 	lu_error_clear(e);
 	return 1;

@@ -11,6 +11,7 @@ static const struct lu_json_field vm_fields[] = {
 	  .expect = "a name" },
 	{ "uuid", LU_JSON_STRING, offsetof(struct lu_request_vm, uuid), LU_JSON_REQUIRED, .check = lu_uuid_valid,
 	  .expect = "a UUID" },
+	{ "predicted_usec", LU_JSON_UINT, offsetof(struct lu_request_vm, predicted_usec), LU_JSON_NULLABLE, .def = -1 },
 };
 static const struct lu_json_table vm_table = LU_JSON_TABLE("vm", struct lu_request_vm, vm_fields);
 

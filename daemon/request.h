@@ -9,6 +9,7 @@
 struct lu_request_vm {
 	char *name;
 	char *uuid;
+	uint64_t predicted_usec; /* its blackout; UINT64_MAX: not known */
 };
 
 struct lu_request_doc {

@@ -39,13 +39,18 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 	if (!u->doc.vms || !u->outcomes)
 		return -ENOMEM;
 	for (size_t i = 0; i < c->n_vms; i++) {
-		u->doc.vms[i].name = strdup(lu_vm_name(c->vms[i]));
-		u->doc.vms[i].uuid = strdup(lu_vm_uuid(c->vms[i]));
-		u->doc.n_vms = i + 1;
-		if (!u->doc.vms[i].name || !u->doc.vms[i].uuid)
+		size_t at = u->doc.n_vms;
+
+		if (c->vms[i].verdict != LU_VERDICT_GOES)
+			continue;
+		u->doc.n_vms++;
+		u->doc.vms[at] = (struct lu_request_vm){ .name = strdup(lu_vm_name(c->vms[i].vm)),
+							 .uuid = strdup(lu_vm_uuid(c->vms[i].vm)),
+							 .predicted_usec = c->vms[i].predicted.usec };
+		if (!u->doc.vms[at].name || !u->doc.vms[at].uuid)
 			return -ENOMEM;
-		u->outcomes[i].vm = c->vms[i];
-		lu_vm_set_index(c->vms[i], (unsigned int)i);
+		u->outcomes[at].vm = c->vms[i].vm;
+		lu_vm_set_index(c->vms[i].vm, (unsigned int)at);
 	}
 	while (u->asked.exclude && u->asked.exclude[n_excluded])
 		n_excluded++;

@@ -22,6 +22,8 @@ const char *const lu_doc_results[] = { "success", "aborted", "degraded", NULL };
 const char *const lu_doc_vm_states[] = { "running", "paused", "unreachable", "saved", "lost", NULL };
 const char *const lu_doc_restorers[] = { "lu-init", "luctld", NULL };
 const char *const lu_doc_levels[] = { "ok", "warning", "error", NULL };
+const char *const lu_doc_verdicts[] = { "goes-along", "cannot", "left-out", "off", NULL };
+const char *const lu_doc_bases[] = { "own", "others", "unknown", NULL };
 const char *const lu_doc_kernels[] = { "old", "new", NULL };
 const char *const lu_doc_vm_results[] = { "running", "paused", "lost", NULL };
 
@@ -165,6 +167,57 @@ static const struct lu_json_field check_fields[] = {
 };
 const struct lu_json_table lu_doc_check_table = LU_JSON_DOCUMENT("check", struct lu_doc_check, check_fields, 1);
 
+/* plan */
+
+static const struct lu_json_field reason_fields[] = {
+	STRING("what", struct luctl_reason, what, R, TEXT_MAX),
+	STRING("hint", struct luctl_reason, hint, N, TEXT_MAX),
+};
+static const struct lu_json_table reason_table = LU_JSON_TABLE("reason", struct luctl_reason, reason_fields);
+
+static const struct lu_json_field device_verdict_fields[] = {
+	STRING("address", struct luctl_device_verdict, address, R, 32),
+	BOOL("goes_on", struct luctl_device_verdict, goes_on),
+	LIST("reasons", struct luctl_device_verdict, reason, n_reasons, &reason_table, 256),
+};
+static const struct lu_json_table device_verdict_table =
+	LU_JSON_TABLE("device", struct luctl_device_verdict, device_verdict_fields);
+
+static const struct lu_json_field predicted_fields[] = {
+	UINT_OR_NULL("blackout_usec", struct lu_doc_predicted, blackout),
+	ENUM("basis", struct lu_doc_predicted, basis, R, lu_doc_bases),
+	STRING("text", struct lu_doc_predicted, text, R, TEXT_MAX),
+};
+static const struct lu_json_table predicted_table =
+	LU_JSON_TABLE("predicted", struct lu_doc_predicted, predicted_fields);
+
+#define PREDICTED(_struct)                                                                                          \
+	{                                                                                                           \
+		.key = "predicted", .type = LU_JSON_OBJECT_PTR, .offset = offsetof(_struct, predicted), .flags = N, \
+		.table = &predicted_table                                                                           \
+	}
+
+static const struct lu_json_field vm_verdict_fields[] = {
+	NAME(struct luctl_vm_verdict),
+	UUID("uuid", struct luctl_vm_verdict, uuid, N),
+	ENUM("verdict", struct luctl_vm_verdict, verdict, R, lu_doc_verdicts),
+	STRING("late", struct luctl_vm_verdict, late, N, TEXT_MAX),
+	LIST("reasons", struct luctl_vm_verdict, reason, n_reasons, &reason_table, 256),
+	LIST("devices", struct luctl_vm_verdict, device, n_devices, &device_verdict_table, 64),
+	PREDICTED(struct luctl_vm_verdict),
+};
+static const struct lu_json_table vm_verdict_table = LU_JSON_TABLE("vm", struct luctl_vm_verdict, vm_verdict_fields);
+
+static const struct lu_json_field plan_fields[] = {
+	STRING("kernel", struct lu_doc_plan, kernel, N, TEXT_MAX),
+	STRING("release", struct lu_doc_plan, release, N, 64),
+	BOOL("ok", struct lu_doc_plan, ok),
+	LIST("findings", struct lu_doc_plan, finding, n_findings, &finding_table, 4096),
+	LIST("vms", struct lu_doc_plan, vm, n_vms, &vm_verdict_table, 4096),
+	PREDICTED(struct lu_doc_plan),
+};
+const struct lu_json_table lu_doc_plan_table = LU_JSON_DOCUMENT("plan", struct lu_doc_plan, plan_fields, 1);
+
 /* report */
 
 static const struct lu_json_field phase_fields[] = {
@@ -188,6 +241,7 @@ static const struct lu_json_field vm_report_fields[] = {
 	UINT_OR_NULL("pause_usec", struct luctl_vm_report, pause),
 	UINT_OR_NULL("resume_usec", struct luctl_vm_report, resume),
 	UINT_OR_NULL("blackout_usec", struct luctl_vm_report, blackout),
+	UINT_OR_NULL("predicted_usec", struct luctl_vm_report, predicted),
 	ERROR("error", struct luctl_vm_report, error),
 };
 static const struct lu_json_table vm_report_table = LU_JSON_TABLE("vm", struct luctl_vm_report, vm_report_fields);
@@ -201,6 +255,7 @@ static const struct lu_json_field report_fields[] = {
 	UINT("duration_usec", struct lu_doc_report, duration),
 	UINT("tsc_khz", struct lu_doc_report, tsc_khz),
 	UINT_OR_NULL("blackout_usec", struct lu_doc_report, blackout),
+	UINT_OR_NULL("predicted_usec", struct lu_doc_report, predicted),
 	LIST("phases", struct lu_doc_report, phase, n_phases, &phase_table, 256),
 	LIST("vms", struct lu_doc_report, vm, n_vms, &vm_report_table, 4096),
 	ERROR("error", struct lu_doc_report, error),

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The documents of the bus as structs, and the tables that decode them. They say in
- * C what schemas/{status,vm-info,vm-list,check,report}.schema.json say; a test holds
+ * C what schemas/{status,vm-info,vm-list,check,plan,report}.schema.json say; a test holds
  * both against the same examples.
  */
 #include "json.h"
@@ -74,6 +74,43 @@ struct lu_doc_check {
 	size_t n;
 };
 
+struct luctl_reason {
+	char *what, *hint;
+};
+
+struct luctl_device_verdict {
+	char *address;
+	bool goes_on;
+	struct luctl_reason *reason;
+	size_t n_reasons;
+};
+
+struct lu_doc_predicted {
+	uint64_t blackout;
+	int basis;
+	char *text;
+};
+
+struct luctl_vm_verdict {
+	char *name, *uuid, *late;
+	int verdict;
+	struct luctl_reason *reason;
+	size_t n_reasons;
+	struct luctl_device_verdict *device;
+	size_t n_devices;
+	struct lu_doc_predicted *predicted;
+};
+
+struct lu_doc_plan {
+	char *kernel, *release;
+	bool ok;
+	struct luctl_finding *finding;
+	size_t n_findings;
+	struct luctl_vm_verdict *vm;
+	size_t n_vms;
+	struct lu_doc_predicted *predicted;
+};
+
 struct luctl_phase {
 	char *name;
 	int kernel;
@@ -83,14 +120,14 @@ struct luctl_phase {
 struct luctl_vm_report {
 	char *name, *uuid;
 	int result, by;
-	uint64_t pause, resume, blackout;
+	uint64_t pause, resume, blackout, predicted;
 	struct lu_doc_error *error;
 };
 
 struct lu_doc_report {
 	char *id, *from, *to;
 	int result;
-	uint64_t started, duration, tsc_khz, blackout;
+	uint64_t started, duration, tsc_khz, blackout, predicted;
 	struct luctl_phase *phase;
 	size_t n_phases;
 	struct luctl_vm_report *vm;
@@ -99,11 +136,14 @@ struct lu_doc_report {
 };
 
 extern const struct lu_json_table lu_doc_status_table, lu_doc_vm_table, lu_doc_vms_table, lu_doc_check_table,
-	lu_doc_report_table;
+	lu_doc_plan_table, lu_doc_report_table;
 
 /* Names of the enums, indexed by what the structs hold; -1 is null. */
 extern const char *const lu_doc_states[],
-	*const lu_doc_results[], *const lu_doc_vm_states[], *const lu_doc_restorers[],
-								    *const lu_doc_levels[],
-									    *const lu_doc_kernels[],
-										    *const lu_doc_vm_results[];
+	*const lu_doc_results[], *const lu_doc_vm_states[],
+					 *const lu_doc_restorers[],
+						 *const lu_doc_levels[],
+							 *const lu_doc_verdicts[],
+								 *const lu_doc_bases[],
+									 *const lu_doc_kernels[],
+										 *const lu_doc_vm_results[];

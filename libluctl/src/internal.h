@@ -44,7 +44,8 @@ struct luctl_vms {
 
 struct luctl_plan {
 	struct luctl_ctx *ctx;
-	char *kernel, *initrd, *cmdline;
+	char *kernel; /* NULL: for a judgement only */
+	char *initrd, *cmdline;
 	bool reuse;
 	char **exclude;
 	size_t n_exclude;
@@ -52,6 +53,11 @@ struct luctl_plan {
 
 struct luctl_check {
 	struct lu_doc_check doc;
+	char *json;
+};
+
+struct luctl_judgement {
+	struct lu_doc_plan doc;
 	char *json;
 };
 
@@ -85,6 +91,10 @@ int call_send(struct luctl_ctx *ctx, sd_bus_message *m, sd_bus_message **ret_rep
  */
 int call_document(struct luctl_ctx *ctx, sd_bus_message *m, const struct lu_json_table *table, void *ret,
 		  char **ret_json);
+
+/* plan.c */
+/** plan_append() - "sa{sv}", the arguments of Update, Check and Plan */
+int plan_append(const struct luctl_plan *plan, sd_bus_message *m);
 
 /* job.c */
 /** job_begin() - prepare a job: listen before the call that starts it */

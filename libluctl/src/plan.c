@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A plan: what an update shall do. The same plan can be checked and then carried
+ * A plan: what an update shall do. The same plan can be judged, checked and then carried
  * out, so what was checked is what is asked for. It borrows its context.
  */
 #include <stdio.h>
@@ -41,7 +41,7 @@ PUBLIC int luctl_plan_new(struct luctl_ctx *ctx, const char *kernel, struct luct
 	if (!plan)
 		return ctx_fail_oom(ctx);
 	plan->ctx = ctx;
-	r = absolute(ctx, kernel, &plan->kernel);
+	r = kernel ? absolute(ctx, kernel, &plan->kernel) : 0;
 	if (r < 0) {
 		luctl_plan_free(plan);
 		return r;
@@ -139,12 +139,11 @@ static int append_exclude(sd_bus_message *m, const struct luctl_plan *plan)
 	return r;
 }
 
-/* "sa{sv}", the arguments of Update and Check. */
-static int plan_append(const struct luctl_plan *plan, sd_bus_message *m)
+int plan_append(const struct luctl_plan *plan, sd_bus_message *m)
 {
 	int r;
 
-	r = sd_bus_message_append(m, "s", plan->kernel);
+	r = sd_bus_message_append(m, "s", plan->kernel ?: "");
 	if (r >= 0)
 		r = sd_bus_message_open_container(m, 'a', "{sv}");
 	if (r >= 0 && plan->initrd)

@@ -79,6 +79,11 @@ PUBLIC uint64_t luctl_report_blackout(const struct luctl_report *report)
 	return report->doc.blackout;
 }
 
+PUBLIC uint64_t luctl_report_predicted(const struct luctl_report *report)
+{
+	return report->doc.predicted;
+}
+
 PUBLIC uint64_t luctl_report_tsc_khz(const struct luctl_report *report)
 {
 	return report->doc.tsc_khz;
@@ -173,6 +178,11 @@ PUBLIC uint64_t luctl_vm_report_resume(const struct luctl_vm_report *vm)
 PUBLIC uint64_t luctl_vm_report_blackout(const struct luctl_vm_report *vm)
 {
 	return vm->blackout;
+}
+
+PUBLIC uint64_t luctl_vm_report_predicted(const struct luctl_vm_report *vm)
+{
+	return vm->predicted;
 }
 
 PUBLIC const char *luctl_vm_report_error(const struct luctl_vm_report *vm)

@@ -47,6 +47,10 @@ struct luctl_vm;
 struct luctl_ram;
 struct luctl_check;
 struct luctl_finding;
+struct luctl_judgement;
+struct luctl_vm_verdict;
+struct luctl_device_verdict;
+struct luctl_reason;
 struct luctl_report;
 struct luctl_phase;
 struct luctl_vm_report;
@@ -148,7 +152,7 @@ int luctl_vm_remove(struct luctl_ctx *ctx, const char *name);
 
 /* Plan, check, update. */
 
-/* @kernel: path of the image; like the initrd's, made absolute by the current directory */
+/* @kernel: path of the image; like the initrd's, made absolute by the current directory. NULL: only luctl_judge() takes it */
 int luctl_plan_new(struct luctl_ctx *ctx, const char *kernel, struct luctl_plan **ret_plan);
 void luctl_plan_free(struct luctl_plan *plan);
 const char *luctl_plan_kernel(const struct luctl_plan *plan);
@@ -173,6 +177,49 @@ const char *luctl_finding_level(const struct luctl_finding *finding); /* "ok", "
 const char *luctl_finding_object(const struct luctl_finding *finding);
 const char *luctl_finding_what(const struct luctl_finding *finding);
 const char *luctl_finding_hint(const struct luctl_finding *finding); /* NULL: none */
+
+/*
+ * luctl_judge() - what would become of each VM and each passed-through device? Pauses nothing.
+ *
+ * By what luctl_update() goes by. Without a kernel only this host and its VMs are judged. 0 also
+ * when something can't go along: luctl_judgement_ok().
+ */
+int luctl_judge(struct luctl_plan *plan, struct luctl_judgement **ret_judgement);
+void luctl_judgement_free(struct luctl_judgement *judgement);
+const char *luctl_judgement_json(const struct luctl_judgement *judgement);
+bool luctl_judgement_ok(const struct luctl_judgement *judgement);             /* would an update begin? */
+const char *luctl_judgement_kernel(const struct luctl_judgement *judgement);  /* NULL: none was given */
+const char *luctl_judgement_release(const struct luctl_judgement *judgement); /* NULL: not known */
+/* About host and target */
+const struct luctl_finding *luctl_judgement_finding_first(const struct luctl_judgement *judgement);
+const struct luctl_finding *luctl_judgement_finding_next(const struct luctl_judgement *judgement,
+							 const struct luctl_finding *finding);
+const struct luctl_vm_verdict *luctl_judgement_vm_first(const struct luctl_judgement *judgement);
+const struct luctl_vm_verdict *luctl_judgement_vm_next(const struct luctl_judgement *judgement,
+						       const struct luctl_vm_verdict *vm);
+uint64_t luctl_judgement_blackout(const struct luctl_judgement *judgement); /* the longest; µs or LUCTL_UNKNOWN */
+const char *luctl_judgement_basis(const struct luctl_judgement *judgement); /* NULL: no VM goes along */
+const char *luctl_vm_verdict_name(const struct luctl_vm_verdict *vm);
+const char *luctl_vm_verdict_uuid(const struct luctl_vm_verdict *vm);    /* NULL: its definition could not be read */
+const char *luctl_vm_verdict_verdict(const struct luctl_vm_verdict *vm); /* goes-along, cannot, left-out, off */
+const char *
+luctl_vm_verdict_late(const struct luctl_vm_verdict *vm); /* why it has to wait for services; NULL: it need not */
+uint64_t luctl_vm_verdict_blackout(const struct luctl_vm_verdict *vm); /* predicted; µs or LUCTL_UNKNOWN */
+const char *
+luctl_vm_verdict_basis(const struct luctl_vm_verdict *vm); /* what that is based on; NULL: it does not go along */
+const struct luctl_reason *luctl_vm_verdict_reason_first(const struct luctl_vm_verdict *vm);
+const struct luctl_reason *luctl_vm_verdict_reason_next(const struct luctl_vm_verdict *vm,
+							const struct luctl_reason *reason);
+const struct luctl_device_verdict *luctl_vm_verdict_device_first(const struct luctl_vm_verdict *vm);
+const struct luctl_device_verdict *luctl_vm_verdict_device_next(const struct luctl_vm_verdict *vm,
+								const struct luctl_device_verdict *device);
+const char *luctl_device_verdict_address(const struct luctl_device_verdict *device);
+bool luctl_device_verdict_goes_on(const struct luctl_device_verdict *device);
+const struct luctl_reason *luctl_device_verdict_reason_first(const struct luctl_device_verdict *device);
+const struct luctl_reason *luctl_device_verdict_reason_next(const struct luctl_device_verdict *device,
+							    const struct luctl_reason *reason);
+const char *luctl_reason_what(const struct luctl_reason *reason);
+const char *luctl_reason_hint(const struct luctl_reason *reason); /* NULL: none */
 
 /*
  * luctl_update() - start the update
@@ -215,10 +262,11 @@ const char *luctl_report_json(const struct luctl_report *report);
 const char *luctl_report_id(const struct luctl_report *report);
 const char *luctl_report_result(const struct luctl_report *report);
 const char *luctl_report_from(const struct luctl_report *report);
-const char *luctl_report_to(const struct luctl_report *report);    /* NULL: never got there */
-uint64_t luctl_report_started(const struct luctl_report *report);  /* µs, CLOCK_REALTIME */
-uint64_t luctl_report_duration(const struct luctl_report *report); /* µs */
-uint64_t luctl_report_blackout(const struct luctl_report *report); /* µs or LUCTL_UNKNOWN */
+const char *luctl_report_to(const struct luctl_report *report);     /* NULL: never got there */
+uint64_t luctl_report_started(const struct luctl_report *report);   /* µs, CLOCK_REALTIME */
+uint64_t luctl_report_duration(const struct luctl_report *report);  /* µs */
+uint64_t luctl_report_blackout(const struct luctl_report *report);  /* µs or LUCTL_UNKNOWN */
+uint64_t luctl_report_predicted(const struct luctl_report *report); /* µs or LUCTL_UNKNOWN */
 uint64_t luctl_report_tsc_khz(const struct luctl_report *report);
 const char *luctl_report_error(const struct luctl_report *report); /* NULL: none */
 const char *luctl_report_hint(const struct luctl_report *report);
@@ -237,6 +285,7 @@ const char *luctl_vm_report_by(const struct luctl_vm_report *vm);     /* NULL: n
 uint64_t luctl_vm_report_pause(const struct luctl_vm_report *vm);     /* µs since the update began, or LUCTL_UNKNOWN */
 uint64_t luctl_vm_report_resume(const struct luctl_vm_report *vm);    /* likewise */
 uint64_t luctl_vm_report_blackout(const struct luctl_vm_report *vm);  /* µs or LUCTL_UNKNOWN */
+uint64_t luctl_vm_report_predicted(const struct luctl_vm_report *vm); /* µs or LUCTL_UNKNOWN */
 const char *luctl_vm_report_error(const struct luctl_vm_report *vm);  /* NULL: none */
 const char *luctl_vm_report_hint(const struct luctl_vm_report *vm);
 

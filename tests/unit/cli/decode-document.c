@@ -12,9 +12,8 @@ int main(int argc, char **argv)
 		const char *kind;
 		const struct lu_json_table *table;
 	} kinds[] = {
-		{ "status", &lu_doc_status_table }, { "vm-info", &lu_doc_vm_table },
-		{ "vm-list", &lu_doc_vms_table },   { "check", &lu_doc_check_table },
-		{ "report", &lu_doc_report_table },
+		{ "status", &lu_doc_status_table }, { "vm-info", &lu_doc_vm_table }, { "vm-list", &lu_doc_vms_table },
+		{ "check", &lu_doc_check_table },   { "plan", &lu_doc_plan_table },  { "report", &lu_doc_report_table },
 	};
 	const struct lu_json_table *table = NULL;
 

@@ -256,6 +256,7 @@ static const sd_bus_vtable manager[] = {
 	SD_BUS_VTABLE_START(0),
 	METHOD("Update", ("s", kernel, "a{sv}", options), ("o", job), on_update),
 	METHOD("Check", ("s", kernel, "a{sv}", options), ("s", result), on_check),
+	METHOD("Plan", ("s", kernel, "a{sv}", options), ("s", result), on_check),
 	SD_BUS_METHOD("Abort", NULL, NULL, on_plain, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", status), on_plain,
 				SD_BUS_VTABLE_UNPRIVILEGED),
