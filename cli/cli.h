@@ -121,6 +121,8 @@ void cli_help(struct cli *cli);
 int verb_abort(struct cli *cli);
 int verb_check(struct cli *cli);
 int verb_help(struct cli *cli);
+int verb_pkernfs_show(struct cli *cli);
+int verb_pkernfs_verify(struct cli *cli);
 int verb_plan(struct cli *cli);
 int verb_report(struct cli *cli);
 int verb_restore(struct cli *cli);
@@ -139,3 +141,4 @@ DEFINE_CLEANUP(struct luctl_check *, luctl_check_free)
 DEFINE_CLEANUP(struct luctl_job *, luctl_job_free)
 DEFINE_CLEANUP(struct luctl_judgement *, luctl_judgement_free)
 DEFINE_CLEANUP(struct luctl_report *, luctl_report_free)
+DEFINE_CLEANUP(struct luctl_pkernfs *, luctl_pkernfs_free)

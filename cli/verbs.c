@@ -35,6 +35,19 @@ static const struct cli_option status_options[] = {
 	{ 0 },
 };
 
+#define PKERNFS_OPTION                                                                                    \
+	{                                                                                                 \
+		"root", "ADDRESS", "physical address of the root page, in place of looking for it", false \
+	}
+
+static const struct cli_option pkernfs_show_options[] = { PKERNFS_OPTION, { 0 } };
+
+static const struct cli_option pkernfs_verify_options[] = {
+	PKERNFS_OPTION,
+	{ "save", "FILE", "write the metadata alone there, as a small image of its own", false },
+	{ 0 },
+};
+
 const struct cli_option cli_global_options[] = {
 	{ "json", NULL, "print JSON", false },
 	{ "bus", "ADDRESS", "D-Bus address in place of the system bus", false },
@@ -110,6 +123,23 @@ const struct cli_verb cli_verbs[] = {
 	  .min_args = 1,
 	  .max_args = 1,
 	  .help = "forget a VM; it is not touched" },
+	{ .name = "pkernfs show",
+	  .args = "[IMAGE]",
+	  .run = verb_pkernfs_show,
+	  .max_args = 1,
+	  .no_bus = true,
+	  .options = pkernfs_show_options,
+	  .help = "what is in the memory that survives kexec",
+	  .about = "Of this host, or of IMAGE, an image of a host's memory: an ELF core (QEMU's dump-guest-memory,\n"
+		   "/proc/vmcore) or a raw one. What stands in this host's memory only root can tell." },
+	{ .name = "pkernfs verify",
+	  .args = "[IMAGE]",
+	  .run = verb_pkernfs_verify,
+	  .max_args = 1,
+	  .no_bus = true,
+	  .options = pkernfs_verify_options,
+	  .help = "is it whole? Names what is damaged; changes nothing",
+	  .about = "IMAGE as for 'luctl pkernfs show'. The exit code is 3 if something is damaged." },
 	{ .name = "help",
 	  .args = "[VERB]",
 	  .run = verb_help,

@@ -102,3 +102,4 @@ int job_begin(struct luctl_ctx *ctx, struct luctl_job **ret);
 /** job_started() - the call was answered with @reply ("o"): this is our job */
 int job_started(struct luctl_job *job, sd_bus_message *reply);
 DEFINE_CLEANUP(struct luctl_job *, luctl_job_free)
+DEFINE_CLEANUP(struct luctl_pkernfs *, luctl_pkernfs_free)

@@ -54,6 +54,8 @@ struct luctl_reason;
 struct luctl_report;
 struct luctl_phase;
 struct luctl_vm_report;
+struct luctl_pkernfs;
+struct luctl_pkernfs_fs;
 
 /* Context and connection. */
 
@@ -288,6 +290,57 @@ uint64_t luctl_vm_report_blackout(const struct luctl_vm_report *vm);  /* µs or 
 uint64_t luctl_vm_report_predicted(const struct luctl_vm_report *vm); /* µs or LUCTL_UNKNOWN */
 const char *luctl_vm_report_error(const struct luctl_vm_report *vm);  /* NULL: none */
 const char *luctl_vm_report_hint(const struct luctl_vm_report *vm);
+
+/* pkernfs: the memory that survives kexec. No daemon is asked, so no connection is needed. */
+
+enum luctl_pkernfs_number {
+	LUCTL_PKERNFS_FORMAT, /* version of the format */
+	LUCTL_PKERNFS_COMPAT, /* feature bits */
+	LUCTL_PKERNFS_RO_COMPAT,
+	LUCTL_PKERNFS_INCOMPAT,
+	LUCTL_PKERNFS_NODE,      /* NUMA node of blocks; LUCTL_UNKNOWN: any */
+	LUCTL_PKERNFS_LIMIT,     /* bytes; LUCTL_UNKNOWN: none */
+	LUCTL_PKERNFS_USED,      /* bytes, with metadata */
+	LUCTL_PKERNFS_AVAILABLE, /* bytes */
+	LUCTL_PKERNFS_FILES,
+	LUCTL_PKERNFS_DIRECTORIES,
+	LUCTL_PKERNFS_OTHERS,   /* symbolic links, sockets, … */
+	LUCTL_PKERNFS_UNLINKED, /* given up by the next kernel */
+	LUCTL_PKERNFS_FROZEN,
+	LUCTL_PKERNFS_SMALL_BLOCKS, /* 4 KiB */
+	LUCTL_PKERNFS_HUGE_BLOCKS,  /* 2 MiB */
+	LUCTL_PKERNFS_METADATA_PAGES,
+	LUCTL_PKERNFS_GENERATION,    /* how often it was sealed */
+	LUCTL_PKERNFS_SEAL_DURATION, /* ns, the last time */
+};
+
+/*
+ * luctl_pkernfs_read() - what there is, and what of it is damaged
+ * @image: an image of a host's memory (ELF core or raw); NULL: this host's own, as root
+ * @root: physical address of the root page; LUCTL_UNKNOWN: look for it
+ * @save: write the metadata there as an image of its own; NULL: don't
+ * @need: of this host, fail if its memory can't be read; else tell what mount table and statfs() know
+ *
+ * 0 also if it is damaged: luctl_pkernfs_ok().
+ */
+int luctl_pkernfs_read(struct luctl_ctx *ctx, const char *image, uint64_t root, const char *save, bool need,
+		       struct luctl_pkernfs **ret_pkernfs);
+void luctl_pkernfs_free(struct luctl_pkernfs *pkernfs);
+const char *luctl_pkernfs_json(const struct luctl_pkernfs *pkernfs);
+const char *luctl_pkernfs_source(const struct luctl_pkernfs *pkernfs); /* NULL: metadata was not read */
+bool luctl_pkernfs_ok(const struct luctl_pkernfs *pkernfs);            /* no finding is an error */
+/* @finding, @fs: the one before; NULL: the first */
+const struct luctl_finding *luctl_pkernfs_finding_next(const struct luctl_pkernfs *pkernfs,
+						       const struct luctl_finding *finding);
+const struct luctl_pkernfs_fs *luctl_pkernfs_fs_next(const struct luctl_pkernfs *pkernfs,
+						     const struct luctl_pkernfs_fs *fs);
+const char *luctl_pkernfs_fs_name(const struct luctl_pkernfs_fs *fs);
+const char *luctl_pkernfs_fs_state(const struct luctl_pkernfs_fs *fs); /* "intact", "damaged", "unusable", "unknown" */
+const char *luctl_pkernfs_fs_seal(const struct luctl_pkernfs_fs *fs);  /* "open", "sealed", "unknown" */
+/* Where it is mounted, up to a NULL; never NULL itself */
+const char *const *luctl_pkernfs_fs_mounted(const struct luctl_pkernfs_fs *fs);
+/* LUCTL_UNKNOWN: not known */
+uint64_t luctl_pkernfs_fs_number(const struct luctl_pkernfs_fs *fs, enum luctl_pkernfs_number number);
 
 #ifdef __cplusplus
 }

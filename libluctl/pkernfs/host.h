@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * This host's own pkernfs: its metadata out of memory, where that can be read, and what
+ * mount table and sysfs tell of it.
+ */
+#include "report.h"
+
+/**
+ * lu_pkernfs_host() - everything that is known
+ * @rootfd: where proc, sys and dev are, AT_FDCWD: /
+ * @root: address of the root page, or LU_UNKNOWN to ask the kernel or look for it
+ * @save: as for lu_pkernfs_verify()
+ * @need: metadata must be read; else that it could not be is a warning
+ *
+ * Memory that is in use changes while it is read: an error counts if it is there each of
+ * three times.
+ *
+ * Return: 0 or negative errno with words.
+ */
+int lu_pkernfs_host(int rootfd, uint64_t root, const char *save, bool need, struct lu_pkernfs_report *report,
+		    struct lu_error *e);

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The offline verifier; see verify.h. It does what the kernel does at boot
+ * (fs/pkernfs/restore.c), in its order, and more:
+ *
+ *  1. the root page: found by its magic unless its address is given; format, sum, slots
+ *  2. for each filesystem: the super page can be read; sums of it and the inode table
+ *  3. for each inode: its sum, its record
+ *  4. for each inode that is intact: nodes and blocks are claimed, so that two words that
+ *     point to one block are found, over all filesystems; directories and attributes are read
+ *  5. names against link counts; counters; feature bits; bytes that must be zero
+ *
+ * An image of a host that runs isn't sealed: sums are not compared then, and whoever looks
+ * at memory that changes may see things that are not so.
+ *
+ * Verdicts about inodes are kept until all names are known, so that damage is told with
+ * a path where there is one.
+ *
+ * Not looked at: contents of files (the format has no sums for them), whether KHO really
+ * preserves each page (its own map is the kernel's), NUMA nodes.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
+#include "internal.h"
+
+#define ROOTS_MAX 8
+
+struct roots {
+	struct pk_ctx *ctx;
+	uint64_t addr[ROOTS_MAX];
+	unsigned int n;
+};
+
+static int root_found(void *data, uint64_t addr)
+{
+	struct roots *roots = data;
+	struct pkernfs_root root;
+
+	if (lu_memory_read(roots->ctx->m, addr, &root, sizeof(root)) != 0)
+		return 0;
+	/* a page of a file may begin like this; a root page says more */
+	if (root.page_size != PKERNFS_PAGE_SIZE || root.version == 0)
+		return 0;
+	if (roots->n < ROOTS_MAX)
+		roots->addr[roots->n++] = addr;
+	return 0;
+}
+
+static int find_root(struct pk_ctx *ctx, uint64_t *ret)
+{
+	struct roots roots = { .ctx = ctx };
+	char list[ROOTS_MAX * 20] = "";
+	int r = lu_memory_find(ctx->m, PKERNFS_ROOT_MAGIC, root_found, &roots, ctx->e);
+
+	if (r < 0)
+		return r;
+	if (roots.n == 0)
+		return lu_error_set(ctx->e, -ENOENT,
+				    "is it all of a host's memory, and does the host's kernel have pkernfs and kho=on?",
+				    "%s: there is no root page of a pkernfs", lu_memory_name(ctx->m));
+	for (unsigned int i = 0; i < roots.n; i++)
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), " %#llx", (unsigned long long)roots.addr[i]);
+	if (roots.n > 1)
+		return lu_error_set(ctx->e, -ENOTUNIQ, "say by --root which one it is",
+				    "%s: there are several root pages:%s", lu_memory_name(ctx->m), list);
+	*ret = roots.addr[0];
+	return 0;
+}
+
+static void tell(struct pk_fs *fs, enum lu_level level, const char *hint, const char *part, const char *what)
+{
+	_cleanup_free_ char *object = NULL;
+
+	if (asprintf(&object, "%s%s%s", fs->name, *part ? ": " : "", part) < 0)
+		object = NULL;
+	lu_findings_add(&fs->ctx->report->findings, level, object ?: fs->name, hint, "%s", what);
+}
+
+static void unusable(struct pk_fs *fs, const char *hint, const char *part, const char *what)
+{
+	tell(fs, LU_LEVEL_ERROR, hint, part, what);
+	fs->usable = false;
+}
+
+static int super_read(struct pk_fs *fs, uint64_t addr)
+{
+	struct pkernfs_super *super = &fs->super;
+	const char *newer = "use the luctl that belongs to the kernel that wrote it";
+	char what[160];
+	int r = pk_page(fs->ctx, addr, super);
+
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		unusable(fs, NULL, "super page", fs->ctx->why);
+		return 0;
+	}
+	if (super->magic != PKERNFS_SB_MAGIC || super->page_size != PKERNFS_PAGE_SIZE) {
+		unusable(fs, NULL, "super page", "is none");
+		return 0;
+	}
+	fs->out->version = super->version;
+	fs->out->compat = super->compat;
+	fs->out->ro_compat = super->ro_compat;
+	fs->out->incompat = super->incompat;
+	if (super->version < PKERNFS_VERSION_MIN || super->version > PKERNFS_VERSION) {
+		snprintf(what, sizeof(what), "has version %u; versions %u to %u can be read", super->version,
+			 PKERNFS_VERSION_MIN, PKERNFS_VERSION);
+		unusable(fs, newer, "super page", what);
+	} else if (super->incompat & ~PKERNFS_INCOMPAT_SUPP || super->ro_compat & ~PKERNFS_RO_COMPAT_SUPP) {
+		snprintf(what, sizeof(what), "has features %#llx, %#llx; %#llx, %#llx are known",
+			 (unsigned long long)super->incompat, (unsigned long long)super->ro_compat,
+			 (unsigned long long)PKERNFS_INCOMPAT_SUPP, (unsigned long long)PKERNFS_RO_COMPAT_SUPP);
+		unusable(fs, newer, "super page", what);
+	}
+	return 0;
+}
+
+static void super_show(struct pk_fs *fs, const struct pkernfs_slot *slot)
+{
+	const struct pkernfs_super *super = &fs->super;
+	struct lu_pkernfs_fs *out = fs->out;
+
+	out->uuid = calloc(1, 37);
+	if (out->uuid)
+		lu_uuid_format(super->uuid, out->uuid);
+	out->node = slot->node < 0 ? LU_UNKNOWN : (uint64_t)slot->node;
+	out->limit = super->max_pages && super->max_pages < 1ULL << 52 ? super->max_pages << PKERNFS_PAGE_SHIFT :
+									 LU_UNKNOWN;
+	out->seal = super->seal.state == PKERNFS_SEALED ? LU_SEAL_SEALED :
+		    super->seal.state == PKERNFS_OPEN   ? LU_SEAL_OPEN :
+							  LU_SEAL_UNKNOWN;
+	out->generation = super->seal.generation;
+	out->duration_nsec = super->seal.duration_ns;
+	out->files = out->directories = out->others = out->unlinked = out->frozen = 0;
+	out->small_blocks = out->huge_blocks = out->metadata_pages = 0;
+}
+
+struct table_walk {
+	struct pk_walk walk;
+	struct pk_fs *fs;
+	uint32_t crc;
+	bool claim;
+	int (*page)(struct table_walk *table, uint64_t index, uint64_t addr, const struct pkernfs_inode_page *page);
+};
+
+static int table_node(struct pk_walk *walk, uint64_t addr, const uint8_t *page)
+{
+	struct table_walk *table = (struct table_walk *)walk;
+
+	table->crc = (uint32_t)crc32(table->crc, page, PKERNFS_PAGE_SIZE);
+	if (!table->claim)
+		return 0;
+	table->fs->out->metadata_pages++;
+	return pk_claim(table->fs, addr, 0, 0);
+}
+
+static int table_entry(struct pk_walk *walk, uint64_t index, uint64_t entry)
+{
+	struct table_walk *table = (struct table_walk *)walk;
+	struct pkernfs_inode_page page;
+	int r = pk_page(walk->ctx, entry, &page);
+
+	if (r == 0)
+		r = table_node(walk, entry, (const uint8_t *)&page);
+	return r == 0 && table->page ? table->page(table, index, entry, &page) : r;
+}
+
+static int inode_add(struct table_walk *table, uint64_t index, uint64_t addr, const struct pkernfs_inode_page *page)
+{
+	struct pk_fs *fs = table->fs;
+
+	for (unsigned int i = 0; i < PKERNFS_INODES_PER_PAGE; i++) {
+		const struct pkernfs_inode *rec = &page->inode[i];
+
+		if (!rec->ino)
+			continue;
+		if (fs->n_inodes == fs->room_inodes) {
+			size_t room = fs->room_inodes ? fs->room_inodes * 2 : 64;
+			struct pk_inode *list = reallocarray(fs->inode, room, sizeof(*list));
+
+			if (!list)
+				return lu_error_set(fs->ctx->e, -ENOMEM, NULL, "out of memory");
+			fs->inode = list;
+			fs->room_inodes = room;
+		}
+		fs->inode[fs->n_inodes++] = (struct pk_inode){
+			.ino = index * PKERNFS_INODES_PER_PAGE + i,
+			.table = addr,
+			.mode = rec->mode,
+			.nlink = rec->nlink,
+			.name = SIZE_MAX,
+		};
+	}
+	return 0;
+}
+
+/* Sums of super page and inode table; learns which inodes there are */
+static int check_table(struct pk_fs *fs, const struct pkernfs_slot *slot)
+{
+	struct table_walk table = {
+		.walk = { .ctx = fs->ctx, .node = table_node, .entry = table_entry },
+		.fs = fs,
+		.crc = pk_crc_page(&fs->super, offsetof(struct pkernfs_super, seal)),
+		.page = inode_add,
+	};
+	int r;
+
+	if (fs->super.seal.state != PKERNFS_SEALED && fs->super.seal.state != PKERNFS_OPEN)
+		tell(fs, LU_LEVEL_ERROR, NULL, "super page", "has a seal that is neither open nor closed");
+	fs->sealed = fs->super.seal.state == PKERNFS_SEALED;
+	r = pk_walk_tree(fs->super.inodes, &table.walk);
+	if (r < 0)
+		return r;
+	if (fs->sealed && (r > 0 || table.crc != fs->super.seal.crc)) {
+		tell(fs, LU_LEVEL_ERROR, NULL, "super page or inode table", "does not match its checksum");
+		fs->damaged = true;
+	}
+	if (r > 0) {
+		unusable(fs, NULL, "inode table", fs->ctx->why);
+		return 0;
+	}
+	table.claim = true;
+	table.page = NULL;
+	r = pk_claim(fs, slot->super, 0, 0);
+	if (r == 0) {
+		fs->out->metadata_pages++;
+		r = pk_walk_tree(fs->super.inodes, &table.walk);
+	}
+	if (r > 0) {
+		unusable(fs, NULL, "inode table", fs->ctx->why);
+		return 0;
+	}
+	return r;
+}
+
+/* Call for each inode; table pages are read as often as that takes */
+static int each_inode(struct pk_fs *fs,
+		      int (*call)(struct pk_fs *fs, struct pk_inode *inode, const struct pkernfs_inode *rec))
+{
+	struct pkernfs_inode_page page;
+	uint64_t have = 0;
+
+	for (size_t i = 0; i < fs->n_inodes; i++) {
+		struct pk_inode *inode = &fs->inode[i];
+		int r = 0;
+
+		if (inode->table != have)
+			r = lu_memory_read(fs->ctx->m, inode->table, &page, sizeof(page));
+		if (r != 0)
+			return lu_error_set(fs->ctx->e, r < 0 ? r : -EIO, NULL, "%s: an inode table page went away",
+					    lu_memory_name(fs->ctx->m));
+		have = inode->table;
+		if (inode->bad)
+			continue;
+		r = call(fs, inode, &page.inode[inode->ino % PKERNFS_INODES_PER_PAGE]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void check_root_directory(struct pk_fs *fs)
+{
+	struct pk_inode *root = pk_inode_find(fs, PKERNFS_ROOT_INO);
+
+	if (!root || root->bad || !S_ISDIR(root->mode))
+		unusable(fs, NULL, "root directory", "is damaged or missing");
+}
+
+static void check_super_words(struct pk_fs *fs, const struct pkernfs_slot *slot)
+{
+	const struct pkernfs_super *super = &fs->super;
+	char what[160];
+
+	if (fs->sealed && (super->nr_inodes != fs->n_inodes || super->nr_pages != fs->nr_pages)) {
+		snprintf(what, sizeof(what),
+			 "says %llu inodes and %llu pages and has %zu and %llu; the next kernel counts anew",
+			 (unsigned long long)super->nr_inodes, (unsigned long long)super->nr_pages, fs->n_inodes,
+			 (unsigned long long)fs->nr_pages);
+		tell(fs, LU_LEVEL_WARNING, NULL, "super page", what);
+	}
+	if (super->incompat & PKERNFS_INCOMPAT_XATTR && !fs->nr_xattr)
+		tell(fs, LU_LEVEL_WARNING, NULL, "super page",
+		     "has the bit for extended attributes, of which there are none");
+	if (!(super->compat & PKERNFS_COMPAT_NODE) != (slot->node == -1))
+		tell(fs, LU_LEVEL_WARNING, NULL, "super page",
+		     "has a feature bit for its node that its slot disagrees with");
+	if (super->compat & ~PKERNFS_COMPAT_SUPP)
+		tell(fs, LU_LEVEL_OK, NULL, "super page", "has features that may be ignored");
+	else if (slot->flags || slot->reserved || !pk_zero(super->reserved, sizeof(super->reserved)))
+		tell(fs, LU_LEVEL_WARNING, NULL, "super page",
+		     "or its slot has bytes set that this format does not define");
+}
+
+static void tell_blames(struct pk_fs *fs)
+{
+	for (size_t i = 0; i < fs->n_blames; i++) {
+		const struct pk_blame *b = &fs->blame[i];
+		_cleanup_free_ char *path = pk_path(fs, b->ino), *object = NULL;
+
+		if (asprintf(&object, "%s: inode %llu%s%s%s", fs->name, (unsigned long long)b->ino,
+			     path && *path ? " (" : "", path ?: "", path && *path ? ")" : "") < 0)
+			object = NULL;
+		lu_findings_add(&fs->ctx->report->findings, b->level, object ?: fs->name, b->hint, "%s", b->what);
+	}
+}
+
+static void fs_clear(struct pk_fs *fs)
+{
+	for (size_t i = 0; i < fs->n_names; i++)
+		free(fs->names[i].name);
+	for (size_t i = 0; i < fs->n_blames; i++)
+		free(fs->blame[i].what);
+	free(fs->names);
+	free(fs->blame);
+	free(fs->inode);
+}
+
+static int check_inodes(struct pk_fs *fs)
+{
+	int r = each_inode(fs, pk_check_sum);
+
+	if (r == 0)
+		r = each_inode(fs, pk_check_blocks);
+	if (r == 0) {
+		check_root_directory(fs);
+		r = pk_check_names(fs);
+	}
+	return r;
+}
+
+static int check_fs(struct pk_ctx *ctx, const struct pkernfs_slot *slot, unsigned int n)
+{
+	size_t len = strnlen(slot->name, sizeof(slot->name));
+	_cleanup_free_ char *name = pk_safe(slot->name, len);
+	_cleanup_(fs_clear) struct pk_fs fs = { .ctx = ctx, .slot = n, .usable = true };
+	int r;
+
+	if (name)
+		fs.out = lu_pkernfs_fs_add(ctx->report, name);
+	if (!fs.out)
+		return lu_error_set(ctx->e, -ENOMEM, NULL, "out of memory");
+	snprintf(fs.name, sizeof(fs.name), "pkernfs \"%s\"", name);
+	r = super_read(&fs, slot->super);
+	if (r == 0 && fs.usable) {
+		super_show(&fs, slot);
+		r = check_table(&fs, slot);
+	}
+	if (r == 0 && fs.usable)
+		r = check_inodes(&fs);
+	if (r < 0)
+		return r;
+	if (fs.usable && !fs.damaged)
+		check_super_words(&fs, slot);
+	tell_blames(&fs);
+	if (fs.out->metadata_pages != LU_UNKNOWN)
+		fs.out->used = fs.nr_pages << PKERNFS_PAGE_SHIFT;
+	fs.out->state = !fs.usable ? LU_PKERNFS_UNUSABLE : fs.damaged ? LU_PKERNFS_DAMAGED : LU_PKERNFS_INTACT;
+	return 0;
+}
+
+static int check_root(struct pk_ctx *ctx, uint64_t addr, struct pkernfs_root *root)
+{
+	struct lu_findings *f = &ctx->report->findings;
+	int r = pk_page(ctx, addr, root);
+	uint64_t other;
+
+	if (r != 0)
+		return r < 0 ? r :
+			       lu_error_set(ctx->e, -ENOENT, "leave --root away to have it looked for",
+					    "%s: root page: %s", lu_memory_name(ctx->m), ctx->why);
+	if (root->magic != PKERNFS_ROOT_MAGIC || root->page_size != PKERNFS_PAGE_SIZE)
+		return lu_error_set(ctx->e, -ENOENT, "leave --root away to have it looked for",
+				    "%s: there is no root page at %#llx", lu_memory_name(ctx->m),
+				    (unsigned long long)addr);
+	if (root->version < PKERNFS_VERSION_MIN || root->version > PKERNFS_VERSION ||
+	    root->incompat & ~PKERNFS_INCOMPAT_SUPP) {
+		lu_findings_add(f, LU_LEVEL_ERROR, "pkernfs root page",
+				"use the luctl that belongs to the kernel that wrote it",
+				"has version %u and features %#llx; versions %u to %u and %#llx are known",
+				root->version, (unsigned long long)root->incompat, PKERNFS_VERSION_MIN, PKERNFS_VERSION,
+				(unsigned long long)PKERNFS_INCOMPAT_SUPP);
+		return PK_BAD;
+	}
+	if (root->seal.state == PKERNFS_SEALED) {
+		if (pk_crc_page(root, offsetof(struct pkernfs_root, seal)) != root->seal.crc) {
+			lu_findings_add(f, LU_LEVEL_ERROR, "pkernfs root page", NULL, "does not match its checksum");
+			return PK_BAD;
+		}
+	} else if (root->seal.state != PKERNFS_OPEN) {
+		lu_findings_add(f, LU_LEVEL_ERROR, "pkernfs root page", NULL,
+				"has a seal that is neither open nor closed");
+	}
+	for (unsigned int i = 0; i < PKERNFS_SLOTS; i++)
+		if (memchr(root->slot[i].name, '\0', sizeof(root->slot[i].name)) == NULL) {
+			lu_findings_add(f, LU_LEVEL_ERROR, "pkernfs root page", NULL, "slot %u has no name", i);
+			return PK_BAD;
+		}
+	r = lu_claims_add(&ctx->claims, addr, 0, 1, &other);
+	return r < 0 ? lu_error_set(ctx->e, r, NULL, "out of memory") : 0;
+}
+
+static void check_slots(struct pk_ctx *ctx, const struct pkernfs_root *root)
+{
+	for (unsigned int i = 0; i < PKERNFS_SLOTS; i++)
+		for (unsigned int k = 0; root->slot[i].super && k < i; k++)
+			if (root->slot[k].super && strcmp(root->slot[i].name, root->slot[k].name) == 0)
+				lu_findings_add(&ctx->report->findings, LU_LEVEL_ERROR, "pkernfs root page", NULL,
+						"slots %u and %u have the same name", k, i);
+}
+
+static int page_compare(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static int save_metadata(struct pk_ctx *ctx, const char *path)
+{
+	size_t n = 0;
+
+	if (ctx->n_pages)
+		qsort(ctx->pages, ctx->n_pages, sizeof(*ctx->pages), page_compare);
+	for (size_t i = 0; i < ctx->n_pages; i++)
+		if (n == 0 || ctx->pages[n - 1] != ctx->pages[i])
+			ctx->pages[n++] = ctx->pages[i];
+	return lu_memory_save(ctx->m, ctx->pages, n, path, ctx->e);
+}
+
+static void ctx_clear(struct pk_ctx *ctx)
+{
+	lu_claims_clear(&ctx->claims);
+	free(ctx->pages);
+}
+
+int lu_pkernfs_verify(struct lu_memory *m, uint64_t root_addr, struct lu_pkernfs_report *report, const char *save,
+		      struct lu_error *e)
+{
+	/* each page is read up to three times */
+	_cleanup_(ctx_clear) struct pk_ctx ctx = {
+		.m = m, .report = report, .e = e, .budget = 64 + 3 * (lu_memory_size(m) >> PKERNFS_PAGE_SHIFT)
+	};
+	struct pkernfs_root root;
+	int r = 0;
+
+	if (root_addr == LU_PKERNFS_FIND)
+		r = find_root(&ctx, &root_addr);
+	if (r < 0)
+		return r;
+	report->root = root_addr;
+	if (!report->source)
+		report->source = strdup(lu_memory_name(m));
+	if (lu_memory_cut(m))
+		lu_findings_add(&report->findings, LU_LEVEL_WARNING, lu_memory_name(m),
+				"make it again, with room for all of it", "ends %llu bytes early",
+				(unsigned long long)lu_memory_cut(m));
+	r = check_root(&ctx, root_addr, &root);
+	if (r == 0)
+		check_slots(&ctx, &root);
+	for (unsigned int i = 0; r == 0 && i < PKERNFS_SLOTS; i++)
+		if (root.slot[i].super)
+			r = check_fs(&ctx, &root.slot[i], i);
+	if (r >= 0 && save)
+		r = save_metadata(&ctx, save);
+	return r < 0 ? r : 0;
+}
