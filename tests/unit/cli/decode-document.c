@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "documents.h"
+#include "report.h"
 
 int main(int argc, char **argv)
 {
@@ -14,6 +15,7 @@ int main(int argc, char **argv)
 	} kinds[] = {
 		{ "status", &lu_doc_status_table }, { "vm-info", &lu_doc_vm_table }, { "vm-list", &lu_doc_vms_table },
 		{ "check", &lu_doc_check_table },   { "plan", &lu_doc_plan_table },  { "report", &lu_doc_report_table },
+		{ "pkernfs", &lu_pkernfs_table },
 	};
 	const struct lu_json_table *table = NULL;
 
