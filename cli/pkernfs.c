@@ -76,7 +76,6 @@ enum column {
 	HUGE_BLOCKS,
 	SMALL_BLOCKS,
 	METADATA,
-	FROZEN,
 	UNLINKED,
 	MOUNTED,
 	N_COLUMNS
@@ -86,12 +85,12 @@ static const struct {
 	const char *name;
 	bool right;
 } columns[N_COLUMNS] = {
-	[NAME] = { "NAME", false },         [STATE] = { "STATE", false },      [FORMAT] = { "FORMAT", true },
-	[FEATURES] = { "FEATURES", false }, [SEAL] = { "SEAL", false },        [NODE] = { "NODE", true },
-	[LIMIT] = { "LIMIT", true },        [USED] = { "USED", true },         [AVAIL] = { "AVAIL", true },
-	[FILES] = { "FILES", true },        [DIRS] = { "DIRS", true },         [OTHERS] = { "OTHERS", true },
-	[HUGE_BLOCKS] = { "2M", true },     [SMALL_BLOCKS] = { "4K", true },   [METADATA] = { "META", true },
-	[FROZEN] = { "FROZEN", true },      [UNLINKED] = { "UNLINKED", true }, [MOUNTED] = { "MOUNTED", false },
+	[NAME] = { "NAME", false },         [STATE] = { "STATE", false },     [FORMAT] = { "FORMAT", true },
+	[FEATURES] = { "FEATURES", false }, [SEAL] = { "SEAL", false },       [NODE] = { "NODE", true },
+	[LIMIT] = { "LIMIT", true },        [USED] = { "USED", true },        [AVAIL] = { "AVAIL", true },
+	[FILES] = { "FILES", true },        [DIRS] = { "DIRS", true },        [OTHERS] = { "OTHERS", true },
+	[HUGE_BLOCKS] = { "2M", true },     [SMALL_BLOCKS] = { "4K", true },  [METADATA] = { "META", true },
+	[UNLINKED] = { "UNLINKED", true },  [MOUNTED] = { "MOUNTED", false },
 };
 
 static int set_count(struct libscols_line *ln, enum column column, uint64_t n)
@@ -169,7 +168,6 @@ static int add_line(struct libscols_table *tb, const struct luctl_pkernfs_fs *fs
 		{ HUGE_BLOCKS, LUCTL_PKERNFS_HUGE_BLOCKS, false },
 		{ SMALL_BLOCKS, LUCTL_PKERNFS_SMALL_BLOCKS, false },
 		{ METADATA, LUCTL_PKERNFS_METADATA_PAGES, false },
-		{ FROZEN, LUCTL_PKERNFS_FROZEN, false },
 		{ UNLINKED, LUCTL_PKERNFS_UNLINKED, false },
 	};
 	struct libscols_line *ln = scols_table_new_line(tb, NULL);

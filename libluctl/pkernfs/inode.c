@@ -235,7 +235,6 @@ static void count_inode(struct pk_fs *fs, const struct block_walk *bw)
 	out->directories += S_ISDIR(rec->mode);
 	out->others += !S_ISREG(rec->mode) && !S_ISDIR(rec->mode);
 	out->unlinked += rec->nlink == 0;
-	out->frozen += (rec->flags & PKERNFS_I_FROZEN) != 0;
 	out->metadata_pages += bw->nodes;
 	if (!S_ISREG(rec->mode))
 		out->metadata_pages += bw->entries;

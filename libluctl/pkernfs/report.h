@@ -34,7 +34,6 @@ struct lu_pkernfs_fs {
 	uint64_t available; /* bytes, as statfs() tells */
 	uint64_t files, directories, others;
 	uint64_t unlinked; /* given up by the next kernel */
-	uint64_t frozen;   /* files */
 	uint64_t small_blocks, huge_blocks, metadata_pages;
 	int seal; /* enum lu_pkernfs_seal */
 	uint64_t generation, duration_nsec;

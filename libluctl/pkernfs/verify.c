@@ -135,7 +135,7 @@ static void super_show(struct pk_fs *fs, const struct pkernfs_slot *slot)
 							  LU_SEAL_UNKNOWN;
 	out->generation = super->seal.generation;
 	out->duration_nsec = super->seal.duration_ns;
-	out->files = out->directories = out->others = out->unlinked = out->frozen = 0;
+	out->files = out->directories = out->others = out->unlinked = 0;
 	out->small_blocks = out->huge_blocks = out->metadata_pages = 0;
 }
 

@@ -153,8 +153,6 @@ PUBLIC uint64_t luctl_pkernfs_fs_number(const struct luctl_pkernfs_fs *fs, enum 
 		return f->others;
 	case LUCTL_PKERNFS_UNLINKED:
 		return f->unlinked;
-	case LUCTL_PKERNFS_FROZEN:
-		return f->frozen;
 	case LUCTL_PKERNFS_SMALL_BLOCKS:
 		return f->small_blocks;
 	case LUCTL_PKERNFS_HUGE_BLOCKS:

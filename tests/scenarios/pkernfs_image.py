@@ -127,7 +127,7 @@ def go(lab, scratch):
                 broken.write_bytes(one)
                 code, document = verify(lab, broken)
                 lab.expect(code == 3 and accused(document) == {inodes[name]}, f"{name} ({inodes[name]}): {document['findings']}")
-                lab.say("  " + next(f["object"] for f in document["findings"] if "inode " in f["object"]))
+                lab.say("  " + next(f["object"] for f in document["findings"] if ": inode " in f["object"]))
             broken.write_bytes(everything)
             code, document = verify(lab, broken)
             lab.expect(code == 3 and accused(document) == {inodes[name] for name in changes}, str(document["findings"]))

@@ -304,9 +304,8 @@ enum luctl_pkernfs_number {
 	LUCTL_PKERNFS_AVAILABLE, /* bytes */
 	LUCTL_PKERNFS_FILES,
 	LUCTL_PKERNFS_DIRECTORIES,
-	LUCTL_PKERNFS_OTHERS,   /* symbolic links, sockets, … */
-	LUCTL_PKERNFS_UNLINKED, /* given up by the next kernel */
-	LUCTL_PKERNFS_FROZEN,
+	LUCTL_PKERNFS_OTHERS,       /* symbolic links, sockets, … */
+	LUCTL_PKERNFS_UNLINKED,     /* given up by the next kernel */
 	LUCTL_PKERNFS_SMALL_BLOCKS, /* 4 KiB */
 	LUCTL_PKERNFS_HUGE_BLOCKS,  /* 2 MiB */
 	LUCTL_PKERNFS_METADATA_PAGES,
