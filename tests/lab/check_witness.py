@@ -64,6 +64,7 @@ INNOCENT = {
     "clocks that ran on": console(when=gap, mono=gap),
     "only the TSC ran on": console(when=gap, tsc=gap),
     "wall clock set because somebody said so": console(when=gap, real=lambda n: Invented.epoch + gap(n), told=lambda n: int(n > 200)),
+    "lines that came late, all at once": console(when=lambda n: max(n / 100, 3.3 + n / 1e6) if n > 200 else n / 100),
     "a rate that is half a percent off": console(ticks=4000, mono=lambda n: n / 100.5),
 }
 
@@ -80,7 +81,7 @@ def check():
     for title, good in INNOCENT.items():
         try:
             seconds, _ = Span(good).check().blackout()
-            if good.lines[-1][0] < 8 and abs(seconds - 3.51) > 0.001:
+            if 7 < good.lines[-1][0] < 8 and abs(seconds - 3.51) > 0.001:
                 problems.append(f"a silence of 3.51 s was measured as {seconds}: {title}")
         except WitnessError as error:
             problems.append(f"a right console was refused: {title}: {error}")
