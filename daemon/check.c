@@ -64,12 +64,18 @@ static void check_cmdline(struct lu_check *c)
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_free_ char *running = NULL;
 	size_t max = c->image.cmdline_max ?: CMDLINE_FALLBACK_MAX;
+	_cleanup_free_ char *given = NULL;
+	uint32_t tsc_khz = 0;
 	int r = 0;
 
+	/* who gives a command line may know better */
+	if (!c->request->cmdline || lu_cmdline_get(c->request->cmdline, "tsc_early_khz", &given) == 0)
+		tsc_khz = lu_tsc_khz();
 	if (!c->request->cmdline)
 		r = lu_cmdline_running(AT_FDCWD, &running, &e);
 	if (r == 0)
-		r = lu_cmdline_target(c->request->cmdline ?: running, c->image.abi.pkeep, max, &c->cmdline, &e);
+		r = lu_cmdline_target(c->request->cmdline ?: running, c->image.abi.pkeep, tsc_khz, max, &c->cmdline,
+				      &e);
 	if (r < 0)
 		lu_findings_add_error(&c->findings, "command line", &e);
 }

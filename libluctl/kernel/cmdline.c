@@ -21,6 +21,7 @@
  * /proc/cmdline in front and are simply kept as words.
  */
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -171,7 +172,7 @@ static int check_characters(const char *base, struct lu_error *e)
 	return 0;
 }
 
-int lu_cmdline_target(const char *base, const char *pkeep, size_t max, char **ret, struct lu_error *e)
+int lu_cmdline_target(const char *base, const char *pkeep, uint32_t tsc_khz, size_t max, char **ret, struct lu_error *e)
 {
 	_cleanup_(builder_done) struct builder b = { 0 };
 	_cleanup_free_ char *init = NULL, *old_init = NULL;
@@ -211,7 +212,7 @@ int lu_cmdline_target(const char *base, const char *pkeep, size_t max, char **re
 				return -ENOMEM;
 			continue;
 		}
-		if (word_is_ours(&w))
+		if (word_is_ours(&w) || (tsc_khz && word_sets(&w, "tsc_early_khz", &value, &n)))
 			continue;
 		if (word_sets(&w, "kho", &value, &n)) {
 			kho_there = true;
@@ -227,6 +228,8 @@ int lu_cmdline_target(const char *base, const char *pkeep, size_t max, char **re
 		builder_add(&b, "kho=on", 6);
 	if (!strncmp(pkeep, PKEEP_PREFIX, strlen(PKEEP_PREFIX)))
 		fprintf(b.file, " pkeep=%s", pkeep + strlen(PKEEP_PREFIX));
+	if (tsc_khz)
+		fprintf(b.file, " tsc_early_khz=%" PRIu32, tsc_khz);
 	builder_add(&b, "init=" LU_INIT_PATH, strlen("init=" LU_INIT_PATH));
 	if (init || old_init) {
 		const char *orig = init ?: old_init;

@@ -14,6 +14,7 @@
  * lu_cmdline_target() - build the target's command line
  * @base: the given command line, or the text of /proc/cmdline
  * @pkeep: the target's compat string of pkeep ("pkeep-v1"), "" if it has none
+ * @tsc_khz: rate of the TSC that the target is to begin with (lu_tsc_khz()), 0: it measures, or @base says it
  * @max: longest line the target takes, without NUL (struct lu_image, cmdline_max)
  * @ret: free() it
  *
@@ -23,11 +24,22 @@
  * version of @pkeep: the promise without which the kernel refuses to jump with devices that go on, init=LU_INIT_PATH, and luctl.init= if there
  * was an init. All of it stands before a "--". Doing it again to the result changes nothing.
  *
+ * With @tsc_khz, tsc_early_khz= is replaced.
+ *
  * Return: 0; -EINVAL (quotes that do not close, control characters, KHO not turned on,
  * an init= with white space);
  * -E2BIG (longer than the kernel takes); -ENOMEM.
  */
-int lu_cmdline_target(const char *base, const char *pkeep, size_t max, char **ret, struct lu_error *e);
+int lu_cmdline_target(const char *base, const char *pkeep, uint32_t tsc_khz, size_t max, char **ret,
+		      struct lu_error *e);
+
+/**
+ * lu_tsc_khz() - the rate at which guests that are started now believe their TSC to run; 0: the target is told it by the processor or a hypervisor
+ *
+ * A kernel that is not has to measure it, and does so twice. The first result, with which guests that are resumed early
+ * have to do, is off by some 100 ppm, on a busy machine by more.
+ */
+uint32_t lu_tsc_khz(void);
 
 /** lu_cmdline_running() - text of /proc/cmdline below @rootfd (or AT_FDCWD), without the newline; free() it
  */

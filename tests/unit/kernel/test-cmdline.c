@@ -55,7 +55,7 @@ static void test_target(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 		_cleanup_free_ char *got = NULL, *again = NULL;
-		int r = lu_cmdline_target(all[i].base, "", 2016, &got, &e);
+		int r = lu_cmdline_target(all[i].base, "", 0, 2016, &got, &e);
 
 		if (!all[i].want) {
 			if (r == 0)
@@ -69,7 +69,7 @@ static void test_target(void **state)
 			print_error("%s: %s\n", all[i].base, e.what ?: "");
 		assert_int_equal(r, 0);
 		assert_string_equal(got, all[i].want);
-		assert_int_equal(lu_cmdline_target(got, "", 2016, &again, NULL), 0);
+		assert_int_equal(lu_cmdline_target(got, "", 0, 2016, &again, NULL), 0);
 		assert_string_equal(again, got);
 	}
 }
@@ -90,9 +90,31 @@ static void test_pkeep(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		_cleanup_free_ char *got = NULL, *again = NULL;
 
-		assert_int_equal(lu_cmdline_target(all[i].base, all[i].pkeep, 2016, &got, NULL), 0);
+		assert_int_equal(lu_cmdline_target(all[i].base, all[i].pkeep, 0, 2016, &got, NULL), 0);
 		assert_string_equal(got, all[i].want);
-		assert_int_equal(lu_cmdline_target(got, all[i].pkeep, 2016, &again, NULL), 0);
+		assert_int_equal(lu_cmdline_target(got, all[i].pkeep, 0, 2016, &again, NULL), 0);
+		assert_string_equal(again, got);
+	}
+}
+
+static void test_tsc(void **state)
+{
+	static const struct {
+		const char *base;
+		uint32_t khz;
+		const char *want;
+	} all[] = {
+		{ "a", 2700001, "a kho=on tsc_early_khz=2700001" I },
+		{ "a tsc_early_khz=1 b kho=on tsc-early-khz=2", 2700001, "a b kho=on tsc_early_khz=2700001" I },
+		{ "a tsc_early_khz=1", 0, "a tsc_early_khz=1 kho=on" I },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		_cleanup_free_ char *got = NULL, *again = NULL;
+
+		assert_int_equal(lu_cmdline_target(all[i].base, "", all[i].khz, 2016, &got, NULL), 0);
+		assert_string_equal(got, all[i].want);
+		assert_int_equal(lu_cmdline_target(got, "", all[i].khz, 2016, &again, NULL), 0);
 		assert_string_equal(again, got);
 	}
 }
@@ -106,9 +128,9 @@ static void test_length(void **state)
 
 	memset(base, 'x', 100);
 	base[100] = '\0';
-	assert_int_equal(lu_cmdline_target(base, "", 100 + fixed - 1, &got, &e), -E2BIG);
+	assert_int_equal(lu_cmdline_target(base, "", 0, 100 + fixed - 1, &got, &e), -E2BIG);
 	assert_null(got);
-	assert_int_equal(lu_cmdline_target(base, "", 100 + fixed, &got, NULL), 0);
+	assert_int_equal(lu_cmdline_target(base, "", 0, 100 + fixed, &got, NULL), 0);
 	assert_int_equal(strlen(got), 100 + fixed);
 }
 
@@ -234,9 +256,13 @@ static void test_running(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_target), cmocka_unit_test(test_pkeep),
-		cmocka_unit_test(test_length), cmocka_unit_test(test_get_equals_kernel),
-		cmocka_unit_test(test_get),    cmocka_unit_test(test_running),
+		cmocka_unit_test(test_target),
+		cmocka_unit_test(test_pkeep),
+		cmocka_unit_test(test_tsc),
+		cmocka_unit_test(test_length),
+		cmocka_unit_test(test_get_equals_kernel),
+		cmocka_unit_test(test_get),
+		cmocka_unit_test(test_running),
 	};
 
 	return cmocka_run_group_tests_name("cmdline", tests, NULL, NULL);
