@@ -121,7 +121,9 @@ extern const struct lu_json_table lu_launch_table;
 /* What lu_launch_argv() adds, and lu_argv_restorable() takes away */
 #define LU_LAUNCH_FD_OPAQUE "opaque=luctl-state"
 #define LU_LAUNCH_STATE_FD 3
-#define LU_LAUNCH_MORE_FD 4                              /* further ones from here on */
+#define LU_LAUNCH_MORE_FD 4 /* further ones from here on */
+/* Arguments of announce-self: five times, as after a migration, milliseconds */
+#define LU_LAUNCH_ANNOUNCE "{\"initial\": 50, \"max\": 550, \"rounds\": 5, \"step\": 100}"
 #define LU_LAUNCH_STATE_URI "file:/dev/fdset/1819632756" /* "luct": a number in nobody's way */
 
 void lu_launch_clear(struct lu_launch *l);

@@ -298,6 +298,15 @@ static void reset_capability(struct restore *r)
 		       r->saved.ignore_shared ? "off" : "on");
 }
 
+/* Switches may have forgotten where the guest is, or learnt it from nobody since the host came up. */
+static void announce(struct restore *r)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+
+	if (command(r, "announce-self", json_tokener_parse(LU_LAUNCH_ANNOUNCE), &e) < 0)
+		lu_log_error(r->init, "not announced on its network: ", &e);
+}
+
 static int let_run(struct restore *r, struct lu_error *e)
 {
 	int k;
@@ -321,6 +330,7 @@ static int let_run(struct restore *r, struct lu_error *e)
 	k = write_result(r, LU_RESULT_RUNNING, e);
 	if (k < 0)
 		lu_log_error(r->init, "result.json: ", e);
+	announce(r);
 	reset_capability(r);
 	return 0;
 }

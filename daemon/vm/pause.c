@@ -266,7 +266,7 @@ static int on_settled(struct lu_job *j, struct json_object *data)
 	return j->status ? 0 : -ENOMEM;
 }
 
-static int on_cont(struct lu_job *j, struct json_object *data)
+static int on_announced(struct lu_job *j, struct json_object *data)
 {
 	return 0;
 }
@@ -275,6 +275,14 @@ static int cont(struct lu_job *j)
 {
 	/* without any record, postmigrate still tells that it was saved by somebody who failed */
 	if (runs(j) || (!wanted_running(j) && (j->have_saved || strcmp(j->status, "postmigrate") != 0)))
+/* Switches may have forgotten it while it stood still. A QEMU that refuses has told nobody, nothing else. */
+static int on_cont(struct lu_job *j, struct json_object *data)
+{
+	j->vm->continued = true;
+	return lu_job_try(j, "announce-self", json_tokener_parse(LU_LAUNCH_ANNOUNCE), LU_TOLERATE_REFUSAL,
+			  on_announced);
+}
+
 		return 0;
 	return lu_job_command(j, "cont", NULL, on_cont);
 }

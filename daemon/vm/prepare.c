@@ -171,6 +171,7 @@ static int fill_saved(struct lu_job *j)
 	struct lu_saved *s = &j->saved;
 
 	s->running = !strcmp(j->status, "running") || !strcmp(j->status, "suspended");
+	j->vm->continued = false;
 	s->complete = false;
 	s->size = s->crc32 = 0;
 	s->pause_tsc = s->saved_tsc = s->devices_size = s->devices_crc32 = 0;

@@ -41,6 +41,7 @@ struct lu_vm {
 	bool stopped;                       /* PAUSE stopped the guest, RESUME has not let it run yet */
 	uint64_t pause_tsc;                 /* when */
 	int64_t fdset;                      /* the state file in QEMU, by SAVE; -1: none */
+	bool continued;                     /* RESUME let it run on */
 	struct lu_passthrough *passthrough; /* by SAVE, if devices are passed through; until UNPREPARE */
 	void *userdata;
 };

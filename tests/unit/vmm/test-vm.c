@@ -208,10 +208,10 @@ static int read_saved(struct lu_saved *ret)
 			   "expect migrate-set-capabilities\nreply {}\nexpect migrate-set-parameters\nreply {}\n"
 #define PAUSE STATUS("running") "expect stop\nreply {}\n"
 #define SAVE STATUS("paused") "expect add-fd\nreply {\"fdset-id\": 4, \"fd\": 20}\nexpect migrate\nreply {}\n"
-#define RESUME(_from)                                                                                            \
-	STATUS(_from)                                                                                            \
-	"expect query-migrate\nreply {\"status\": \"failed\"}\n" STATUS(_from) "expect cont\nreply {}\n" STATUS( \
-		"running")
+#define RESUME(_from)                                                    \
+	STATUS(_from)                                                    \
+	"expect query-migrate\nreply {\"status\": \"failed\"}\n" STATUS( \
+		_from) "expect cont\nreply {}\nexpect announce-self\nreply {}\n" STATUS("running")
 #define UNPREPARE "expect migrate-set-parameters\nreply {}\nexpect migrate-set-capabilities\nreply {}\n"
 
 /* Saving fails in each way; then the guest is let run and everything is as before. */
@@ -288,7 +288,7 @@ static void test_save_hangs(void **state)
 			"finish-migrate") "expect query-migrate\nreply {\"status\": \"active\"}\nexpect migrate_cancel\nreply {}\n"
 					  "expect query-migrate\nreply {\"status\": \"cancelling\"}\nexpect query-migrate\nreply {\"status\": \"cancelled\"}\n" STATUS(
 						  "finish-migrate")
-						  STATUS("postmigrate") "expect cont\nreply {}\n" STATUS(
+						  STATUS("postmigrate") "expect cont\nreply {}\nexpect announce-self\nerror GenericError no network\n" STATUS(
 							  "running") "expect remove-fd\nreply {}\nwait");
 	expect(run_op(vm, LU_VM_PREPARE, 0, &o) == 0, "%s", o.what);
 	expect(run_op(vm, LU_VM_PAUSE, 0, &o) == 0, "%s", o.what);
