@@ -34,6 +34,9 @@ int verb_vm_show(struct cli *cli)
 	}
 	for (const char *const *p = luctl_vm_devices(vm); *p; p++)
 		cli_line("Device", "%s, goes on during an update", *p);
+	if (luctl_vm_keeper(vm))
+		cli_line("Kept by", "process %llu, until luctl restore %s", (unsigned long long)luctl_vm_keeper(vm),
+			 luctl_vm_name(vm));
 	if (luctl_vm_restored_by(vm))
 		cli_line("Restored", "by %s", luctl_vm_restored_by(vm));
 	return EXIT_OK;

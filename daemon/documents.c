@@ -7,6 +7,8 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/utsname.h>
 
 #include "documents.h"
@@ -85,6 +87,23 @@ static char *doc_text(struct doc *o)
 	return text;
 }
 
+/* The process that keeps a VM's devices after a restore that failed (lu-init/keep.c): it listens and serves who says a word, so we say none. */
+static pid_t keeper_of(struct lu_daemon *d, struct lu_vm *vm)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(struct ucred);
+	struct ucred peer;
+
+	if (fd < 0 || !lu_vm_uuid(vm) ||
+	    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/keeper-%s", LU_RUN_DIR, lu_vm_uuid(vm)) >=
+		    (int)sizeof(sa.sun_path) ||
+	    connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return 0;
+	return peer.pid;
+}
+
 static const char *vm_state(struct lu_daemon *d, struct lu_vm *vm)
 {
 	const struct lu_vm_facts *f = lu_vm_facts(vm);
@@ -108,6 +127,7 @@ static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
 	struct json_object *ram = json_object_new_array(), *devices = json_object_new_array();
 	_cleanup_error_ struct lu_error reason = LU_ERROR_INIT;
 	struct doc o = doc_new(version);
+	pid_t keeper = keeper_of(d, vm);
 	char prefix[80];
 
 	add_string(&o, "name", lu_vm_name(vm));
@@ -118,7 +138,13 @@ static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
 	add_string(&o, "state", vm_state(d, vm));
 	add_bool(&o, "updatable", updatable(vm));
 	snprintf(prefix, sizeof(prefix), "VM %s: ", lu_vm_name(vm));
-	(void)lu_reasons_first(&f->reasons, prefix, &reason);
+	if (keeper > 0)
+		(void)lu_error_set(
+			&reason, -EBUSY,
+			"luctl report says why it was not restored; remove the cause, then luctl restore. Ending that process stops the devices",
+			"%swaits to be restored; process %d keeps its devices going", prefix, (int)keeper);
+	else
+		(void)lu_reasons_first(&f->reasons, prefix, &reason);
 	add_error(&o, "reason", lu_vm_error(vm) ?: &reason);
 	for (size_t i = 0; ram && i < f->n_ram; i++) {
 		struct doc x = doc_new(false);
@@ -133,6 +159,7 @@ static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
 		o.failed |= json_object_array_add(devices, json_object_new_string(*p)) < 0;
 	o.failed |= !devices;
 	add(&o, "devices", devices);
+	add(&o, "keeper", keeper > 0 ? json_object_new_int64(keeper) : NULL);
 	add_string(&o, "restored_by", lu_update_vm_restored_by(d->update, vm));
 	return o;
 }

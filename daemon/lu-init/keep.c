@@ -4,9 +4,10 @@
  * holds their descriptors, because a device whose descriptor is closed is stopped, and the lock on the
  * VM. `lu-init --restore UUID` finds it by its socket, RUN/keeper-UUID, and has it try again.
  *
- *	connect → the keeper tries again → it answers with the error (first what, then the hint on a line
- *	of its own), or with nothing if the guest runs, and closes
+ *	connect → one byte → the keeper tries again → it answers with the error (first what, then the hint on
+ *	a line of its own), or with nothing if the guest runs, and closes
  *
+ * Who only wants to know whether there is a keeper, and which process it is, connects and closes.
  * It ends when the guest runs. Killing it gives the devices up.
  */
 #include <poll.h>
@@ -41,6 +42,8 @@ int lu_keeper_ask(const struct lu_init *i, const char *uuid, struct lu_error *e)
 		return r;
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return errno == ENOENT || errno == ECONNREFUSED ? 0 : -errno;
+	if (send(fd, "", 1, MSG_NOSIGNAL) < 0)
+		return -errno;
 	while (size < sizeof(text) - 1) {
 		ssize_t n;
 
@@ -69,6 +72,7 @@ static void serve(int listening, lu_keeper_try_t try, void *context)
 	for (;;) {
 		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 		_cleanup_close_ int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+		char byte;
 		int r;
 
 		if (fd < 0) {
@@ -76,6 +80,9 @@ static void serve(int listening, lu_keeper_try_t try, void *context)
 				return;
 			continue;
 		}
+		/* whoever has nothing to say shall not keep others waiting */
+		if (poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 1000) != 1 || read(fd, &byte, 1) != 1)
+			continue;
 		r = try(context, &e);
 		if (r < 0)
 			dprintf(fd, "%s\n%s\n", e.what ?: strerror(-r), e.hint ?: "");
@@ -112,6 +119,8 @@ void lu_keeper_start(const struct lu_init *i, const char *uuid, lu_keeper_try_t 
 		return;
 	}
 	(void)setsid();
+	/* again: whoever connects is told the process that called it last */
+	(void)listen(fd, 4);
 	serve(fd, try, context);
 	(void)unlink(sa.sun_path);
 	_exit(0);

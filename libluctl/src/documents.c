@@ -100,6 +100,11 @@ static const struct lu_json_field vm_fields[] = {
 	ERROR("reason", struct luctl_vm, reason),
 	LIST("ram", struct luctl_vm, ram, n_ram, &ram_table, 64),
 	{ .key = "devices", .type = LU_JSON_STRINGS, .offset = offsetof(struct luctl_vm, devices), .max = 64 },
+	{ .key = "keeper",
+	  .type = LU_JSON_UINT,
+	  .offset = offsetof(struct luctl_vm, keeper),
+	  .flags = LU_JSON_NULLABLE,
+	  .min = 1 },
 	ENUM("restored_by", struct luctl_vm, restored_by, N, lu_doc_restorers),
 };
 static const struct lu_json_table vm_member_table = LU_JSON_TABLE("vm", struct luctl_vm, vm_fields);

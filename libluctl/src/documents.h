@@ -29,6 +29,7 @@ struct luctl_vm {
 	struct luctl_ram *ram;
 	size_t n_ram;
 	char **devices;
+	uint64_t keeper;
 	int restored_by;
 	char *json; /* only of a document of its own */
 };

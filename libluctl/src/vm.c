@@ -144,6 +144,11 @@ PUBLIC const char *luctl_vm_hint(const struct luctl_vm *vm)
 	return vm->reason ? vm->reason->hint : NULL;
 }
 
+PUBLIC uint64_t luctl_vm_keeper(const struct luctl_vm *vm)
+{
+	return vm->keeper;
+}
+
 PUBLIC const char *luctl_vm_restored_by(const struct luctl_vm *vm)
 {
 	return vm->restored_by < 0 ? NULL : lu_doc_restorers[vm->restored_by];

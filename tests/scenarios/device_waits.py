@@ -30,6 +30,12 @@ def run(lab):
                 lab.expect(lab.ask(host, "status")["state"] == "degraded", f"state is {lab.ask(host, 'status')['state']}")
                 # the first time nobody has opened it yet, the second time it is kept in its new tables
                 lab.say("  " + host.run(f"cat /sys/bus/pci/devices/{devices.ADDRESS}/pkeep_state; dmesg | grep -i 'keeps its devices' | tail -1", check=False).out.strip())
+                keeper = lab.ask(host, "vm show nic").get("keeper")
+                lab.expect(bool(keeper) == ("at once" in title), f"luctl vm show names {keeper} as the process that keeps the card")
+                if keeper:
+                    lab.expect(host.run(f"cat /proc/{keeper}/comm").out.strip() == "lu-init", f"process {keeper} is not the one that keeps the card")
+                    lab.expect(f"process {keeper}" in lab.luctl(host, "vm list").out, "luctl vm list does not name it")
                 host.run("mv /usr/bin/away /usr/bin/qemu-system-x86_64; rm /etc/luctl/hooks.d/fault")
                 lab.luctl(host, "restore nic", timeout=120)
+                lab.expect(not lab.ask(host, "vm show nic").get("keeper"), "luctl vm show still names a process that keeps the card")
                 devices.nothing_lost(lab, host, wire, guest, start, begin, limit=180)

@@ -141,6 +141,7 @@ const char *luctl_vm_state(const struct luctl_vm *vm);
 bool luctl_vm_updatable(const struct luctl_vm *vm);
 const char *luctl_vm_reason(const struct luctl_vm *vm); /* NULL: updatable */
 const char *luctl_vm_hint(const struct luctl_vm *vm);
+uint64_t luctl_vm_keeper(const struct luctl_vm *vm); /* process that keeps its devices until it is restored; 0: none */
 /* Addresses of the PCI functions that are passed through, up to a NULL; the VM's, never NULL itself */
 const char *const *luctl_vm_devices(const struct luctl_vm *vm);
 const char *luctl_vm_restored_by(const struct luctl_vm *vm); /* NULL: not restored */
