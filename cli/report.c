@@ -65,6 +65,20 @@ static int print_phases(const struct luctl_report *rep)
 	return r;
 }
 
+/* By how much the guest's time of day is behind. */
+static const char *clock_of(const struct luctl_vm_report *v, char buf[64])
+{
+	int64_t behind = luctl_vm_report_clock_behind(v);
+	char usec[32];
+
+	if (!luctl_vm_report_clock(v))
+		return "-";
+	snprintf(buf, 64, "%s %s%s", cli_usec((uint64_t)(behind < 0 ? -behind : behind), usec),
+		 behind < 0 ? "ahead" : "behind",
+		 strcmp(luctl_vm_report_clock(v), "agent") == 0 && !luctl_vm_report_clock_error(v) ? ", set" : "");
+	return buf;
+}
+
 static int print_vms(const struct luctl_report *rep)
 {
 	struct libscols_table *tb = scols_new_table();
@@ -75,12 +89,12 @@ static int print_vms(const struct luctl_report *rep)
 	     !scols_table_new_column(tb, "BY", 0, 0) || !scols_table_new_column(tb, "PAUSED AT", 0, SCOLS_FL_RIGHT) ||
 	     !scols_table_new_column(tb, "BLACKOUT", 0, SCOLS_FL_RIGHT) ||
 	     !scols_table_new_column(tb, "PREDICTED", 0, SCOLS_FL_RIGHT) ||
-	     !scols_table_new_column(tb, "", 0, SCOLS_FL_TRUNC)))
+	     !scols_table_new_column(tb, "CLOCK", 0, 0) || !scols_table_new_column(tb, "", 0, SCOLS_FL_TRUNC)))
 		r = -ENOMEM;
 	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); r == 0 && v;
 	     v = luctl_report_vm_next(rep, v)) {
 		struct libscols_line *ln = scols_table_new_line(tb, NULL);
-		char pause[32], blackout[32], predicted[32], buf[BAR_WIDTH + 1];
+		char pause[32], blackout[32], predicted[32], clock[64], buf[BAR_WIDTH + 1];
 
 		if (!ln || scols_line_set_data(ln, 0, luctl_vm_report_name(v)) ||
 		    scols_line_set_data(ln, 1, luctl_vm_report_result(v)) ||
@@ -88,7 +102,8 @@ static int print_vms(const struct luctl_report *rep)
 		    scols_line_set_data(ln, 3, cli_usec(luctl_vm_report_pause(v), pause)) ||
 		    scols_line_set_data(ln, 4, cli_usec(luctl_vm_report_blackout(v), blackout)) ||
 		    scols_line_set_data(ln, 5, cli_usec(luctl_vm_report_predicted(v), predicted)) ||
-		    scols_line_set_data(ln, 6,
+		    scols_line_set_data(ln, 6, clock_of(v, clock)) ||
+		    scols_line_set_data(ln, 7,
 					bar(luctl_vm_report_pause(v), luctl_vm_report_blackout(v),
 					    luctl_report_duration(rep), 'x', buf)))
 			r = -ENOMEM;
@@ -106,6 +121,8 @@ static void print_vm_errors(const struct luctl_report *rep)
 			cli_line(luctl_vm_report_name(v), "%s", luctl_vm_report_error(v));
 		if (luctl_vm_report_error(v) && luctl_vm_report_hint(v))
 			cli_line("hint", "%s", luctl_vm_report_hint(v));
+		if (luctl_vm_report_clock_error(v))
+			cli_line(luctl_vm_report_name(v), "its clock is not set: %s", luctl_vm_report_clock_error(v));
 	}
 }
 

@@ -8,6 +8,9 @@
  *
  * A VM's blackout reaches from the moment that stop was sent to the moment that
  * cont returned. The VM's own guest sees a little less.
+ *
+ * So long its clock stood still, and by so much it is behind, unless a guest agent has set it: then what
+ * the agent said afterwards counts.
  */
 #include <string.h>
 #include <sys/utsname.h>
@@ -29,6 +32,12 @@ struct report_error {
 	char *hint;
 };
 
+struct report_clock {
+	int policy; /* enum lu_vm_clock */
+	int64_t behind_usec;
+	struct report_error *error;
+};
+
 struct report_vm {
 	char *name;
 	char *uuid;
@@ -38,6 +47,7 @@ struct report_vm {
 	uint64_t resume_usec;
 	uint64_t blackout_usec;
 	uint64_t predicted_usec;
+	struct report_clock *clock;
 	struct report_error *error;
 };
 
@@ -77,6 +87,14 @@ static const struct lu_json_field phase_fields[] = {
 };
 static const struct lu_json_table phase_table = LU_JSON_TABLE("phase", struct report_phase, phase_fields);
 
+static const char *const clock_policies[] = { "leave", "agent", NULL };
+static const struct lu_json_field clock_fields[] = {
+	{ "policy", LU_JSON_ENUM, F(report_clock, policy), .names = clock_policies },
+	{ "behind_usec", LU_JSON_INT, F(report_clock, behind_usec) },
+	{ "error", LU_JSON_OBJECT_PTR, F(report_clock, error) | LU_JSON_NULLABLE, .table = &error_table },
+};
+static const struct lu_json_table clock_table = LU_JSON_TABLE("clock", struct report_clock, clock_fields);
+
 static const struct lu_json_field vm_fields[] = {
 	{ "name", LU_JSON_STRING, F(report_vm, name) },
 	{ "uuid", LU_JSON_STRING, F(report_vm, uuid) },
@@ -86,6 +104,7 @@ static const struct lu_json_field vm_fields[] = {
 	{ "resume_usec", LU_JSON_UINT, F(report_vm, resume_usec) | LU_JSON_NULLABLE },
 	{ "blackout_usec", LU_JSON_UINT, F(report_vm, blackout_usec) | LU_JSON_NULLABLE },
 	{ "predicted_usec", LU_JSON_UINT, F(report_vm, predicted_usec) | LU_JSON_NULLABLE },
+	{ "clock", LU_JSON_OBJECT_PTR, F(report_vm, clock) | LU_JSON_NULLABLE, .table = &clock_table },
 	{ "error", LU_JSON_OBJECT_PTR, F(report_vm, error) | LU_JSON_NULLABLE, .table = &error_table },
 };
 static const struct lu_json_table vm_table = LU_JSON_TABLE("vm", struct report_vm, vm_fields);
@@ -194,6 +213,34 @@ static uint64_t paused_in_old(const struct lu_trace_log *log, size_t vm)
 	return 0;
 }
 
+static struct report_error *new_error(const char *what, const char *hint)
+{
+	struct report_error *x = calloc(1, sizeof(*x));
+
+	if (x) {
+		x->what = strdup(what);
+		x->hint = hint ? strdup(hint) : NULL;
+	}
+	return x;
+}
+
+static struct report_clock *clock_of(const struct lu_outcome *o, uint64_t blackout_usec)
+{
+	struct report_clock *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->behind_usec = (int64_t)blackout_usec;
+	c->policy = o->clock.update || (o->vm && lu_vm_agent(o->vm)) ? LU_VM_CLOCK_AGENT : LU_VM_CLOCK_LEAVE;
+	if (o->clock.set)
+		c->behind_usec = o->clock.behind_usec;
+	if (o->clock.error)
+		c->error = new_error(o->clock.error->what, o->clock.error->hint);
+	else if (c->policy == LU_VM_CLOCK_AGENT && !o->clock.update)
+		c->error = new_error("the guest agent has not answered yet", NULL);
+	return c;
+}
+
 static void fill_vm(struct lu_update *u, struct report_vm *v, const struct lu_trace_log *log, size_t i, bool aborted)
 {
 	const struct lu_outcome *o = &u->outcomes[i];
@@ -220,6 +267,8 @@ static void fill_vm(struct lu_update *u, struct report_vm *v, const struct lu_tr
 	v->pause_usec = at(log, pause);
 	v->resume_usec = at(log, resume);
 	v->blackout_usec = lu_tsc_to_usec(&log->rate, resume - pause);
+	if (v->result == 0)
+		v->clock = clock_of(o, v->blackout_usec);
 }
 
 int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)

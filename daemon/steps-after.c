@@ -40,6 +40,19 @@ static void outcome_fail(struct lu_outcome *o, const char *hint, const char *wha
 	(void)lu_error_set(&o->error, -EIO, hint, "%s", what);
 }
 
+/* What its guest agent said, if it was asked in this update. */
+void lu_outcome_read_clock(struct lu_update *u, size_t i)
+{
+	struct lu_clock *clock = &u->outcomes[i].clock;
+	_cleanup_close_ int dir = lu_store_open(u->pkernfs_fd, u->doc.vms[i].uuid, false, NULL);
+
+	lu_clock_clear(clock);
+	if (dir < 0 || lu_clock_read(dir, clock, NULL) < 0)
+		return;
+	if (strcmp(clock->update, u->doc.id) != 0)
+		lu_clock_clear(clock);
+}
+
 /* Reads what is on record about one VM; returns 1 if its QEMU is alive, else 0. */
 int lu_outcome_read(struct lu_update *u, size_t i)
 {
@@ -70,6 +83,7 @@ int lu_outcome_read(struct lu_update *u, size_t i)
 		outcome_fail(o, "see its log in /run/luctl/vm", "its QEMU has ended");
 	else
 		lu_error_clear(&o->error);
+	lu_outcome_read_clock(u, i);
 	return o->alive;
 }
 

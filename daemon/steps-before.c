@@ -13,6 +13,7 @@
  */
 #include <string.h>
 
+#include "cmdline.h"
 #include "filesystems.h"
 #include "kexec.h"
 #include "log.h"
@@ -135,6 +136,39 @@ int lu_step_save_vms(struct lu_update *u, struct lu_error *e)
 int lu_step_resume_vms(struct lu_update *u, struct lu_error *e)
 {
 	return lu_step_vms(u, LU_VM_RESUME, LU_PHASE_VM_RESUME, e);
+}
+
+static void on_clocks(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_update *u = userdata;
+
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		if (u->outcomes[i].vm)
+			lu_outcome_read_clock(u, i);
+	/* a guest that runs with a late clock is no failed undo; the report names it */
+	lu_step_done(u, 0, NULL);
+}
+
+/* Guests that stood still and run on in this kernel. One that lu-init had to restore was asked by it. */
+int lu_step_clocks(struct lu_update *u, struct lu_error *e)
+{
+	_cleanup_free_ const char **argv = calloc(u->doc.n_vms + 3, sizeof(*argv));
+	size_t n = 0;
+
+	if (!argv || !u->outcomes)
+		return argv ? 1 : -ENOMEM;
+	argv[n++] = LU_INIT_PATH;
+	argv[n++] = "--clock";
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		struct lu_outcome *o = &u->outcomes[i];
+
+		if (!o->vm || !lu_vm_agent(o->vm) || !lu_vm_continued(o->vm))
+			continue;
+		lu_outcome_read_clock(u, i);
+		if (!o->clock.update)
+			argv[n++] = u->doc.vms[i].uuid;
+	}
+	return n == 2 ? 1 : lu_worker_exec(u->daemon->event, argv, WORKER_TIMEOUT_USEC, on_clocks, u, &u->worker);
 }
 
 static void on_units(void *userdata, int r, struct lu_error *error)

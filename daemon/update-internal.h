@@ -17,6 +17,7 @@ struct lu_outcome {
 	bool alive;              /* its QEMU is there */
 	bool paused;             /* and was paused before the update, so it still is */
 	uint64_t pause_tsc;      /* 0: unknown */
+	struct lu_clock clock;   /* what its guest agent said; no update: nothing */
 	struct lu_error error;
 	sd_event_source *watch; /* of its QEMU's end */
 };
@@ -80,6 +81,7 @@ int lu_step_check_again(struct lu_update *u, struct lu_error *e);
 int lu_step_jump(struct lu_update *u, struct lu_error *e);
 int lu_step_thaw(struct lu_update *u, struct lu_error *e);
 int lu_step_resume_vms(struct lu_update *u, struct lu_error *e);
+int lu_step_clocks(struct lu_update *u, struct lu_error *e);
 int lu_step_unload(struct lu_update *u, struct lu_error *e);
 int lu_step_unprepare_vms(struct lu_update *u, struct lu_error *e);
 int lu_step_unquiesce(struct lu_update *u, struct lu_error *e);
@@ -93,6 +95,7 @@ int lu_step_resume_loaded(struct lu_update *u, struct lu_error *e);
 int lu_step_verify(struct lu_update *u, struct lu_error *e);
 int lu_step_cleanup(struct lu_update *u, struct lu_error *e);
 void lu_outcomes_find(struct lu_update *u);
+void lu_outcome_read_clock(struct lu_update *u, size_t i);
 int lu_outcome_read(struct lu_update *u, size_t i);
 void lu_outcome_watch(struct lu_update *u, size_t i);
 void lu_watch_all(struct lu_update *u);

@@ -36,7 +36,7 @@
 #define TRACE_PATH "update/trace"
 #define HOOK_TIMEOUT_USEC (60 * UINT64_C(1000000))
 #define HOOK_BLACKOUT_TIMEOUT_USEC (10 * UINT64_C(1000000))
-#define STEPS_MAX 8
+#define STEPS_MAX 10
 
 static int step_hooks(struct lu_update *u, struct lu_error *e);
 
@@ -53,7 +53,7 @@ static const struct effect_steps {
 	[LU_EFFECT_SEAL] = { .steps = { step_hooks, lu_step_freeze } },
 	[LU_EFFECT_JUMP] = { .steps = { step_hooks, lu_step_check_again, lu_step_jump } },
 	[LU_EFFECT_UNDO] = { .go_on = true,
-			     .steps = { lu_step_thaw, lu_step_resume_vms, step_hooks, lu_step_unload,
+			     .steps = { lu_step_thaw, lu_step_resume_vms, lu_step_clocks, step_hooks, lu_step_unload,
 					lu_step_unprepare_vms, lu_step_unquiesce, lu_step_uninhibit, lu_step_report } },
 	[LU_EFFECT_REVIEW] = { .steps = { step_hooks, lu_step_review } },
 	[LU_EFFECT_ADOPT] = { .steps = { step_hooks, lu_step_adopt } },
@@ -379,8 +379,10 @@ static const struct lu_engine_ops engine_ops = {
 
 static void outcomes_free(struct lu_update *u)
 {
-	for (size_t i = 0; u->outcomes && i < u->doc.n_vms; i++)
+	for (size_t i = 0; u->outcomes && i < u->doc.n_vms; i++) {
 		lu_error_clear(&u->outcomes[i].error);
+		lu_clock_clear(&u->outcomes[i].clock);
+	}
 	free(u->outcomes);
 	u->outcomes = NULL;
 	lu_request_doc_clear(&u->doc);

@@ -120,6 +120,7 @@ static const struct lu_json_field launch_fields[] = {
 	FIELD(cpus, LU_JSON_STRING, LU_JSON_NULLABLE, .check = cpus_valid, .expect = "a list of CPUs"),
 	LIST(vcpus, LU_JSON_OBJECTS, .max = 4096, .table = &vcpu_table),
 	FIELD(qmp, LU_JSON_STRING, LU_JSON_REQUIRED, .check = path_valid, .expect = "an absolute path"),
+	FIELD(agent, LU_JSON_STRING, LU_JSON_NULLABLE, .check = path_valid, .expect = "an absolute path"),
 	LIST(ram, LU_JSON_OBJECTS, .min = 1, .max = 64, .table = &ram_table),
 	LIST(needs, LU_JSON_OBJECTS, .max = 1024, .table = &need_table),
 	FIELD(preload, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 1024),

@@ -101,6 +101,7 @@ struct lu_launch {
 	struct lu_launch_vcpu *vcpus;
 	size_t n_vcpus;
 	char *qmp;
+	char *agent; /* socket of the guest agent that sets the guest's clock after a restore, or NULL */
 	struct lu_launch_ram *ram;
 	size_t n_ram;
 	struct lu_launch_need *needs;

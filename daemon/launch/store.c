@@ -56,6 +56,7 @@ static const struct lu_json_field saved_fields[] = {
 	{ "index", LU_JSON_UINT, offsetof(struct lu_saved, index), LU_JSON_REQUIRED, .max = 0xffff },
 	{ "pause_tsc", LU_JSON_UINT, offsetof(struct lu_saved, pause_tsc), LU_JSON_REQUIRED },
 	{ "saved_tsc", LU_JSON_UINT, offsetof(struct lu_saved, saved_tsc), LU_JSON_REQUIRED },
+	{ "pause_realtime_usec", LU_JSON_UINT, offsetof(struct lu_saved, pause_realtime_usec), 0, .max = INT64_MAX },
 	{ "devices_size", LU_JSON_UINT, offsetof(struct lu_saved, devices_size), 0, .max = 1 << 24 },
 	{ "devices_crc32", LU_JSON_UINT, offsetof(struct lu_saved, devices_crc32), 0, .max = UINT32_MAX },
 };
@@ -93,6 +94,24 @@ static const struct lu_json_field result_fields[] = {
 	{ "stamps", LU_JSON_OBJECT, offsetof(struct lu_result, stamps), LU_JSON_REQUIRED, .table = &stamp_table },
 };
 const struct lu_json_table lu_result_table = LU_JSON_DOCUMENT("result", struct lu_result, result_fields, 1);
+
+#define BEHIND_MAX (INT64_MAX / 2)
+static const struct lu_json_field clock_fields[] = {
+	UUID(lu_clock, update),
+	{ "set", LU_JSON_BOOL, offsetof(struct lu_clock, set), LU_JSON_REQUIRED },
+	{ "was_behind_usec", LU_JSON_INT, offsetof(struct lu_clock, was_behind_usec), LU_JSON_REQUIRED,
+	  .min = -BEHIND_MAX, .max = BEHIND_MAX },
+	{ "behind_usec", LU_JSON_INT, offsetof(struct lu_clock, behind_usec), LU_JSON_REQUIRED, .min = -BEHIND_MAX,
+	  .max = BEHIND_MAX },
+	{ "error", LU_JSON_OBJECT_PTR, offsetof(struct lu_clock, error), LU_JSON_REQUIRED | LU_JSON_NULLABLE,
+	  .table = &error_table },
+};
+const struct lu_json_table lu_clock_table = LU_JSON_DOCUMENT("clock", struct lu_clock, clock_fields, 1);
+
+void lu_clock_clear(struct lu_clock *clock)
+{
+	lu_json_free(&lu_clock_table, clock);
+}
 
 void lu_saved_clear(struct lu_saved *saved)
 {
@@ -158,6 +177,16 @@ int lu_result_write(int dir_fd, const struct lu_result *result, struct lu_error 
 	return lu_json_store(dir_fd, "result.json", 0600, &lu_result_table, result, e);
 }
 
+int lu_clock_read(int dir_fd, struct lu_clock *ret, struct lu_error *e)
+{
+	return lu_json_load(dir_fd, "clock.json", LU_STORE_JSON_MAX, &lu_clock_table, ret, e);
+}
+
+int lu_clock_write(int dir_fd, const struct lu_clock *clock, struct lu_error *e)
+{
+	return lu_json_store(dir_fd, "clock.json", 0600, &lu_clock_table, clock, e);
+}
+
 int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc)
 {
 	_cleanup_free_ unsigned char *buf = malloc(1 << 17);
@@ -185,9 +214,9 @@ int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc)
 
 int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e)
 {
-	static const char *const files[] = { "saved.json",       ".saved.json.tmp",   "result.json",
-					     ".result.json.tmp", "launch.json",       ".launch.json.tmp",
-					     "devices.json",     ".devices.json.tmp", "state" };
+	static const char *const files[] = { "saved.json",  ".saved.json.tmp",  "result.json",  ".result.json.tmp",
+					     "launch.json", ".launch.json.tmp", "devices.json", ".devices.json.tmp",
+					     "clock.json",  ".clock.json.tmp",  "state" };
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
 	_cleanup_close_ int fd = -EBADF;
 	char path[3 + 36 + 1];

@@ -9,6 +9,7 @@
  *	state		QEMU's device state; counts only if saved.json says so
  *	devices.json	what a VM with passed-through devices has open (daemon/devices/devices.h)
  *	result.json	what became of the VM after the jump; written by lu-init
+ *	clock.json	what the guest agent said when it was asked to set the guest's clock; written by lu-init
  *
  * Each document has version 1 and a schema in schemas/. They are replaced as a
  * whole (temporary, fsync, rename), so a reader sees the old or the new one.
@@ -46,7 +47,8 @@ struct lu_saved {
 	uint64_t index;     /* the VM's number in the flight recorder */
 	uint64_t pause_tsc; /* when stop was sent, when the state was committed; 0: not yet */
 	uint64_t saved_tsc;
-	uint64_t devices_size; /* of devices.json, 0: the VM has none */
+	uint64_t pause_realtime_usec; /* CLOCK_REALTIME at pause_tsc; 0: not known */
+	uint64_t devices_size;        /* of devices.json, 0: the VM has none */
 	uint64_t devices_crc32;
 };
 
@@ -84,11 +86,22 @@ struct lu_result {
 	struct lu_result_stamps stamps; /* TSC values, 0: not reached */
 };
 
+/** struct lu_clock - clock.json; for the reader it counts only if "update" is that of saved.json */
+struct lu_clock {
+	char *update;
+	bool set;
+	int64_t was_behind_usec; /* before it was set; negative: ahead. Both 0 if the agent did not tell */
+	int64_t behind_usec;     /* after that */
+	struct lu_result_error *error;
+};
+
+extern const struct lu_json_table lu_clock_table;
 extern const struct lu_json_table lu_saved_table;
 extern const struct lu_json_table lu_result_table;
 
 void lu_saved_clear(struct lu_saved *saved);
 void lu_result_clear(struct lu_result *result);
+void lu_clock_clear(struct lu_clock *clock);
 
 /** lu_store_open() - open (and with @create make, mode 0700) vm/@uuid below the directory @pkernfs_fd; an fd or negative errno */
 int lu_store_open(int pkernfs_fd, const char *uuid, bool create, struct lu_error *e);
@@ -97,6 +110,9 @@ int lu_saved_read(int dir_fd, struct lu_saved *ret, struct lu_error *e);
 int lu_saved_write(int dir_fd, const struct lu_saved *saved, struct lu_error *e);
 int lu_result_read(int dir_fd, struct lu_result *ret, struct lu_error *e);
 int lu_result_write(int dir_fd, const struct lu_result *result, struct lu_error *e);
+
+int lu_clock_read(int dir_fd, struct lu_clock *ret, struct lu_error *e);
+int lu_clock_write(int dir_fd, const struct lu_clock *clock, struct lu_error *e);
 
 /** lu_store_lock() - keep others from restoring this VM while @dir_fd is open; -EBUSY if somebody does */
 int lu_store_lock(int dir_fd, struct lu_error *e);

@@ -26,6 +26,7 @@ struct lu_init {
 /* Time limits. A VM's own ends first, so that it can say what it was waiting for. */
 #define LU_INIT_VM_MS 55000u    /* one VM, from its start to cont */
 #define LU_INIT_NEEDS_MS 3000u  /* of which for devices to appear */
+#define LU_INIT_AGENT_MS 5000u  /* a guest agent, once its guest runs */
 #define LU_INIT_TOTAL_MS 60000u /* all of them; then the real init is executed whatever they do */
 
 /* --- log.c --- */
@@ -156,6 +157,21 @@ void lu_keeper_start(const struct lu_init *i, const char *uuid, lu_keeper_try_t 
 
 /** lu_keeper_ask() - have a keeper try again: 1 the guest runs, 0 there is no keeper, or a negative errno */
 int lu_keeper_ask(const struct lu_init *i, const char *uuid, struct lu_error *e);
+
+/* --- agent.c --- */
+
+/**
+ * lu_agent_clock() - have the guest agent set the clock of a VM, if launch.json names one; writes clock.json
+ *
+ * Return: 0, also if there is none; or a negative errno with @e.
+ */
+int lu_agent_clock(const struct lu_init *i, int root, const char *uuid, struct lu_error *e);
+
+/** lu_agent_clocks() - the same for a NULL-terminated list of VMs, all at once; 0 if all went well */
+int lu_agent_clocks(const struct lu_init *i, int root, char **uuids, struct lu_error *e);
+
+/** lu_agent_start() - the same; before the real init by a process that nobody waits for */
+void lu_agent_start(const struct lu_init *i, int root, const char *uuid);
 
 /* --- preload.c --- */
 

@@ -8,7 +8,8 @@
  * in a child that may crash or hang. QEMUs outlive the child, get PID 1 as parent, and
  * the real init inherits them with the rest of the process.
  *
- * Otherwise: `lu-init --restore UUID [--paused] [--fds PID:N,N,…]` restores one VM, for luctld; error text on
+ * Otherwise: `lu-init --restore UUID [--paused] [--fds PID:N,N,…]` restores one VM, for luctld, and
+ * `lu-init --clock UUID...` has guest agents set the clocks of VMs that it let run itself; error text on
  * stderr, first what, then the hint on a line of its own.
  *
  * Everything it needs is linked in: when it runs, no library of the root file system
@@ -88,6 +89,7 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 {
 	enum {
 		RESTORE = 256,
+		CLOCK,
 		PAUSED,
 		FDS,
 		EARLY,
@@ -96,25 +98,25 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 		ANY_FS
 	};
 	static const struct option options[] = {
-		{ "restore", required_argument, NULL, RESTORE },
-		{ "paused", no_argument, NULL, PAUSED },
-		{ "fds", required_argument, NULL, FDS },
-		{ "early", no_argument, NULL, EARLY },
-		{ "pkernfs", required_argument, NULL, PKERNFS },
-		{ "run", required_argument, NULL, RUN },
-		{ "any-fs", no_argument, NULL, ANY_FS },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
+		{ "restore", required_argument, NULL, RESTORE }, { "clock", no_argument, NULL, CLOCK },
+		{ "paused", no_argument, NULL, PAUSED },         { "fds", required_argument, NULL, FDS },
+		{ "early", no_argument, NULL, EARLY },           { "pkernfs", required_argument, NULL, PKERNFS },
+		{ "run", required_argument, NULL, RUN },         { "any-fs", no_argument, NULL, ANY_FS },
+		{ "version", no_argument, NULL, 'V' },           { NULL, 0, NULL, 0 },
 	};
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_close_ int root = -EBADF;
 	const char *uuid = NULL;
+	bool clock = false;
 	int c, r;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		switch (c) {
 		case RESTORE:
 			uuid = optarg;
+			break;
+		case CLOCK:
+			clock = true;
 			break;
 		case PAUSED:
 			i->keep_paused = true;
@@ -141,8 +143,8 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 			return 2;
 		}
 	}
-	if (optind != argc || (uuid != NULL) == i->early) {
-		fprintf(stderr, "usage: lu-init --restore UUID [--paused] [--fds PID:FD,...]\n"
+	if ((optind != argc) != clock || (uuid != NULL) + clock + i->early != 1) {
+		fprintf(stderr, "usage: lu-init --restore UUID [--paused] [--fds PID:FD,...] | --clock UUID...\n"
 				"for tests: --early, --pkernfs DIR, --run DIR, --any-fs\n");
 		return 2;
 	}
@@ -150,7 +152,9 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 		return lu_early(i) < 0 ? 1 : 0;
 	root = lu_open_pkernfs(i, &e);
 	r = root;
-	if (r >= 0) {
+	if (r >= 0 && clock) {
+		r = lu_agent_clocks(i, root, argv + optind, &e);
+	} else if (r >= 0) {
 		/* the recorder is a witness: without it the VM is restored just as well */
 		if (lu_trace_open(root, "update/trace", NULL, LU_TRACE_LU_INIT, &i->trace, NULL) < 0)
 			i->trace = NULL;

@@ -332,6 +332,8 @@ static int let_run(struct restore *r, struct lu_error *e)
 		lu_log_error(r->init, "result.json: ", e);
 	announce(r);
 	reset_capability(r);
+	if (r->launch.agent)
+		lu_agent_start(r->init, r->root, r->saved.uuid);
 	return 0;
 }
 
@@ -490,6 +492,7 @@ int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const cha
 {
 	_cleanup_(restore_done) struct restore r = {
 		.init = i,
+		.root = root,
 		.dir = -EBADF,
 		.pidfd = -EBADF,
 		.held = LU_HELD_INIT,
@@ -514,7 +517,6 @@ int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const cha
 	if (k < 0)
 		return lu_error_set(e, k, NULL, "VM %s: %s", r.saved.name ?: uuid, strerror(-k));
 	r.vm = (unsigned int)r.saved.index;
-	r.root = root;
 	r.again = *i;
 	k = attempt(&r, root, e);
 	if (k < 0 && r.result.retry && lu_held_any(&r.held))

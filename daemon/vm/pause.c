@@ -63,7 +63,10 @@ static int on_stop(struct lu_job *j, struct json_object *data)
 
 static int stop(struct lu_job *j)
 {
-	j->vm->pause_tsc = lu_stamp_now().tsc;
+	struct lu_stamp now = lu_stamp_now();
+
+	j->vm->pause_tsc = now.tsc;
+	j->vm->pause_realtime_usec = now.realtime_ns / 1000;
 	if (!runs(j))
 		return 0;
 	j->vm->stopped = true;
@@ -153,6 +156,7 @@ int lu_job_commit(struct lu_job *j)
 	j->saved.crc32 = crc;
 	j->saved.complete = true;
 	j->saved.pause_tsc = j->vm->pause_tsc;
+	j->saved.pause_realtime_usec = j->vm->pause_realtime_usec;
 	j->saved.saved_tsc = lu_stamp_now().tsc;
 	return lu_job_write_saved(j);
 }
@@ -271,10 +275,6 @@ static int on_announced(struct lu_job *j, struct json_object *data)
 	return 0;
 }
 
-static int cont(struct lu_job *j)
-{
-	/* without any record, postmigrate still tells that it was saved by somebody who failed */
-	if (runs(j) || (!wanted_running(j) && (j->have_saved || strcmp(j->status, "postmigrate") != 0)))
 /* Switches may have forgotten it while it stood still. A QEMU that refuses has told nobody, nothing else. */
 static int on_cont(struct lu_job *j, struct json_object *data)
 {
@@ -283,6 +283,10 @@ static int on_cont(struct lu_job *j, struct json_object *data)
 			  on_announced);
 }
 
+static int cont(struct lu_job *j)
+{
+	/* without any record, postmigrate still tells that it was saved by somebody who failed */
+	if (runs(j) || (!wanted_running(j) && (j->have_saved || strcmp(j->status, "postmigrate") != 0)))
 		return 0;
 	return lu_job_command(j, "cont", NULL, on_cont);
 }

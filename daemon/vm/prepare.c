@@ -131,7 +131,8 @@ static int fill_launch(struct lu_job *j)
 		return r;
 	if (set_string(&l->name, vm->name) < 0 || set_string(&l->uuid, vm->def.uuid) < 0 ||
 	    set_string(&l->unit, vm->def.unit) < 0 || set_string(&l->qmp, vm->def.qmp) < 0 ||
-	    set_string(&l->machine, vm->machine) < 0 || set_string(&l->qemu_version, vm->facts.qemu_version) < 0)
+	    set_string(&l->agent, lu_vm_agent(vm)) < 0 || set_string(&l->machine, vm->machine) < 0 ||
+	    set_string(&l->qemu_version, vm->facts.qemu_version) < 0)
 		return -ENOMEM;
 	l->ram = calloc(vm->facts.n_ram, sizeof(*l->ram));
 	if (!l->ram)
@@ -170,11 +171,11 @@ static int fill_saved(struct lu_job *j)
 {
 	struct lu_saved *s = &j->saved;
 
-	s->running = !strcmp(j->status, "running") || !strcmp(j->status, "suspended");
 	j->vm->continued = false;
+	s->running = !strcmp(j->status, "running") || !strcmp(j->status, "suspended");
 	s->complete = false;
 	s->size = s->crc32 = 0;
-	s->pause_tsc = s->saved_tsc = s->devices_size = s->devices_crc32 = 0;
+	s->pause_tsc = s->pause_realtime_usec = s->saved_tsc = s->devices_size = s->devices_crc32 = 0;
 	s->index = j->vm->index;
 	if (!j->have_saved) {
 		s->ignore_shared = j->ignore_shared;
@@ -208,6 +209,7 @@ static int write_files(struct lu_job *j)
 	if (unlinkat(j->dir_fd, "result.json", 0) < 0 && errno != ENOENT)
 		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot remove the old result.json of VM %s: %s",
 				    j->vm->name, strerror(errno));
+	(void)unlinkat(j->dir_fd, "clock.json", 0); /* names its update, so an old one does no harm */
 	state = openat(j->dir_fd, "state", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (state < 0)
 		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot create the state file of VM %s: %s",

@@ -16,6 +16,8 @@ struct lu_vm_def {
 	char *qmp;
 	char *unit;
 	uint64_t pid;
+	char *agent; /* socket of the guest agent, or NULL */
+	int clock;   /* enum lu_vm_clock */
 };
 
 extern const struct lu_json_table lu_vm_def_table;
@@ -39,9 +41,10 @@ struct lu_vm {
 	struct lu_job *job;
 	char *machine;                      /* versioned machine type, by PROBE */
 	bool stopped;                       /* PAUSE stopped the guest, RESUME has not let it run yet */
-	uint64_t pause_tsc;                 /* when */
-	int64_t fdset;                      /* the state file in QEMU, by SAVE; -1: none */
 	bool continued;                     /* RESUME let it run on */
+	uint64_t pause_tsc;                 /* when */
+	uint64_t pause_realtime_usec;       /* the same on CLOCK_REALTIME */
+	int64_t fdset;                      /* the state file in QEMU, by SAVE; -1: none */
 	struct lu_passthrough *passthrough; /* by SAVE, if devices are passed through; until UNPREPARE */
 	void *userdata;
 };

@@ -32,6 +32,8 @@ static bool unit_valid(const char *s)
 	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.@\\") == strlen(s);
 }
 
+static const char *const clock_names[] = { "leave", "agent", NULL };
+
 static const struct lu_json_field def_fields[] = {
 	{ "name", LU_JSON_STRING, offsetof(struct lu_vm_def, name), LU_JSON_REQUIRED, .check = lu_name_valid,
 	  .expect = "a name of 1 to 64 of [A-Za-z0-9_.-]" },
@@ -42,6 +44,10 @@ static const struct lu_json_field def_fields[] = {
 	{ "unit", LU_JSON_STRING, offsetof(struct lu_vm_def, unit), LU_JSON_NULLABLE, .check = unit_valid,
 	  .expect = "the name of a unit" },
 	{ "pid", LU_JSON_UINT, offsetof(struct lu_vm_def, pid), LU_JSON_NULLABLE, .min = 1, .max = 1 << 22 },
+	{ "agent", LU_JSON_STRING, offsetof(struct lu_vm_def, agent), LU_JSON_NULLABLE, .check = qmp_valid,
+	  .expect = "the absolute path of a socket, of at most 107 bytes" },
+	{ "clock", LU_JSON_ENUM, offsetof(struct lu_vm_def, clock), LU_JSON_NULLABLE, .names = clock_names,
+	  .def = LU_VM_CLOCK_DEFAULT },
 };
 const struct lu_json_table lu_vm_def_table = LU_JSON_DOCUMENT("vm", struct lu_vm_def, def_fields, 1);
 
@@ -184,6 +190,9 @@ static int add(struct lu_vms *vms, struct lu_vm_def *def, const char *origin, st
 	int r;
 
 	r = check_unique(vms, def, NULL, e);
+	if (r >= 0 && def->clock == LU_VM_CLOCK_AGENT && !def->agent)
+		r = lu_error_set(e, -EINVAL, "add \"agent\", the socket of its guest agent's channel",
+				 "VM %s: its clock is to be set by a guest agent, but no agent is named", def->name);
 	if (r >= 0 && lu_vms_count(vms) >= VMS_MAX)
 		r = lu_error_set(e, -E2BIG, NULL, "VM %s: there are %d VMs already", def->name, VMS_MAX);
 	if (r >= 0)
@@ -366,7 +375,9 @@ static int add_saved(struct lu_vms *vms, int root, const char *uuid, const char 
 	def = (struct lu_vm_def){ .name = steal_ptr(launch.name),
 				  .uuid = steal_ptr(launch.uuid),
 				  .qmp = steal_ptr(launch.qmp),
-				  .unit = steal_ptr(launch.unit) };
+				  .unit = steal_ptr(launch.unit),
+				  .agent = steal_ptr(launch.agent),
+				  .clock = LU_VM_CLOCK_DEFAULT };
 	r = add(vms, &def, NULL, NULL, &why);
 	if (r == -EEXIST)
 		r = add_bad(vms, saved.name, NULL, &why, &vm);

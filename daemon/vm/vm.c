@@ -24,6 +24,16 @@ const char *lu_vm_unit(const struct lu_vm *vm)
 	return vm->def.unit;
 }
 
+const char *lu_vm_agent(const struct lu_vm *vm)
+{
+	return vm->def.clock == LU_VM_CLOCK_LEAVE ? NULL : vm->def.agent;
+}
+
+bool lu_vm_continued(const struct lu_vm *vm)
+{
+	return vm->continued;
+}
+
 const char *lu_vm_origin(const struct lu_vm *vm)
 {
 	return vm->origin;

@@ -45,6 +45,13 @@ enum lu_vm_state {
 	LU_VM_STATE_MAX,
 };
 
+/* What is done about the guest's clock, which stands still while the guest does. */
+enum lu_vm_clock {
+	LU_VM_CLOCK_DEFAULT = -1, /* agent if its socket is known, else leave */
+	LU_VM_CLOCK_LEAVE,
+	LU_VM_CLOCK_AGENT, /* set by the QEMU guest agent */
+};
+
 /** struct lu_vm_ram - one RAM file */
 struct lu_vm_ram {
 	char *path;
@@ -138,9 +145,14 @@ size_t lu_vms_count(struct lu_vms *vms);
 /* --- one VM --- */
 
 const char *lu_vm_name(const struct lu_vm *vm);
-const char *lu_vm_uuid(const struct lu_vm *vm);   /* NULL for an entry with an error */
-const char *lu_vm_qmp(const struct lu_vm *vm);    /* NULL for an entry with an error */
-const char *lu_vm_unit(const struct lu_vm *vm);   /* NULL if it has none */
+const char *lu_vm_uuid(const struct lu_vm *vm); /* NULL for an entry with an error */
+const char *lu_vm_qmp(const struct lu_vm *vm);  /* NULL for an entry with an error */
+const char *lu_vm_unit(const struct lu_vm *vm); /* NULL if it has none */
+/** lu_vm_agent() - socket of the guest agent that is to set the guest's clock; NULL: the clock is left as it is */
+const char *lu_vm_agent(const struct lu_vm *vm);
+
+/** lu_vm_continued() - did RESUME let the guest run on in its old QEMU, in the update that is under way? */
+bool lu_vm_continued(const struct lu_vm *vm);
 const char *lu_vm_origin(const struct lu_vm *vm); /* file that defines it, or NULL if from the bus */
 
 /** lu_vm_error() - why the definition can't be used, NULL if it can */

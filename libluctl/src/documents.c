@@ -25,6 +25,7 @@ const char *const lu_doc_levels[] = { "ok", "warning", "error", NULL };
 const char *const lu_doc_verdicts[] = { "goes-along", "cannot", "left-out", "off", NULL };
 const char *const lu_doc_bases[] = { "own", "others", "unknown", NULL };
 const char *const lu_doc_kernels[] = { "old", "new", NULL };
+const char *const lu_doc_clock_policies[] = { "leave", "agent", NULL };
 const char *const lu_doc_vm_results[] = { "running", "paused", "lost", NULL };
 
 #define STRING(_key, _struct, _member, _flags, _max)                                                        \
@@ -99,12 +100,12 @@ static const struct lu_json_field vm_fields[] = {
 	BOOL("updatable", struct luctl_vm, updatable),
 	ERROR("reason", struct luctl_vm, reason),
 	LIST("ram", struct luctl_vm, ram, n_ram, &ram_table, 64),
-	{ .key = "devices", .type = LU_JSON_STRINGS, .offset = offsetof(struct luctl_vm, devices), .max = 64 },
 	{ .key = "keeper",
 	  .type = LU_JSON_UINT,
 	  .offset = offsetof(struct luctl_vm, keeper),
 	  .flags = LU_JSON_NULLABLE,
 	  .min = 1 },
+	{ .key = "devices", .type = LU_JSON_STRINGS, .offset = offsetof(struct luctl_vm, devices), .max = 64 },
 	ENUM("restored_by", struct luctl_vm, restored_by, N, lu_doc_restorers),
 };
 static const struct lu_json_table vm_member_table = LU_JSON_TABLE("vm", struct luctl_vm, vm_fields);
@@ -238,6 +239,13 @@ static const struct lu_json_field phase_fields[] = {
 };
 static const struct lu_json_table phase_table = LU_JSON_TABLE("phase", struct luctl_phase, phase_fields);
 
+static const struct lu_json_field clock_fields[] = {
+	ENUM("policy", struct lu_doc_clock, policy, R, lu_doc_clock_policies),
+	{ .key = "behind_usec", .type = LU_JSON_INT, .offset = offsetof(struct lu_doc_clock, behind), .flags = R },
+	ERROR("error", struct lu_doc_clock, error),
+};
+static const struct lu_json_table clock_table = LU_JSON_TABLE("clock", struct lu_doc_clock, clock_fields);
+
 static const struct lu_json_field vm_report_fields[] = {
 	NAME(struct luctl_vm_report),
 	UUID("uuid", struct luctl_vm_report, uuid, R),
@@ -247,6 +255,11 @@ static const struct lu_json_field vm_report_fields[] = {
 	UINT_OR_NULL("resume_usec", struct luctl_vm_report, resume),
 	UINT_OR_NULL("blackout_usec", struct luctl_vm_report, blackout),
 	UINT_OR_NULL("predicted_usec", struct luctl_vm_report, predicted),
+	{ .key = "clock",
+	  .type = LU_JSON_OBJECT_PTR,
+	  .offset = offsetof(struct luctl_vm_report, clock),
+	  .flags = LU_JSON_NULLABLE,
+	  .table = &clock_table },
 	ERROR("error", struct luctl_vm_report, error),
 };
 static const struct lu_json_table vm_report_table = LU_JSON_TABLE("vm", struct luctl_vm_report, vm_report_fields);

@@ -118,10 +118,17 @@ struct luctl_phase {
 	uint64_t start, duration;
 };
 
+struct lu_doc_clock {
+	int policy;
+	int64_t behind;
+	struct lu_doc_error *error;
+};
+
 struct luctl_vm_report {
 	char *name, *uuid;
 	int result, by;
 	uint64_t pause, resume, blackout, predicted;
+	struct lu_doc_clock *clock;
 	struct lu_doc_error *error;
 };
 
@@ -147,4 +154,5 @@ extern const char *const lu_doc_states[],
 							 *const lu_doc_verdicts[],
 								 *const lu_doc_bases[],
 									 *const lu_doc_kernels[],
-										 *const lu_doc_vm_results[];
+										 *const lu_doc_vm_results[],
+											 *const lu_doc_clock_policies[];

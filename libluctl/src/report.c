@@ -185,6 +185,21 @@ PUBLIC uint64_t luctl_vm_report_predicted(const struct luctl_vm_report *vm)
 	return vm->predicted;
 }
 
+PUBLIC const char *luctl_vm_report_clock(const struct luctl_vm_report *vm)
+{
+	return vm->clock ? lu_doc_clock_policies[vm->clock->policy] : NULL;
+}
+
+PUBLIC int64_t luctl_vm_report_clock_behind(const struct luctl_vm_report *vm)
+{
+	return vm->clock ? vm->clock->behind : 0;
+}
+
+PUBLIC const char *luctl_vm_report_clock_error(const struct luctl_vm_report *vm)
+{
+	return vm->clock && vm->clock->error ? vm->clock->error->what : NULL;
+}
+
 PUBLIC const char *luctl_vm_report_error(const struct luctl_vm_report *vm)
 {
 	return vm->error ? vm->error->what : NULL;

@@ -289,7 +289,12 @@ uint64_t luctl_vm_report_pause(const struct luctl_vm_report *vm);     /* µs sin
 uint64_t luctl_vm_report_resume(const struct luctl_vm_report *vm);    /* likewise */
 uint64_t luctl_vm_report_blackout(const struct luctl_vm_report *vm);  /* µs or LUCTL_UNKNOWN */
 uint64_t luctl_vm_report_predicted(const struct luctl_vm_report *vm); /* µs or LUCTL_UNKNOWN */
-const char *luctl_vm_report_error(const struct luctl_vm_report *vm);  /* NULL: none */
+const char *luctl_vm_report_clock(const struct luctl_vm_report *vm);  /* "leave", "agent"; NULL: it was not stopped */
+/* µs by which the guest's time of day is behind, or was ahead: as long as it stood still, or what its agent says since it set it */
+int64_t luctl_vm_report_clock_behind(const struct luctl_vm_report *vm);
+const char *
+luctl_vm_report_clock_error(const struct luctl_vm_report *vm);       /* why the agent did not set it; NULL: none */
+const char *luctl_vm_report_error(const struct luctl_vm_report *vm); /* NULL: none */
 const char *luctl_vm_report_hint(const struct luctl_vm_report *vm);
 
 /* pkernfs: the memory that survives kexec. No daemon is asked, so no connection is needed. */

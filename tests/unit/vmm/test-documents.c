@@ -42,7 +42,7 @@ static void check_file(const struct lu_json_table *table, const char *path, bool
 static void test_examples(void **state)
 {
 	static const struct lu_json_table *const tables[] = { &lu_vm_def_table, &lu_launch_table, &lu_saved_table,
-							      &lu_result_table };
+							      &lu_result_table, &lu_clock_table };
 	int n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
