@@ -5,7 +5,7 @@
  * Each 100 ms it writes a short line, each half second a long one, like the bare-metal ticker:
  *
  *	T <n>
- *	TICK <n> boot=<boot id> ram=<MiB> mem=ok|BAD hash=<64 hex digits' worth of blob> passes=<n> mono=<s> real=<s> tsc=<n> clock=<source> gap=<ms> disk=ok|BAD|none:<writes> net=<sent>/<answered> rx=<came>/<newest>
+ *	TICK <n> boot=<boot id> ram=<MiB> mem=ok|BAD hash=<64 hex digits' worth of blob> passes=<n> mono=<s> real=<s> tsc=<n> clock=<source> set=<times> gap=<ms> disk=ok|BAD|none:<writes> net=<sent>/<answered> rx=<came>/<newest>
  *	     flow=ok|BAD|none:<reads>/<writes>/<interrupts>
  *
  *  - memory: a blob of a third of RAM, filled once from a generator seeded with the boot id, compared bit by bit and hashed over and over.
@@ -16,12 +16,16 @@
  *  - flow: 64 reads of an NVMe disk in flight at all times, of blocks whose content tells their number, and writes, some read back. Interrupts are those of its
  *    queue for them. A command that Linux had to time out is BAD: its interrupt was lost.
  *
+ *  - clocks: what they say, and how often somebody set the time of day. If there is a guest agent in the archive (qemu-ga), and a port for it, it is started.
+ *
  * Whatever is absent is reported as none and not held against the guest. BAD stays BAD. The program does not exit: a guest that panics shows it.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
+#include <libgen.h>
 #include <linux/aio_abi.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
@@ -36,6 +40,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,6 +48,7 @@
 #define REPORT 5
 #define RECORD 4096
 #define RECORDS 2048
+#define AGENT "/usr/sbin/qemu-ga"
 
 static char boot_id[64] = "?";
 static char cmdline[1024];
@@ -394,7 +400,7 @@ static uint64_t flow_interrupts(void)
 	return sum;
 }
 
-/* -- together */
+/* -- clocks */
 
 static void file_read(const char *path, char *buf, size_t size)
 {
@@ -407,6 +413,55 @@ static void file_read(const char *path, char *buf, size_t size)
 		close(fd);
 	buf[strcspn(buf, "\n")] = 0;
 }
+
+static int set_fd = -1;
+static unsigned int set_times;
+
+/* A timer that is cancelled when the time of day is set. */
+static void set_init(void)
+{
+	struct itimerspec far = { .it_value.tv_sec = 1L << 33 };
+
+	set_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	timerfd_settime(set_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &far, NULL);
+}
+
+static void set_round(void)
+{
+	uint64_t expired;
+
+	if (read(set_fd, &expired, sizeof(expired)) < 0 && errno == ECANCELED)
+		set_times++;
+}
+
+/* The guest agent's port, by its name. */
+static void agent_init(void)
+{
+	glob_t found;
+
+	if (access(AGENT, X_OK) || glob("/sys/class/virtio-ports/*/name", 0, NULL, &found))
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		char name[64] = "", device[64];
+
+		file_read(found.gl_pathv[i], name, sizeof(name));
+		if (strcmp(name, "org.qemu.guest_agent.0") != 0)
+			continue;
+		snprintf(device, sizeof(device), "/dev/%s", basename(dirname(found.gl_pathv[i])));
+		if (fork() == 0) {
+			int fd = open("/dev/null", O_RDWR);
+
+			for (int std = 0; std < 3; std++)
+				dup2(fd, std);
+			execl(AGENT, AGENT, "-m", "virtio-serial", "-p", device, "-t", "/dev", NULL);
+			_exit(1);
+		}
+		break;
+	}
+	globfree(&found);
+}
+
+/* -- together */
 
 int main(void)
 {
@@ -429,6 +484,8 @@ int main(void)
 	blob_init();
 	disk_init();
 	net_init();
+	set_init();
+	agent_init();
 	flow_init();
 	words = blob_words / 128;
 	clock_gettime(CLOCK_MONOTONIC, &next);
@@ -446,14 +503,15 @@ int main(void)
 		if (now - last > gap)
 			gap = now - last;
 		last = now;
+		set_round();
 		if (n % REPORT) {
 			printf("T %llu\n", (unsigned long long)n);
 		} else {
-			printf("TICK %llu boot=%s ram=%lu mem=%s hash=%016llx passes=%llu mono=%.3f real=%.3f tsc=%llu clock=%s gap=%.0fms disk=%s:%llu net=%llu/%llu rx=%s%llu/%llu flow=%s:%llu/%llu/%llu\n",
+			printf("TICK %llu boot=%s ram=%lu mem=%s hash=%016llx passes=%llu mono=%.3f real=%.3f tsc=%llu clock=%s set=%u gap=%.0fms disk=%s:%llu net=%llu/%llu rx=%s%llu/%llu flow=%s:%llu/%llu/%llu\n",
 			       (unsigned long long)n, boot_id, (unsigned long)(info.totalram * info.mem_unit >> 20),
 			       mem_bad ? "BAD" : "ok", (unsigned long long)last_hash, (unsigned long long)passes, now,
 			       clock_seconds(CLOCK_REALTIME), (unsigned long long)__builtin_ia32_rdtsc(), clocksource,
-			       gap * 1e3,
+			       set_times, gap * 1e3,
 			       disk_fd < 0 ? "none" :
 			       disk_bad    ? "BAD" :
 					     "ok",

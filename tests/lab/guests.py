@@ -9,7 +9,9 @@ A guest's RAM is a file in pkernfs, its serial line is one of the host VM's, so 
 
 import gzip
 import json
+import pathlib
 import stat
+import subprocess
 import uuid
 
 from . import paths
@@ -53,6 +55,18 @@ def build():
     return made
 
 
+def agent_initrd(root, path):
+    """The Linux guest's archive with the guest agent of a root file system (qemu-ga, its libraries): its /init starts it."""
+    program, loader, libraries = "usr/sbin/qemu-ga", "lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"
+    told = subprocess.run([root / loader, "--library-path", root / libraries, "--list", root / program], check=True, capture_output=True, text=True).stdout
+    names = sorted({pathlib.Path(row.split()[2]).name for row in told.splitlines() if "=>" in row and libraries in row})
+    members = [(d, stat.S_IFDIR | 0o755, b"") for d in ("run", "usr", "usr/sbin", "usr/lib", libraries.rpartition("/")[0], libraries, "lib64")] + \
+        [(f, stat.S_IFREG | 0o755, (root / f).read_bytes()) for f in (program, loader, *[f"{libraries}/{n}" for n in names])]
+    archive = b"".join(_newc(*m) for m in members) + _newc("TRAILER!!!", 0, b"")
+    path.write_bytes(build()["linux.initrd"].read_bytes() + gzip.compress(archive, compresslevel=1, mtime=0))
+    return path
+
+
 class Guest:
     """What is common to all: memory in pkernfs, a serial line, QMP, a unit."""
 
@@ -63,6 +77,7 @@ class Guest:
         self.qmp = f"/run/luctl/vm/{name}/qmp.sock"
         self.unit = f"luctl-vm@{name}.service"
         self.extra = list(extra)
+        self.more = {}          # for its declaration
 
     def boot_args(self):
         raise NotImplementedError
@@ -82,7 +97,14 @@ class Guest:
         quoted = " ".join(f"'{a}'" if " " in a else a for a in self.args(host.tty(self.line)))
         host.put(f"/etc/luctl/vm/{self.name}.conf", 'QEMU_ARGS="' + quoted.replace('"', '\\"') + '"\n')
         host.put(f"/etc/luctl/vms.d/{self.name}.json",
-                 json.dumps({"version": 1, "name": self.name, "uuid": self.uuid, "qmp": self.qmp, "unit": self.unit}) + "\n")
+                 json.dumps({"version": 1, "name": self.name, "uuid": self.uuid, "qmp": self.qmp, "unit": self.unit, **self.more}) + "\n")
+
+    def add_agent(self):
+        """A port for a guest agent, which luctl may have the clock set by; whether anybody answers in the guest is another matter."""
+        socket = f"/run/luctl/vm/{self.name}/agent.sock"
+        self.extra += ["-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,path={socket},server=on,wait=off",
+                       "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"]
+        self.more["agent"] = socket
 
 
 class Ticker(Guest):
@@ -102,11 +124,13 @@ class Linux(Guest):
 
     def __init__(self, name, line, memory=256, disk=True, net=True, passed=(), options="", **more):
         super().__init__(name, line, memory, **more)
+        self.options = options
+        self.initrd = "/usr/lib/lab/linux.initrd"
         self.disk = f"/var/lib/lab/{name}.img" if disk else None
         self.net, self.passed, self.options = net, list(passed), options
 
     def boot_args(self):
-        args = ["-kernel", "/usr/lib/lab/guest-kernel", "-initrd", "/usr/lib/lab/linux.initrd",
+        args = ["-kernel", "/usr/lib/lab/guest-kernel", "-initrd", self.initrd,
                 "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable" + (" ip=10.0.2.15 gw=10.0.2.2" if self.net or self.passed else "") +
                 (" " + self.options if self.options else "")]
         if self.disk:
