@@ -11,7 +11,7 @@ LIMIT = 900
 
 # Beside the igb at 0c.0: a card without function level reset, and two functions in one IOMMU group
 NO_FLR, SHARED, SHARED_OTHER = "0000:00:0d.0", "0000:00:0e.0", "0000:00:0e.1"
-CARDS = ["-device", "e1000e,addr=0xd", "-device", "igb,addr=0xe.0,multifunction=on", "-device", "igb,addr=0xe.1"]
+CARDS = ["-device", "e1000e,addr=0xd", "-device", "e1000e,addr=0xe.0,multifunction=on", "-device", "e1000e,addr=0xe.1"]
 
 PLUG = """
 use IO::Socket::UNIX;
