@@ -10,12 +10,10 @@
  *		pkeep				it can be marked
  *		iommu, iommu/intel-iommu/ecap	by which IOMMU, and may it have ATS?
  *		iommu_group/devices/		alone in its group?
- *		reset_method			can the kernel reset it?
  *		config				capabilities
  *
- * Resets: QEMU resets a device that comes to it by CPR, by its whole bus, if the device "needs" it: if vfio has no
- * way to reset it, or if the best one is by power states (vfio_pci_compute_needs_reset()).
- * With FLR, or where D3hot loses nothing (No_Soft_Reset), it leaves it alone.
+ * How it can be reset does not matter: for a function that is marked or inherited the kernel says what keeps
+ * the next QEMU from resetting it (kernel-patch/pkeep). Neither does the kind of its interrupts.
  *
  * Lists of capabilities are the device's: each is followed for as many steps as fit into
  * the space at most.
@@ -35,9 +33,6 @@
 #define PCI_HEADER 0x0cu
 #define PCI_CAPABILITIES 0x34u
 #define CAP_PM 0x01u
-#define CAP_MSI 0x05u
-#define CAP_EXPRESS 0x10u
-#define CAP_AF 0x13u
 #define EXT_CAP_ATS 0x0fu
 
 struct config {
@@ -87,14 +82,10 @@ static size_t extended_capability(const struct config *c, uint32_t id)
 
 static void read_capabilities(const struct config *c, struct lu_pci *f)
 {
-	size_t pm = capability(c, CAP_PM), msi = capability(c, CAP_MSI), af = capability(c, CAP_AF),
-	       express = capability(c, CAP_EXPRESS);
+	size_t pm = capability(c, CAP_PM);
 
 	f->bridge = (word(c, PCI_HEADER) >> 16 & 0x7f) != 0;
-	f->flr = (express && (word(c, express + 4) & (1u << 28))) || (af && (word(c, af) & (2u << 24)));
-	f->pm_reset = pm && !(word(c, pm + 4) & (1u << 3));
 	f->low_power = pm && (word(c, pm + 4) & 3);
-	f->msi_without_mask = msi && (word(c, msi) & (1u << 16)) && !(word(c, msi) & (1u << 24));
 	f->ats = extended_capability(c, EXT_CAP_ATS) != 0;
 }
 
@@ -173,7 +164,6 @@ static int read_ats(int dir_fd, int proc_fd, struct lu_pci *f)
 
 int lu_pci_read(int sys_fd, int proc_fd, const char *address, struct lu_pci *ret)
 {
-	_cleanup_free_ char *reset = NULL;
 	_cleanup_close_ int dir = -EBADF;
 	char path[64];
 
@@ -190,24 +180,7 @@ int lu_pci_read(int sys_fd, int proc_fd, const char *address, struct lu_pci *ret
 	link_name(dir, "iommu", ret->iommu);
 	read_group(dir, address, ret);
 	read_config(dir, ret);
-	if (lu_read_file(dir, "reset_method", 256, &reset, NULL) == -ENOMEM)
-		return -ENOMEM;
-	ret->resettable = reset && reset[strspn(reset, " \n")];
 	return read_ats(dir, proc_fd, ret);
-}
-
-static void judge_reset(const struct lu_pci *f, const char *address, struct lu_reasons *why)
-{
-	static const char *const hint =
-		"unplug it, or exclude the VM: only a device with a function level reset can go on";
-
-	if (!f->resettable)
-		lu_reasons_add(why, address, hint,
-			       "it can't be reset by itself, so the next QEMU would reset its whole bus");
-	else if (!f->flr && f->pm_reset)
-		lu_reasons_add(
-			why, address, hint,
-			"it has no function level reset (FLR) and does not keep its state in D3hot (No_Soft_Reset), so the next QEMU would reset it");
 }
 
 static void judge_iommu(const struct lu_pci *f, const char *address, struct lu_reasons *why)
@@ -250,15 +223,11 @@ void lu_pci_judge(const struct lu_pci *f, const char *address, struct lu_reasons
 	judge_iommu(f, address, why);
 	if (!f->config_read) {
 		lu_reasons_add(why, address, "luctld needs CAP_SYS_ADMIN",
-			       "its configuration space can't be read, so nobody knows how it is reset");
+			       "its configuration space can't be read, so nobody knows what it can do");
 		return;
 	}
 	if (f->bridge)
 		lu_reasons_add(why, address, NULL, "it is a bridge");
-	judge_reset(f, address, why);
 	if (f->low_power)
 		lu_reasons_add(why, address, "let the guest use it", "it is not in full power (D0) now");
-	if (f->msi_without_mask)
-		lu_reasons_add(why, address, "let the guest use MSI-X or INTx for it",
-			       "its MSI can't be masked, so interrupts would be lost or come to nobody");
 }

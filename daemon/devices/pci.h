@@ -14,7 +14,6 @@ struct lu_pci {
 	char driver[LU_PCI_NAME];    /* "" if none */
 	bool vfio_cdev;              /* it has a node in /dev/vfio/devices */
 	bool markable;               /* the kernel has pkeep for it */
-	bool resettable;             /* the kernel knows a way to reset it */
 	char iommu[LU_PCI_NAME];     /* "dmar0"; "" if none */
 	bool iommu_has_tlbs;         /* IOMMU and kernel command line allow the function a cache of its own (ATS) */
 	size_t group_members;        /* functions in its IOMMU group, itself included; 0: no group */
@@ -24,9 +23,6 @@ struct lu_pci {
 	bool config_read;
 	bool bridge;           /* header type other than that of an ordinary function */
 	bool low_power;        /* not in D0 */
-	bool flr;              /* can be reset by itself: PCIe's or Advanced Features' FLR */
-	bool pm_reset;         /* loses its state in D3hot (No_Soft_Reset is not set) */
-	bool msi_without_mask; /* MSI is on and can't be masked */
 	bool ats;              /* has the capability */
 };
 
