@@ -47,10 +47,10 @@ static const char *reason_of(struct lu_vm *vm)
 	return why->n ? why->list[0].what : "not judged";
 }
 
-static pid_t start_qemu(bool stopped)
+static pid_t start_qemu_with(bool stopped, char *const *more)
 {
 	char object[600], qmp[600], smp[8], exe[] = "/usr/bin/qemu-system-x86_64";
-	char *argv[32];
+	char *argv[40];
 	int n = 0;
 	pid_t pid;
 
@@ -80,6 +80,8 @@ static pid_t start_qemu(bool stopped)
 	argv[n++] = qmp;
 	if (stopped)
 		argv[n++] = (char *)"-S";
+	while (more && *more)
+		argv[n++] = *more++;
 	argv[n] = NULL;
 	pid = fork();
 	if (pid == 0) {
@@ -94,6 +96,11 @@ static pid_t start_qemu(bool stopped)
 	for (int i = 0; i < 500 && access(at("qmp.sock"), F_OK) < 0; i++)
 		usleep(10000);
 	return pid;
+}
+
+static pid_t start_qemu(bool stopped)
+{
+	return start_qemu_with(stopped, NULL);
 }
 
 struct outcome {
@@ -338,22 +345,6 @@ static int make_dirs(void **state)
 	return mkdir(at("pkernfs"), 0700);
 }
 
-/* As subreaper we are the parent of what lu-init leaves behind, so nothing outlives a failed test. */
-static int kill_children(void **state)
-{
-	_cleanup_free_ char *text = NULL;
-	char file[64];
-	int pid, used;
-
-	snprintf(file, sizeof(file), "/proc/self/task/%d/children", (int)getpid());
-	if (lu_read_file(AT_FDCWD, file, 65536, &text, NULL) < 0)
-		return -1;
-	for (const char *p = text; sscanf(p, " %d%n", &pid, &used) == 1; p += used)
-		kill_and_wait(pid);
-	unlink(at("qmp.sock"));
-	return 0;
-}
-
 static int remove_dirs(void **state)
 {
 	char command[600];
@@ -386,6 +377,90 @@ static void test_chain(void **state)
 	kill_and_wait(qemu);
 	/* it ran since the jump: never again with the old state */
 	assert_int_not_equal(lu_init("--restore", UUID, NULL), 0);
+}
+
+/* As subreaper we are the parent of what lu-init leaves behind, so nothing outlives a failed test. */
+static int kill_children(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+	char file[64];
+	int pid, used;
+
+	snprintf(file, sizeof(file), "/proc/self/task/%d/children", (int)getpid());
+	if (lu_read_file(AT_FDCWD, file, 65536, &text, NULL) < 0)
+		return -1;
+	for (const char *p = text; sscanf(p, " %d%n", &pid, &used) == 1; p += used)
+		kill_and_wait(pid);
+	unlink(at("qmp.sock"));
+	return 0;
+}
+
+/* Frames in a dump (pcap) that say where a card is: RARP. */
+static unsigned int announcements(const char *file)
+{
+	_cleanup_free_ char *data = NULL;
+	unsigned int found = 0;
+	size_t size;
+
+	if (lu_read_file(AT_FDCWD, file, 1 << 24, &data, &size) < 0)
+		return 0;
+	for (size_t at = 24, n; at + 16 <= size; at += 16 + n) {
+		uint32_t length;
+
+		memcpy(&length, data + at + 8, sizeof(length));
+		n = length;
+		if (at + 16 + n <= size && n >= 14 && !memcmp(data + at + 16 + 12, "\x80\x35", 2))
+			found++;
+	}
+	return found;
+}
+
+#define ANNOUNCED_USEC 2500000 /* 50 + 150 + 250 + 350 + 450 ms, and what a busy machine adds */
+
+/* A guest that is let run says on its network where it is: in the old kernel, where nobody else does, and once more than QEMU itself after it was loaded. */
+static void test_announced(void **state)
+{
+	char dump[600];
+	char *more[] = { (char *)"-netdev",
+			 (char *)"user,id=net",
+			 (char *)"-device",
+			 (char *)"virtio-net-pci,netdev=net,romfile=",
+			 (char *)"-object",
+			 dump,
+			 NULL };
+	const char *file = dump + strlen("filter-dump,id=dump,netdev=net,file=");
+	unsigned int seen[2];
+
+	snprintf(dump, sizeof(dump), "filter-dump,id=dump,netdev=net,file=%s/pcap", dir);
+	for (int paused = 1; paused >= 0; paused--) {
+		_cleanup_(sd_event_unrefp) sd_event *ev = NULL;
+		struct lu_vms *vms;
+		struct lu_vm *vm;
+		pid_t qemu = start_qemu_with(false, more);
+
+		assert_true(sd_event_new(&ev) >= 0);
+		vms = new_vms(ev, &vm);
+		must(ev, vm, LU_VM_PROBE, NULL);
+		must(ev, vm, LU_VM_PREPARE, UPDATE_A);
+		must(ev, vm, LU_VM_RESUME, UPDATE_A); /* it was not stopped */
+		must(ev, vm, LU_VM_PAUSE, UPDATE_A);
+		usleep(ANNOUNCED_USEC);
+		assert_int_equal(announcements(file), 0);
+		must(ev, vm, LU_VM_RESUME, UPDATE_A);
+		usleep(ANNOUNCED_USEC);
+		expect(announcements(file) > 0, "not announced after RESUME");
+		must(ev, vm, LU_VM_PAUSE, UPDATE_A);
+		must(ev, vm, LU_VM_SAVE, UPDATE_A);
+		lu_vms_free(vms);
+		kill_and_wait(qemu);
+		unlink(at("qmp.sock"));
+		assert_int_equal(lu_init("--restore", UUID, paused ? "--paused" : NULL), 0);
+		usleep(ANNOUNCED_USEC);
+		seen[paused] = announcements(file);
+		print_message("%s: %u announcements\n", paused ? "restored, not let run" : "restored", seen[paused]);
+		assert_int_equal(kill_children(NULL), 0);
+	}
+	expect(seen[0] > seen[1], "restored: %u announcements, without being let run %u", seen[0], seen[1]);
 }
 
 static void test_paused_stays_paused(void **state)
@@ -523,6 +598,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_chain, kill_children),
 		cmocka_unit_test_teardown(test_paused_stays_paused, kill_children),
 		cmocka_unit_test_teardown(test_damage, kill_children),
+		cmocka_unit_test_teardown(test_announced, kill_children),
 		cmocka_unit_test_teardown(test_early, kill_children),
 	};
 
