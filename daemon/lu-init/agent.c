@@ -266,14 +266,21 @@ static int set_clock(const struct lu_launch *l, const struct reference *ref, str
 	if (r < 0)
 		return r;
 	r = ask(&a, "guest-set-time", "time", time_of_day(ref), NULL, &refused);
-	k = r < 0 && r != -EREMOTEIO ? r : ask_behind(&a, ref, &clock->behind_usec, e);
+	if (r < 0 && r != -EREMOTEIO) {
+		lu_error_move(e, &refused);
+		return r;
+	}
+	k = ask_behind(&a, ref, &clock->behind_usec, e);
 	/* an agent also complains when only the guest's RTC could not be set */
-	clock->set = k >= 0 && (r >= 0 || llabs(clock->behind_usec) < SET_USEC);
-	if (clock->set)
-		return 0;
+	clock->set = k >= 0 && llabs(clock->behind_usec) < SET_USEC;
+	if (clock->set || k < 0)
+		return k;
 	if (r < 0)
 		lu_error_move(e, &refused);
-	return r < 0 ? r : k;
+	return r < 0 ? r :
+		       lu_error_set(e, -EIO, NULL,
+				    "guest agent: guest-set-time: the guest's clock is still %lld ms off",
+				    (long long)clock->behind_usec / 1000);
 }
 
 int lu_agent_clock(const struct lu_init *i, int root, const char *uuid, struct lu_error *e)
