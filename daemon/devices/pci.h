@@ -21,9 +21,9 @@ struct lu_pci {
 
 	/* from configuration space; false, if that could not be read as a whole */
 	bool config_read;
-	bool bridge;           /* header type other than that of an ordinary function */
-	bool low_power;        /* not in D0 */
-	bool ats;              /* has the capability */
+	bool bridge;    /* header type other than that of an ordinary function */
+	bool low_power; /* not in D0 */
+	bool ats;       /* has the capability */
 };
 
 /**
