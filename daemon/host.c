@@ -450,7 +450,21 @@ int lu_host_scope(struct lu_host *h, const char *scope, const char *description,
 	return 0;
 }
 
-/* A oneshot unit that remains: activating while the program runs, then active or failed. */
+/* Is a job of the unit queued or under way? One that was just asked for stands as inactive until it is. */
+static int has_job(struct lu_host *h, const char *path, sd_bus_error *e)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	uint32_t id = 0;
+	int r;
+
+	r = sd_bus_get_property(h->bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit", "Job", e, &m,
+				"(uo)");
+	if (r >= 0)
+		r = sd_bus_message_read(m, "(uo)", &id, NULL);
+	return r < 0 ? r : id != 0;
+}
+
+/* A oneshot unit that remains: its job lasts, and it is activating, while the program runs; then it is active or failed. */
 static int check_unit(struct lu_poll *p, struct lu_error *error)
 {
 	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
@@ -460,8 +474,12 @@ static int check_unit(struct lu_poll *p, struct lu_error *error)
 	r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", p->unit, &path);
 	if (r < 0)
 		return r;
-	r = sd_bus_get_property_string(p->host->bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit",
-				       "ActiveState", &e, &state);
+	r = has_job(p->host, path, &e);
+	if (r > 0)
+		return -EAGAIN;
+	if (r == 0)
+		r = sd_bus_get_property_string(p->host->bus, "org.freedesktop.systemd1", path,
+					       "org.freedesktop.systemd1.Unit", "ActiveState", &e, &state);
 	if (r < 0)
 		return lu_error_set(error, r, NULL, "%s: %s", p->unit, e.message ?: strerror(-r));
 	if (!strcmp(state, "activating"))
