@@ -52,7 +52,9 @@ def run(lab):
     with lab.host(files={"agent.initrd": initrd}) as host:
         web, late, mute = guests.Linux("web", 0, 256, extra=["-object", f"filter-dump,id=dump,netdev=net,file={DUMP}"]), \
             guests.Linux("late", 1, 256, disk=False, net=False), guests.Ticker("mute", 2, 64)
-        web.initrd = "/lab/agent.initrd"
+        # not below /lab, which is mounted later than guests are resumed
+        host.run("mkdir -p /var/lib/lab && cp /lab/agent.initrd /var/lib/lab/")
+        web.initrd = "/var/lib/lab/agent.initrd"
         for guest in (web, mute):
             guest.add_agent()
         lab.start(host, web, late, mute)
