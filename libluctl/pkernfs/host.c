@@ -172,16 +172,19 @@ int lu_pkernfs_host(int rootfd, uint64_t root, const char *save, bool need, stru
 		    struct lu_error *e)
 {
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
-	int r = read_metadata(rootfd, root, save, report, &why);
+	int r = read_metadata(rootfd, root, save, report, &why), unread;
 
 	if (r < 0 && (need || r == -ENOMEM)) {
 		lu_error_move(e, &why);
 		return r;
 	}
-	if (r < 0) {
+	unread = r;
+	if (unread < 0)
 		lu_pkernfs_report_clear(report);
+	r = add_mounts(rootfd, report, e);
+	/* a kernel without pkernfs has no root page */
+	if (r == 0 && unread < 0 && (unread != -ENODATA || report->n_fs))
 		lu_findings_add(&report->findings, LU_LEVEL_WARNING, "metadata", why.hint, "was not read: %s",
 				why.what ?: "?");
-	}
-	return add_mounts(rootfd, report, e);
+	return r;
 }

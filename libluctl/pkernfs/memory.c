@@ -222,6 +222,8 @@ int lu_memory_find(struct lu_memory *m, uint64_t magic, int (*found)(void *data,
 		   struct lu_error *e)
 {
 	_cleanup_free_ uint8_t *chunk = malloc(CHUNK);
+	bool any = m->n == 0;
+	int failed = 0;
 
 	if (!chunk)
 		return lu_error_set(e, -ENOMEM, NULL, "out of memory");
@@ -240,7 +242,10 @@ int lu_memory_find(struct lu_memory *m, uint64_t magic, int (*found)(void *data,
 						    (unsigned long long)(r->addr + at), strerror((int)-n));
 			if (n == 0)
 				break;
+			if (n < 0)
+				failed = (int)n;
 			if (n > 0) {
+				any = true;
 				res = find_in_chunk(chunk, (size_t)n, r->addr + at, magic, found, data);
 				if (res != 0)
 					return res;
@@ -248,6 +253,9 @@ int lu_memory_find(struct lu_memory *m, uint64_t magic, int (*found)(void *data,
 			at += CHUNK;
 		}
 	}
+	if (failed && !any)
+		return lu_error_set(e, failed, "run it as root, on a kernel that isn't locked down and has /proc/kcore",
+				    "%s: none of it can be read: %s", m->name, strerror(-failed));
 	return 0;
 }
 

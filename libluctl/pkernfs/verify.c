@@ -58,7 +58,7 @@ static int find_root(struct pk_ctx *ctx, uint64_t *ret)
 	if (r < 0)
 		return r;
 	if (roots.n == 0)
-		return lu_error_set(ctx->e, -ENOENT,
+		return lu_error_set(ctx->e, -ENODATA,
 				    "is it all of a host's memory, and does the host's kernel have pkernfs and kho=on?",
 				    "%s: there is no root page of a pkernfs", lu_memory_name(ctx->m));
 	for (unsigned int i = 0; i < roots.n; i++)

@@ -19,8 +19,8 @@
  * @report: filesystems and findings are added; damage is a finding, not a failure
  * @save: write the metadata there as an image of its own; NULL: don't
  *
- * Return: 0; -ENOENT if there is no root page, -ENOTUNIQ if there are several, with words; or
- * another negative errno with words, such as -EIO.
+ * Return: 0; -ENODATA if there is no root page, -ENOENT if it isn't where @root says, -ENOTUNIQ if
+ * there are several, with words; or another negative errno with words, such as -EIO.
  */
 int lu_pkernfs_verify(struct lu_memory *m, uint64_t root, struct lu_pkernfs_report *report, const char *save,
 		      struct lu_error *e);

@@ -459,7 +459,7 @@ static void test_roots(void **state)
 	memset(other, 0, PKERNFS_PAGE_SIZE);
 	memset(image_at(&image, IMAGE_ROOT), 0, PKERNFS_PAGE_SIZE);
 	judge_path(image.path, LU_PKERNFS_FIND, &v);
-	assert_int_equal(v.r, -ENOENT);
+	assert_int_equal(v.r, -ENODATA);
 	verdict_clear(&v);
 	image_free(&image);
 }
