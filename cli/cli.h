@@ -39,6 +39,8 @@ struct cli_verb {
 	const char *about;                /* more lines for its --help; may be NULL */
 };
 
+#define CLI_ARGS_MAX 4096 /* any number */
+
 struct cli_exit_code {
 	int code;
 	const char *help;

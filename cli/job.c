@@ -45,7 +45,8 @@ static void on_progress(void *userdata, const char *state, const char *detail)
 	uint64_t ms = (lu_clock_ns(CLOCK_MONOTONIC) - w->begin_ns) / 1000000;
 	_cleanup_free_ char *s = cli_safe(state), *d = cli_safe(detail);
 
-	if (strcmp(state, "checking") != 0 && strcmp(state, "aborting") != 0 && strcmp(state, "aborted") != 0)
+	if (strcmp(state, "checking") != 0 && strcmp(state, "examining") != 0 && strcmp(state, "aborting") != 0 &&
+	    strcmp(state, "aborted") != 0)
 		w->left_check = true;
 	w->jumping = strcmp(state, "jump") == 0;
 	snprintf(w->state, sizeof(w->state), "%s", state);

@@ -114,6 +114,13 @@ static int print_vms(const struct luctl_report *rep)
 	return r;
 }
 
+static void print_qemus(const struct luctl_report *rep)
+{
+	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); v; v = luctl_report_vm_next(rep, v))
+		cli_line(luctl_vm_report_name(v), "QEMU %s -> %s", luctl_vm_report_qemu_from(v) ?: "?",
+			 luctl_vm_report_qemu_to(v) ?: "?");
+}
+
 static void print_vm_errors(const struct luctl_report *rep)
 {
 	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); v; v = luctl_report_vm_next(rep, v)) {
@@ -136,7 +143,10 @@ static int print_report(const struct luctl_report *rep)
 		cli_line("Error", "%s", luctl_report_error(rep));
 	if (luctl_report_hint(rep))
 		cli_line("Hint", "%s", luctl_report_hint(rep));
-	cli_line("Kernel", "%s -> %s", luctl_report_from(rep), luctl_report_to(rep) ?: "(not reached)");
+	if (strcmp(luctl_report_kind(rep), "vmm") == 0)
+		cli_line("Kernel", "%s, not replaced: this was an update of QEMU", luctl_report_from(rep));
+	else
+		cli_line("Kernel", "%s -> %s", luctl_report_from(rep), luctl_report_to(rep) ?: "(not reached)");
 	cli_line("Began", "%s", cli_time(luctl_report_started(rep), when));
 	cli_line("Took", "%s", cli_usec(luctl_report_duration(rep), took));
 	if (luctl_report_predicted(rep) != LUCTL_UNKNOWN)
@@ -150,6 +160,8 @@ static int print_report(const struct luctl_report *rep)
 		return r;
 	putchar('\n');
 	r = print_vms(rep);
+	if (r == 0 && strcmp(luctl_report_kind(rep), "vmm") == 0)
+		print_qemus(rep);
 	if (r == 0)
 		print_vm_errors(rep);
 	return r;

@@ -86,6 +86,60 @@ static int ask(struct cli *cli, const struct luctl_check *check)
 	return cli_error(cli, EXIT_FAILED, NULL, "not confirmed, nothing was touched");
 }
 
+static int fail(struct cli *cli)
+{
+	int r = cli_error_ctx(cli);
+
+	return cli_outcome(cli, r,
+			   r == EXIT_UNREACHABLE ? "unreachable" :
+			   r == EXIT_REFUSED     ? "refused" :
+						   "failed",
+			   luctl_last_error(cli->ctx), luctl_last_hint(cli->ctx));
+}
+
+static int ask_vmm(struct cli *cli)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+
+	if (cli_flag(cli, "yes"))
+		return 0;
+	if (!isatty(STDIN_FILENO) || cli->json)
+		return cli_error(cli, EXIT_USAGE, "give --yes", "nobody to ask whether the update shall begin");
+	fprintf(stderr,
+		"%s, one after the other, will pause for a moment and go on in the QEMU that is installed now.\n"
+		"Update now? [y/N] ",
+		cli->n_args ? "The guests named" : "All guests that run");
+	if (getline(&line, &size, stdin) > 0 && (line[0] == 'y' || line[0] == 'Y'))
+		return 0;
+	return cli_error(cli, EXIT_FAILED, NULL, "not confirmed, nothing was touched");
+}
+
+/* The kernel stays: nothing of what says which kernel belongs here. */
+static int update_vmm(struct cli *cli)
+{
+	static const char *const others[] = { "kernel", "initrd", "cmdline", "reuse-cmdline", "exclude" };
+	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
+	_cleanup_free_ const char **vms = NULL;
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (cli_flag(cli, others[i]))
+			return cli_error(cli, EXIT_USAGE, "luctl update --help", "--vmm and --%s exclude each other",
+					 others[i]);
+	r = ask_vmm(cli);
+	if (r != 0)
+		return r;
+	vms = calloc((size_t)cli->n_args + 1, sizeof(*vms));
+	if (!vms)
+		return cli_error(cli, EXIT_FAILED, NULL, "out of memory");
+	for (int i = 0; i < cli->n_args; i++)
+		vms[i] = cli->args[i];
+	if (luctl_update_vmm(cli->ctx, cli->n_args ? vms : NULL, &job) >= 0)
+		return cli_job_run(cli, job);
+	return fail(cli);
+}
+
 int verb_update(struct cli *cli)
 {
 	_cleanup_(luctl_plan_freep) struct luctl_plan *plan = NULL;
@@ -93,18 +147,22 @@ int verb_update(struct cli *cli)
 	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
 	int r;
 
+	if (cli_flag(cli, "vmm"))
+		return update_vmm(cli);
+	if (cli->n_args)
+		return cli_error(cli, EXIT_USAGE, "luctl update --help", "unexpected argument: %s", cli->args[0]);
 	r = cli_plan(cli, false, &plan);
 	if (r != 0)
 		return r;
 	if (luctl_check(plan, &check) < 0)
-		goto fail;
+		return fail(cli);
 	if (!luctl_check_ok(check))
 		return tell_refusal(cli, check);
 	r = ask(cli, check);
 	if (r != 0)
 		return r;
 	if (luctl_update(plan, &job) < 0)
-		goto fail;
+		return fail(cli);
 	if (!cli->json) {
 		puts("At the jump the connection of this terminal may go away, and this command ends with "
 		     "the old kernel.\n"
@@ -112,11 +170,4 @@ int verb_update(struct cli *cli)
 		fflush(stdout);
 	}
 	return cli_job_run(cli, job);
-fail:
-	r = cli_error_ctx(cli);
-	return cli_outcome(cli, r,
-			   r == EXIT_UNREACHABLE ? "unreachable" :
-			   r == EXIT_REFUSED     ? "refused" :
-						   "failed",
-			   luctl_last_error(cli->ctx), luctl_last_hint(cli->ctx));
 }

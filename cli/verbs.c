@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The command line as a table; see cli.h. */
+/*
+ * The command line as a table; see cli.h. Dispatch, --help, completion and `luctl help --json` come from it, and a
+ * test holds the completion and the manual page against it. A verb is one word or two; options of
+ * its own come after it, global ones anywhere.
+ */
 #include "cli.h"
 
 #define PLAN_OPTIONS                                                                                  \
-	{ "kernel", "IMAGE", "boot image of the target kernel (required)", false },                   \
+	{ "kernel", "IMAGE", "boot image of the target kernel", false },                              \
 		{ "initrd", "FILE", "its initial RAM disk", false },                                  \
 		{ "cmdline", "TEXT", "its command line; luctl adds what it needs", false },           \
 		{ "reuse-cmdline", NULL, "the running kernel's command line (the default)", false },  \
@@ -13,6 +17,7 @@
 
 static const struct cli_option update_options[] = {
 	PLAN_OPTIONS,
+	{ "vmm", NULL, "replace QEMU under the VMs named, or all that run; the kernel stays", false },
 	{ "yes", NULL, "do not ask", false },
 	{ 0 },
 };
@@ -69,13 +74,16 @@ const struct cli_exit_code cli_exit_codes[] = {
 
 const struct cli_verb cli_verbs[] = {
 	{ .name = "update",
-	  .args = "--kernel IMAGE",
+	  .args = "--kernel IMAGE | --vmm [VM]...",
+	  .max_args = CLI_ARGS_MAX,
 	  .run = verb_update,
 	  .options = update_options,
 	  .help = "replace the host's kernel under its running guests",
 	  .about = "First checks as 'luctl check' does, asks, then updates. Ctrl-C before the jump aborts.\n"
 		   "At the jump this host's kernel is replaced and this command with it; then\n"
-		   "'luctl report' tells the result, 'luctl status --wait' waits for it." },
+		   "'luctl report' tells the result, 'luctl status --wait' waits for it.\n"
+		   "With --vmm one VM after the other goes on in the QEMU that is installed now, in this kernel\n"
+		   "and with its devices. If that does not take a guest over it goes on in the old one." },
 	{ .name = "check",
 	  .args = "--kernel IMAGE",
 	  .run = verb_check,

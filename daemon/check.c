@@ -131,7 +131,7 @@ static void check_unit(struct lu_check *c, struct lu_check_vm *v)
 	_cleanup_free_ char *unit = NULL;
 	int r;
 
-	if (!c->daemon->config.quiesce)
+	if (!c->daemon->config.quiesce || c->request->vmm)
 		return;
 	r = lu_host_survives(c->daemon->host, lu_vm_facts(v->vm)->pid, &unit, &e);
 	if (r < 0)
@@ -263,6 +263,8 @@ static void on_probe(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 	lu_vm_disconnect(vm);
 	if ((r == -ENOENT || r == -ECONNREFUSED) && is_off(c, vm)) {
 		v->verdict = LU_VERDICT_OFF;
+		if (c->request->only)
+			lu_reasons_add(&v->reasons, NULL, NULL, "is not running");
 	} else if (r < 0) {
 		add_error(v, e);
 	} else {
@@ -304,6 +306,9 @@ static void check_excluded(struct lu_check *c)
 		if (!lu_vms_find(c->daemon->vms, *p))
 			lu_findings_add(&c->findings, LU_LEVEL_ERROR, *p, "see luctl vm list",
 					"no such VM, so it can't be excluded");
+	for (char **p = c->request->only; p && *p; p++)
+		if (!lu_vms_find(c->daemon->vms, *p))
+			lu_findings_add(&c->findings, LU_LEVEL_ERROR, *p, "see luctl vm list", "no such VM");
 }
 
 static void check_vms(struct lu_check *c)
@@ -319,7 +324,8 @@ static void check_vms(struct lu_check *c)
 		return;
 	}
 	for (struct lu_vm *vm = lu_vms_first(c->daemon->vms); vm; vm = lu_vm_next(vm))
-		c->vms[c->n_vms++].vm = vm;
+		if (lu_request_concerns(c->request, vm))
+			c->vms[c->n_vms++].vm = vm;
 	for (size_t i = 0; i < c->n_vms; i++)
 		check_vm(c, &c->vms[i]);
 }

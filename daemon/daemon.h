@@ -34,9 +34,12 @@ struct lu_request {
 	char *initrd;   /* or NULL */
 	char *cmdline;  /* as given, or NULL for the running kernel's */
 	char **exclude; /* NULL-terminated names or UUIDs, or NULL */
+	bool vmm;       /* QEMU shall be replaced, not the kernel */
+	char **only;    /* if @vmm: of these VMs, as in @exclude; NULL: of all that run */
 };
 
 void lu_request_clear(struct lu_request *q);
+bool lu_request_concerns(const struct lu_request *q, const struct lu_vm *vm);
 bool lu_request_excludes(const struct lu_request *q, const struct lu_vm *vm);
 
 /** lu_manager_export() - put org.luctl1.Manager on the bus */

@@ -27,10 +27,15 @@
 #define CALL_TIMEOUT_USEC (10 * UINT64_C(1000000))
 #define RELOAD_TIMEOUT_USEC (90 * UINT64_C(1000000))
 #define POLL_USEC (50 * UINT64_C(1000))
+#define RESET_TRIES 100u /* times POLL_USEC */
+#define SCOPE_TRIES 50u
+#define SCOPE_USEC 20000u
 #define QUIESCED_FILE "/run/luctl/quiesced"
 
 #define SYSTEMD "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
 #define LOGIND "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"
+
+#define UNIT_EXISTS "org.freedesktop.systemd1.UnitExists"
 
 #define KEEP_DIR "/run/systemd/system/luctl-jump.target.wants"
 
@@ -68,6 +73,7 @@ struct lu_poll {
 	lu_worker_done_t done;
 	void *userdata;
 	bool undo;
+	unsigned int tries;
 };
 
 struct lu_host {
@@ -239,7 +245,9 @@ static int unit_command(struct lu_host *h, const char *method, const char *unit,
 
 	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, method);
 	if (r >= 0)
-		r = sd_bus_message_append(m, "ss", unit, mode);
+		r = sd_bus_message_append(m, "s", unit);
+	if (r >= 0 && mode)
+		r = sd_bus_message_append(m, "s", mode);
 	return r < 0 ? r : host_call(h, m, NULL, unit, error);
 }
 
@@ -418,7 +426,41 @@ static int append_string_property(sd_bus_message *m, const char *key, const char
 	return sd_bus_message_append(m, "(sv)", key, "s", value);
 }
 
-int lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, struct lu_error *error)
+bool lu_host_holds(const char *unit, pid_t pid)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[40];
+	size_t n = strlen(unit);
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	if (lu_read_file(AT_FDCWD, path, 1 << 16, &text, NULL) < 0)
+		return false;
+	for (const char *p = text; (p = strstr(p, unit)); p += n)
+		if (p > text && p[-1] == '/' && (p[n] == '/' || p[n] == '\n' || !p[n]))
+			return true;
+	return false;
+}
+
+/* A unit learns of the end of its process when it comes round to it. */
+static int check_forgiven(struct lu_poll *p, struct lu_error *error)
+{
+	int r = lu_host_unit_active(p->host, p->unit, error);
+
+	if (r > 0 && p->tries++ < RESET_TRIES)
+		return -EAGAIN;
+	return r == 0 ? unit_command(p->host, "ResetFailedUnit", p->unit, NULL, error) : r;
+}
+
+static void on_forgiven(void *userdata, int r, struct lu_error *error)
+{
+}
+
+void lu_host_reset_failed(struct lu_host *h, const char *unit)
+{
+	(void)poll_new(h, unit, check_forgiven, on_forgiven, NULL, NULL);
+}
+
+static int make_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, struct lu_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
@@ -442,12 +484,29 @@ int lu_host_scope(struct lu_host *h, const char *scope, const char *description,
 	if (r < 0)
 		return r;
 	r = sd_bus_call(h->bus, m, CALL_TIMEOUT_USEC, &e, NULL);
-	if (r < 0 && sd_bus_error_has_name(&e, "org.freedesktop.systemd1.UnitExists"))
-		return 0;
+	if (r < 0 && sd_bus_error_has_name(&e, UNIT_EXISTS))
+		return -EEXIST;
 	if (r < 0)
 		return lu_error_set(error, r, "the VM runs all the same, in the cgroup it was started in", "%s: %s",
 				    scope, e.message ?: strerror(-r));
 	return 0;
+}
+
+/* The scope of the QEMU before may be there for moments after that has ended. */
+int lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, struct lu_error *error)
+{
+	int r = -EEXIST;
+
+	for (unsigned int i = 0; i < SCOPE_TRIES && r == -EEXIST; i++) {
+		if (lu_host_holds(scope, pid))
+			return 0;
+		if (i > 0)
+			usleep(SCOPE_USEC);
+		r = make_scope(h, scope, description, pid, error);
+	}
+	return r == -EEXIST ? lu_error_set(error, r, "the VM runs all the same, in the cgroup it was started in",
+					   "%s: is still there, with another process", scope) :
+			      r;
 }
 
 /* Is a job of the unit queued or under way? One that was just asked for stands as inactive until it is. */
@@ -493,6 +552,7 @@ int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu
 		struct lu_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
 	int r;
 
 	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, "StartTransientUnit");
@@ -532,8 +592,12 @@ int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu
 		r = sd_bus_message_append(m, "a(sa(sv))", 0);
 	if (r < 0)
 		return r;
-	r = host_call(h, m, NULL, unit, error);
-	return r < 0 ? r : poll_new(h, unit, check_unit, done, userdata, NULL);
+	r = sd_bus_call(h->bus, m, CALL_TIMEOUT_USEC, &e, NULL);
+	/* one that is there was begun by us, or by a daemon before, for the same: what came of it is told by its result */
+	if (r < 0 && !sd_bus_error_has_name(&e, UNIT_EXISTS))
+		return lu_error_set(error, r, "see systemctl status and the host's journal", "%s: %s", unit,
+				    e.message ?: strerror(-r));
+	return poll_new(h, unit, check_unit, done, userdata, NULL);
 }
 
 void lu_host_stop_unit(struct lu_host *h, const char *unit)

@@ -51,6 +51,12 @@ int lu_host_unit_active(struct lu_host *h, const char *unit, struct lu_error *er
 /** lu_host_scope() - move a process into a scope of its own; 0 also if it is there already */
 int lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, struct lu_error *error);
 
+/** lu_host_holds() - is process @pid in the cgroup of @unit? */
+bool lu_host_holds(const char *unit, pid_t pid);
+
+/** lu_host_reset_failed() - once @unit has noticed that its process was ended, it is not to be called failed for that; asynchronous */
+void lu_host_reset_failed(struct lu_host *h, const char *unit);
+
 /**
  * lu_host_run() - run a program as a transient service outside of this daemon's sandbox; asynchronous
  *

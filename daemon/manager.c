@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "argv.h"
 #include "auth.h"
 #include "check.h"
 #include "documents.h"
@@ -14,22 +15,30 @@
 
 void lu_request_clear(struct lu_request *q)
 {
-	for (size_t i = 0; q->exclude && q->exclude[i]; i++)
-		free(q->exclude[i]);
-	free(q->exclude);
+	lu_argv_free(q->exclude);
+	lu_argv_free(q->only);
 	free(q->kernel);
 	free(q->initrd);
 	free(q->cmdline);
 	*q = (struct lu_request){ 0 };
 }
 
-bool lu_request_excludes(const struct lu_request *q, const struct lu_vm *vm)
+static bool names(char *const *list, const struct lu_vm *vm)
 {
-	for (size_t i = 0; q->exclude && q->exclude[i]; i++)
-		if (!strcmp(q->exclude[i], lu_vm_name(vm)) ||
-		    (lu_vm_uuid(vm) && !strcasecmp(q->exclude[i], lu_vm_uuid(vm))))
+	for (; list && *list; list++)
+		if (!strcmp(*list, lu_vm_name(vm)) || (lu_vm_uuid(vm) && !strcasecmp(*list, lu_vm_uuid(vm))))
 			return true;
 	return false;
+}
+
+bool lu_request_excludes(const struct lu_request *q, const struct lu_vm *vm)
+{
+	return names(q->exclude, vm);
+}
+
+bool lu_request_concerns(const struct lu_request *q, const struct lu_vm *vm)
+{
+	return !q->only || names(q->only, vm);
 }
 
 int lu_reply_error(sd_bus_message *m, const char *name, int r, const struct lu_error *e)
@@ -135,6 +144,32 @@ static int update_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error
 static int method_update(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	return lu_auth_then(m, "org.luctl1.update", update_allowed, userdata, error);
+}
+
+static int update_vmm_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(lu_request_clear) struct lu_request q = { .vmm = true };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_daemon *d = userdata;
+	struct lu_job *job;
+	int r;
+
+	r = sd_bus_message_read_strv(m, &q.only);
+	if (r < 0)
+		return r;
+	if (q.only && !q.only[0]) {
+		lu_argv_free(q.only);
+		q.only = NULL;
+	}
+	r = lu_update_start(d->update, &q, &job, &e);
+	if (r < 0)
+		return lu_reply_error(m, NULL, r, &e);
+	return sd_bus_reply_method_return(m, "o", lu_job_path(job));
+}
+
+static int method_update_vmm(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return lu_auth_then(m, "org.luctl1.update", update_vmm_allowed, userdata, error);
 }
 
 /* A call that waits for VMs to answer. */
@@ -403,6 +438,8 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD_WITH_ARGS("Update", SD_BUS_ARGS("s", kernel, "a{sv}", options), SD_BUS_RESULT("o", job),
 				method_update, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("UpdateVMM", SD_BUS_ARGS("as", vms), SD_BUS_RESULT("o", job), method_update_vmm,
+				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("s", kernel, "a{sv}", options), SD_BUS_RESULT("s", result),
 				method_check, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_ARGS("s", kernel, "a{sv}", options), SD_BUS_RESULT("s", result),

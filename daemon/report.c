@@ -48,11 +48,14 @@ struct report_vm {
 	uint64_t blackout_usec;
 	uint64_t predicted_usec;
 	struct report_clock *clock;
+	char *qemu_from;
+	char *qemu_to;
 	struct report_error *error;
 };
 
 struct report {
 	char *id;
+	int kind;
 	int result;
 	char *from;
 	char *to;
@@ -68,6 +71,7 @@ struct report {
 	struct report_error *error;
 };
 
+static const char *const kinds[] = { "kernel", "vmm", NULL };
 static const char *const kernels[] = { "old", "new", NULL };
 static const char *const vm_results[] = { "running", "paused", "lost", NULL };
 static const char *const results[] = { "success", "aborted", "degraded", NULL };
@@ -105,12 +109,15 @@ static const struct lu_json_field vm_fields[] = {
 	{ "blackout_usec", LU_JSON_UINT, F(report_vm, blackout_usec) | LU_JSON_NULLABLE },
 	{ "predicted_usec", LU_JSON_UINT, F(report_vm, predicted_usec) | LU_JSON_NULLABLE },
 	{ "clock", LU_JSON_OBJECT_PTR, F(report_vm, clock) | LU_JSON_NULLABLE, .table = &clock_table },
+	{ "qemu_from", LU_JSON_STRING, F(report_vm, qemu_from) | LU_JSON_NULLABLE },
+	{ "qemu_to", LU_JSON_STRING, F(report_vm, qemu_to) | LU_JSON_NULLABLE },
 	{ "error", LU_JSON_OBJECT_PTR, F(report_vm, error) | LU_JSON_NULLABLE, .table = &error_table },
 };
 static const struct lu_json_table vm_table = LU_JSON_TABLE("vm", struct report_vm, vm_fields);
 
 static const struct lu_json_field report_fields[] = {
 	{ "id", LU_JSON_STRING, F(report, id) },
+	{ "kind", LU_JSON_ENUM, F(report, kind), .names = kinds },
 	{ "result", LU_JSON_ENUM, F(report, result), .names = results },
 	{ "from", LU_JSON_STRING, F(report, from) },
 	{ "to", LU_JSON_STRING, F(report, to) },
@@ -250,7 +257,15 @@ static void fill_vm(struct lu_update *u, struct report_vm *v, const struct lu_tr
 	v->uuid = strdup(u->doc.vms[i].uuid);
 	v->error = copy_error(&o->error);
 	v->predicted_usec = u->doc.vms[i].predicted_usec == LU_MEASURED_UNKNOWN ? 0 : u->doc.vms[i].predicted_usec;
-	if (aborted) {
+	v->qemu_from = o->qemu[0] ? strdup(o->qemu) : NULL;
+	v->qemu_to = o->vm && lu_vm_facts(o->vm)->qemu_version ? strdup(lu_vm_facts(o->vm)->qemu_version) : NULL;
+	if (u->doc.vmm && o->read && o->alive) {
+		/* another QEMU took it up in this kernel; by its own stamps, as after a jump */
+		pause = o->pause_tsc;
+		resume = o->result.stamps.resumed;
+		v->by = strdup(o->result.by);
+		v->result = o->paused;
+	} else if (aborted) {
 		pause = paused_in_old(log, i);
 		resume = resumed_in_old(log, i);
 		v->result = o->vm && lu_vm_facts(o->vm)->state == LU_VM_RUNNING ? 0 :
@@ -291,6 +306,7 @@ int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)
 	for (int i = 0; results[i]; i++)
 		if (!strcmp(results[i], result))
 			rep.result = i;
+	rep.kind = u->doc.vmm;
 	rep.id = strdup(u->doc.id);
 	rep.from = strdup(u->doc.from);
 	rep.to = strdup(uts.release);

@@ -18,6 +18,7 @@ static const struct lu_json_table vm_table = LU_JSON_TABLE("vm", struct lu_reque
 static const struct lu_json_field doc_fields[] = {
 	{ "id", LU_JSON_STRING, offsetof(struct lu_request_doc, id), LU_JSON_REQUIRED, .check = lu_uuid_valid,
 	  .expect = "a UUID" },
+	{ "vmm", LU_JSON_BOOL, offsetof(struct lu_request_doc, vmm) },
 	{ "kernel", LU_JSON_STRING, offsetof(struct lu_request_doc, kernel), LU_JSON_REQUIRED },
 	{ "initrd", LU_JSON_STRING, offsetof(struct lu_request_doc, initrd), LU_JSON_REQUIRED | LU_JSON_NULLABLE },
 	{ "cmdline", LU_JSON_STRING, offsetof(struct lu_request_doc, cmdline), LU_JSON_REQUIRED },

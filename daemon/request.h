@@ -14,7 +14,8 @@ struct lu_request_vm {
 
 struct lu_request_doc {
 	char *id;
-	char *kernel;
+	bool vmm;      /* QEMU is replaced, the kernel is not */
+	char *kernel;  /* path of the image; if @vmm, the release that runs */
 	char *initrd;  /* or NULL */
 	char *cmdline; /* complete; "" until the image has been read */
 	char *from;    /* release of the kernel that began the update */

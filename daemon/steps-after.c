@@ -94,6 +94,15 @@ int lu_step_review(struct lu_update *u, struct lu_error *e)
 	return 1;
 }
 
+/* After adopting: a unit whose QEMU was ended on purpose is not failed. */
+static void forgive_unit(struct lu_update *u, size_t i)
+{
+	const char *unit = u->outcomes[i].vm ? lu_vm_unit(u->outcomes[i].vm) : NULL;
+
+	if (unit)
+		lu_host_reset_failed(u->daemon->host, unit);
+}
+
 static void adopt(struct lu_update *u, size_t i)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
@@ -119,37 +128,76 @@ int lu_step_adopt(struct lu_update *u, struct lu_error *e)
 
 /* --- restoring what is not there --- */
 
-static void restore_unit(struct lu_update *u, size_t i, char buf[static 128])
+/* With which program a restore is tried. */
+enum program {
+	PROGRAM_ONLY,  /* what stands at QEMU's path; a keeper stays if it fails */
+	PROGRAM_FIRST, /* the same, but there is another try */
+	PROGRAM_OLD,   /* what the QEMU before had */
+};
+
+static void restore_unit(struct lu_update *u, size_t i, enum program program, char buf[static 128])
 {
-	snprintf(buf, 128, "luctl-restore-%s.service", u->doc.vms[i].name);
+	snprintf(buf, 128, "luctl-restore-%s%s.service", program == PROGRAM_OLD ? "old-" : "", u->doc.vms[i].name);
 }
 
-static int start_restore(struct lu_update *u, size_t i, lu_worker_done_t done, void *userdata, struct lu_error *e)
+static int start_restore(struct lu_update *u, size_t i, enum program program, lu_worker_done_t done, void *userdata,
+			 struct lu_error *e)
 {
-	_cleanup_free_ char *fds = NULL;
-	const char *argv[] = { LU_INIT_PATH, "--restore", u->doc.vms[i].uuid, NULL, NULL, NULL };
+	_cleanup_free_ char *fds = NULL, *exe = NULL;
+	const char *argv[8] = { LU_INIT_PATH, "--restore", u->doc.vms[i].uuid };
+	size_t n = 3;
 	char unit[128];
 	int r = lu_vm_list_fds(u->outcomes[i].vm, &fds);
 
+	if (r > 0) {
+		argv[n++] = "--fds";
+		argv[n++] = fds;
+	}
+	if (r >= 0 && program == PROGRAM_OLD)
+		r = lu_vm_old_program(u->outcomes[i].vm, &exe);
 	if (r < 0)
 		return r;
-	if (r > 0) {
-		argv[3] = "--fds";
-		argv[4] = fds;
+	if (program == PROGRAM_FIRST)
+		argv[n++] = "--no-keeper";
+	if (exe) {
+		argv[n++] = "--exe";
+		argv[n++] = exe;
 	}
-
-	restore_unit(u, i, unit);
+	restore_unit(u, i, program, unit);
 	return lu_host_run(u->daemon->host, unit, argv, done, userdata, e);
 }
 
-static void restored(struct lu_update *u, size_t i)
+static void restored(struct lu_update *u, size_t i, enum program program)
 {
+	struct lu_outcome *o = &u->outcomes[i];
 	char unit[128];
 
-	if (lu_outcome_read(u, i))
+	restore_unit(u, i, program, unit);
+	if (lu_outcome_read(u, i)) {
 		adopt(u, i);
-	restore_unit(u, i, unit);
-	lu_host_stop_unit(u->daemon->host, unit);
+		forgive_unit(u, i);
+	}
+	/* stopping it ends what is in it */
+	if (o->alive && lu_host_holds(unit, (pid_t)o->result.pid))
+		log_warning("VM %s stays in %s", u->doc.vms[i].name, unit);
+	else
+		lu_host_stop_unit(u->daemon->host, unit);
+}
+
+void lu_outcome_settle(struct lu_update *u, size_t i)
+{
+	struct lu_outcome *o = &u->outcomes[i];
+
+	/* no result: nobody has started another QEMU */
+	if (!o->vm || o->fell_back || lu_outcome_read(u, i)) {
+		if (o->alive) {
+			adopt(u, i);
+			forgive_unit(u, i);
+		}
+		return;
+	}
+	if (!o->read)
+		lu_error_clear(&o->error);
 }
 
 struct restore_call {
@@ -162,7 +210,7 @@ static void on_restored(void *userdata, int r, struct lu_error *error)
 	struct restore_call *c = userdata;
 	struct lu_update *u = c->update;
 
-	restored(u, c->index);
+	restored(u, c->index, PROGRAM_ONLY);
 	free(c);
 	if (--u->pending == 0)
 		lu_step_done(u, 0, NULL);
@@ -187,7 +235,7 @@ int lu_step_restore(struct lu_update *u, struct lu_error *e)
 			return u->pending ? 0 : -ENOMEM;
 		*c = (struct restore_call){ u, i };
 		lu_error_clear(&o->error);
-		r = start_restore(u, i, on_restored, c, &o->error);
+		r = start_restore(u, i, PROGRAM_ONLY, on_restored, c, &o->error);
 		if (r < 0)
 			free(c);
 		else
@@ -270,6 +318,7 @@ int lu_step_cleanup(struct lu_update *u, struct lu_error *e)
 struct watch {
 	struct lu_daemon *daemon;
 	char uuid[37];
+	pid_t pid;
 };
 
 static int on_end(sd_event_source *s, int fd, uint32_t events, void *userdata)
@@ -277,7 +326,9 @@ static int on_end(sd_event_source *s, int fd, uint32_t events, void *userdata)
 	struct watch *w = userdata;
 	struct lu_vm *vm = lu_vms_find(w->daemon->vms, w->uuid);
 
-	/* Its unit may start it again. */
+	/* Its unit may start it again, unless another QEMU goes on with it or is about to. */
+	if (vm && (lu_vm_op_busy(vm) || (lu_vm_facts(vm)->pid > 0 && lu_vm_facts(vm)->pid != w->pid)))
+		return sd_event_source_set_enabled(s, SD_EVENT_OFF);
 	if (vm && lu_vm_unmark(vm, NULL) == 0)
 		log_info("VM %s has ended", lu_vm_name(vm));
 	return sd_event_source_set_enabled(s, SD_EVENT_OFF);
@@ -292,6 +343,7 @@ static void watch_pid(struct lu_daemon *d, struct lu_vm *vm, pid_t pid)
 	if (!w || fd < 0)
 		return;
 	w->daemon = d;
+	w->pid = pid;
 	snprintf(w->uuid, sizeof(w->uuid), "%s", lu_vm_uuid(vm));
 	if (sd_event_add_io(d->event, &s, fd, EPOLLIN, on_end, w) < 0)
 		return;
@@ -327,31 +379,63 @@ void lu_watch_all(struct lu_update *u)
 			(void)lu_vm_op_start(u->outcomes[i].vm, LU_VM_PROBE, NULL, 0, on_found, u);
 }
 
-/* --- going back with passed-through devices --- */
+/* --- another QEMU in this kernel: going back with passed-through devices, or replacing QEMU --- */
 
 struct here_call {
 	struct lu_update *update;
 	size_t index;
+	enum program program;
+	struct lu_error first; /* why the new program did not do */
 	lu_vm_restored_t done;
 	void *userdata;
 };
+
+static void here_free(struct here_call *c)
+{
+	lu_error_clear(&c->first);
+	free(c);
+}
+
+static void on_restored_here(void *userdata, int r, struct lu_error *error);
+
+/* The program that stands at QEMU's path did not take the guest over: once more with the one that had it. */
+static bool try_old(struct here_call *c)
+{
+	struct lu_outcome *o = &c->update->outcomes[c->index];
+
+	if (o->alive || c->program != PROGRAM_FIRST || (o->read && !o->result.retry))
+		return false;
+	lu_error_move(&c->first, &o->error);
+	(void)log_failure(-EIO, &c->first, "trying its old QEMU");
+	c->program = PROGRAM_OLD;
+	return start_restore(c->update, c->index, c->program, on_restored_here, c, &o->error) >= 0;
+}
 
 static void on_restored_here(void *userdata, int r, struct lu_error *error)
 {
 	struct here_call *c = userdata;
 	struct lu_outcome *o = &c->update->outcomes[c->index];
 
-	restored(c->update, c->index);
-	if (o->alive)
+	restored(c->update, c->index, c->program);
+	if (try_old(c))
+		return;
+	if (o->alive) {
 		watch_pid(c->update->daemon, o->vm, (pid_t)o->result.pid);
+		o->fell_back = c->program == PROGRAM_OLD;
+	}
+	if (o->alive && o->fell_back)
+		(void)lu_error_set(&o->error, -EIO, c->first.hint,
+				   "its new QEMU did not take it over, it goes on with the old one: %s",
+				   c->first.what ?: "no reason is known");
 	c->done(c->userdata, o->alive ? 0 : r < 0 ? r : -EIO, o->alive ? NULL : &o->error);
-	free(c);
+	here_free(c);
 }
 
 int lu_update_restore_here(void *context, struct lu_vm *vm, lu_vm_restored_t done, void *userdata,
 			   struct lu_error *error)
 {
 	struct lu_update *u = ((struct lu_daemon *)context)->update;
+	_cleanup_free_ char *exe = NULL;
 	struct here_call *c;
 	size_t i = 0;
 	int r;
@@ -363,10 +447,11 @@ int lu_update_restore_here(void *context, struct lu_vm *vm, lu_vm_restored_t don
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
-	*c = (struct here_call){ u, i, done, userdata };
-	r = start_restore(u, i, on_restored_here, c, error);
+	*c = (struct here_call){ .update = u, .index = i, .done = done, .userdata = userdata };
+	c->program = lu_vm_old_program(vm, &exe) > 0 ? PROGRAM_FIRST : PROGRAM_ONLY;
+	r = start_restore(u, i, c->program, on_restored_here, c, error);
 	if (r < 0)
-		free(c);
+		here_free(c);
 	return r;
 }
 
@@ -400,7 +485,7 @@ static void on_restore_request(void *userdata, int r, struct lu_error *error)
 	struct lu_job *job = u->restore_job;
 
 	u->restore_job = NULL;
-	restored(u, i);
+	restored(u, i, PROGRAM_ONLY);
 	if (o->alive) {
 		watch_pid(u->daemon, o->vm, (pid_t)o->result.pid);
 		if (lu_report_write(u, NULL, &e) < 0)
@@ -431,7 +516,7 @@ int lu_update_restore(struct lu_update *u, struct lu_vm *vm, struct lu_job **ret
 	u->restore_index = i;
 	*ret = u->restore_job;
 	lu_job_progress(u->restore_job, "restoring", lu_vm_name(vm));
-	r = start_restore(u, i, on_restore_request, u, error);
+	r = start_restore(u, i, PROGRAM_ONLY, on_restore_request, u, error);
 	if (r < 0) {
 		lu_job_finish(u->restore_job, "failed", error);
 		u->restore_job = NULL;

@@ -11,6 +11,7 @@
  *	load		↔ unload
  *	freeze		↔ thaw
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "cmdline.h"
@@ -33,8 +34,10 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 
 	u->image = c->image;
 	u->running = c->running;
-	free(u->doc.cmdline);
-	u->doc.cmdline = steal_ptr(c->cmdline);
+	if (c->cmdline) {
+		free(u->doc.cmdline);
+		u->doc.cmdline = steal_ptr(c->cmdline);
+	}
 	u->doc.vms = calloc(c->n_vms ?: 1, sizeof(*u->doc.vms));
 	u->outcomes = calloc(c->n_vms ?: 1, sizeof(*u->outcomes));
 	if (!u->doc.vms || !u->outcomes)
@@ -51,6 +54,8 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 		if (!u->doc.vms[at].name || !u->doc.vms[at].uuid)
 			return -ENOMEM;
 		u->outcomes[at].vm = c->vms[i].vm;
+		snprintf(u->outcomes[at].qemu, sizeof(u->outcomes[at].qemu), "%s",
+			 lu_vm_facts(c->vms[i].vm)->qemu_version ?: "");
 		lu_vm_set_index(c->vms[i].vm, (unsigned int)at);
 	}
 	while (u->asked.exclude && u->asked.exclude[n_excluded])

@@ -18,6 +18,8 @@ struct lu_outcome {
 	bool paused;             /* and was paused before the update, so it still is */
 	uint64_t pause_tsc;      /* 0: unknown */
 	struct lu_clock clock;   /* what its guest agent said; no update: nothing */
+	bool fell_back;          /* its new QEMU did not take it over, the old one goes on; @error says why */
+	char qemu[32];           /* version before; "" if unknown */
 	struct lu_error error;
 	sd_event_source *watch; /* of its QEMU's end */
 };
@@ -46,7 +48,8 @@ struct lu_update {
 	size_t step;
 	size_t pending; /* VMs that have not answered yet */
 	struct lu_worker *worker;
-	struct lu_error error; /* first error of this step */
+	struct lu_error error;    /* first error of this step */
+	size_t vmm_vm, vmm_stage; /* of replace: which VM, and how far it is */
 
 	/* Restore by request, outside of an update */
 	struct lu_job *restore_job;
@@ -94,11 +97,16 @@ int lu_step_restore(struct lu_update *u, struct lu_error *e);
 int lu_step_resume_loaded(struct lu_update *u, struct lu_error *e);
 int lu_step_verify(struct lu_update *u, struct lu_error *e);
 int lu_step_cleanup(struct lu_update *u, struct lu_error *e);
+void lu_outcome_settle(struct lu_update *u, size_t i);
 void lu_outcomes_find(struct lu_update *u);
 void lu_outcome_read_clock(struct lu_update *u, size_t i);
 int lu_outcome_read(struct lu_update *u, size_t i);
 void lu_outcome_watch(struct lu_update *u, size_t i);
 void lu_watch_all(struct lu_update *u);
+
+/* steps-vmm.c */
+int lu_step_replace(struct lu_update *u, struct lu_error *e);
+int lu_step_settle(struct lu_update *u, struct lu_error *e);
 
 /* report.c */
 int lu_step_report(struct lu_update *u, struct lu_error *e);

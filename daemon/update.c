@@ -36,7 +36,7 @@
 #define TRACE_PATH "update/trace"
 #define HOOK_TIMEOUT_USEC (60 * UINT64_C(1000000))
 #define HOOK_BLACKOUT_TIMEOUT_USEC (10 * UINT64_C(1000000))
-#define STEPS_MAX 10
+#define STEPS_MAX 11
 
 static int step_hooks(struct lu_update *u, struct lu_error *e);
 
@@ -53,13 +53,16 @@ static const struct effect_steps {
 	[LU_EFFECT_SEAL] = { .steps = { step_hooks, lu_step_freeze } },
 	[LU_EFFECT_JUMP] = { .steps = { step_hooks, lu_step_check_again, lu_step_jump } },
 	[LU_EFFECT_UNDO] = { .go_on = true,
-			     .steps = { lu_step_thaw, lu_step_resume_vms, lu_step_clocks, step_hooks, lu_step_unload,
-					lu_step_unprepare_vms, lu_step_unquiesce, lu_step_uninhibit, lu_step_report } },
+			     .steps = { lu_step_thaw, lu_step_resume_vms, lu_step_settle, lu_step_clocks, step_hooks,
+					lu_step_unload, lu_step_unprepare_vms, lu_step_unquiesce, lu_step_uninhibit,
+					lu_step_report } },
 	[LU_EFFECT_REVIEW] = { .steps = { step_hooks, lu_step_review } },
 	[LU_EFFECT_ADOPT] = { .steps = { step_hooks, lu_step_adopt } },
 	[LU_EFFECT_RESTORE] = { .steps = { step_hooks, lu_step_restore } },
 	[LU_EFFECT_RESUME] = { .steps = { step_hooks, lu_step_resume_loaded, lu_step_verify } },
 	[LU_EFFECT_FINISH] = { .steps = { step_hooks, lu_step_report, lu_step_cleanup } },
+	[LU_EFFECT_EXAMINE] = { .steps = { step_hooks, lu_step_check } },
+	[LU_EFFECT_REPLACE] = { .steps = { step_hooks, lu_step_replace, lu_step_report } },
 };
 
 /* --- steps --- */
@@ -131,7 +134,7 @@ void lu_step_worker_done(void *userdata, int r, struct lu_error *error)
 /* On the way back and after the jump hooks are told, not asked. */
 static int hooks_result(struct lu_update *u, int r, struct lu_error *e)
 {
-	if (r < 0 && (u->effect == LU_EFFECT_UNDO || u->effect > LU_EFFECT_JUMP)) {
+	if (r < 0 && (u->effect == LU_EFFECT_UNDO || (u->effect > LU_EFFECT_JUMP && u->effect < LU_EFFECT_EXAMINE))) {
 		(void)log_failure(r, e, "hook");
 		lu_error_clear(e);
 		return 1;
@@ -279,10 +282,11 @@ static int begin_files(struct lu_update *u, struct lu_error *e)
 static int op_commit(void *ud, const struct lu_transition *t)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	bool starts = t->event == LU_EVENT_START || t->event == LU_EVENT_START_VMM;
 	struct lu_update *u = ud;
 	int r = 0;
 
-	if (t->event == LU_EVENT_START)
+	if (starts)
 		r = begin_files(u, &e);
 	if (r == 0 && u->journal)
 		r = lu_journal_append(u->journal, t->to, t->event, t->cause, &e);
@@ -291,7 +295,7 @@ static int op_commit(void *ud, const struct lu_transition *t)
 	if (r < 0) {
 		(void)log_failure(r, &e, "update journal");
 		/* At start the caller tells it; later on the engine makes an error of its own. */
-		if (t->event == LU_EVENT_START)
+		if (starts)
 			lu_error_move(&u->error, &e);
 	}
 	return r;
@@ -351,7 +355,7 @@ static void op_entered(void *ud, const struct lu_transition *t)
 
 	u->info.state = lu_state_name(t->to);
 	u->info.running = !lu_state_is_rest(t->to);
-	if (t->event == LU_EVENT_START)
+	if (t->event == LU_EVENT_START || t->event == LU_EVENT_START_VMM)
 		lu_trace_add(u->trace, LU_PHASE_UPDATE, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, NULL);
 	if (!lu_state_is_rest(t->from))
 		lu_trace_add(u->trace, t->from, LU_TRACE_NO_VM, LU_TRACE_END, t->cause ? t->cause->code : 0, NULL);
@@ -445,7 +449,8 @@ static int make_doc(const struct lu_request *q, struct lu_request_doc *doc)
 	(void)uname(&uts);
 	if (r < 0)
 		return r;
-	doc->kernel = strdup(q->kernel);
+	doc->vmm = q->vmm;
+	doc->kernel = strdup(q->vmm ? uts.release : q->kernel);
 	doc->initrd = q->initrd ? strdup(q->initrd) : NULL;
 	doc->cmdline = strdup("");
 	doc->from = strdup(uts.release);
@@ -476,7 +481,7 @@ int lu_update_start(struct lu_update *u, struct lu_request *q, struct lu_job **r
 	if (r < 0)
 		return r;
 	*ret = u->job;
-	r = lu_engine_start(u->engine, error);
+	r = lu_engine_start(u->engine, u->doc.vmm ? LU_EVENT_START_VMM : LU_EVENT_START, error);
 	if (r < 0) {
 		if (u->error.code) {
 			lu_error_clear(error);

@@ -56,6 +56,7 @@ struct lu_engine {
 	unsigned int tries; /* of the present state's effect so far */
 	bool fresh;         /* neither started nor recovered */
 	bool busy;          /* within an op or between two */
+	bool ending;        /* a state of rest is being entered */
 
 	bool running;    /* an effect is */
 	uint64_t cookie; /* of it, or of the last one */
@@ -164,10 +165,11 @@ static int enter(struct lu_engine *e, enum lu_state to, enum lu_event event, con
 		e->running = false;
 		e->ops->cancel_effect(e->userdata, lu_state_row(e->state)->effect, e->cookie);
 	}
+	e->ending = lu_state_is_rest(to);
 	error_copy(&e->error, cause);
 	t.cause = cause && cause->code ? cause : e->error.code ? &e->error : NULL;
 	r = e->ops->commit(e->userdata, &t);
-	if (r < 0 && event == LU_EVENT_START)
+	if (r < 0 && (event == LU_EVENT_START || event == LU_EVENT_START_VMM))
 		return r;
 	if (r < 0 && can_abort(to)) {
 		(void)lu_error_set(&journal, r, "make room in pkernfs, then start the update again",
@@ -180,6 +182,7 @@ static int enter(struct lu_engine *e, enum lu_state to, enum lu_event event, con
 		r = e->ops->commit(e->userdata, &t);
 	}
 	t.durable = r >= 0;
+	e->ending = false;
 	if (t.to != e->state)
 		e->tries = 0;
 	e->state = t.to;
@@ -242,9 +245,9 @@ static void run(struct lu_engine *e)
 	e->busy = false;
 }
 
-int lu_engine_start(struct lu_engine *e, struct lu_error *ret_error)
+int lu_engine_start(struct lu_engine *e, enum lu_event event, struct lu_error *ret_error)
 {
-	enum lu_state to = lu_state_next(e->state, LU_EVENT_START);
+	enum lu_state to = lu_state_next(e->state, event);
 	_cleanup_error_ struct lu_error before = LU_ERROR_INIT;
 	int r;
 
@@ -253,7 +256,7 @@ int lu_engine_start(struct lu_engine *e, struct lu_error *ret_error)
 				    lu_state_name(e->state));
 	lu_error_move(&before, &e->error);
 	e->busy = true;
-	r = enter(e, to, LU_EVENT_START, NULL);
+	r = enter(e, to, event, NULL);
 	e->busy = false;
 	if (r < 0) {
 		lu_error_move(&e->error, &before);
@@ -294,7 +297,7 @@ int lu_engine_cancel(struct lu_engine *e, const char *why, struct lu_error *ret_
 {
 	const struct lu_state_row *row = lu_state_row(e->state);
 
-	if (row->effect == LU_EFFECT_NONE)
+	if (row->effect == LU_EFFECT_NONE || (e->ending && row->cancel != LU_STATE_NONE))
 		return lu_error_set(ret_error, -ENOENT, NULL, "no update is under way");
 	if (e->state == LU_STATE_ABORTING || e->fresh)
 		return lu_error_set(ret_error, -EALREADY, NULL, "the update is being %s already",

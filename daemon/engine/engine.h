@@ -27,6 +27,8 @@ enum lu_effect {
 	LU_EFFECT_RESTORE, /* start and load the VMs that do not run yet */
 	LU_EFFECT_RESUME,  /* cont */
 	LU_EFFECT_FINISH,  /* report, clean up; fails if a VM is missing */
+	LU_EFFECT_EXAMINE, /* as check, of those VMs whose QEMU shall be replaced, without an image */
+	LU_EFFECT_REPLACE, /* one VM after the other: saved, and another QEMU in this kernel goes on with it */
 	LU_EFFECT_UNDO,    /* back to before the update, every step idempotent and tried whatever failed before it */
 	LU_EFFECT_MAX
 };
@@ -40,12 +42,13 @@ struct lu_state_row {
 	enum lu_state state;
 	const char *meaning;
 	enum lu_effect effect;
-	enum lu_state ok, failed, timeout, cancel, start;
-	unsigned int tries;        /* how often the effect is tried before "failed" leads on; 0 is 1 */
-	unsigned int limit_sec;    /* default time limit, 0: none */
-	bool no_return;            /* once its effect has been started nothing but its own failure leads out */
-	enum lu_state found_same;  /* recovery: found in the journal, written by this boot */
-	enum lu_state found_other; /* recovery: found in the journal, written by another boot */
+	enum lu_state ok, failed, timeout, cancel;
+	enum lu_state start, start_vmm; /* of either kind of update */
+	unsigned int tries;             /* how often the effect is tried before "failed" leads on; 0 is 1 */
+	unsigned int limit_sec;         /* default time limit, 0: none */
+	bool no_return;                 /* once its effect has been started nothing but its own failure leads out */
+	enum lu_state found_same;       /* recovery: found in the journal, written by this boot */
+	enum lu_state found_other;      /* recovery: found in the journal, written by another boot */
 };
 
 /** lu_state_row() - NULL for a number that is none of ours */
@@ -70,7 +73,7 @@ struct lu_transition {
 struct lu_engine_ops {
 	/*
 	 * Make the transition durable. Called before anything of the new state
-	 * happens. For LU_EVENT_START this begins a new journal. Negative errno on
+	 * happens. For LU_EVENT_START and LU_EVENT_START_VMM this begins a new journal. Negative errno on
 	 * failure: up to the entry of jump the update is then aborted (at start: refused);
 	 * on the way back and after the jump the engine goes on without.
 	 */
@@ -112,11 +115,12 @@ const struct lu_error *lu_engine_error(const struct lu_engine *e);
 
 /**
  * lu_engine_start() - begin an update; allowed in idle, done, aborted and degraded
+ * @event: LU_EVENT_START, or LU_EVENT_START_VMM to replace QEMU in this kernel
  *
  * Return: 0 once it is committed (it may have failed already, see the state);
  * -EBUSY if one runs; or the commit's errno, then the state is unchanged.
  */
-int lu_engine_start(struct lu_engine *e, struct lu_error *ret_error);
+int lu_engine_start(struct lu_engine *e, enum lu_event event, struct lu_error *ret_error);
 
 /**
  * lu_engine_complete() - the effect has ended

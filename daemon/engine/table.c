@@ -15,6 +15,10 @@
  *    left paused is the worst that can happen. If it fails for good the update ends
  *    degraded, not aborted: "aborted" promises that every guest runs on.
  *  - jump has no time limit: its effect is a system call that does not come back.
+ *  - Replacing QEMU in the same kernel is two more rows, not a table of its own: it has a check
+ *    before it, and undo, recovery and cancel are the very same, since to the
+ *    undo it makes no difference why a guest was saved. The limit of replacing is for all VMs together; each
+ *    operation on one has its own.
  *
  * Found in the journal, written by this boot: the daemon died, the kernel did not. Up to jump
  * the update is undone, after it the new kernel's part starts over (its effects are idempotent).
@@ -27,9 +31,12 @@
 #include "engine.h"
 
 #define S(name) LU_STATE_##name
-#define LEADS(_ok, _failed, _timeout, _cancel) \
-	.ok = S(_ok), .failed = S(_failed), .timeout = S(_timeout), .cancel = S(_cancel), .start = LU_STATE_NONE
-#define REST .ok = S(NONE), .failed = S(NONE), .timeout = S(NONE), .cancel = S(NONE), .start = S(CHECKING)
+#define LEADS(_ok, _failed, _timeout, _cancel)                                                                    \
+	.ok = S(_ok), .failed = S(_failed), .timeout = S(_timeout), .cancel = S(_cancel), .start = LU_STATE_NONE, \
+	.start_vmm = LU_STATE_NONE
+#define REST                                                                                           \
+	.ok = S(NONE), .failed = S(NONE), .timeout = S(NONE), .cancel = S(NONE), .start = S(CHECKING), \
+	.start_vmm = S(EXAMINING)
 #define FOUND(_same, _other) .found_same = S(_same), .found_other = S(_other)
 
 /* clang-format off: read as a table, also by tests/lint */
@@ -69,6 +76,11 @@ static const struct lu_state_row table[] = {
 	  FOUND(ABORTED, ABORTED) },
 	{ S(DEGRADED), "a VM is missing; what was saved of it is kept for luctl restore", LU_EFFECT_NONE, REST,
 	  FOUND(DEGRADED, DEGRADED) },
+
+	{ S(EXAMINING), "the VMs whose QEMU shall be replaced are examined", LU_EFFECT_EXAMINE,
+	  LEADS(REPLACING, ABORTING, ABORTING, ABORTING), .limit_sec = 120, FOUND(ABORTING, DEGRADED) },
+	{ S(REPLACING), "one VM after the other goes on in a new QEMU", LU_EFFECT_REPLACE,
+	  LEADS(DONE, ABORTING, ABORTING, ABORTING), .limit_sec = 3600, FOUND(ABORTING, DEGRADED) },
 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(table) == LU_STATE_MAX, "every state has a row");
@@ -78,7 +90,8 @@ static const char *const effect_names[] = {
 	[LU_EFFECT_PREPARE] = "prepare", [LU_EFFECT_PAUSE] = "pause",     [LU_EFFECT_SAVE] = "save",
 	[LU_EFFECT_SEAL] = "seal",       [LU_EFFECT_JUMP] = "jump",       [LU_EFFECT_REVIEW] = "review",
 	[LU_EFFECT_ADOPT] = "adopt",     [LU_EFFECT_RESTORE] = "restore", [LU_EFFECT_RESUME] = "resume",
-	[LU_EFFECT_FINISH] = "finish",   [LU_EFFECT_UNDO] = "undo",
+	[LU_EFFECT_FINISH] = "finish",   [LU_EFFECT_EXAMINE] = "examine", [LU_EFFECT_REPLACE] = "replace",
+	[LU_EFFECT_UNDO] = "undo",
 };
 static_assert(ARRAY_SIZE(effect_names) == LU_EFFECT_MAX, "every effect has a name");
 
@@ -101,6 +114,8 @@ enum lu_state lu_state_next(unsigned int state, unsigned int event)
 	switch (event) {
 	case LU_EVENT_START:
 		return row->start;
+	case LU_EVENT_START_VMM:
+		return row->start_vmm;
 	case LU_EVENT_OK:
 		return row->ok;
 	case LU_EVENT_FAILED:

@@ -182,14 +182,16 @@ int lu_launch_add_vcpu(struct lu_launch *l, int proc_fd, pid_t pid, pid_t tid, u
 int lu_launch_set_cpus(pid_t tid, const char *cpus);
 
 /**
- * struct lu_launch_more - what a QEMU gets that is started from its CPR stream
- * @fds: become LU_LAUNCH_MORE_FD, the next number and so on
- * @variable: "NAME=value" that is added to the environment
+ * struct lu_launch_more - what a QEMU gets that is not started from launch.json alone
+ * @fds: of one that is started from its CPR stream: become LU_LAUNCH_MORE_FD, the next number and so on
+ * @variable: "NAME=value" that is added to the environment, or NULL
+ * @exe: the program to execute, whatever stands at its path by now; 0: what stands there
  */
 struct lu_launch_more {
 	const int *fds;
 	size_t n_fds;
 	const char *variable;
+	int exe;
 };
 
 /**

@@ -214,7 +214,7 @@ static void place_more(const struct lu_launch_more *more, int errfd)
 static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, int state_fd,
 			    const struct lu_launch_more *more, int log_fd, int errfd)
 {
-	int null_fd, hi = LU_LAUNCH_MORE_FD + (more ? (int)more->n_fds : 0);
+	int null_fd, exe_fd = -EBADF, hi = LU_LAUNCH_MORE_FD + (more ? (int)more->n_fds : 0);
 
 	(void)setsid();
 	reset_signals();
@@ -227,7 +227,9 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	log_fd = move_up(log_fd, hi + 1, errfd);
 	if (state_fd >= 0)
 		state_fd = move_up(state_fd, hi + 1, errfd);
-	if (more)
+	if (more && more->exe > 0)
+		exe_fd = move_up(more->exe, hi + 2, errfd);
+	if (more && more->n_fds)
 		place_more(more, errfd);
 	null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0)
@@ -241,13 +243,18 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	if (dup2(errfd, hi) < 0 || fcntl(hi, F_SETFD, FD_CLOEXEC) < 0)
 		die(errfd, "file descriptors");
 	errfd = hi;
-	if (syscall(SYS_close_range, hi + 1, ~0U, 0) < 0)
+	if (exe_fd >= 0 && (dup2(exe_fd, hi + 1) < 0 || fcntl(hi + 1, F_SETFD, FD_CLOEXEC) < 0))
+		die(errfd, "file descriptors");
+	if (syscall(SYS_close_range, hi + 1 + (exe_fd >= 0), ~0U, 0) < 0)
 		die(errfd, "file descriptors");
 	(void)umask((mode_t)l->umask);
 	set_identity(l, errfd);
 	if (chdir(l->cwd) < 0)
 		die(errfd, "working directory");
-	execve(l->exe, argv, env);
+	if (exe_fd >= 0)
+		(void)execveat(hi + 1, "", argv, env, AT_EMPTY_PATH);
+	else
+		execve(l->exe, argv, env);
 	die(errfd, "exec");
 }
 

@@ -151,6 +151,21 @@ int lu_held_copy(struct lu_held *h, const char *text, struct lu_error *e)
 	return 0;
 }
 
+int lu_held_borrow(const char *text, struct lu_error *e)
+{
+	struct lu_held one = LU_HELD_INIT;
+	int fd = -EBADF, r = lu_held_copy(&one, text, e);
+
+	if (r >= 0 && one.n_fds == 1)
+		fd = steal_fd(&one.fds[0]);
+	if (r >= 0 && fd < 0)
+		r = lu_error_set(e, -EINVAL, NULL, "--exe %s: PID:FD is wanted", text);
+	if (fd >= 0)
+		one.n_fds = 0;
+	lu_held_clear(&one);
+	return r < 0 ? r : fd;
+}
+
 bool lu_held_any(const struct lu_held *h)
 {
 	return h->fds || h->session.fd >= 0 || (h->replay && lu_replay_holds_devices(h->replay));

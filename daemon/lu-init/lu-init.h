@@ -18,6 +18,8 @@ struct lu_init {
 	bool early;          /* before the real init; else asked for by luctld */
 	bool kmsg;           /* log to the kernel's log; else to stderr */
 	bool keep_paused;    /* --paused */
+	const char *exe;     /* --exe: the program that luctld has open; NULL: what stands at its path */
+	bool no_keeper;      /* --no-keeper: luctld keeps the devices, and will try again itself */
 	const char *fds;     /* --fds: descriptors that luctld has open; NULL: made anew */
 	struct lu_stamp start;
 	struct lu_trace *trace; /* NULL: none */
@@ -140,6 +142,9 @@ int lu_held_replay(struct lu_held *h, int root, int dir, const struct lu_saved *
 
 /** lu_held_copy() - take it from the process that has it: "PID:N,N,…", the CPR state first */
 int lu_held_copy(struct lu_held *h, const char *text, struct lu_error *e);
+
+/** lu_held_borrow() - the one descriptor of "PID:N"; an fd or negative errno */
+int lu_held_borrow(const char *text, struct lu_error *e);
 
 /** lu_held_any() - is something open that can't be had again once it is closed? */
 bool lu_held_any(const struct lu_held *h);

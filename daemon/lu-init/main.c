@@ -8,7 +8,8 @@
  * in a child that may crash or hang. QEMUs outlive the child, get PID 1 as parent, and
  * the real init inherits them with the rest of the process.
  *
- * Otherwise: `lu-init --restore UUID [--paused] [--fds PID:N,N,…]` restores one VM, for luctld, and
+ * Otherwise: `lu-init --restore UUID [--paused] [--fds PID:N,N,…] [--exe PID:N] [--no-keeper]`
+ * restores one VM, for luctld, and
  * `lu-init --clock UUID...` has guest agents set the clocks of VMs that it let run itself; error text on
  * stderr, first what, then the hint on a line of its own.
  *
@@ -92,6 +93,8 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 		CLOCK,
 		PAUSED,
 		FDS,
+		EXE,
+		NO_KEEPER,
 		EARLY,
 		PKERNFS,
 		RUN,
@@ -100,6 +103,7 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 	static const struct option options[] = {
 		{ "restore", required_argument, NULL, RESTORE }, { "clock", no_argument, NULL, CLOCK },
 		{ "paused", no_argument, NULL, PAUSED },         { "fds", required_argument, NULL, FDS },
+		{ "exe", required_argument, NULL, EXE },         { "no-keeper", no_argument, NULL, NO_KEEPER },
 		{ "early", no_argument, NULL, EARLY },           { "pkernfs", required_argument, NULL, PKERNFS },
 		{ "run", required_argument, NULL, RUN },         { "any-fs", no_argument, NULL, ANY_FS },
 		{ "version", no_argument, NULL, 'V' },           { NULL, 0, NULL, 0 },
@@ -124,6 +128,12 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 		case FDS:
 			i->fds = optarg;
 			break;
+		case EXE:
+			i->exe = optarg;
+			break;
+		case NO_KEEPER:
+			i->no_keeper = true;
+			break;
 		case EARLY:
 			i->early = true;
 			break;
@@ -144,8 +154,9 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 		}
 	}
 	if ((optind != argc) != clock || (uuid != NULL) + clock + i->early != 1) {
-		fprintf(stderr, "usage: lu-init --restore UUID [--paused] [--fds PID:FD,...] | --clock UUID...\n"
-				"for tests: --early, --pkernfs DIR, --run DIR, --any-fs\n");
+		fprintf(stderr,
+			"usage: lu-init --restore UUID [--paused] [--fds PID:FD,...] [--exe PID:FD] [--no-keeper] | --clock UUID...\n"
+			"for tests: --early, --pkernfs DIR, --run DIR, --any-fs\n");
 		return 2;
 	}
 	if (i->early)

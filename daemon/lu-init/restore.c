@@ -51,6 +51,7 @@ struct restore {
 	bool may_have_run; /* cont was sent */
 	unsigned int vm;   /* index in the flight recorder */
 	int root;
+	int exe;              /* --exe */
 	struct lu_init again; /* of a keeper */
 };
 
@@ -59,6 +60,7 @@ static void restore_done(struct restore *r)
 	lu_monitor_close(&r->monitor);
 	closep(&r->pidfd);
 	closep(&r->dir);
+	closep(&r->exe);
 	lu_saved_clear(&r->saved);
 	lu_launch_clear(&r->launch);
 	lu_result_clear(&r->result);
@@ -352,8 +354,13 @@ static int get_devices(struct restore *r, int root, struct lu_error *e)
 
 static const struct lu_launch_more *more(const struct restore *r, struct lu_launch_more *buf)
 {
-	*buf = (struct lu_launch_more){ r->held.fds, r->held.n_fds, LU_CPR_VARIABLE };
-	return r->launch.devices ? buf : NULL;
+	*buf = (struct lu_launch_more){ .exe = r->exe > 0 ? r->exe : 0 };
+	if (r->launch.devices) {
+		buf->fds = r->held.fds;
+		buf->n_fds = r->held.n_fds;
+		buf->variable = LU_CPR_VARIABLE;
+	}
+	return buf;
 }
 
 static int start_and_load(struct restore *r, int state_fd, struct lu_error *e)
@@ -449,6 +456,10 @@ static int attempt(struct restore *r, int root, struct lu_error *e)
 		k = meet_needs(r, &why);
 	if (k >= 0)
 		k = get_devices(r, root, &why);
+	if (k >= 0 && r->init->exe && r->exe < 0) {
+		r->exe = lu_held_borrow(r->init->exe, &why);
+		k = r->exe < 0 ? r->exe : 0;
+	}
 	if (k >= 0)
 		k = start_and_load(r, state, &why);
 	if (k >= 0)
@@ -494,6 +505,7 @@ int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const cha
 		.init = i,
 		.root = root,
 		.dir = -EBADF,
+		.exe = -EBADF,
 		.pidfd = -EBADF,
 		.held = LU_HELD_INIT,
 		.monitor = LU_MONITOR_INIT,
@@ -519,7 +531,7 @@ int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const cha
 	r.vm = (unsigned int)r.saved.index;
 	r.again = *i;
 	k = attempt(&r, root, e);
-	if (k < 0 && r.result.retry && lu_held_any(&r.held))
+	if (k < 0 && r.result.retry && lu_held_any(&r.held) && !i->no_keeper)
 		lu_keeper_start(i, uuid, try_again, &r);
 	return k;
 }

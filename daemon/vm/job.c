@@ -36,7 +36,8 @@ static const struct {
 	[LU_VM_PREPARE] = { "prepare", lu_prepare_steps, 10000000 },
 	[LU_VM_PAUSE] = { "pause", lu_pause_steps, 10000000 },
 	[LU_VM_SAVE] = { "save", lu_save_steps, 30000000 },
-	[LU_VM_RESUME] = { "resume", lu_resume_steps, 60000000 }, /* may have to start a QEMU */
+	[LU_VM_RESUME] = { "resume", lu_resume_steps, 60000000 },     /* may have to start a QEMU */
+	[LU_VM_REPLACE] = { "replace", lu_replace_steps, 120000000 }, /* or two */
 	[LU_VM_UNPREPARE] = { "unprepare", lu_unprepare_steps, 10000000 },
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What SAVE and RESUME do otherwise for a VM with passed-through devices.
+ * What SAVE and RESUME do otherwise for a VM with passed-through devices, and how another QEMU takes
+ * a guest over in this kernel.
  *
  * SAVE	QEMU tells its descriptors and its state (transfer.h). Then, with the guest
  *	standing still, the kernel is asked what is set up behind them, which becomes
@@ -11,6 +12,8 @@
  *	on in a new one, which gets the descriptors that we hold: no device is closed in between.
  *	systemd holds them too (sd_notify: FDSTORE), for the daemon that comes after one that died, and with
  *	them what it needs to receive the rest of the state (transfer.h).
+ * REPLACE	does the same with any VM. The program of the QEMU that is ended is held like the descriptors: it is
+ *	what is started if the one that stands at its path by now does not take the guest over.
  *
  * The devices do DMA all the time; what they write is in the guest's memory whichever QEMU has it.
  */
@@ -42,6 +45,7 @@ struct lu_passthrough {
 	int *fds;
 	size_t n_fds;
 	int kept[LU_TRANSFER_FDS];
+	int exe_fd; /* only among those that no VM has claimed */
 	char uuid[37];
 	struct lu_passthrough *next; /* among those that no VM has claimed */
 };
@@ -57,6 +61,7 @@ void lu_passthrough_free(struct lu_passthrough *p)
 		close(p->fds[i]);
 	for (size_t i = 0; i < LU_TRANSFER_FDS; i++)
 		closep(&p->kept[i]);
+	closep(&p->exe_fd);
 	free(p->fds);
 	free(p);
 }
@@ -70,6 +75,7 @@ static struct lu_passthrough *passthrough_new(const char *uuid)
 	p->session = LU_LUO_INIT;
 	for (size_t i = 0; i < LU_TRANSFER_FDS; i++)
 		p->kept[i] = -EBADF;
+	p->exe_fd = -EBADF;
 	snprintf(p->uuid, sizeof(p->uuid), "%s", uuid);
 	return p;
 }
@@ -97,9 +103,20 @@ int lu_vm_list_fds(const struct lu_vm *vm, char **ret)
 	return 1;
 }
 
-/* --- systemd's store: an entry "cpr-UUID-N" for each of fds, and what a transfer needs by its name --- */
+int lu_vm_old_program(const struct lu_vm *vm, char **ret)
+{
+	if (vm->exe_fd < 0)
+		return 0;
+	return asprintf(ret, "%d:%d", (int)getpid(), vm->exe_fd) < 0 ? -ENOMEM : 1;
+}
+
+/*
+ * --- systemd's store: an entry "cpr-UUID-N" for each of fds; by their names what a transfer needs, and the
+ * program of a QEMU that was ended ---
+ */
 
 #define STORE_PREFIX "cpr-"
+#define STORE_EXE "exe"
 
 static const char *const kept_names[LU_TRANSFER_FDS] = { "state", "out", "in", "listen", "main" };
 
@@ -131,38 +148,60 @@ void lu_passthrough_claim(struct lu_vms *vms, struct lu_vm *vm)
 			continue;
 		*p = found->next;
 		found->next = NULL;
-		vm->passthrough = found;
+		vm->exe_fd = steal_fd(&found->exe_fd);
+		/* a VM without devices has nothing else here */
+		if (found->n_fds > 0 || found->kept[LU_TRANSFER_STATE] >= 0)
+			vm->passthrough = found;
+		else
+			lu_passthrough_free(found);
 		return;
 	}
 }
 
-int lu_vms_take_stored(struct lu_vms *vms, int fd, const char *name)
+/* What is kept for the VM, made if there is nothing yet. */
+static struct lu_passthrough *stored_for(struct lu_vms *vms, const char *uuid)
 {
 	struct lu_passthrough *p = vms->stored;
-	size_t kept = 0;
+
+	while (p && strcmp(p->uuid, uuid) != 0)
+		p = p->next;
+	if (p)
+		return p;
+	p = passthrough_new(uuid);
+	if (p) {
+		p->next = vms->stored;
+		vms->stored = p;
+	}
+	return p;
+}
+
+/* The one that has this name, NULL: it is none of them. */
+static int *named(struct lu_passthrough *p, const char *name)
+{
+	for (size_t i = 0; i < LU_TRANSFER_FDS; i++)
+		if (!strcmp(name, kept_names[i]))
+			return &p->kept[i];
+	return strcmp(name, STORE_EXE) ? NULL : &p->exe_fd;
+}
+
+int lu_vms_take_stored(struct lu_vms *vms, int fd, const char *name)
+{
+	struct lu_passthrough none = { 0 }, *p;
 	char uuid[37];
 	unsigned int n = 0;
 	int end = 0, *fds;
 
 	if (sscanf(name, STORE_PREFIX "%36[0-9a-fA-F-]-%n", uuid, &end) != 1 || end == 0)
 		return 0;
-	while (kept < LU_TRANSFER_FDS && strcmp(name + end, kept_names[kept]) != 0)
-		kept++;
 	name += end;
-	if (kept == LU_TRANSFER_FDS && (sscanf(name, "%u%n", &n, &end) != 1 || name[end] || n > LU_CPR_FDS_MAX))
+	if (!named(&none, name) && (sscanf(name, "%u%n", &n, &end) != 1 || name[end] || n > LU_CPR_FDS_MAX))
 		return 0;
-	while (p && strcmp(p->uuid, uuid) != 0)
-		p = p->next;
-	if (!p) {
-		p = passthrough_new(uuid);
-		if (!p)
-			return -ENOMEM;
-		p->next = vms->stored;
-		vms->stored = p;
-	}
-	if (kept < LU_TRANSFER_FDS) {
-		closep(&p->kept[kept]);
-		p->kept[kept] = fd;
+	p = stored_for(vms, uuid);
+	if (!p)
+		return -ENOMEM;
+	if (named(p, name)) {
+		closep(named(p, name));
+		*named(p, name) = fd;
 		return 1;
 	}
 	if (n >= p->n_fds) {
@@ -186,6 +225,10 @@ void lu_vm_let_go(struct lu_vm *vm)
 		store(vm->def.uuid, kept_names[i], -EBADF);
 	lu_passthrough_free(vm->passthrough);
 	vm->passthrough = NULL;
+	if (vm->exe_fd >= 0)
+		store(vm->def.uuid, STORE_EXE, -EBADF);
+	closep(&vm->exe_fd);
+	vm->exe_fd = -EBADF;
 }
 
 /* --- save --- */
@@ -354,11 +397,12 @@ static int on_status(struct lu_job *j, struct json_object *data)
 	return j->status ? 0 : -ENOMEM;
 }
 
-/* An earlier attempt may have ended QEMU already. */
+/* An earlier attempt may have ended QEMU already; what was committed can be taken up by another one. */
 int lu_job_query_or_gone(struct lu_job *j)
 {
-	return j->vm->passthrough ? lu_job_try(j, "query-status", NULL, LU_TOLERATE_DEATH, on_status) :
-				    lu_job_query_status(j);
+	return j->vm->passthrough || (j->have_saved && j->saved.complete) ?
+		       lu_job_try(j, "query-status", NULL, LU_TOLERATE_DEATH, on_status) :
+		       lu_job_query_status(j);
 }
 
 /* In place of a daemon that died while it received. Returns 1 while there is something to wait for. */
@@ -383,8 +427,13 @@ static int receive_rest(struct lu_job *j)
 static bool must_go_back(const struct lu_job *j)
 {
 	const struct lu_passthrough *p = j->vm->passthrough;
+	bool gone = !strcmp(j->status, "gone");
 
-	return p && p->n_fds > 0 && (!strcmp(j->status, "postmigrate") || !strcmp(j->status, "gone"));
+	if (j->op == LU_VM_REPLACE)
+		return true;
+	if (!p)
+		return gone && j->have_saved && j->saved.complete;
+	return p->n_fds > 0 && (gone || !strcmp(j->status, "postmigrate"));
 }
 
 /* The job may end before the restore does, by its time limit. */
@@ -412,7 +461,21 @@ static void on_restored(void *userdata, int r, struct lu_error *error)
 		lu_error_set(&j->error, r, error ? error->hint : NULL, "%s",
 			     error && error->what ? error->what : strerror(-r));
 	j->vm->facts.state = LU_VM_UNKNOWN;
+	j->went_back = r >= 0;
 	lu_job_continue(j, r);
+}
+
+/* Before it is ended: by now another program may stand at its path. Without it there is one try less. */
+static void hold_program(struct lu_job *j)
+{
+	char path[32];
+
+	if (j->vm->exe_fd >= 0 || !strcmp(j->status, "gone") || lu_job_note_peer(j) < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)j->vm->facts.pid);
+	j->vm->exe_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (j->vm->exe_fd >= 0)
+		store(j->vm->def.uuid, STORE_EXE, j->vm->exe_fd);
 }
 
 static int kill_old(struct lu_job *j)
@@ -455,8 +518,10 @@ int lu_job_go_back(struct lu_job *j)
 		r = lu_job_commit(j);
 	if (r >= 0 && j->vm->def.unit)
 		r = lu_marker_write(j->vm->vms->run, j->vm->def.unit, &j->error);
-	if (r >= 0)
+	if (r >= 0) {
+		hold_program(j);
 		r = kill_old(j);
+	}
 	if (r < 0)
 		return r;
 	lu_qmp_close(j->vm->qmp);

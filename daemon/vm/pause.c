@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * PAUSE, SAVE and RESUME: the part of an update in which the guest stands still.
+ * PAUSE, SAVE, RESUME and REPLACE: the part of an update in which the guest stands still.
  * As little as possible happens here; the record that PAUSE needs was written by
  * PREPARE and is written again only if the guest was paused or let run meanwhile.
  *
@@ -10,8 +10,11 @@
  *		it sends it (passthrough.c). Then the file is summed
  *		up and synced, and saved.json, complete, is the commit: from there on the
  *		VM can be taken up by the next kernel.
- * RESUME	takes the commit back, ends a migration that is under way, and lets the
- *		guest run if it ran before. QEMU lets a guest without devices go on from
+ * REPLACE	ends this QEMU and has another one started from what was saved, as RESUME does
+ *		with passed-through devices (passthrough.c).
+ * RESUME	ends a migration that is under way, takes the commit back and lets the
+ *		guest run if it ran before. If QEMU is gone and the commit stands, the guest has not run
+ *		since: another QEMU takes it up. QEMU lets a guest without devices go on from
  *		postmigrate (measured). It works with whatever it finds: a VM never
  *		paused, a QEMU that already runs it, no record at all (then what this
  *		process remembers decides).
@@ -202,19 +205,13 @@ static int load_record(struct lu_job *j)
 		r = lu_job_load_saved(j);
 	if (r < 0)
 		lu_error_clear(&j->error);
-	return j->vm->passthrough ? 0 : take_back(j);
-}
-
-/* The commit is taken back before the guest runs; a QEMU that is started from it must have been before. */
-static int take_back_later(struct lu_job *j)
-{
-	return j->vm->passthrough ? take_back(j) : 0;
+	return 0;
 }
 
 /* If there was another QEMU to be started, its word counts. */
 static int query_new(struct lu_job *j)
 {
-	return j->vm->passthrough ? lu_job_query_status(j) : 0;
+	return j->went_back ? lu_job_query_status(j) : 0;
 }
 
 static int wanted_running(const struct lu_job *j)
@@ -330,11 +327,35 @@ const lu_step_t lu_resume_steps[] = {
 	settle,
 	lu_job_go_back,
 	query_new,
-	take_back_later,
+	take_back, /* before the guest runs, and not before: a QEMU that had to be started is started from the commit */
 	cont,
 	lu_job_query_status,
 	check_running,
 	drop_fd,
+	NULL,
+};
+/* clang-format on */
+
+/* --- replace --- */
+
+static int must_be_saved(struct lu_job *j)
+{
+	if (j->have_saved && j->saved.complete)
+		return 0;
+	return lu_error_set(&j->error, -ENODATA, NULL, "VM %s: was not saved, so its QEMU can't be replaced",
+			    j->vm->name);
+}
+
+/* clang-format off */
+const lu_step_t lu_replace_steps[] = {
+	lu_job_open_pkernfs,
+	lu_job_load_saved,
+	must_be_saved,
+	lu_job_query_or_gone,
+	lu_job_go_back,
+	query_new,
+	take_back,
+	check_running,
 	NULL,
 };
 /* clang-format on */

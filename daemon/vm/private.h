@@ -45,6 +45,7 @@ struct lu_vm {
 	uint64_t pause_tsc;                 /* when */
 	uint64_t pause_realtime_usec;       /* the same on CLOCK_REALTIME */
 	int64_t fdset;                      /* the state file in QEMU, by SAVE; -1: none */
+	int exe_fd;                         /* program of a QEMU that was ended for another one; until UNPREPARE */
 	struct lu_passthrough *passthrough; /* by SAVE, if devices are passed through; until UNPREPARE */
 	void *userdata;
 };
@@ -100,14 +101,15 @@ struct lu_job {
 	bool ignore_shared;
 	bool mode_changed; /* probe: to be put back */
 	unsigned int polls;
-	struct lu_back *back; /* resume: the restore that is under way */
+	struct lu_back *back; /* resume, replace: the restore that is under way */
+	bool went_back;       /* and it has ended well */
 };
 
 #define LU_TOLERATE_REFUSAL 1u /* QEMU refuses the command */
 #define LU_TOLERATE_DEATH 2u   /* nobody is there any more */
 
 extern const lu_step_t lu_probe_steps[], lu_prepare_steps[], lu_unprepare_steps[], lu_pause_steps[], lu_save_steps[],
-	lu_resume_steps[];
+	lu_resume_steps[], lu_replace_steps[];
 
 /** lu_job_command() - send a command and wait; @args is taken over. To be returned by a step or handler */
 int lu_job_command(struct lu_job *j, const char *name, struct json_object *args, lu_reply_t reply);
@@ -143,7 +145,7 @@ void lu_job_continue(struct lu_job *j, int r);
 /** lu_job_commit() - a step: sum up the state file and write saved.json, complete */
 int lu_job_commit(struct lu_job *j);
 
-/* Steps for passed-through devices (passthrough.c); each does nothing for other VMs. */
+/* Steps for passed-through devices (passthrough.c); each does nothing for other VMs, but for the last three. */
 int lu_job_transfer(struct lu_job *j);      /* in place of writing the state into a file */
 int lu_job_transferred(struct lu_job *j);   /* wait until all of it was received */
 int lu_job_note_devices(struct lu_job *j);  /* devices.json, LUO session */

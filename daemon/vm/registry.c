@@ -93,6 +93,7 @@ static void vm_free(struct lu_vm *vm)
 	lu_error_clear(&vm->error);
 	lu_vm_facts_clear(&vm->facts);
 	lu_passthrough_free(vm->passthrough);
+	closep(&vm->exe_fd);
 	free(vm->machine);
 	free(vm->name);
 	free(vm->origin);
@@ -171,6 +172,7 @@ static int make(struct lu_vms *vms, struct lu_vm_def *def, const char *origin, s
 	vm->vms = vms;
 	vm->index = 0xffff;
 	vm->fdset = -1;
+	vm->exe_fd = -EBADF;
 	vm->def = *def;
 	*def = (struct lu_vm_def){ 0 };
 	for (char *p = vm->def.uuid; p && *p; p++)

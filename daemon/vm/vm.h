@@ -10,6 +10,7 @@
  * The order of an update, per VM:
  *
  *	old kernel	PROBE → PREPARE → PAUSE → SAVE → (jump)
+ *	same kernel	PROBE → PREPARE → PAUSE → SAVE → REPLACE → UNPREPARE	(another QEMU goes on)
  *	going back	RESUME → UNPREPARE	(from any point; each is idempotent)
  *	new kernel	lu_vm_result_read(), lu_vm_result_alive(), PROBE
  *	afterwards	lu_vm_clean()
@@ -33,6 +34,7 @@ enum lu_vm_op {
 	LU_VM_PAUSE,   /* QMP stop; remembers durably whether the guest ran */
 	LU_VM_SAVE,    /* device state into pkernfs, verified and committed */
 	LU_VM_RESUME, /* cont if PAUSE stopped it, in a new QEMU if need be; works before, during and after SAVE, and if it runs already */
+	LU_VM_REPLACE,   /* after SAVE: its QEMU is ended and another one started, in this kernel */
 	LU_VM_UNPREPARE, /* migration settings as they were, our files removed */
 	LU_VM_OP_MAX,
 };
@@ -201,6 +203,9 @@ void lu_vm_disconnect(struct lu_vm *vm);
 
 /** lu_vm_list_fds() - 1 with the argument of lu-init's --fds (free() it) if descriptors of the VM are held here, else 0 */
 int lu_vm_list_fds(const struct lu_vm *vm, char **ret);
+
+/** lu_vm_old_program() - 1 with the argument of lu-init's --exe (free() it) if the program of the QEMU that was ended is held here, else 0 */
+int lu_vm_old_program(const struct lu_vm *vm, char **ret);
 
 /** lu_vms_take_stored() - a descriptor that systemd kept for a daemon before this one; 1 if it was taken over */
 int lu_vms_take_stored(struct lu_vms *vms, int fd, const char *name);

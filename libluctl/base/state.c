@@ -11,14 +11,15 @@ static const char *const names[] = {
 	[LU_STATE_SEALING] = "sealing",     [LU_STATE_JUMP] = "jump",           [LU_STATE_BOOTED] = "booted",
 	[LU_STATE_ADOPTING] = "adopting",   [LU_STATE_RESTORING] = "restoring", [LU_STATE_RESUMING] = "resuming",
 	[LU_STATE_FINISHING] = "finishing", [LU_STATE_DONE] = "done",           [LU_STATE_ABORTING] = "aborting",
-	[LU_STATE_ABORTED] = "aborted",     [LU_STATE_DEGRADED] = "degraded",
+	[LU_STATE_ABORTED] = "aborted",     [LU_STATE_DEGRADED] = "degraded",   [LU_STATE_EXAMINING] = "examining",
+	[LU_STATE_REPLACING] = "replacing",
 };
 _Static_assert(ARRAY_SIZE(names) == LU_STATE_MAX, "every state has a name");
 
 static const char *const event_names[] = {
-	[LU_EVENT_NONE] = "none",       [LU_EVENT_START] = "start",     [LU_EVENT_OK] = "ok",
-	[LU_EVENT_FAILED] = "failed",   [LU_EVENT_TIMEOUT] = "timeout", [LU_EVENT_CANCEL] = "cancel",
-	[LU_EVENT_RECOVER] = "recover",
+	[LU_EVENT_NONE] = "none",       [LU_EVENT_START] = "start",         [LU_EVENT_OK] = "ok",
+	[LU_EVENT_FAILED] = "failed",   [LU_EVENT_TIMEOUT] = "timeout",     [LU_EVENT_CANCEL] = "cancel",
+	[LU_EVENT_RECOVER] = "recover", [LU_EVENT_START_VMM] = "start-vmm",
 };
 _Static_assert(ARRAY_SIZE(event_names) == LU_EVENT_MAX, "every event has a name");
 

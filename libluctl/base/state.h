@@ -25,18 +25,21 @@ enum lu_state {
 	LU_STATE_ABORTING = 14,
 	LU_STATE_ABORTED = 15,
 	LU_STATE_DEGRADED = 16,
+	LU_STATE_EXAMINING = 17, /* first state of an update of QEMU in the same kernel */
+	LU_STATE_REPLACING = 18, /* its second and last */
 	LU_STATE_MAX
 };
 
 /* What makes an update change its state; numbers as above. */
 enum lu_event {
 	LU_EVENT_NONE = 0,
-	LU_EVENT_START = 1,   /* an update was asked for */
-	LU_EVENT_OK = 2,      /* the state's effect is complete */
-	LU_EVENT_FAILED = 3,  /* it failed, or could not be started, or the state could not be committed */
-	LU_EVENT_TIMEOUT = 4, /* the state's time limit has passed */
-	LU_EVENT_CANCEL = 5,  /* somebody wants it to end */
-	LU_EVENT_RECOVER = 6, /* a daemon, or lu-init, found the update half done */
+	LU_EVENT_START = 1,     /* an update was asked for */
+	LU_EVENT_OK = 2,        /* the state's effect is complete */
+	LU_EVENT_FAILED = 3,    /* it failed, or could not be started, or the state could not be committed */
+	LU_EVENT_TIMEOUT = 4,   /* the state's time limit has passed */
+	LU_EVENT_CANCEL = 5,    /* somebody wants it to end */
+	LU_EVENT_RECOVER = 6,   /* a daemon, or lu-init, found the update half done */
+	LU_EVENT_START_VMM = 7, /* an update of QEMU in this kernel was asked for */
 	LU_EVENT_MAX
 };
 

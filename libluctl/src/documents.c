@@ -15,15 +15,17 @@
 #define N (LU_JSON_REQUIRED | LU_JSON_NULLABLE)
 #define TEXT_MAX 4096
 
-const char *const lu_doc_states[] = { "idle",      "checking", "loading",  "preparing", "pausing",   "saving",
-				      "sealing",   "jump",     "booted",   "adopting",  "restoring", "resuming",
-				      "finishing", "done",     "aborting", "aborted",   "degraded",  NULL };
+const char *const lu_doc_states[] = { "idle",      "checking", "loading",   "preparing", "pausing",
+				      "saving",    "sealing",  "jump",      "booted",    "adopting",
+				      "restoring", "resuming", "finishing", "done",      "aborting",
+				      "aborted",   "degraded", "examining", "replacing", NULL };
 const char *const lu_doc_results[] = { "success", "aborted", "degraded", NULL };
 const char *const lu_doc_vm_states[] = { "running", "paused", "unreachable", "saved", "lost", NULL };
 const char *const lu_doc_restorers[] = { "lu-init", "luctld", NULL };
 const char *const lu_doc_levels[] = { "ok", "warning", "error", NULL };
 const char *const lu_doc_verdicts[] = { "goes-along", "cannot", "left-out", "off", NULL };
 const char *const lu_doc_bases[] = { "own", "others", "unknown", NULL };
+const char *const lu_doc_kinds[] = { "kernel", "vmm", NULL };
 const char *const lu_doc_kernels[] = { "old", "new", NULL };
 const char *const lu_doc_clock_policies[] = { "leave", "agent", NULL };
 const char *const lu_doc_vm_results[] = { "running", "paused", "lost", NULL };
@@ -260,12 +262,15 @@ static const struct lu_json_field vm_report_fields[] = {
 	  .offset = offsetof(struct luctl_vm_report, clock),
 	  .flags = LU_JSON_NULLABLE,
 	  .table = &clock_table },
+	STRING("qemu_from", struct luctl_vm_report, qemu_from, N, 64),
+	STRING("qemu_to", struct luctl_vm_report, qemu_to, N, 64),
 	ERROR("error", struct luctl_vm_report, error),
 };
 static const struct lu_json_table vm_report_table = LU_JSON_TABLE("vm", struct luctl_vm_report, vm_report_fields);
 
 static const struct lu_json_field report_fields[] = {
 	UUID("id", struct lu_doc_report, id, R),
+	ENUM("kind", struct lu_doc_report, kind, R, lu_doc_kinds),
 	ENUM("result", struct lu_doc_report, result, R, lu_doc_results),
 	STRING("from", struct lu_doc_report, from, R, 64),
 	STRING("to", struct lu_doc_report, to, N, 64),

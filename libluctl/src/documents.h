@@ -129,12 +129,13 @@ struct luctl_vm_report {
 	int result, by;
 	uint64_t pause, resume, blackout, predicted;
 	struct lu_doc_clock *clock;
+	char *qemu_from, *qemu_to;
 	struct lu_doc_error *error;
 };
 
 struct lu_doc_report {
 	char *id, *from, *to;
-	int result;
+	int kind, result;
 	uint64_t started, duration, tsc_khz, blackout, predicted;
 	struct luctl_phase *phase;
 	size_t n_phases;
@@ -148,11 +149,13 @@ extern const struct lu_json_table lu_doc_status_table, lu_doc_vm_table, lu_doc_v
 
 /* Names of the enums, indexed by what the structs hold; -1 is null. */
 extern const char *const lu_doc_states[],
-	*const lu_doc_results[], *const lu_doc_vm_states[],
-					 *const lu_doc_restorers[],
-						 *const lu_doc_levels[],
-							 *const lu_doc_verdicts[],
-								 *const lu_doc_bases[],
-									 *const lu_doc_kernels[],
-										 *const lu_doc_vm_results[],
-											 *const lu_doc_clock_policies[];
+	*const lu_doc_results[],
+		*const lu_doc_vm_states[],
+			*const lu_doc_restorers[],
+				*const lu_doc_levels[],
+					*const lu_doc_verdicts[],
+						*const lu_doc_bases[],
+							*const lu_doc_kinds[],
+								*const lu_doc_kernels[],
+									*const lu_doc_vm_results[],
+										*const lu_doc_clock_policies[];

@@ -49,6 +49,11 @@ PUBLIC const char *luctl_report_id(const struct luctl_report *report)
 	return report->doc.id;
 }
 
+PUBLIC const char *luctl_report_kind(const struct luctl_report *report)
+{
+	return lu_doc_kinds[report->doc.kind];
+}
+
 PUBLIC const char *luctl_report_result(const struct luctl_report *report)
 {
 	return lu_doc_results[report->doc.result];
@@ -198,6 +203,16 @@ PUBLIC int64_t luctl_vm_report_clock_behind(const struct luctl_vm_report *vm)
 PUBLIC const char *luctl_vm_report_clock_error(const struct luctl_vm_report *vm)
 {
 	return vm->clock && vm->clock->error ? vm->clock->error->what : NULL;
+}
+
+PUBLIC const char *luctl_vm_report_qemu_from(const struct luctl_vm_report *vm)
+{
+	return vm->qemu_from;
+}
+
+PUBLIC const char *luctl_vm_report_qemu_to(const struct luctl_vm_report *vm)
+{
+	return vm->qemu_to;
 }
 
 PUBLIC const char *luctl_vm_report_error(const struct luctl_vm_report *vm)

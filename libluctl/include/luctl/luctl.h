@@ -231,6 +231,13 @@ const char *luctl_reason_hint(const struct luctl_reason *reason); /* NULL: none 
  * does not come back from luctl_job_wait(). luctl_report_get() tells the result there.
  */
 int luctl_update(struct luctl_plan *plan, struct luctl_job **ret_job);
+/*
+ * luctl_update_vmm() - start an update of QEMU alone, in this kernel
+ * @vms: NULL-terminated names or UUIDs; NULL: all that run
+ *
+ * One VM after the other goes on in the QEMU that is installed now, its devices with it.
+ */
+int luctl_update_vmm(struct luctl_ctx *ctx, const char *const *vms, struct luctl_job **ret_job);
 /* Tries again to bring up a VM whose state was kept. */
 int luctl_restore(struct luctl_ctx *ctx, const char *vm, struct luctl_job **ret_job);
 /* Cancels the update under way; the guests go on with this kernel. */
@@ -263,6 +270,7 @@ int luctl_report_get(struct luctl_ctx *ctx, struct luctl_report **ret_report);
 void luctl_report_free(struct luctl_report *report);
 const char *luctl_report_json(const struct luctl_report *report);
 const char *luctl_report_id(const struct luctl_report *report);
+const char *luctl_report_kind(const struct luctl_report *report); /* kernel, or vmm: only QEMU was replaced */
 const char *luctl_report_result(const struct luctl_report *report);
 const char *luctl_report_from(const struct luctl_report *report);
 const char *luctl_report_to(const struct luctl_report *report);     /* NULL: never got there */
@@ -293,8 +301,10 @@ const char *luctl_vm_report_clock(const struct luctl_vm_report *vm);  /* "leave"
 /* µs by which the guest's time of day is behind, or was ahead: as long as it stood still, or what its agent says since it set it */
 int64_t luctl_vm_report_clock_behind(const struct luctl_vm_report *vm);
 const char *
-luctl_vm_report_clock_error(const struct luctl_vm_report *vm);       /* why the agent did not set it; NULL: none */
-const char *luctl_vm_report_error(const struct luctl_vm_report *vm); /* NULL: none */
+luctl_vm_report_clock_error(const struct luctl_vm_report *vm);           /* why the agent did not set it; NULL: none */
+const char *luctl_vm_report_qemu_from(const struct luctl_vm_report *vm); /* its version before; NULL: not known */
+const char *luctl_vm_report_qemu_to(const struct luctl_vm_report *vm);   /* and now */
+const char *luctl_vm_report_error(const struct luctl_vm_report *vm);     /* NULL: none */
 const char *luctl_vm_report_hint(const struct luctl_vm_report *vm);
 
 /* pkernfs: the memory that survives kexec. No daemon is asked, so no connection is needed. */

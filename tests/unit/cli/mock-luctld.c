@@ -222,6 +222,19 @@ static int on_update(sd_bus_message *call, void *userdata, sd_bus_error *error)
 	return r < 0 ? r : start_job(m, call);
 }
 
+static int on_update_vmm(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct mock *m = userdata;
+	const char *vm;
+	int r = sd_bus_message_enter_container(call, 'a', "s");
+
+	log_call(m, "UpdateVMM");
+	while (r >= 0 && (r = sd_bus_message_read(call, "s", &vm)) > 0)
+		log_call(m, " %s", vm);
+	log_call(m, "\n");
+	return r < 0 ? r : start_job(m, call);
+}
+
 static int on_restore(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	struct mock *m = userdata;
@@ -255,6 +268,7 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 static const sd_bus_vtable manager[] = {
 	SD_BUS_VTABLE_START(0),
 	METHOD("Update", ("s", kernel, "a{sv}", options), ("o", job), on_update),
+	METHOD("UpdateVMM", ("as", vms), ("o", job), on_update_vmm),
 	METHOD("Check", ("s", kernel, "a{sv}", options), ("s", result), on_check),
 	METHOD("Plan", ("s", kernel, "a{sv}", options), ("s", result), on_check),
 	SD_BUS_METHOD("Abort", NULL, NULL, on_plain, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -14,8 +14,9 @@
 static const struct {
 	enum lu_state ok, failed, timeout, cancel, start, same, other;
 	enum lu_effect effect;
+	enum lu_state start_vmm; /* 0: none */
 } want[LU_STATE_MAX] = {
-	[S(IDLE)] = { NO, NO, NO, NO, S(CHECKING), S(IDLE), S(IDLE), LU_EFFECT_NONE },
+	[S(IDLE)] = { NO, NO, NO, NO, S(CHECKING), S(IDLE), S(IDLE), LU_EFFECT_NONE, S(EXAMINING) },
 	[S(CHECKING)] = { S(LOADING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED),
 			  LU_EFFECT_CHECK },
 	[S(LOADING)] = { S(PREPARING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED),
@@ -33,10 +34,14 @@ static const struct {
 	[S(RESTORING)] = { S(RESUMING), S(RESUMING), S(RESUMING), NO, NO, S(BOOTED), S(BOOTED), LU_EFFECT_RESTORE },
 	[S(RESUMING)] = { S(FINISHING), S(FINISHING), S(FINISHING), NO, NO, S(BOOTED), S(BOOTED), LU_EFFECT_RESUME },
 	[S(FINISHING)] = { S(DONE), S(DEGRADED), S(DEGRADED), NO, NO, S(BOOTED), S(BOOTED), LU_EFFECT_FINISH },
-	[S(DONE)] = { NO, NO, NO, NO, S(CHECKING), S(DONE), S(DONE), LU_EFFECT_NONE },
+	[S(DONE)] = { NO, NO, NO, NO, S(CHECKING), S(DONE), S(DONE), LU_EFFECT_NONE, S(EXAMINING) },
 	[S(ABORTING)] = { S(ABORTED), S(DEGRADED), S(DEGRADED), NO, NO, S(ABORTING), S(DEGRADED), LU_EFFECT_UNDO },
-	[S(ABORTED)] = { NO, NO, NO, NO, S(CHECKING), S(ABORTED), S(ABORTED), LU_EFFECT_NONE },
-	[S(DEGRADED)] = { NO, NO, NO, NO, S(CHECKING), S(DEGRADED), S(DEGRADED), LU_EFFECT_NONE },
+	[S(ABORTED)] = { NO, NO, NO, NO, S(CHECKING), S(ABORTED), S(ABORTED), LU_EFFECT_NONE, S(EXAMINING) },
+	[S(DEGRADED)] = { NO, NO, NO, NO, S(CHECKING), S(DEGRADED), S(DEGRADED), LU_EFFECT_NONE, S(EXAMINING) },
+	[S(EXAMINING)] = { S(REPLACING), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED),
+			   LU_EFFECT_EXAMINE },
+	[S(REPLACING)] = { S(DONE), S(ABORTING), S(ABORTING), S(ABORTING), NO, S(ABORTING), S(DEGRADED),
+			   LU_EFFECT_REPLACE },
 };
 
 static void test_matrix(void **state)
@@ -51,6 +56,7 @@ static void test_matrix(void **state)
 		expect(lu_state_next(s, LU_EVENT_TIMEOUT) == want[s].timeout, "%s", lu_state_name(s));
 		expect(lu_state_next(s, LU_EVENT_CANCEL) == want[s].cancel, "%s", lu_state_name(s));
 		expect(lu_state_next(s, LU_EVENT_START) == want[s].start, "%s", lu_state_name(s));
+		expect(lu_state_next(s, LU_EVENT_START_VMM) == (want[s].start_vmm ?: NO), "%s", lu_state_name(s));
 		expect(lu_state_next(s, LU_EVENT_NONE) == NO, "%s", lu_state_name(s));
 		expect(lu_state_next(s, LU_EVENT_RECOVER) == NO, "%s", lu_state_name(s));
 		expect(lu_state_next(s, LU_EVENT_MAX) == NO, "%s", lu_state_name(s));
@@ -91,14 +97,19 @@ static void test_rules(void **state)
 		/* a state acts or rests */
 		expect((row->effect == LU_EFFECT_NONE) == lu_state_is_rest(s), "%s", name);
 		expect((row->start != NO) == lu_state_is_rest(s), "%s", name);
+		expect((row->start_vmm != NO) == lu_state_is_rest(s), "%s", name);
 		/* what acts has a way out on failure, and a time limit but for the jump */
 		if (!lu_state_is_rest(s)) {
 			expect(row->failed != NO, "%s", name);
 			expect((row->limit_sec > 0) == !row->no_return, "%s", name);
 			expect((row->timeout != NO) == !row->no_return, "%s", name);
 		}
-		/* cancelling is for the way to the jump */
-		expect((row->cancel != NO) == (s >= S(CHECKING) && s <= S(JUMP)), "%s", name);
+		/* cancelling is for what can be undone */
+		expect((row->cancel != NO) == ((s >= S(CHECKING) && s <= S(JUMP)) || s >= S(EXAMINING)), "%s", name);
+		/* QEMU is replaced in this kernel: nothing leads from there to the jump, or past it */
+		if (s >= S(EXAMINING))
+			for (unsigned int b = S(CHECKING); b <= S(FINISHING); b++)
+				expect(!reaches(s, b, 12), "%s", name);
 		/* after the jump there is no way back to the old kernel's states, before it none past it */
 		if (s >= S(BOOTED) && s <= S(FINISHING))
 			for (unsigned int b = S(CHECKING); b <= S(JUMP); b++)
@@ -126,8 +137,9 @@ static void reach(struct world *w, enum lu_state s)
 	world_init(w);
 	if (s == S(IDLE))
 		return;
-	if (s == S(ABORTING) || s == S(ABORTED) || s <= S(JUMP)) {
-		assert_int_equal(lu_engine_start(w->engine, NULL), 0);
+	if (s == S(ABORTING) || s == S(ABORTED) || s <= S(JUMP) || s >= S(EXAMINING)) {
+		assert_int_equal(
+			lu_engine_start(w->engine, s >= S(EXAMINING) ? LU_EVENT_START_VMM : LU_EVENT_START, NULL), 0);
 		if (s == S(ABORTING) || s == S(ABORTED))
 			assert_int_equal(lu_engine_cancel(w->engine, "reach", NULL), 0);
 	} else {
@@ -160,20 +172,23 @@ static const struct lu_error an_error = { .code = -EIO, .what = (char *)"it fail
 static void test_state_event(void **state)
 {
 	for (unsigned int s = 0; s < LU_STATE_MAX; s++) {
-		for (unsigned int ev = LU_EVENT_START; ev <= LU_EVENT_CANCEL; ev++) {
-			bool rest = lu_state_is_rest(s);
+		for (unsigned int ev = LU_EVENT_START; ev <= LU_EVENT_START_VMM; ev++) {
+			bool rest = lu_state_is_rest(s), starts = ev == LU_EVENT_START || ev == LU_EVENT_START_VMM;
 			enum lu_state to = lu_state_next(s, ev);
 			_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 			unsigned int records, cancelled;
 			struct world w;
 			int r = 0;
 
+			if (ev == LU_EVENT_RECOVER)
+				continue;
 			reach(&w, s);
 			records = w.n_journal;
 			cancelled = w.cancelled[lu_state_row(s)->effect];
 			switch (ev) {
 			case LU_EVENT_START:
-				r = lu_engine_start(w.engine, &e);
+			case LU_EVENT_START_VMM:
+				r = lu_engine_start(w.engine, ev, &e);
 				assert_int_equal(r, rest ? 0 : -EBUSY);
 				break;
 			case LU_EVENT_OK:
@@ -196,7 +211,7 @@ static void test_state_event(void **state)
 					assert_int_equal(r, -ENOENT);
 				else if (s == S(ABORTING))
 					assert_int_equal(r, -EALREADY);
-				else if (s >= S(JUMP))
+				else if (s >= S(JUMP) && s < S(EXAMINING))
 					assert_int_equal(r, -EINPROGRESS);
 				else
 					assert_int_equal(r, 0);
@@ -206,7 +221,7 @@ static void test_state_event(void **state)
 				/* refused: nothing happened */
 				expect(lu_engine_state(w.engine) == s, "%s", lu_state_name(s));
 				assert_int_equal(w.n_journal, records);
-				if (ev == LU_EVENT_START || ev == LU_EVENT_CANCEL)
+				if (starts || ev == LU_EVENT_CANCEL)
 					assert_true(e.code == r && e.what);
 				world_done(&w);
 				continue;
@@ -217,7 +232,7 @@ static void test_state_event(void **state)
 			expect(lu_engine_state(w.engine) == to, "%s on %s: %s", lu_state_name(s), lu_event_name(ev),
 			       lu_state_name(lu_engine_state(w.engine)));
 			assert_int_equal(w.entered, to);
-			if (ev == LU_EVENT_START)
+			if (starts)
 				assert_int_equal(w.n_journal, 1);
 			else
 				assert_int_equal(w.n_journal, records + 1);
@@ -233,9 +248,9 @@ static void test_state_event(void **state)
 				assert_int_equal(w.timer, lu_state_row(to)->limit_sec * UINT64_C(1000000));
 			else if (!w.dead)
 				assert_int_equal(w.timer, 0);
-			if (ev != LU_EVENT_OK && ev != LU_EVENT_START)
+			if (ev != LU_EVENT_OK && !starts)
 				assert_true(lu_engine_error(w.engine)->code < 0);
-			if (ev == LU_EVENT_START)
+			if (starts)
 				assert_int_equal(lu_engine_error(w.engine)->code, 0);
 			world_done(&w);
 		}
@@ -257,7 +272,7 @@ static void test_undo_twice(void **state)
 	/* the first error is the cause */
 	assert_int_equal(lu_engine_error(w.engine)->code, -ECANCELED);
 	/* and the next update has its own tries again */
-	assert_int_equal(lu_engine_start(w.engine, NULL), 0);
+	assert_int_equal(lu_engine_start(w.engine, LU_EVENT_START, NULL), 0);
 	assert_int_equal(lu_engine_cancel(w.engine, "again", NULL), 0);
 	w.active = LU_EFFECT_NONE;
 	assert_int_equal(lu_engine_complete(w.engine, w.cookie, &an_error), 0);
@@ -275,12 +290,12 @@ static void test_start_refused(void **state)
 
 	reach(&w, S(ABORTED));
 	w.fail_at[0] = w.step + 1;
-	assert_int_equal(lu_engine_start(w.engine, &e), -EIO);
+	assert_int_equal(lu_engine_start(w.engine, LU_EVENT_START, &e), -EIO);
 	assert_true(e.code == -EIO && e.what && e.hint);
 	assert_int_equal(lu_engine_state(w.engine), S(ABORTED));
 	assert_int_equal(lu_engine_error(w.engine)->code, -ECANCELED);
 	assert_int_equal(w.active, LU_EFFECT_NONE);
-	assert_int_equal(lu_engine_start(w.engine, NULL), 0);
+	assert_int_equal(lu_engine_start(w.engine, LU_EVENT_START, NULL), 0);
 	assert_int_equal(lu_engine_error(w.engine)->code, 0);
 	world_done(&w);
 }
@@ -320,7 +335,7 @@ static void test_limits(void **state)
 	assert_int_equal(lu_engine_set_limit(w.engine, S(JUMP), 7), -EINVAL);
 	assert_int_equal(lu_engine_set_limit(w.engine, S(DONE), 7), -EINVAL);
 	assert_int_equal(lu_engine_set_limit(w.engine, LU_STATE_MAX, 7), -EINVAL);
-	assert_int_equal(lu_engine_start(w.engine, NULL), 0);
+	assert_int_equal(lu_engine_start(w.engine, LU_EVENT_START, NULL), 0);
 	assert_int_equal(w.timer, 7);
 	world_complete(&w);
 	assert_int_equal(w.timer, 0);

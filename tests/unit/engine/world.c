@@ -56,7 +56,7 @@ static int op_commit(void *ud, const struct lu_transition *t)
 	r = step(w);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	if (t->event == LU_EVENT_START)
+	if (t->event == LU_EVENT_START || t->event == LU_EVENT_START_VMM)
 		w->n_journal = 0;
 	write_record(w, t->to, t->event, t->cause ? t->cause->code : 0);
 	(void)step(w); /* died or cancelled between the record and whatever comes next; can't fail any more */
@@ -98,6 +98,18 @@ static void act_on_vm(struct world *w, enum lu_effect effect, int i)
 	case LU_EFFECT_SAVE:
 		assert_int_equal(w->vm[i], VM_PAUSED);
 		w->saved[i] = true;
+		break;
+	case LU_EFFECT_REPLACE:
+		assert_int_equal(w->vm[i], VM_RUNNING);
+		w->vm[i] = VM_PAUSED;
+		w->saved[i] = true;
+		/* killed, failed or cancelled here: undo has to let it run */
+		if (step(w) != 0) {
+			(void)lu_error_set(&w->effect_error, -EIO, NULL, "VM %d: no new QEMU", i);
+			break;
+		}
+		w->saved[i] = false;
+		w->vm[i] = VM_RUNNING;
 		break;
 	case LU_EFFECT_UNDO:
 		w->saved[i] = false;
@@ -299,7 +311,7 @@ void world_restart(struct world *w)
 
 void world_update(struct world *w)
 {
-	int r = lu_engine_start(w->engine, NULL);
+	int r = lu_engine_start(w->engine, w->vmm ? LU_EVENT_START_VMM : LU_EVENT_START, NULL);
 
 	if (r < 0) {
 		assert_int_equal(lu_engine_state(w->engine), LU_STATE_IDLE);
@@ -332,7 +344,8 @@ void world_check(const struct world *w, const char *where)
 		expect(running == VMS && saved == 0, "%s: %u run, %u saved", where, running, saved);
 		expect(!w->loaded && !w->prepared && !w->frozen, "%s: not undone", where);
 	} else if (s == LU_STATE_DONE) {
-		expect(w->kernel == 1 && running == VMS && saved == 0, "%s: %u run, %u saved", where, running, saved);
+		expect(w->kernel == !w->vmm && running == VMS && saved == 0, "%s: %u run, %u saved", where, running,
+		       saved);
 	} else {
 		/* a failure that is told; without one there is no reason to be degraded */
 		expect(w->failed > 0 && lu_engine_error(w->engine)->code < 0, "%s: degraded without an error", where);

@@ -31,6 +31,7 @@ struct record {
 struct world {
 	/* how it behaves */
 	bool sync;            /* effects complete within start_effect() */
+	bool vmm;             /* updates replace QEMU in this kernel */
 	bool lu_init;         /* there is one, and it resumes the first VM */
 	long fail_at[FAULTS]; /* steps that fail, 0: none */
 	long crash_at;        /* step at which the process dies */

@@ -47,9 +47,11 @@ static const char *reason_of(struct lu_vm *vm)
 	return why->n ? why->list[0].what : "not judged";
 }
 
+static char qemu_path[600] = "/usr/bin/qemu-system-x86_64";
+
 static pid_t start_qemu_with(bool stopped, char *const *more)
 {
-	char object[600], qmp[600], smp[8], exe[] = "/usr/bin/qemu-system-x86_64";
+	char object[600], qmp[600], smp[8], *exe = qemu_path;
 	char *argv[40];
 	int n = 0;
 	pid_t pid;
@@ -154,6 +156,42 @@ static int lu_init(const char *a, const char *b, const char *c)
 	return WEXITSTATUS(status);
 }
 
+/* What luctld does for an operation that needs another QEMU: lu-init, with the old program if the new one fails. */
+struct restorer {
+	sd_event *ev;
+	struct lu_vm *vm;
+	lu_vm_restored_t done;
+	void *userdata;
+	unsigned int with_new, with_old;
+};
+
+static struct restorer restorer;
+
+static int on_restore(sd_event_source *source, void *userdata)
+{
+	_cleanup_free_ char *exe = NULL, *option = NULL;
+	struct restorer *r = userdata;
+	int failed = lu_init("--restore", UUID, "--no-keeper");
+
+	r->with_new += !failed;
+	if (failed && lu_vm_old_program(r->vm, &exe) > 0 && asprintf(&option, "--exe=%s", exe) > 0) {
+		failed = lu_init("--restore", UUID, option);
+		r->with_old += !failed;
+	}
+	r->done(r->userdata, failed ? -EIO : 0, NULL);
+	return 0;
+}
+
+static int restore_here(void *context, struct lu_vm *vm, lu_vm_restored_t done, void *userdata, struct lu_error *e)
+{
+	struct restorer *r = context;
+
+	r->vm = vm;
+	r->done = done;
+	r->userdata = userdata;
+	return sd_event_add_defer(r->ev, NULL, on_restore, r);
+}
+
 static struct lu_vms *new_vms(sd_event *ev, struct lu_vm **ret)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
@@ -166,7 +204,13 @@ static struct lu_vms *new_vms(sd_event *ev, struct lu_vm **ret)
 		json, sizeof(json),
 		"{\"version\": 1, \"name\": \"real\", \"uuid\": \"%s\", \"qmp\": \"%s/qmp.sock\", \"unit\": \"luctl-vm@real.service\"}",
 		UUID, dir);
-	assert_int_equal(lu_vms_new(&vms, ev, &(struct lu_vm_env){ .pkernfs = pkernfs, .run = run, .any_fs = true }),
+	restorer = (struct restorer){ .ev = ev };
+	assert_int_equal(lu_vms_new(&vms, ev,
+				    &(struct lu_vm_env){ .pkernfs = pkernfs,
+							 .run = run,
+							 .any_fs = true,
+							 .restore = restore_here,
+							 .restore_context = &restorer }),
 			 0);
 	expect(lu_vms_add(vms, json, ret, &e) == 0, "%s", e.what);
 	return vms;
@@ -469,6 +513,98 @@ static void test_paused_stays_paused(void **state)
 	one_update(UPDATE_A, false);
 }
 
+static void put_program(bool good)
+{
+	char command[2000];
+
+	if (good)
+		snprintf(command, sizeof(command), "cp /usr/bin/qemu-system-x86_64 %s/new", dir);
+	else
+		snprintf(command, sizeof(command), "printf '#!/bin/sh\\nexit 1\\n' > %s/new && chmod 755 %s/new", dir,
+			 dir);
+	assert_int_equal(system(command), 0);
+	snprintf(command, sizeof(command), "%s/new", dir);
+	assert_int_equal(rename(command, qemu_path), 0);
+}
+
+static void save(sd_event *ev, struct lu_vm *vm, const char *update)
+{
+	must(ev, vm, LU_VM_PROBE, NULL);
+	expect(lu_vm_facts(vm)->updatable, "%s", reason_of(vm));
+	must(ev, vm, LU_VM_PREPARE, update);
+	must(ev, vm, LU_VM_PAUSE, update);
+	must(ev, vm, LU_VM_SAVE, update);
+}
+
+/* The program of @pid is the file that stands at its path now. */
+static bool is_installed(pid_t pid)
+{
+	char file[32];
+	struct stat a, b;
+
+	snprintf(file, sizeof(file), "/proc/%d/exe", (int)pid);
+	return stat(file, &a) == 0 && stat(qemu_path, &b) == 0 && a.st_ino == b.st_ino;
+}
+
+/* Another QEMU goes on with the guest in this kernel: what is installed now, or if that is no good the old one. */
+static void test_replace(void **state)
+{
+	_cleanup_(sd_event_unrefp) sd_event *ev = NULL;
+	struct lu_vms *vms;
+	struct lu_vm *vm;
+	pid_t old;
+
+	assert_true(sd_event_new(&ev) >= 0);
+	snprintf(qemu_path, sizeof(qemu_path), "%s/qemu-system-x86_64", dir);
+	put_program(true);
+	old = start_qemu(false);
+	vms = new_vms(ev, &vm);
+
+	/* a new program that does not even start: the old one, from its file that has no name any more */
+	save(ev, vm, UPDATE_A);
+	put_program(false);
+	must(ev, vm, LU_VM_REPLACE, UPDATE_A);
+	assert_true(restorer.with_new == 0 && restorer.with_old == 1);
+	assert_int_equal(lu_vm_facts(vm)->state, LU_VM_RUNNING);
+	assert_int_not_equal(lu_vm_facts(vm)->pid, old);
+	assert_false(is_installed(lu_vm_facts(vm)->pid));
+	assert_false(committed());
+	must(ev, vm, LU_VM_UNPREPARE, UPDATE_A);
+
+	/* a good one at the same path */
+	put_program(true);
+	save(ev, vm, UPDATE_B);
+	old = lu_vm_facts(vm)->pid;
+	must(ev, vm, LU_VM_REPLACE, UPDATE_B);
+	assert_true(restorer.with_new == 1 && restorer.with_old == 1);
+	assert_int_equal(lu_vm_facts(vm)->state, LU_VM_RUNNING);
+	assert_int_not_equal(lu_vm_facts(vm)->pid, old);
+	assert_true(is_installed(lu_vm_facts(vm)->pid));
+	must(ev, vm, LU_VM_UNPREPARE, UPDATE_B);
+
+	/* ended after the save, and the daemon is another one: it has not run since, so it goes on */
+	save(ev, vm, UPDATE_A);
+	old = lu_vm_facts(vm)->pid;
+	lu_vms_free(vms);
+	kill_and_wait(old);
+	vms = new_vms(ev, &vm);
+	must(ev, vm, LU_VM_RESUME, UPDATE_A);
+	assert_int_equal(restorer.with_new, 1);
+	assert_int_equal(lu_vm_facts(vm)->state, LU_VM_RUNNING);
+	assert_false(committed());
+
+	/* control: ended after it was let run, so its memory has moved on: never again from that state */
+	kill_and_wait(lu_vm_facts(vm)->pid);
+	unlink(at("qmp.sock"));
+	assert_true(run_op(ev, vm, LU_VM_RESUME, UPDATE_A) < 0);
+	assert_int_equal(restorer.with_new, 1);
+	assert_int_not_equal(lu_init("--restore", UUID, NULL), 0);
+	assert_int_equal(lu_vm_unmark(vm, NULL), 0);
+	assert_int_equal(lu_vm_clean(vm, NULL), 0);
+	lu_vms_free(vms);
+	strcpy(qemu_path, "/usr/bin/qemu-system-x86_64");
+}
+
 /* Flips one byte of a file. */
 static void flip(const char *file)
 {
@@ -597,6 +733,7 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_chain, kill_children),
 		cmocka_unit_test_teardown(test_paused_stays_paused, kill_children),
+		cmocka_unit_test_teardown(test_replace, kill_children),
 		cmocka_unit_test_teardown(test_damage, kill_children),
 		cmocka_unit_test_teardown(test_announced, kill_children),
 		cmocka_unit_test_teardown(test_early, kill_children),
