@@ -15,6 +15,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,6 +50,16 @@ static const char *reason_of(struct lu_vm *vm)
 }
 
 static char qemu_path[600] = "/usr/bin/qemu-system-x86_64";
+
+/* The socket's name is there a moment before QEMU listens. A connection that is closed at once does it no harm. */
+static bool listens(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	return fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0;
+}
 
 static pid_t start_qemu_with(bool stopped, char *const *more)
 {
@@ -95,7 +107,7 @@ static pid_t start_qemu_with(bool stopped, char *const *more)
 		execv(exe, argv);
 		_exit(127);
 	}
-	for (int i = 0; i < 500 && access(at("qmp.sock"), F_OK) < 0; i++)
+	for (int i = 0; i < 500 && !listens(at("qmp.sock")); i++)
 		usleep(10000);
 	return pid;
 }
