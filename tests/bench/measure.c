@@ -5,8 +5,8 @@
  *	bench=ROUNDS,MIB		measure memory and state files ROUNDS times, then begin to kexec
  *	bench=ROUNDS,MIB,CONTENT,HOP	the kernel after the HOP-th kexec with that content of pkernfs
  *
- * One line for each figure, on the console: "ROW|what|where|nanoseconds". Around a kexec "KEXEC" and
- * "USERSPACE"; whoever reads the console takes the time between them. The kernel's own words on
+ * One line for each figure, on the console: "ROW|what|where|nanoseconds". Before a kexec "KEXEC|content|TSC",
+ * after it "USERSPACE|TSC|ticks a millisecond": the one clock that goes on over it. The kernel's own words on
  * what it restored follow as "LOG|…". Ends with "END".
  *
  * Places: /pk (pkernfs), /huge (hugetlbfs), /thp (tmpfs with huge=always), /tmp (tmpfs). Every round
@@ -59,6 +59,21 @@ static uint64_t now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t tsc(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+static uint64_t tsc_khz(void)
+{
+	uint64_t start = now(), from = tsc(), ns;
+
+	do
+		ns = now() - start;
+	while (ns < 20000000);
+	return (tsc() - from) * 1000000 / ns;
 }
 
 static void row(const char *what, const char *where, uint64_t from)
@@ -311,9 +326,8 @@ static void jump(unsigned int content, unsigned int hop)
 		die("kexec_file_load");
 	close(fd);
 	close(kernel);
-	printf("KEXEC|%s\n", contents[content].name);
+	printf("KEXEC|%s|%llu\n", contents[content].name, (unsigned long long)tsc());
 	fflush(stdout);
-	usleep(200000);
 	syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC, NULL);
 	die("kexec");
 }
@@ -337,9 +351,10 @@ int main(void)
 {
 	const char *bench = getenv("bench"); /* what the kernel doesn't know goes to init's environment */
 	unsigned int content = 0, hop = 0;
+	uint64_t start = tsc();
 	int n;
 
-	printf("USERSPACE\n");
+	printf("USERSPACE|%llu|%llu\n", (unsigned long long)start, (unsigned long long)tsc_khz());
 	fflush(stdout);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	mounts();
