@@ -68,6 +68,7 @@ enum column {
 	SEAL,
 	NODE,
 	LIMIT,
+	POOL,
 	USED,
 	AVAIL,
 	FILES,
@@ -85,12 +86,12 @@ static const struct {
 	const char *name;
 	bool right;
 } columns[N_COLUMNS] = {
-	[NAME] = { "NAME", false },         [STATE] = { "STATE", false },     [FORMAT] = { "FORMAT", true },
-	[FEATURES] = { "FEATURES", false }, [SEAL] = { "SEAL", false },       [NODE] = { "NODE", true },
-	[LIMIT] = { "LIMIT", true },        [USED] = { "USED", true },        [AVAIL] = { "AVAIL", true },
-	[FILES] = { "FILES", true },        [DIRS] = { "DIRS", true },        [OTHERS] = { "OTHERS", true },
-	[HUGE_BLOCKS] = { "2M", true },     [SMALL_BLOCKS] = { "4K", true },  [METADATA] = { "META", true },
-	[UNLINKED] = { "UNLINKED", true },  [MOUNTED] = { "MOUNTED", false },
+	[NAME] = { "NAME", false },         [STATE] = { "STATE", false },      [FORMAT] = { "FORMAT", true },
+	[FEATURES] = { "FEATURES", false }, [SEAL] = { "SEAL", false },        [NODE] = { "NODE", true },
+	[LIMIT] = { "LIMIT", true },        [POOL] = { "POOL", true },         [USED] = { "USED", true },
+	[AVAIL] = { "AVAIL", true },        [FILES] = { "FILES", true },       [DIRS] = { "DIRS", true },
+	[OTHERS] = { "OTHERS", true },      [HUGE_BLOCKS] = { "2M", true },    [SMALL_BLOCKS] = { "4K", true },
+	[METADATA] = { "META", true },      [UNLINKED] = { "UNLINKED", true }, [MOUNTED] = { "MOUNTED", false },
 };
 
 static int set_count(struct libscols_line *ln, enum column column, uint64_t n)
@@ -160,6 +161,7 @@ static int add_line(struct libscols_table *tb, const struct luctl_pkernfs_fs *fs
 		{ FORMAT, LUCTL_PKERNFS_FORMAT, false },
 		{ NODE, LUCTL_PKERNFS_NODE, false },
 		{ LIMIT, LUCTL_PKERNFS_LIMIT, true },
+		{ POOL, LUCTL_PKERNFS_POOL, true },
 		{ USED, LUCTL_PKERNFS_USED, true },
 		{ AVAIL, LUCTL_PKERNFS_AVAILABLE, true },
 		{ FILES, LUCTL_PKERNFS_FILES, false },

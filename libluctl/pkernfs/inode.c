@@ -258,7 +258,7 @@ static void check_words(struct pk_fs *fs, const struct block_walk *bw)
 			 (unsigned long long)rec->size);
 	if (rec->generation >= fs->super.next_generation)
 		pk_blame(fs, ino, LU_LEVEL_WARNING, NULL, "has a generation that was not given out yet");
-	if (!fs->super.compat &&
+	if (!(fs->super.compat & ~PKERNFS_COMPAT_SUPP) &&
 	    (!pk_zero(rec->reserved, sizeof(rec->reserved)) || rec->project || rec->pad[0] || rec->pad[1]))
 		pk_blame(fs, ino, LU_LEVEL_WARNING, NULL, "has bytes set that this format does not define");
 }

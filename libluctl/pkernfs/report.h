@@ -30,6 +30,7 @@ struct lu_pkernfs_fs {
 	uint64_t version, compat, ro_compat, incompat;
 	uint64_t node;      /* LU_UNKNOWN: any */
 	uint64_t limit;     /* bytes, LU_UNKNOWN: none */
+	uint64_t pool;      /* bytes set apart for 2 MiB blocks, in use or not; LU_UNKNOWN: none */
 	uint64_t used;      /* bytes, with metadata */
 	uint64_t available; /* bytes, as statfs() tells */
 	uint64_t files, directories, others;

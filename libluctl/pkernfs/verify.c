@@ -130,6 +130,8 @@ static void super_show(struct pk_fs *fs, const struct pkernfs_slot *slot)
 	out->node = slot->node < 0 ? LU_UNKNOWN : (uint64_t)slot->node;
 	out->limit = super->max_pages && super->max_pages < 1ULL << 52 ? super->max_pages << PKERNFS_PAGE_SHIFT :
 									 LU_UNKNOWN;
+	out->pool = super->pool_pages && super->pool_pages < 1ULL << 52 ? super->pool_pages << PKERNFS_PAGE_SHIFT :
+									  LU_UNKNOWN;
 	out->seal = super->seal.state == PKERNFS_SEALED ? LU_SEAL_SEALED :
 		    super->seal.state == PKERNFS_OPEN   ? LU_SEAL_OPEN :
 							  LU_SEAL_UNKNOWN;
@@ -289,6 +291,9 @@ static void check_super_words(struct pk_fs *fs, const struct pkernfs_slot *slot)
 	if (!(super->compat & PKERNFS_COMPAT_NODE) != (slot->node == -1))
 		tell(fs, LU_LEVEL_WARNING, NULL, "super page",
 		     "has a feature bit for its node that its slot disagrees with");
+	if (!(super->compat & PKERNFS_COMPAT_POOL) != !super->pool_pages)
+		tell(fs, LU_LEVEL_WARNING, NULL, "super page",
+		     "has a feature bit for its pool that its size disagrees with");
 	if (super->compat & ~PKERNFS_COMPAT_SUPP)
 		tell(fs, LU_LEVEL_OK, NULL, "super page", "has features that may be ignored");
 	else if (slot->flags || slot->reserved || !pk_zero(super->reserved, sizeof(super->reserved)))

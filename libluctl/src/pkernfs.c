@@ -141,6 +141,8 @@ PUBLIC uint64_t luctl_pkernfs_fs_number(const struct luctl_pkernfs_fs *fs, enum 
 		return f->node;
 	case LUCTL_PKERNFS_LIMIT:
 		return f->limit;
+	case LUCTL_PKERNFS_POOL:
+		return f->pool;
 	case LUCTL_PKERNFS_USED:
 		return f->used;
 	case LUCTL_PKERNFS_AVAILABLE:

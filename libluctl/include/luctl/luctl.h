@@ -316,6 +316,7 @@ enum luctl_pkernfs_number {
 	LUCTL_PKERNFS_INCOMPAT,
 	LUCTL_PKERNFS_NODE,      /* NUMA node of blocks; LUCTL_UNKNOWN: any */
 	LUCTL_PKERNFS_LIMIT,     /* bytes; LUCTL_UNKNOWN: none */
+	LUCTL_PKERNFS_POOL,      /* bytes set apart, in use or not; LUCTL_UNKNOWN: none */
 	LUCTL_PKERNFS_USED,      /* bytes, with metadata */
 	LUCTL_PKERNFS_AVAILABLE, /* bytes */
 	LUCTL_PKERNFS_FILES,
