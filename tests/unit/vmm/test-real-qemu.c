@@ -16,8 +16,8 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,12 +52,13 @@ static const char *reason_of(struct lu_vm *vm)
 static char qemu_path[600] = "/usr/bin/qemu-system-x86_64";
 
 /* The socket's name is there a moment before QEMU listens. A connection that is closed at once does it no harm. */
-static bool listens(const char *path)
+static bool listens(const char *socket_path)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	assert_true(strlen(socket_path) < sizeof(sa.sun_path));
+	strcpy(sa.sun_path, socket_path);
 	return fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0;
 }
 
