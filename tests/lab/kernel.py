@@ -120,11 +120,11 @@ def _fetch(base, this):
     return ready, version
 
 
-def selftest_program(name, test):
-    """A variant's own test program, built with the headers of the kernel it belongs to, as kselftest does."""
+def selftest_program(name, test, others=False):
+    """A variant's own test program, built with the headers of the kernel it belongs to, as kselftest does; with others, what others test beside it."""
     base, patches = VARIANTS[name].base, series(VARIANTS[name])
     runner = PATCHES / "selftest"
-    folder = paths.cache("selftest") / f"{test}-{base}-{paths.digest(TESTED[base], *_compiler(), runner, *[_change(p) for p in patches])}"
+    folder = paths.cache("selftest") / f"{test}{'-others' * others}-{base}-{paths.digest(TESTED[base], *_compiler(), runner, *[_change(p) for p in patches])}"
     program = folder / "init"
     if program.exists():
         return program
@@ -144,7 +144,11 @@ def selftest_program(name, test):
             module = importlib.util.module_from_spec(importlib.util.spec_from_loader("selftest", loader))
             loader.exec_module(module)
             folder.mkdir(exist_ok=True)
-            shutil.copy(module.build(str(work / "src"), str(work), test), program)
+            built = module.build(str(work / "src"), str(work), test)
+            if others:
+                shutil.rmtree(folder / "others", ignore_errors=True)
+                shutil.copytree(module.build_others(str(work / "src"), str(work)), folder / "others")
+            shutil.copy(built, program)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return program
