@@ -74,6 +74,7 @@ struct lu_poll {
 	void *userdata;
 	bool undo;
 	unsigned int tries;
+	pid_t pid; /* that is to leave the unit first */
 };
 
 struct lu_host {
@@ -598,6 +599,22 @@ int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu
 		return lu_error_set(error, r, "see systemctl status and the host's journal", "%s: %s", unit,
 				    e.message ?: strerror(-r));
 	return poll_new(h, unit, check_unit, done, userdata, NULL);
+}
+
+static int check_left(struct lu_poll *p, struct lu_error *error)
+{
+	if (!lu_host_holds(p->unit, p->pid))
+		return unit_command(p->host, "StopUnit", p->unit, "replace", error);
+	/* stopping it would end what is in it */
+	return p->tries++ < RESET_TRIES ? -EAGAIN : -ETIMEDOUT;
+}
+
+void lu_host_stop_left(struct lu_host *h, const char *unit, pid_t pid)
+{
+	struct lu_poll *p;
+
+	if (poll_new(h, unit, check_left, on_forgiven, NULL, &p) >= 0)
+		p->pid = pid;
 }
 
 void lu_host_stop_unit(struct lu_host *h, const char *unit)

@@ -65,5 +65,8 @@ void lu_host_reset_failed(struct lu_host *h, const char *unit);
 int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu_worker_done_t done, void *userdata,
 		struct lu_error *error);
 
+/** lu_host_stop_left() - the same once process @pid has left it, which takes a moment after lu_host_scope(); asynchronous */
+void lu_host_stop_left(struct lu_host *h, const char *unit, pid_t pid);
+
 /** lu_host_stop_unit() - stop a unit that lu_host_run() made, once nothing of use is in it; failures do not matter */
 void lu_host_stop_unit(struct lu_host *h, const char *unit);

@@ -177,9 +177,8 @@ static void restored(struct lu_update *u, size_t i, enum program program)
 		adopt(u, i);
 		forgive_unit(u, i);
 	}
-	/* stopping it ends what is in it */
-	if (o->alive && lu_host_holds(unit, (pid_t)o->result.pid))
-		log_warning("VM %s stays in %s", u->doc.vms[i].name, unit);
+	if (o->alive)
+		lu_host_stop_left(u->daemon->host, unit, (pid_t)o->result.pid);
 	else
 		lu_host_stop_unit(u->daemon->host, unit);
 }
