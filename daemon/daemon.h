@@ -9,7 +9,8 @@
 #include "vm.h"
 
 #define LU_RUN_DIR "/run/luctl"
-#define LU_MEASURED_PATH "/var/lib/luctl/measured.json"
+#define LU_MEASURED_DIR "/var/lib/luctl"
+#define LU_MEASURED_PATH LU_MEASURED_DIR "/measured.json"
 #define LU_BUS_NAME "org.luctl1"
 #define LU_BUS_PATH "/org/luctl1"
 #define LU_ERROR_REFUSED "org.luctl1.Error.Refused"

@@ -385,7 +385,8 @@ static void measure(struct lu_update *u)
 	m.vms_then = u->doc.n_vms;
 	for (size_t i = 0; i < u->doc.n_vms; i++)
 		measure_vm(u, i, &log, jump->stamp.tsc, boot->stamp.tsc, &m);
-	if (lu_measured_write(AT_FDCWD, LU_MEASURED_PATH, &m, &e) < 0)
+	if (lu_mkdir_p(AT_FDCWD, LU_MEASURED_DIR, 0755) < 0 ||
+	    lu_measured_write(AT_FDCWD, LU_MEASURED_PATH, &m, &e) < 0)
 		log_warning("%s; the next blackout can't be predicted", e.what ?: LU_MEASURED_PATH);
 }
 
