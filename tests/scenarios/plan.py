@@ -16,7 +16,7 @@ CARDS = ["-device", "e1000e,addr=0xd", "-device", "e1000e,addr=0xe.0,multifuncti
 PLUG = """
 use IO::Socket::UNIX;
 my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "connect: $!";
-print $s '{"execute": "qmp_capabilities"}', "\\n", '{"execute": "device_add", "arguments": {"driver": "virtio-rng-pci", "id": "late", "bus": "port"}}', "\\n";
+print $s '{"execute": "qmp_capabilities"}', "\\n", '{"execute": "device_add", "arguments": {"driver": "virtio-rng-pci", "id": "late", "bus": "later"}}', "\\n";
 my $n = 0;
 while (<$s>) { print; die $_ if /"error"/; exit 0 if /"return"/ && ++$n == 2; }
 die "no answer";
@@ -63,7 +63,7 @@ BAD = {
     "firmware": (["firmware's memory would be lost"], []),
     "legacy": ([], ["legacy container"]),
     "shared": ([], ["shares its IOMMU group with " + SHARED_OTHER]),
-    "hung": (["monitor"], None),
+    "hung": (["took longer than its time limit"], None),
 }
 
 
@@ -99,14 +99,15 @@ def run(lab):
             start(host, Idle("tmpfs", ram="/dev/shm/tmpfs-ram", share="off"))
             start(host, Idle("hugetlb", ram="/dev/hugepages/ram"))
             start(host, Idle("namespace"), dropin="PrivateTmp=yes")
-            start(host, Idle("plugged", extra=["-device", "pcie-root-port,id=port,slot=9"]))
+            start(host, Idle("plugged", extra=["-device", "pcie-root-port,id=later,slot=9"]))
             start(host, Idle("firmware", passed=ALONE, aux=False))
             start(host, Idle("legacy", passed=SHARED_OTHER, iommufd=False))
             start(host, Idle("hung"))
             Idle("off").install(host)
             # one of a group can't be in a container and the other in an iommufd: the second VM would not start
             host.put("/tmp/plug.pl", PLUG)
-            host.run("perl /tmp/plug.pl /run/luctl/vm/plugged/qmp.sock")
+            # a QEMU that was just started does not listen yet
+            host.run("for i in $(seq 60); do perl /tmp/plug.pl /run/luctl/vm/plugged/qmp.sock; r=$?; [ $r = 111 ] || exit $r; sleep 0.5; done; exit $r", timeout=60)
             host.run("kill -STOP $(systemctl show -p MainPID --value luctl-vm@hung)")
             result = lab.luctl(host, "plan", check=False, timeout=90)
             lab.expect(result.code == 3, f"luctl plan: {result}")
