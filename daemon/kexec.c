@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <fcntl.h>
 #include <linux/kexec.h>
 #include <linux/reboot.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #include "kexec.h"
 
@@ -50,15 +54,49 @@ int lu_kexec_unload(struct lu_error *error)
 	return 0;
 }
 
+void lu_kexec_said(int log, char *buf, size_t size)
+{
+	char record[8192];
+	size_t used = 0;
+	ssize_t n;
+
+	buf[0] = '\0';
+	while ((n = read(log, record, sizeof(record) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
+		char *text, *end;
+		unsigned long priority;
+
+		if (n < 0)
+			continue; /* some were overwritten before they were read */
+		record[n] = '\0';
+		priority = strtoul(record, &end, 10);
+		text = strchr(record, ';');
+		/* of the kernel itself, and at least a warning */
+		if (*end != ',' || !text || priority > LOG_WARNING)
+			continue;
+		text[strcspn(text, "\n")] = '\0';
+		n = snprintf(buf + used, size - used, "%s%s", used ? "; " : "", text + 1);
+		if ((size_t)n >= size - used)
+			return;
+		used += (size_t)n;
+	}
+}
+
 int lu_kexec_jump(struct lu_error *error)
 {
+	_cleanup_close_ int log = -EBADF;
+	char said[512] = "";
 	int r;
 
 	if (lu_kexec_loaded() == 0)
 		return lu_error_set(error, -ENOENT, "something unloaded it during the update; try again",
 				    "kexec: no image is loaded any more");
+	log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (log >= 0)
+		(void)lseek(log, 0, SEEK_END);
 	(void)syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC, NULL);
 	r = -errno;
-	return lu_error_set(error, r, "look into the kernel's log for what refused it", "reboot(KEXEC): %s",
-			    strerror(-r));
+	if (log >= 0)
+		lu_kexec_said(log, said, sizeof(said));
+	return lu_error_set(error, r, "put right what the kernel names, or look into its log (journalctl -k)",
+			    "the kernel refuses to kexec: %s%s%s%s", strerror(-r), *said ? " (" : "", said, *said ? ")" : "");
 }

@@ -16,5 +16,12 @@ int lu_kexec_loaded(void);
 /** lu_kexec_unload() - drop the loaded image, if any; kexec_file_load(2) with KEXEC_FILE_UNLOAD */
 int lu_kexec_unload(struct lu_error *error);
 
+/**
+ * lu_kexec_said() - what the kernel itself has said since, warnings and worse
+ * @log: /dev/kmsg, not blocking, at the place to begin (Documentation/ABI/testing/dev-kmsg: one record a read)
+ * @buf, @size: the texts go here, apart by "; ", as many as fit; "" if there are none
+ */
+void lu_kexec_said(int log, char *buf, size_t size);
+
 /** lu_kexec_jump() - reboot into the loaded image; returns only if that failed, with all as it was */
 int lu_kexec_jump(struct lu_error *error);
