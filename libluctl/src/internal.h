@@ -97,9 +97,7 @@ int call_document(struct luctl_ctx *ctx, sd_bus_message *m, const struct lu_json
 int plan_append(const struct luctl_plan *plan, sd_bus_message *m);
 
 /* job.c */
-/** job_begin() - prepare a job: listen before the call that starts it */
-int job_begin(struct luctl_ctx *ctx, struct luctl_job **ret);
-/** job_started() - the call was answered with @reply ("o"): this is our job */
-int job_started(struct luctl_job *job, sd_bus_message *reply);
+/** job_call() - send @m, which starts a job and is answered by its path ("o"): the job, listened to from before the call on */
+int job_call(struct luctl_ctx *ctx, sd_bus_message *m, struct luctl_job **ret);
 DEFINE_CLEANUP(struct luctl_job *, luctl_job_free)
 DEFINE_CLEANUP(struct luctl_pkernfs *, luctl_pkernfs_free)

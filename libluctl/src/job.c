@@ -2,15 +2,15 @@
 /*
  * Jobs: long work of the daemon, watched by its signals.
  *
- * job_begin() subscribes, then the caller sends the call that starts the work, then
- * job_started() takes the job's path and the daemon's unique name from the reply.
+ * job_call() subscribes, then sends the call that starts the work, then takes the
+ * job's path and the daemon's unique name from the reply.
  * Signals that came before the reply wait in sd-bus' queue, which is only read in
  * luctl_job_wait(), so none is lost. Signals are believed only if they come from the
  * connection that answered the call: on a system bus anybody may send one.
  *
  * Life:  begun ─ reply ─▶ watched ─ Finished ─▶ ended
  * Unhappy paths:
- *  1. the call fails: the caller frees the job, the subscriptions go with it
+ *  1. the call fails: the job is freed, the subscriptions go with it
  *  2. the daemon loses its name: ended without a result, luctl_job_wait() fails with
  *     -ECONNRESET. It may be restarting, or the host may be about to jump
  *  3. the bus goes away (the jump, mostly): the same
@@ -84,7 +84,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
 	return 0;
 }
 
-int job_begin(struct luctl_ctx *ctx, struct luctl_job **ret)
+static int job_begin(struct luctl_ctx *ctx, struct luctl_job **ret)
 {
 	_cleanup_(luctl_job_freep) struct luctl_job *job = calloc(1, sizeof(*job));
 	int r;
@@ -110,7 +110,7 @@ int job_begin(struct luctl_ctx *ctx, struct luctl_job **ret)
 	return 0;
 }
 
-int job_started(struct luctl_job *job, sd_bus_message *reply)
+static int job_started(struct luctl_job *job, sd_bus_message *reply)
 {
 	const char *path, *sender = sd_bus_message_get_sender(reply);
 	int r;
@@ -124,6 +124,25 @@ int job_started(struct luctl_job *job, sd_bus_message *reply)
 	job->owner = strdup(sender);
 	if (!job->path || !job->owner)
 		return ctx_fail_oom(job->ctx);
+	return 0;
+}
+
+int job_call(struct luctl_ctx *ctx, sd_bus_message *m, struct luctl_job **ret)
+{
+	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
+	_cleanup_message_ sd_bus_message *reply = NULL;
+	int r;
+
+	r = job_begin(ctx, &job);
+	if (r < 0)
+		return r;
+	r = call_send(ctx, m, &reply);
+	if (r < 0)
+		return r;
+	r = job_started(job, reply);
+	if (r < 0)
+		return r;
+	*ret = steal_ptr(job);
 	return 0;
 }
 
@@ -221,8 +240,7 @@ PUBLIC const char *luctl_job_hint(const struct luctl_job *job)
 
 PUBLIC int luctl_restore(struct luctl_ctx *ctx, const char *vm, struct luctl_job **ret_job)
 {
-	_cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
-	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
+	_cleanup_message_ sd_bus_message *m = NULL;
 	int r;
 
 	ctx_begin(ctx);
@@ -232,17 +250,7 @@ PUBLIC int luctl_restore(struct luctl_ctx *ctx, const char *vm, struct luctl_job
 	r = sd_bus_message_append(m, "s", vm);
 	if (r < 0)
 		return ctx_fail_bus(ctx, r, NULL);
-	r = job_begin(ctx, &job);
-	if (r < 0)
-		return r;
-	r = call_send(ctx, m, &reply);
-	if (r < 0)
-		return r;
-	r = job_started(job, reply);
-	if (r < 0)
-		return r;
-	*ret_job = steal_ptr(job);
-	return 0;
+	return job_call(ctx, m, ret_job);
 }
 
 PUBLIC int luctl_abort(struct luctl_ctx *ctx)

@@ -189,8 +189,7 @@ PUBLIC int luctl_check(struct luctl_plan *plan, struct luctl_check **ret_check)
 
 PUBLIC int luctl_update(struct luctl_plan *plan, struct luctl_job **ret_job)
 {
-	_cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
-	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
+	_cleanup_message_ sd_bus_message *m = NULL;
 	int r;
 
 	ctx_begin(plan->ctx);
@@ -200,23 +199,12 @@ PUBLIC int luctl_update(struct luctl_plan *plan, struct luctl_job **ret_job)
 	r = plan_append(plan, m);
 	if (r < 0)
 		return r;
-	r = job_begin(plan->ctx, &job);
-	if (r < 0)
-		return r;
-	r = call_send(plan->ctx, m, &reply);
-	if (r < 0)
-		return r;
-	r = job_started(job, reply);
-	if (r < 0)
-		return r;
-	*ret_job = steal_ptr(job);
-	return 0;
+	return job_call(plan->ctx, m, ret_job);
 }
 
 PUBLIC int luctl_update_vmm(struct luctl_ctx *ctx, const char *const *vms, struct luctl_job **ret_job)
 {
-	_cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
-	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
+	_cleanup_message_ sd_bus_message *m = NULL;
 	int r;
 
 	ctx_begin(ctx);
@@ -226,17 +214,7 @@ PUBLIC int luctl_update_vmm(struct luctl_ctx *ctx, const char *const *vms, struc
 	r = sd_bus_message_append_strv(m, (char **)vms);
 	if (r < 0)
 		return ctx_fail(ctx, r, "names must be UTF-8 text", "the names cannot be sent: %s", strerror(-r));
-	r = job_begin(ctx, &job);
-	if (r < 0)
-		return r;
-	r = call_send(ctx, m, &reply);
-	if (r < 0)
-		return r;
-	r = job_started(job, reply);
-	if (r < 0)
-		return r;
-	*ret_job = steal_ptr(job);
-	return 0;
+	return job_call(ctx, m, ret_job);
 }
 
 PUBLIC void luctl_check_free(struct luctl_check *check)
