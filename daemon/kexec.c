@@ -98,5 +98,6 @@ int lu_kexec_jump(struct lu_error *error)
 	if (log >= 0)
 		lu_kexec_said(log, said, sizeof(said));
 	return lu_error_set(error, r, "put right what the kernel names, or look into its log (journalctl -k)",
-			    "the kernel refuses to kexec: %s%s%s%s", strerror(-r), *said ? " (" : "", said, *said ? ")" : "");
+			    "the kernel refuses to kexec: %s%s%s%s", strerror(-r), *said ? " (" : "", said,
+			    *said ? ")" : "");
 }

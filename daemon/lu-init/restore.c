@@ -339,12 +339,22 @@ static int let_run(struct restore *r, struct lu_error *e)
 	return 0;
 }
 
+/* Devices stop and memory files go when their holder dies: rather let the kernel end another process. QEMU gets its own value back. */
+static void let_live(void)
+{
+	_cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		(void)!write(fd, "-1000\n", 6);
+}
+
 static int get_devices(struct restore *r, int root, struct lu_error *e)
 {
 	int k;
 
 	if (!r->launch.devices)
 		return 0;
+	let_live();
 	trace(r, LU_PHASE_VM_DEVICES, LU_TRACE_BEGIN, 0);
 	k = r->init->fds ? lu_held_copy(&r->held, r->init->fds, e) :
 			   lu_held_replay(&r->held, root, r->dir, &r->saved, e);

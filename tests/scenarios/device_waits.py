@@ -16,6 +16,10 @@ FAULTS = {
 }
 
 
+def oom(host, process):
+    return host.run(f"cat /proc/{process}/oom_score_adj").out.strip()
+
+
 def run(lab):
     # the guest's receive ring must hold what comes while it stands still
     with devices.host_with_card(lab, rate=25) as (host, wire, guest):
@@ -34,8 +38,11 @@ def run(lab):
                 lab.expect(bool(keeper) == ("at once" in title), f"luctl vm show names {keeper} as the process that keeps the card")
                 if keeper:
                     lab.expect(host.run(f"cat /proc/{keeper}/comm").out.strip() == "lu-init", f"process {keeper} is not the one that keeps the card")
+                    lab.expect(oom(host, keeper) == "-1000", f"short of memory the kernel may end the process that keeps the card: {oom(host, keeper)}")
                     lab.expect(f"process {keeper}" in lab.luctl(host, "vm list").out, "luctl vm list does not name it")
                 host.run("mv /usr/bin/away /usr/bin/qemu-system-x86_64; rm /etc/luctl/hooks.d/fault")
                 lab.luctl(host, "restore nic", timeout=120)
                 lab.expect(not lab.ask(host, "vm show nic").get("keeper"), "luctl vm show still names a process that keeps the card")
                 devices.nothing_lost(lab, host, wire, guest, start, begin, limit=180)
+                qemu = host.run("pgrep -f name.nic,debug").out.split()[0]
+                lab.expect(oom(host, qemu) == "0", f"QEMU's score for the OOM killer is {oom(host, qemu)}, it was 0")

@@ -26,12 +26,12 @@ static const char *said(const char *const *records, size_t size)
 
 static void test_reasons(void **state)
 {
-	assert_string_equal(SAID(512,
-				 "6,1150,52444000,-;kexec_core: Starting new kernel\n",
-				 "3,1151,52445018,-;pkeep: memory at 0x1 to 0x2 can be reached but is not preserved\n",
-				 "28,1152,52445100,-;systemd[1]: a warning, but none of the kernel's\n",
-				 "4,1153,52445225,-;vfio-pci 0000:00:09.0: pkeep: can't go on\n SUBSYSTEM=pci\n DEVICE=+pci:0000:00:09.0\n"),
-			    "pkeep: memory at 0x1 to 0x2 can be reached but is not preserved; vfio-pci 0000:00:09.0: pkeep: can't go on");
+	assert_string_equal(
+		SAID(512, "6,1150,52444000,-;kexec_core: Starting new kernel\n",
+		     "3,1151,52445018,-;pkeep: memory at 0x1 to 0x2 can be reached but is not preserved\n",
+		     "28,1152,52445100,-;systemd[1]: a warning, but none of the kernel's\n",
+		     "4,1153,52445225,-;vfio-pci 0000:00:09.0: pkeep: can't go on\n SUBSYSTEM=pci\n DEVICE=+pci:0000:00:09.0\n"),
+		"pkeep: memory at 0x1 to 0x2 can be reached but is not preserved; vfio-pci 0000:00:09.0: pkeep: can't go on");
 }
 
 static void test_nothing(void **state)

@@ -182,7 +182,9 @@ static const struct {
 } cases[] = {
 	{ try_create, EEXIST, "session " NAME ": can't create it: there is one already" },
 	{ try_create, ENOMEM, "session " NAME ": can't create it: Cannot allocate memory" },
-	{ try_retrieve, ENOENT, "session " NAME ": can't retrieve it: the last kernel left none of this name" },
+	{ try_retrieve, ENOENT,
+	  "session " NAME
+	  ": can't retrieve it: the last kernel left none of this name, or a process that had it has ended" },
 	{ try_retrieve, EINVAL, "session " NAME ": can't retrieve it: it has been retrieved already" },
 	{ try_retrieve, EMFILE, "session " NAME ": can't retrieve it: Too many open files" },
 	{ try_preserve, ENOENT, "session " NAME ": file 42 can't be preserved: not a memory file" },
