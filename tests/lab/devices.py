@@ -102,3 +102,14 @@ def disk_went_on(lab, host, disk, guest, start, begin, shared=False):
     lab.expect(wrong is None, f"block {wrong} of {after[1]} that the guest wrote is not on the disk")
     lab.say(f"meanwhile its disk wrote {meanwhile} blocks into its memory; {after[0]} reads and {after[1]} writes so far, all right; "
             f"{after[2] - interrupts} interrupts for {after[0] + after[1] - reads - writes} completions")
+
+
+def interrupts_are_completions(lab, host, guest, start):
+    """Since start (L0's clock) a guest with flow=one has got one interrupt for each read, and at most one more, with which the disk was set up anew."""
+    span = lab.span(host, guest, start)
+    (reads, _, interrupts), (later, _, after) = flow(span.reports[0]), flow(span.reports[-1])
+    reads, interrupts = later - reads, after - interrupts
+    lab.expect(reads > 20, f"the disk serves the guest no more: {span.reports[0].flow} … {span.reports[-1].flow}")
+    # the guest counts a read when it has looked at what came, up to a moment after its interrupt
+    lab.expect(-1 <= interrupts - reads <= 2, f"{interrupts} interrupts for {reads} reads, one at a time")
+    lab.say(f"{interrupts} interrupts for {reads} reads, one at a time")

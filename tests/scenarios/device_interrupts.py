@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Devices by INTx, and a card without FLR (e1000e), go through an update, and that card also through one that is undone: nothing is lost.
+"""Devices by INTx, and a card without FLR (e1000e), go through an update, and that card also through one that is undone: nothing is lost. As many interrupts as completions.
 
 MSI is for pkeep's own test: e1000e's driver gives it up in a guest this slow.
 """
@@ -37,3 +37,9 @@ def run(lab):
             start = lab.update(host, "7.3")
             devices.nothing_lost(lab, host, wire, guest, start, begin)
             devices.disk_went_on(lab, host, disk, guest, start, begin, shared="nomsi" in options)
+
+    with lab.case("one read at a time"), devices.host_with_card_and_disk(lab, options="flow=one") as (host, wire, disk, guest):
+        for _ in range(3):
+            start = lab.update(host, "7.3")
+            lab.witness(host, [guest], start, settle=8)
+            devices.interrupts_are_completions(lab, host, guest, start)
