@@ -135,11 +135,9 @@ def selftest_program(name, test, others=False):
     (work / "src").mkdir(parents=True)
     try:
         with step(f"Self-test of {test} on {base}") as this:
-            tarball, _ = _fetch(base, this)
-            this.progress("unpacking")
-            run(["tar", "-C", work / "src", "--strip-components=1", *[f"--exclude=linux-source-*/{u}" for u in UNPACK_WITHOUT], "-xf", tarball], log, this)
+            _unpack(base, work, log, this)
             for patch in patches:
-                run(["patch", "-d", work / "src", "-p1", "-s", "--fuzz=0", "--no-backup-if-mismatch", "-i", patch], log, this)
+                _apply(patch, work, log, this)
             loader = importlib.machinery.SourceFileLoader("selftest", str(runner))
             module = importlib.util.module_from_spec(importlib.util.spec_from_loader("selftest", loader))
             loader.exec_module(module)
@@ -202,6 +200,55 @@ def _configure(out, source, fragments, log, this):
     return lost
 
 
+def _unpack(base, work, log, this):
+    """The source of a base version into work/src."""
+    tarball, _ = _fetch(base, this)
+    this.progress("unpacking")
+    run(["tar", "-C", work / "src", "--strip-components=1", *[f"--exclude=linux-source-*/{u}" for u in UNPACK_WITHOUT], "-xf", tarball], log, this)
+
+
+def _apply(patch, work, log, this):
+    run(["patch", "-d", work / "src", "-p1", "-s", "--fuzz=0", "--no-backup-if-mismatch", "-i", patch], log, this, hint=f"{patch.name} does not apply")
+
+
+def _compile(work, log, this):
+    """work/out/arch/x86/boot/bzImage of work/src."""
+    env = {"CCACHE_DIR": str(paths.cache("ccache")), "CCACHE_BASEDIR": str(work), "CCACHE_NOHASHDIR": "1", "CCACHE_MAXSIZE": "4G",
+           "KBUILD_BUILD_USER": "lab", "KBUILD_BUILD_HOST": "lab", "KBUILD_BUILD_VERSION": "1",
+           "KBUILD_BUILD_TIMESTAMP": "1970-01-01 00:00:00"}
+    run(["make", f"-j{JOBS}", f"O={work / 'out'}", "-C", work / "src", "CC=ccache gcc", "bzImage"], log, this, env=env, nice=True)
+    return work / "out/arch/x86/boot/bzImage"
+
+
+def each_patch(base, boot):
+    """Build the kernel of a base as it is after each patch of its series, and boot it: boot(name of the patch, image) for each. A file that only makes
+    the patch before it fit the base ("0003a") goes with that one."""
+    variant = Variant(base, ["host"])
+    work = paths.cache("build") / f"linux-{base}"
+    log = paths.cache("logs") / f"each-{base}.log"
+    log.unlink(missing_ok=True)
+    patches = [p for p in series(variant) if _changes_image(p)]
+    with open(paths.cache("build") / f"lock-{base}", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.rmtree(work, ignore_errors=True)
+        (work / "src").mkdir(parents=True)
+        (work / "out").mkdir()
+        with step(f"Source of {base}") as this:
+            _unpack(base, work, log, this)
+        for patch, after in zip(patches, patches[1:] + [None]):
+            with step(patch.name) as this:
+                _apply(patch, work, log, this)
+                if after and re.match(r"(pkeep-)?\d+a-", after.name):
+                    continue
+                _configure(work / "out", work / "src", _tree_of(variant)[0], log, this)
+                image = _compile(work, log, this)
+                warned = re.findall(r"^.*\bwarning: .*$", log.read_text(errors="replace"), re.M)
+                if warned:
+                    raise Failed(f"{patch.name}: {warned[0]}")
+                boot(patch.name, image)
+        shutil.rmtree(work)
+
+
 def build(name):
     """Make one variant, or take it from the cache. Whoever comes while another process makes it waits for that one."""
     if name == FOREIGN:
@@ -229,19 +276,13 @@ def _make(name):
     out = work / "out"
     out.mkdir()
     with step(f"Kernel {name}") as this:
-        tarball, version = _fetch(variant.base, this)
-        this.progress("unpacking")
-        run(["tar", "-C", work / "src", "--strip-components=1", *[f"--exclude=linux-source-*/{u}" for u in UNPACK_WITHOUT], "-xf", tarball], log, this)
+        _unpack(variant.base, work, log, this)
         for patch in patches:
-            run(["patch", "-d", work / "src", "-p1", "-s", "--fuzz=0", "--no-backup-if-mismatch", "-i", patch], log, this,
-                hint=f"{patch.name} does not apply to {version}")
+            _apply(patch, work, log, this)
         lost = _configure(out, work / "src", fragments, log, this)
         if lost:
             raise Failed("the configuration lost: " + " ".join(lost))
-        env = {"CCACHE_DIR": str(paths.cache("ccache")), "CCACHE_BASEDIR": str(work), "CCACHE_NOHASHDIR": "1", "CCACHE_MAXSIZE": "4G",
-               "KBUILD_BUILD_USER": "lab", "KBUILD_BUILD_HOST": "lab", "KBUILD_BUILD_VERSION": "1",
-               "KBUILD_BUILD_TIMESTAMP": "1970-01-01 00:00:00"}
-        run(["make", f"-j{JOBS}", f"O={out}", "-C", work / "src", "CC=ccache gcc", "bzImage"], log, this, env=env, nice=True)
+        _compile(work, log, this)
         new = folder.with_suffix(".new")
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
