@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What must not go on does not: a card that can write outside preserved memory refuses the jump; one whose new owner dies before it is attached stops and writes no more."""
+"""What must not go on does not: a card that can write outside preserved memory refuses the jump; one whose new owner dies before it is attached stops and writes no more.
+
+And the control of all that goes on: a stock kernel that somebody has forced upon the host takes the card away from its guest.
+"""
 
 import time
 
 from lab import devices
 
-KERNELS = ["7.3"]
-LIMIT = 900
+KERNELS = ["7.3", "debian"]
+LIMIT = 1200
 
 SPARE = "0000:00:09.0"
 
@@ -35,6 +38,13 @@ sleep;
 
 # lu-init dies in its second call to the device: the first binds it, attaching comes later
 DIES = "strace -o /run/strace.log -P /dev/vfio/devices/vfio0 -P /dev/vfio/devices/vfio1 -e trace=ioctl -e inject=ioctl:signal=KILL:when=2"
+
+# right before the jump another image is put in the place of the one that was checked, and promises what it can't do; it has no root and stays in panic
+FORCE = """#!/bin/sh
+[ "$1" = jump ] || exit 0
+kexec -s -u
+exec kexec -s -l {image} --command-line='console=ttyS0 intel_iommu=on kho=on panic=0 pkeep=1'
+"""
 
 
 def state(host, address=devices.ADDRESS):
@@ -91,3 +101,17 @@ def run(lab):
             lab.expect(result.code != 0 and "a process that had it has ended" in result.err, f"luctl restore: {result}")
             lab.say("  " + result.err.strip())
             lab.expect(memory(host) == before, "the guest's memory still changes")
+
+    with devices.host_with_card(lab, rate=25) as (host, wire, guest), lab.case("a stock kernel"):
+        result = lab.luctl(host, f"update --kernel {lab.image_of('debian')} --yes", check=False, timeout=120)
+        lab.expect(result.code == 3, f"it is not refused: {result}")
+        lab.say("  refused: " + result.err.strip().splitlines()[0])
+        host.run("mkdir -p /etc/luctl/hooks.d")
+        host.put("/etc/luctl/hooks.d/fault", FORCE.format(image=lab.image_of("debian")), mode="755")
+        host.agent.spawn(["/bin/sh", "-c", f"luctl update --kernel {lab.image_of('7.3')} --yes"])
+        end = time.monotonic() + 180
+        while time.monotonic() < end and not (wire.taken and time.monotonic() - wire.taken[-1] > 10):
+            time.sleep(0.5)
+        lab.expect(time.monotonic() < end, "the card goes on for a kernel that knows nothing of it: what the other scenarios see proves nothing")
+        lab.expect("Translation was enabled for dmar0" in (lab.results / "host2" / "host.log").read_text(errors="replace"), "the stock kernel did not start, or takes over translation")
+        lab.say(f"  forced: the card stopped, {wire.sent} frames taken")
