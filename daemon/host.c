@@ -422,11 +422,6 @@ int lu_host_unit_active(struct lu_host *h, const char *unit, struct lu_error *er
 	return strcmp(state, "inactive") != 0 && strcmp(state, "failed") != 0;
 }
 
-static int append_string_property(sd_bus_message *m, const char *key, const char *value)
-{
-	return sd_bus_message_append(m, "(sv)", key, "s", value);
-}
-
 bool lu_host_holds(const char *unit, pid_t pid)
 {
 	_cleanup_free_ char *text = NULL;
@@ -461,30 +456,44 @@ void lu_host_reset_failed(struct lu_host *h, const char *unit)
 	(void)poll_new(h, unit, check_forgiven, on_forgiven, NULL, NULL);
 }
 
+/* A call for a unit that systemd forgets once it has ended; its properties are left open for more. */
+static int transient_new(struct lu_host *h, const char *unit, const char *mode, const char *description,
+			 sd_bus_message **ret)
+{
+	int r = sd_bus_message_new_method_call(h->bus, ret, SYSTEMD, "StartTransientUnit");
+
+	if (r >= 0)
+		r = sd_bus_message_append(*ret, "ss", unit, mode);
+	if (r >= 0)
+		r = sd_bus_message_open_container(*ret, 'a', "(sv)");
+	if (r >= 0)
+		r = sd_bus_message_append(*ret, "(sv)", "Description", "s", description);
+	if (r >= 0)
+		r = sd_bus_message_append(*ret, "(sv)", "CollectMode", "s", "inactive-or-failed");
+	return r;
+}
+
+/* Without other units; *e is what systemd says. */
+static int transient_start(struct lu_host *h, sd_bus_message *m, sd_bus_error *e)
+{
+	int r = sd_bus_message_append(m, "a(sa(sv))", 0);
+
+	return r < 0 ? r : sd_bus_call(h->bus, m, CALL_TIMEOUT_USEC, e, NULL);
+}
+
 static int make_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, struct lu_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
 	int r;
 
-	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, "StartTransientUnit");
-	if (r >= 0)
-		r = sd_bus_message_append(m, "ss", scope, "fail");
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'a', "(sv)");
-	if (r >= 0)
-		r = append_string_property(m, "Description", description);
+	r = transient_new(h, scope, "fail", description, &m);
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, (uint32_t)pid);
 	if (r >= 0)
-		r = sd_bus_message_append(m, "(sv)", "CollectMode", "s", "inactive-or-failed");
-	if (r >= 0)
 		r = sd_bus_message_close_container(m);
 	if (r >= 0)
-		r = sd_bus_message_append(m, "a(sa(sv))", 0);
-	if (r < 0)
-		return r;
-	r = sd_bus_call(h->bus, m, CALL_TIMEOUT_USEC, &e, NULL);
+		r = transient_start(h, m, &e);
 	if (r < 0 && sd_bus_error_has_name(&e, UNIT_EXISTS))
 		return -EEXIST;
 	if (r < 0)
@@ -556,17 +565,9 @@ int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu
 	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
 	int r;
 
-	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, "StartTransientUnit");
+	r = transient_new(h, unit, "replace", "Restore a virtual machine after a live update", &m);
 	if (r >= 0)
-		r = sd_bus_message_append(m, "ss", unit, "replace");
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'a', "(sv)");
-	if (r >= 0)
-		r = append_string_property(m, "Description", "Restore a virtual machine after a live update");
-	if (r >= 0)
-		r = append_string_property(m, "Type", "oneshot");
-	if (r >= 0)
-		r = append_string_property(m, "CollectMode", "inactive-or-failed");
+		r = sd_bus_message_append(m, "(sv)", "Type", "s", "oneshot");
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "RemainAfterExit", "b", true);
 	if (r >= 0)
@@ -590,10 +591,7 @@ int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu
 	for (int i = 0; r >= 0 && i < 5; i++)
 		r = sd_bus_message_close_container(m);
 	if (r >= 0)
-		r = sd_bus_message_append(m, "a(sa(sv))", 0);
-	if (r < 0)
-		return r;
-	r = sd_bus_call(h->bus, m, CALL_TIMEOUT_USEC, &e, NULL);
+		r = transient_start(h, m, &e);
 	/* one that is there was begun by us, or by a daemon before, for the same: what came of it is told by its result */
 	if (r < 0 && !sd_bus_error_has_name(&e, UNIT_EXISTS))
 		return lu_error_set(error, r, "see systemctl status and the host's journal", "%s: %s", unit,
