@@ -103,3 +103,10 @@ class State:
         if not found:
             raise Failed(f"apt downloaded no {package}; see {self.log}")
         return found[-1]
+
+    def download_with_all(self, packages, status, folder, step=None):
+        """Packages and what they depend on and a system with that dpkg status lacks; their files."""
+        (folder / "partial").mkdir(parents=True)
+        run(["apt-get", *self.options, f"-oDir::State::status={status}", f"-oDir::Cache::archives={folder}", "-oAPT::Sandbox::User=root",
+             "-oDebug::NoLocking=1", "-q", "-y", "--download-only", "--no-install-recommends", "install", *packages], self.log, step)
+        return sorted(folder.glob("*.deb"))
