@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The verifier and the kernel agree: on a host that runs, on its memory in mid-kexec, and on which inodes are damaged in it."""
+"""The verifier and the kernel agree: on a host that runs, also of a pool, on its memory in mid-kexec, and on which inodes are damaged in it."""
 
 import json
 import re
@@ -30,6 +30,13 @@ mkfifo many/pipe
 for n in $(seq 40); do echo $n > many/file$n; done
 stat -c '%i %n' ram/red/ram0 vm/1/state vm/1/launch.json many many/soft
 """
+POOLED = """
+set -e
+mkdir -p /mnt/pooled
+mount -t pkernfs -o name=pooled,size=96M,pool=64M pkernfs /mnt/pooled
+fallocate -l 8M /mnt/pooled/ram
+"""
+COMPAT_POOL = 1 << 1        # linux/pkernfs.h
 DIR_MAGIC, XATTR_MAGIC = 0x44464b50, 0x58464b50     # linux/pkernfs.h
 
 
@@ -60,6 +67,27 @@ def accused(document):
     return {int(n) for f in document["findings"] if f["level"] == "error" for n in re.findall(r'^pkernfs "image": inode (\d+)', f["object"])}
 
 
+def pool(lab, host, size):
+    """What luctl says of the pool is what the kernel says: mount table, sysfs, statfs."""
+    told = lab.ask(host, "pkernfs show")
+    lab.expect(told["ok"], str(told["findings"]))
+    shown = {fs["name"]: fs for fs in told["filesystems"]}
+    mounted = int(re.search(r"pool=(\d+)k", host.run("grep /mnt/pooled /proc/mounts").out + "pool=0k")[1]) << 10
+    free = int(host.run("cat /sys/fs/pkernfs/pool_free_kib").out) << 10
+    total, unused, available = (int(n) * 4096 for n in host.run("stat -f -c '%b %f %a' /mnt/pooled").out.split())
+    lab.expect((shown["pooled"]["pool"] or 0) == mounted == size, f"pool: {size} was asked for, the mount table has {mounted}: {shown['pooled']}")
+    lab.expect(free == max(size - (8 << 20), 0), f"{free} bytes of the pool are free, {size} less a file of 8 MiB should be")
+    lab.expect(shown["pooled"]["available"] == available and shown["pooled"]["used"] == total - unused, f"statfs: {total} {unused} {available}: {shown['pooled']}")
+    lab.expect((shown["pooled"]["compat"] & COMPAT_POOL != 0) == (size > 0), f"feature bits: {shown['pooled']['compat']:#x}")
+    lab.expect(shown["image"]["pool"] is None and not shown["image"]["compat"] & COMPAT_POOL, f"the filesystem without a pool: {shown['image']}")
+    table = host.run("luctl pkernfs show").out
+    head, rows = table.splitlines()[0], {row.split()[0]: row for row in table.splitlines()[1:] if row.split()}
+    right = head.index(" POOL") + len(" POOL")       # numbers end where their heading does
+    said = re.search(r"(\S+(?: [KMG]iB| B)?)$", rows["pooled"][:right])[1]
+    lab.expect(said == (f"{size >> 20} MiB" if size else "-"), f"the table has {said!r} for a pool of {size}:\n{table}")
+    return shown["pooled"]
+
+
 def run(lab):
     scratch = paths.cache("tmp", f"image-{lab.name}")
     try:
@@ -87,6 +115,17 @@ def go(lab, scratch):
             lab.expect(shown["image"]["used"] == used, f"statfs says {used} bytes are used: {shown['image']}")
             lab.say("  " + lab.luctl(host, "pkernfs show").out.replace("\n", "\n      "))
 
+        with lab.case("a pool, when it is made, changed, taken away, asked for in vain"):
+            host.run(POOLED)
+            pool(lab, host, 64 << 20)
+            host.run("mount -o remount,pool=0 /mnt/pooled")
+            pool(lab, host, 0)
+            result = host.run("mount -o remount,size=0,pool=1T /mnt/pooled", check=False)
+            lab.expect(result.code != 0, "a pool of 1 TiB was got from 2 GiB of memory")
+            pool(lab, host, 0)
+            host.run("mount -o remount,pool=32M /mnt/pooled")
+            pooled = pool(lab, host, 32 << 20)
+
         monitor = Monitor(host, scratch)
         host.run(f"kexec -s -l {lab.image_of('7.3')} --reuse-cmdline")
         mark = len(host.console.lines)
@@ -103,6 +142,8 @@ def go(lab, scratch):
             lab.expect(sealed["image"]["seal"] == "sealed" and sealed["image"]["generation"] == 1, str(sealed["image"]))
             for what in ("files", "directories", "others", "huge_blocks", "small_blocks", "used", "unlinked", "uuid"):
                 lab.expect(sealed["image"][what] == shown["image"][what], f"{what}: {sealed['image'][what]}, the live host said {shown['image'][what]}")
+            for what in ("pool", "limit", "used", "compat", "huge_blocks", "uuid"):
+                lab.expect(sealed["pooled"][what] == pooled[what], f"{what}: {sealed['pooled'][what]}, the live host said {pooled[what]}")
         with lab.case("its metadata alone"):
             code, alone = verify(lab, core)
             lab.expect(alone["filesystems"] == document["filesystems"] and code == 0, str(alone))
