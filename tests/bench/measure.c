@@ -5,7 +5,8 @@
  *	bench=ROUNDS,MIB		measure memory and state files ROUNDS times, then begin to kexec
  *	bench=ROUNDS,MIB,CONTENT,HOP	the kernel after the HOP-th kexec with that content of pkernfs
  *
- * One line for each figure, on the console: "ROW|what|where|nanoseconds". Before a kexec "KEXEC|content|TSC",
+ * One line for each figure, on the console: "ROW|what|where|nanoseconds"; before one whose duration by the
+ * build machine's clock is wanted, too, "BEGIN". Before a kexec "KEXEC|content|TSC",
  * after it "USERSPACE|TSC|ticks a millisecond": the one clock that goes on over it. The kernel's own words on
  * what it restored follow as "LOG|…". Ends with "END".
  *
@@ -34,6 +35,8 @@
 #define PIECE (256UL << 10)
 #define STATE (32 * MIB)
 #define RANDOM (1u << 21) /* accesses */
+#define CHASE (1u << 22)  /* accesses */
+#define LINE 64UL
 
 static unsigned int rounds = 5, ram_mib = 512;
 static volatile uint64_t sink;
@@ -152,19 +155,66 @@ static void sequential(const char *kind, const char *where, uint8_t *p, size_t s
 	row(what, where, start);
 }
 
+static uint64_t xorshift(uint64_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 7;
+	*x ^= *x << 17;
+	return *x;
+}
+
 static void at_random(const char *kind, const char *where, const uint8_t *p, size_t size)
 {
 	uint64_t x = 88172645463325252ULL, sum = 0, start = now();
 	char what[64];
 
-	for (unsigned int i = 0; i < RANDOM; i++) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		sum += p[x % size];
-	}
+	for (unsigned int i = 0; i < RANDOM; i++)
+		sum += p[xorshift(&x) % size];
 	sink = sum;
 	snprintf(what, sizeof(what), "%s: random read", kind);
+	row(what, where, start);
+}
+
+static void **slot(uint8_t *p, size_t page)
+{
+	return (void **)(p + page * PAGE + page * 7 % (PAGE / LINE) * LINE);
+}
+
+/*
+ * Each access needs a translation that was last used as many accesses ago as there are pages, and the next
+ * address is known only after it: one pointer in each 4 KiB page, in a line of its own, all in one circle.
+ */
+static void chase(const char *kind, const char *where, uint8_t *p, size_t pages)
+{
+	uint32_t *order =
+		mmap(NULL, pages * sizeof(*order), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t x = 88172645463325252ULL, start;
+	char what[64];
+	void **at;
+
+	if (order == MAP_FAILED)
+		die("mmap");
+	for (uint32_t i = 0; i < pages; i++)
+		order[i] = i;
+	for (size_t i = pages - 1; i > 0; i--) { /* Sattolo: one circle */
+		size_t other = xorshift(&x) % i;
+		uint32_t was = order[i];
+
+		order[i] = order[other];
+		order[other] = was;
+	}
+	for (uint32_t i = 0; i < pages; i++)
+		*slot(p, i) = slot(p, order[i]);
+	at = slot(p, 0);
+	munmap(order, pages * sizeof(*order));
+	for (size_t i = 0; i < pages; i++) /* once around: caches are as warm as they get */
+		at = *at;
+	printf("BEGIN\n");
+	start = now();
+	for (size_t i = 0; i < CHASE; i++)
+		at = *(void *volatile *)at;
+	sink = (uint64_t)(uintptr_t)at;
+	snprintf(what, sizeof(what), "%s: pointer chase", kind);
 	row(what, where, start);
 }
 
@@ -192,6 +242,8 @@ static void ram(const char *kind, const char *where, const char *dir, size_t siz
 	row(what, where, start);
 	sequential(kind, where, p, size);
 	at_random(kind, where, p, size);
+	/* in both sorts of files over the same number of pages */
+	chase(kind, where, p, ram_mib * MIB / 2 / PAGE);
 	munmap(p, size);
 	start = now();
 	drop(dir, "ram", fd);
