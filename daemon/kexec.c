@@ -98,6 +98,5 @@ int lu_kexec_jump(struct lu_error *error)
 	if (log >= 0)
 		lu_kexec_said(log, said, sizeof(said));
 	return lu_error_set(error, r, "put right what the kernel names, or look into its log (journalctl -k)",
-			    "the kernel refuses to kexec: %s%s%s%s", strerror(-r), *said ? " (" : "", said,
-			    *said ? ")" : "");
+			    "reboot(KEXEC): %s%s%s", strerror(-r), *said ? "; the kernel says: " : "", said);
 }
