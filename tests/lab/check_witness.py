@@ -65,6 +65,7 @@ INNOCENT = {
     "only the TSC ran on": console(when=gap, tsc=gap),
     "wall clock set because somebody said so": console(when=gap, real=lambda n: Invented.epoch + gap(n), told=lambda n: int(n > 200)),
     "lines that came late, all at once": console(when=lambda n: max(n / 100, 3.3 + n / 1e6) if n > 200 else n / 100),
+    "more lines that came late": console(mono=lambda n: n / 25, when=lambda n: max(n / 25, 14 + n / 1e6) if n > 200 else n / 25),
     "a rate that is half a percent off": console(ticks=4000, mono=lambda n: n / 100.5),
 }
 
