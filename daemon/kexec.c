@@ -97,6 +97,6 @@ int lu_kexec_jump(struct lu_error *error)
 	r = -errno;
 	if (log >= 0)
 		lu_kexec_said(log, said, sizeof(said));
-	return lu_error_set(error, r, "put right what the kernel names, or look into its log (journalctl -k)",
+	return lu_error_set(error, r, *said ? "put right what the kernel names" : "look into its log: journalctl -k",
 			    "reboot(KEXEC): %s%s%s", strerror(-r), *said ? "; the kernel says: " : "", said);
 }

@@ -82,7 +82,8 @@ int lu_luo_retrieve(int device, const char *uuid, struct lu_luo *ret, struct lu_
 	memcpy(arg.name, s.name, sizeof(arg.name));
 	if (ioctl(device, LIVEUPDATE_IOCTL_RETRIEVE_SESSION, &arg) < 0)
 		return lu_error_set(
-			e, -errno, NULL, "live update session %s: can't retrieve it: %s", s.name,
+			e, -errno, errno == ENOENT ? "start the guest afresh from its disks" : NULL,
+			"live update session %s: can't retrieve it: %s", s.name,
 			errno == ENOENT ? "the last kernel left none of this name, or a process that had it has ended" :
 			errno == EINVAL ? "it has been retrieved already" :
 					  strerror(errno));
