@@ -18,10 +18,10 @@ class Invented:
 
 
 def console(ticks=400, boot="b", hash_of=lambda n: "h", mem=lambda n: "ok", disk=lambda n: "ok:1", flow=lambda n: "ok:1/1/1", number=lambda n: n, when=lambda n: n / 100, extra=(),
-            mono=lambda n: n / 100, real=None, tsc=None, told=lambda n: 0):
+            mono=lambda n: n / 100, real=None, tsc=None, told=lambda n: 0, moved=0):
     real, tsc = real or (lambda n: Invented.epoch + mono(n)), tsc or mono
     lines = [(when(n), f"TICK {number(n)} boot={boot if isinstance(boot, str) else boot(n)} ram=64 mem={mem(n)} hash={hash_of(n)} passes={n // 100} "
-              f"mono={mono(n):.3f} real={real(n):.3f} tsc={int(tsc(n) * 2e9)} set={told(n)} disk={disk(n)} flow={flow(n)} gap=0"
+              f"mono={mono(n):.3f} real={real(n):.3f} tsc={int(tsc(n) * 2e9)} set={told(n)} disk={disk(n)} flow={flow(n)} gap={moved}"
               if n % 25 == 0 else f"T {number(n)}") for n in range(1, ticks)]
     return Invented(sorted(lines + list(extra)))
 
@@ -89,4 +89,8 @@ def check():
     behind = Span(INNOCENT["clocks that stood still"]).behind()
     if abs(behind - 3.5) > 0.001:
         problems.append(f"a clock that is 3.5 s behind was found to be so by {behind}")
+    for moved in ("1225ms", str(int(1.225 * 2e9))):
+        ran = Span(console(when=gap, moved=moved)).ran_silently()
+        if abs(ran - 1.225) > 0.001:
+            problems.append(f"a guest that ran silently for 1.225 s ({moved}) was found to have done so for {ran}")
     return problems

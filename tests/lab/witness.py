@@ -151,6 +151,13 @@ class Span:
         after = [r for r in self.reports if r.when > began]
         return after[0].fields.get("gap") if after else None
 
+    def ran_silently(self):
+        """Seconds for which the guest itself ran in its longest silence, too busy for a line: its clock moved, which stands still while the guest does."""
+        gap = self.guest_gap()
+        if gap and gap.endswith("ms"):
+            return int(gap[:-2]) / 1000
+        return int(gap) / self._hz() if gap and self._hz() else 0.0
+
     def gap_of_clock(self):
         """Seconds by which the guest's own clock moved over its longest silence, between the reports around it."""
         _, began = self.blackout()
