@@ -321,11 +321,13 @@ static const struct {
 	const char *name;
 	size_t mib;
 	int small;
+	const char *cmdline; /* for the next kernel */
 } contents[] = {
-	{ "nothing", 0, 0 },
-	{ "1 GiB in 2 MiB blocks", 1024, 0 },
-	{ "4 GiB in 2 MiB blocks", 4096, 0 },
-	{ "1 GiB in 4 KiB blocks", 1024, 1 },
+	{ "nothing", 0, 0, "" },
+	{ "1 GiB in 2 MiB blocks", 1024, 0, "" },
+	{ "4 GiB in 2 MiB blocks", 4096, 0, "" },
+	{ "4 GiB in 2 MiB blocks, by one CPU", 4096, 0, " pkernfs.restore_parallel=0" },
+	{ "1 GiB in 4 KiB blocks", 1024, 1, "" },
 };
 
 #define N_CONTENTS (sizeof(contents) / sizeof(contents[0]))
@@ -373,7 +375,7 @@ static void jump(unsigned int content, unsigned int hop)
 		die("/proc/cmdline, /kernel");
 	cmdline[n] = '\0';
 	bench = strstr(cmdline, " bench=");
-	sprintf(bench ?: cmdline + n, " bench=%u,%u,%u,%u", rounds, ram_mib, content, hop);
+	sprintf(bench ?: cmdline + n, " bench=%u,%u,%u,%u%s", rounds, ram_mib, content, hop, contents[content].cmdline);
 	if (syscall(SYS_kexec_file_load, kernel, -1, strlen(cmdline) + 1, cmdline, KEXEC_FILE_NO_INITRAMFS) < 0)
 		die("kexec_file_load");
 	close(fd);
