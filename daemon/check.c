@@ -3,7 +3,7 @@
  * A check collects findings and never stops at the first: an operator wants the
  * whole list. In this order: pkernfs is there; the image can be read, speaks our
  * ABI and gets a command line; the initrd can be read; the target lets devices go on if a VM
- * has such; every declared VM that is not excluded answers, can be carried, and would
+ * has such, and no other device is marked to go on; every declared VM that is not excluded answers, can be carried, and would
  * survive the stop of the ordinary units, with all reasons of one that can't.
  *
  * A VM at whose socket nobody listens is switched off if systemd says that its
@@ -168,6 +168,37 @@ static void check_devices(struct lu_check *c)
 			"without liveupdate=on the target loses the firmware's memory of guests with passed-through devices");
 }
 
+static bool goes_with_vm(const struct lu_check *c, const char *address)
+{
+	for (size_t i = 0; i < c->n_vms; i++) {
+		char **device = lu_vm_facts(c->vms[i].vm)->devices;
+
+		for (; c->vms[i].verdict == LU_VERDICT_GOES && device && *device; device++)
+			if (!strcmp(*device, address))
+				return true;
+	}
+	return false;
+}
+
+static void tell_marked(const char *address, void *userdata)
+{
+	struct lu_check *c = userdata;
+
+	if (!goes_with_vm(c, address))
+		lu_findings_add(
+			&c->findings, LU_LEVEL_WARNING, address,
+			"if nobody needs that, echo 0 > /sys/bus/pci/devices/…/pkeep",
+			"is marked to go on over the jump, but belongs to no VM that goes along: the kernel refuses the jump "
+			"if memory that it can reach is not preserved, and nobody takes it over afterwards");
+}
+
+/* Marks that aren't ours: luctld sets them in the state preparing. */
+static void check_marks(struct lu_check *c)
+{
+	if (c->request->kernel)
+		lu_devices_marked(tell_marked, c);
+}
+
 static void tell_cant(struct lu_check *c, const char *object, const struct lu_reasons *why)
 {
 	for (size_t i = 0; i < why->n; i++) {
@@ -225,13 +256,14 @@ static void predict(struct lu_check *c)
 
 static void check_end(struct lu_check *c)
 {
-	check_devices(c);
-	c->n_host = c->findings.n;
-	for (size_t i = 0; i < c->n_vms; i++) {
+	for (size_t i = 0; i < c->n_vms; i++)
 		if (lu_reasons_any(&c->vms[i].reasons))
 			c->vms[i].verdict = LU_VERDICT_CANT;
+	check_devices(c);
+	check_marks(c);
+	c->n_host = c->findings.n;
+	for (size_t i = 0; i < c->n_vms; i++)
 		tell(c, &c->vms[i]);
-	}
 	predict(c);
 	c->done(c, c->userdata);
 }

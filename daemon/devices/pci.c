@@ -183,6 +183,28 @@ int lu_pci_read(int sys_fd, int proc_fd, const char *address, struct lu_pci *ret
 	return read_ats(dir, proc_fd, ret);
 }
 
+void lu_pci_marked(int sys_fd, void (*marked)(const char *address, void *userdata), void *userdata)
+{
+	int fd = openat(sys_fd, "bus/pci/devices", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((d = readdir(dir))) {
+		_cleanup_free_ char *value = NULL;
+		char path[sizeof(d->d_name) + 8];
+
+		snprintf(path, sizeof(path), "%s/pkeep", d->d_name);
+		if (lu_read_file(dirfd(dir), path, 16, &value, NULL) >= 0 && value[0] == '1')
+			marked(d->d_name, userdata);
+	}
+	closedir(dir);
+}
+
 static void judge_iommu(const struct lu_pci *f, const char *address, struct lu_reasons *why)
 {
 	if (!f->iommu[0])

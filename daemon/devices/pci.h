@@ -34,5 +34,13 @@ struct lu_pci {
  */
 int lu_pci_read(int sys_fd, int proc_fd, const char *address, struct lu_pci *ret);
 
+/**
+ * lu_pci_marked() - functions that are marked to go on, whoever did so
+ * @marked: called for each with its address, in no order
+ *
+ * Source: Documentation/driver-api/pkeep.rst, attribute "pkeep". What can't be read counts as not marked.
+ */
+void lu_pci_marked(int sys_fd, void (*marked)(const char *address, void *userdata), void *userdata);
+
 /** lu_pci_judge() - all reasons for which it can't go on while it is passed through */
 void lu_pci_judge(const struct lu_pci *f, const char *address, struct lu_reasons *why);

@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "pci.h"
 #include "private.h"
 
 #define STATE_ROOM (32ULL << 20)
@@ -250,6 +251,14 @@ static int set_mark(const char *device, bool on, struct lu_error *e)
 	return lu_error_set(e, -errno, "see the kernel's log", "%s: %s: %s", path,
 			    on ? "the device can't be marked to go on" : "its mark can't be taken away",
 			    strerror(errno));
+}
+
+void lu_devices_marked(void (*marked)(const char *address, void *userdata), void *userdata)
+{
+	_cleanup_close_ int sys = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (sys >= 0)
+		lu_pci_marked(sys, marked, userdata);
 }
 
 static int mark_devices(struct lu_job *j)

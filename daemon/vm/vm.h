@@ -136,6 +136,9 @@ int lu_vms_add_saved(struct lu_vms *vms, const char *update, struct lu_error *e)
 /** lu_vms_remove() - forget a VM (name or uuid); -ENOENT, or -EBUSY while an operation is under way */
 int lu_vms_remove(struct lu_vms *vms, const char *key, struct lu_error *e);
 
+/** lu_devices_marked() - PCI functions of this host that are marked to go on over the jump, by LU_VM_PREPARE or somebody else */
+void lu_devices_marked(void (*marked)(const char *address, void *userdata), void *userdata);
+
 /** lu_vms_find() - by name or uuid; NULL if there is none */
 struct lu_vm *lu_vms_find(struct lu_vms *vms, const char *key);
 

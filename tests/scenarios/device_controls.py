@@ -63,6 +63,8 @@ def run(lab):
             function = f"/sys/bus/pci/devices/{SPARE}"
             host.run(f"echo vfio-pci > {function}/driver_override; [ ! -e {function}/driver ] || echo {SPARE} > {function}/driver/unbind; echo {SPARE} > /sys/bus/pci/drivers_probe")
             host.run(f"systemd-run --quiet --unit=owner -p IgnoreOnIsolate=yes perl /tmp/owner.pl {SPARE}; for i in $(seq 60); do [ -e /run/owner-ready ] && exit; sleep 0.5; done; journalctl -u owner; exit 1", timeout=60)
+            said = lab.luctl(host, f"plan --kernel {lab.image_of('7.3')}").out
+            lab.expect(f"{SPARE}: is marked to go on" in said and f"{devices.ADDRESS}: is marked" not in said, f"luctl plan does not tell of the mark: {said}")
             begin, start, boot = time.monotonic(), host.pump.clock(), host.boot_id()
             result = lab.luctl(host, f"update --kernel {lab.image_of('7.3')} --yes", check=False, timeout=240)
             lab.luctl(host, "status --wait", check=False, timeout=120)

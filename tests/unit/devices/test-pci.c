@@ -222,6 +222,31 @@ static void test_cut(void **state)
 }
 
 /* Any bytes: it ends, and reads nothing that is not there (the sanitizer sees that). */
+static void count_marked(const char *address, void *userdata)
+{
+	unsigned int *n = userdata;
+
+	assert_string_equal(address, ADDRESS);
+	++*n;
+}
+
+static void test_marked(void **state)
+{
+	unsigned int n = 0;
+
+	good();
+	shell("mkdir -p sys/bus/pci/devices/0000:02:00.0 sys/bus/pci/devices/0000:03:00.0/pkeep");
+	open_tree();
+	lu_pci_marked(sys_fd, count_marked, &n);
+	assert_int_equal(n, 0);
+	shell("echo 1 > " BASE "/pkeep");
+	lu_pci_marked(sys_fd, count_marked, &n);
+	assert_int_equal(n, 1);
+	shell("rm -r sys/bus");
+	lu_pci_marked(sys_fd, count_marked, &n);
+	assert_int_equal(n, 1);
+}
+
 static void test_any(void **state)
 {
 	uint32_t seed = 1;
@@ -371,9 +396,9 @@ static int teardown(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),    cmocka_unit_test(test_each), cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_any),     cmocka_unit_test(test_peek), cmocka_unit_test(test_peek_cut),
-		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_good),    cmocka_unit_test(test_each),   cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_any),     cmocka_unit_test(test_peek),   cmocka_unit_test(test_peek_cut),
+		cmocka_unit_test(test_reasons), cmocka_unit_test(test_marked),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
