@@ -222,8 +222,9 @@ def _compile(work, log, this):
 
 def each_patch(base, boot):
     """Build the kernel of a base as it is after each patch of its series, and boot it: boot(name of the patch, image) for each. A file that only makes
-    the patch before it fit the base ("0003a") goes with that one."""
+    the patch before it fit the base ("0003a") goes with that one. Returns how many kernels that were."""
     variant = Variant(base, ["host"])
+    count = 0
     work = paths.cache("build") / f"linux-{base}"
     log = paths.cache("logs") / f"each-{base}.log"
     log.unlink(missing_ok=True)
@@ -233,6 +234,9 @@ def each_patch(base, boot):
         shutil.rmtree(work, ignore_errors=True)
         (work / "src").mkdir(parents=True)
         (work / "out").mkdir()
+        # compressing as a distribution does takes longer than what is built for a patch
+        quick = work / "quick.config"
+        quick.write_text("CONFIG_KERNEL_GZIP=y\n")
         with step(f"Source of {base}") as this:
             _unpack(base, work, log, this)
         for patch, after in zip(patches, patches[1:] + [None]):
@@ -240,13 +244,15 @@ def each_patch(base, boot):
                 _apply(patch, work, log, this)
                 if after and re.match(r"(pkeep-)?\d+a-", after.name):
                     continue
-                _configure(work / "out", work / "src", _tree_of(variant)[0], log, this)
+                _configure(work / "out", work / "src", [*_tree_of(variant)[0], quick], log, this)
                 image = _compile(work, log, this)
+                count += 1
                 warned = re.findall(r"^.*\bwarning: .*$", log.read_text(errors="replace"), re.M)
                 if warned:
                     raise Failed(f"{patch.name}: {warned[0]}")
                 boot(patch.name, image)
         shutil.rmtree(work)
+    return count
 
 
 def build(name):
