@@ -2,9 +2,9 @@
 /*
  * JSON text: strict parsing, and building by hand. Tables are in json_table.c.
  *
- * json-c does the parsing, in its strict mode. What it lets through nevertheless
- * (seen with 0.16 to 0.18) is looked for in the text itself, by a scan that
- * knows strings, numbers and words but no structure:
+ * json-c does the parsing, not in its strict mode: that of 0.18 takes whatever is not ASCII for a
+ * control character. What it lets through (seen with 0.16 to 0.18) is looked for
+ * in the text itself, by a scan that knows strings, numbers and words but no structure:
  *
  *  1. Of a key given twice the last one wins. The scan counts colons outside strings:
  *     one for each member that the text holds. The tree holds fewer if a key was
@@ -12,9 +12,10 @@
  *  2. Integers beyond 64 bits are clamped. The scan converts each by strtoull().
  *  3. "NaN" and "Infinity" pass. The scan admits the words true, false and null.
  *  4. "1." and the like pass, depending on the version. The scan knows JSON's numbers.
- *  5. Strings in single quotes pass. To the scan they are unexpected characters.
+ *  5. Strings in single quotes and comments pass. To the scan they are unexpected characters.
  *  6. UTF-8 is checked superficially, lone surrogates become U+FFFD, control
  *     characters pass within strings, \u0000 makes strings that end early in C.
+ *  7. A comma before a closing bracket passes. The scan remembers the last token.
  *
  * The scan runs after json-c has accepted the text, so it may rely on strings being
  * closed and well-formed. It reports the line; the tree is gone by then, and in hand-written
@@ -210,6 +211,7 @@ static int count_key(struct json_object *keys, const char *key, int add)
 static int scan_text(struct scan *s)
 {
 	size_t string_at = 0, string_end = 0;
+	char last = '\0';
 
 	s->members = 0;
 	for (size_t i = 0; i < s->size;) {
@@ -232,13 +234,19 @@ static int scan_text(struct scan *s)
 
 				r = key ? count_key(s->keys, json_object_get_string(key), 1) : -ENOMEM;
 			}
-		} else if (strchr(" \t\r\n{}[],", c)) {
+		} else if (strchr(" \t\r\n", c)) {
+			i++;
+			continue;
+		} else if (strchr("}]", c) && last == ',') {
+			r = scan_error(s, i, HINT_JSON, "a comma has nothing after it");
+		} else if (strchr("{}[],", c)) {
 			i++;
 		} else {
 			r = scan_error(s, i, HINT_JSON, "unexpected character");
 		}
 		if (r < 0)
 			return r;
+		last = c;
 	}
 	return 0;
 }
@@ -321,7 +329,7 @@ int lu_json_parse(const char *text, size_t size, size_t max, const char *file, s
 	tok = json_tokener_new_ex(LU_JSON_DEPTH_MAX + 1);
 	if (!tok)
 		return -ENOMEM;
-	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
+	json_tokener_set_flags(tok, JSON_TOKENER_ALLOW_TRAILING_CHARS);
 	root = json_tokener_parse_ex(tok, text, (int)size);
 	error = json_tokener_get_error(tok);
 	end = json_tokener_get_parse_end(tok);
