@@ -5,9 +5,9 @@
         with lab.host(qemu_args=wire.args("igb", "0xc")) as host:
             ...
             wire.stream(True); ...; wire.stream(False)
-            wire.sent, wire.gap(since)
+            wire.sent, wire.waited(since)
 
-The card's end is a unix datagram socket that holds about ten frames, and QEMU reads it only while the card can write into its owner's memory. So a card that stops doing
+The card's end is a unix datagram socket that holds six frames, and QEMU reads it only while the card can write into its owner's memory. So a card that stops doing
 DMA is seen here within a tenth of a second: sending blocks. Frames are never dropped on this side.
 """
 
@@ -41,10 +41,12 @@ class Wire:
     def __init__(self, folder, rate=100, name="wire"):
         self.rate, self.sent, self.answered = rate, 0, 0
         self.taken = []         # time.monotonic() at which the card had taken frame n + 1
+        self._waited = []       # seconds for which it was offered that frame; what keeps this machine from offering it is not the card's
         self._name, self._here, self._there = name, str(folder / f"{name}-l0"), str(folder / f"{name}-card")
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.bind(self._here)
         self._sock.setblocking(False)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)    # the least there is: a handful of frames
         self._lock = threading.Lock()
         self._on, self._streaming = True, False
         self._threads = [threading.Thread(target=t, daemon=True) for t in (self._send, self._answer)]
@@ -89,9 +91,11 @@ class Wire:
         due = time.monotonic()
         while self._on:
             with self._lock:
+                offered = time.monotonic()
                 if self._streaming and self._put(_udp(9, 9, struct.pack("<Q", self.sent + 1))):
                     self.sent += 1
                     self.taken.append(time.monotonic())
+                    self._waited.append(self.taken[-1] - offered)
             due = max(due + 1 / self.rate, time.monotonic() - 0.05)    # after a gap not all at once
             time.sleep(max(0, due - time.monotonic()))
 
@@ -114,3 +118,7 @@ class Wire:
         """(seconds, when): the longest time between two frames taken, of those since a moment of time.monotonic()."""
         times = [t for t in self.taken if t >= since]
         return max(((b - a, a) for a, b in zip(times, times[1:])), default=(0.0, 0.0))
+
+    def waited(self, since=0.0):
+        """Seconds: the longest time for which a frame was there and the card took none, since a moment of time.monotonic()."""
+        return max((w for t, w in zip(self.taken, self._waited) if t >= since), default=0.0)
