@@ -255,6 +255,21 @@ int lu_step_resume_loaded(struct lu_update *u, struct lu_error *e)
 	return 1;
 }
 
+/* Somebody may have paused it; or QEMU has stopped it, for what happened to it or to KVM. */
+static void fail_stopped(struct lu_outcome *o, const struct lu_vm *vm)
+{
+	const char *state = lu_vm_facts(vm)->run_state;
+	char what[80], hint[128];
+
+	if (!strcmp(state, "paused")) {
+		outcome_fail(o, "continue it by its monitor", "it is paused");
+		return;
+	}
+	snprintf(what, sizeof(what), "its QEMU has stopped it: %s", state);
+	snprintf(hint, sizeof(hint), "see " LU_RUN_DIR "/vm/%s/qemu.log", lu_vm_name(vm));
+	outcome_fail(o, hint, what);
+}
+
 static void on_verified(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
 {
 	struct lu_update *u = userdata;
@@ -267,7 +282,7 @@ static void on_verified(struct lu_vm *vm, int r, const struct lu_error *e, void 
 		if (r < 0)
 			outcome_fail(o, e ? e->hint : NULL, e && e->what ? e->what : strerror(-r));
 		else if (lu_vm_facts(vm)->state == LU_VM_PAUSED && !o->paused)
-			outcome_fail(o, "continue it by its monitor", "it is paused");
+			fail_stopped(o, vm);
 		if (o->error.code)
 			o->alive = false;
 		else

@@ -327,6 +327,7 @@ static int on_status(struct lu_job *j, struct json_object *data)
 	if (!j->status)
 		return -ENOMEM;
 	j->vm->facts.state = !strcmp(status, "running") ? LU_VM_RUNNING : LU_VM_PAUSED;
+	snprintf(j->vm->facts.run_state, sizeof(j->vm->facts.run_state), "%s", status);
 	return 0;
 }
 

@@ -63,6 +63,7 @@ struct lu_vm_ram {
 /** struct lu_vm_facts - what the last operation saw; all of it owned by the VM */
 struct lu_vm_facts {
 	enum lu_vm_state state;
+	char run_state[32];        /* QEMU's own word for it, "internal-error"; "" if it was not asked */
 	pid_t pid;                 /* of QEMU by SO_PEERCRED, 0 if unknown */
 	char *qemu_version;        /* "11.1.3", or NULL */
 	bool updatable;            /* verdict of PROBE */
