@@ -228,7 +228,7 @@ def each_patch(base, boot):
     work = paths.cache("build") / f"linux-{base}"
     log = paths.cache("logs") / f"each-{base}.log"
     log.unlink(missing_ok=True)
-    patches = [p for p in series(variant) if _changes_image(p)]
+    patches = series(variant)
     with open(paths.cache("build") / f"lock-{base}", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         shutil.rmtree(work, ignore_errors=True)
@@ -242,7 +242,7 @@ def each_patch(base, boot):
         for patch, after in zip(patches, patches[1:] + [None]):
             with step(patch.name) as this:
                 _apply(patch, work, log, this)
-                if after and re.match(r"(pkeep-)?\d+a-", after.name):
+                if not _changes_image(patch) or after and re.match(r"(pkeep-)?\d+a-", after.name):
                     continue
                 _configure(work / "out", work / "src", [*_tree_of(variant)[0], quick], log, this)
                 image = _compile(work, log, this)
