@@ -183,11 +183,12 @@ static bool goes_with_vm(const struct lu_check *c, const char *address)
 static void tell_marked(const char *address, void *userdata)
 {
 	struct lu_check *c = userdata;
+	char hint[128];
 
+	snprintf(hint, sizeof(hint), "if nobody needs that: echo 0 > /sys/bus/pci/devices/%s/pkeep", address);
 	if (!goes_with_vm(c, address))
 		lu_findings_add(
-			&c->findings, LU_LEVEL_WARNING, address,
-			"if nobody needs that, echo 0 > /sys/bus/pci/devices/…/pkeep",
+			&c->findings, LU_LEVEL_WARNING, address, hint,
 			"is marked to go on over the jump, but belongs to no VM that goes along: the kernel refuses the jump "
 			"if memory that it can reach is not preserved, and nobody takes it over afterwards");
 }

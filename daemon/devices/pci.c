@@ -127,17 +127,23 @@ static bool exists(int dir_fd, const char *name)
 	return faccessat(dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+static DIR *open_dir(int dir_fd, const char *path)
+{
+	int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir && fd >= 0)
+		close(fd);
+	return dir;
+}
+
 static void read_group(int dir_fd, const char *address, struct lu_pci *f)
 {
-	int fd = openat(dir_fd, "iommu_group/devices", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = open_dir(dir_fd, "iommu_group/devices");
 	struct dirent *d;
 
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	if (!dir)
 		return;
-	}
 	while ((d = readdir(dir))) {
 		if (d->d_name[0] == '.')
 			continue;
@@ -185,15 +191,11 @@ int lu_pci_read(int sys_fd, int proc_fd, const char *address, struct lu_pci *ret
 
 void lu_pci_marked(int sys_fd, void (*marked)(const char *address, void *userdata), void *userdata)
 {
-	int fd = openat(sys_fd, "bus/pci/devices", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = open_dir(sys_fd, "bus/pci/devices");
 	struct dirent *d;
 
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	if (!dir)
 		return;
-	}
 	while ((d = readdir(dir))) {
 		_cleanup_free_ char *value = NULL;
 		char path[sizeof(d->d_name) + 8];

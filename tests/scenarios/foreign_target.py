@@ -16,7 +16,7 @@ def run(lab):
         host.run("dd if=/dev/urandom of=/root/noise bs=1M count=4 2>/dev/null; head -c 2000000 /lab/bzImage-7.3 > /root/cut; : > /root/empty")
         begin = host.pump.clock()
         for title, path in (("kernel without our patches", "/lab/bzImage-debian"), ("not a kernel", "/root/noise"), ("half a kernel", "/root/cut"),
-                            ("an empty file", "/root/empty"), ("no file", "/root/nothing"), ("a directory", "/etc")):
+                            ("an empty file", "/root/empty"), ("no file, and a name that is not ASCII", "/root/kern-ü"), ("a directory", "/etc")):
             with lab.case(title):
                 for verb in ("check", "update --yes"):
                     result = lab.luctl(host, f"{verb} --kernel {path}", check=False)
