@@ -50,6 +50,7 @@
 #define RECORD 4096
 #define RECORDS 2048
 #define AGENT "/usr/sbin/qemu-ga"
+#define CLOCKS_APART 0.02
 
 static char boot_id[64] = "?";
 static char cmdline[1024];
@@ -419,6 +420,11 @@ static void file_read(const char *path, char *buf, size_t size)
 	buf[strcspn(buf, "\n")] = 0;
 }
 
+struct clocks {
+	double mono, real; /* seconds */
+	uint64_t tsc;
+};
+
 static int set_fd = -1;
 static unsigned int set_times;
 
@@ -437,6 +443,21 @@ static void set_round(void)
 
 	if (read(set_fd, &expired, sizeof(expired)) < 0 && errno == ECANCELED)
 		set_times++;
+}
+
+/* All clocks at one moment: read anew when the guest stood still in between, or the time of day was set. */
+static void clocks_read(struct clocks *now)
+{
+	for (unsigned int i = 0; i < 100; i++) {
+		unsigned int times = set_times;
+
+		now->mono = clock_seconds(CLOCK_MONOTONIC);
+		now->real = clock_seconds(CLOCK_REALTIME);
+		now->tsc = __builtin_ia32_rdtsc();
+		set_round();
+		if (set_times == times && clock_seconds(CLOCK_MONOTONIC) - now->mono < CLOCKS_APART)
+			break;
+	}
 }
 
 /* The guest agent's port, by its name. */
@@ -496,6 +517,7 @@ int main(void)
 	clock_gettime(CLOCK_MONOTONIC, &next);
 	last = clock_seconds(CLOCK_MONOTONIC);
 	for (uint64_t n = 1;; n++) {
+		struct clocks at;
 		double now;
 
 		next.tv_nsec += TICK_NS;
@@ -508,15 +530,14 @@ int main(void)
 		if (now - last > gap)
 			gap = now - last;
 		last = now;
-		set_round();
+		clocks_read(&at);
 		if (n % REPORT) {
 			printf("T %llu\n", (unsigned long long)n);
 		} else {
 			printf("TICK %llu boot=%s ram=%lu mem=%s hash=%016llx passes=%llu mono=%.3f real=%.3f tsc=%llu clock=%s set=%u gap=%.0fms disk=%s:%llu net=%llu/%llu rx=%s%llu/%llu flow=%s:%llu/%llu/%llu\n",
 			       (unsigned long long)n, boot_id, (unsigned long)(info.totalram * info.mem_unit >> 20),
-			       mem_bad ? "BAD" : "ok", (unsigned long long)last_hash, (unsigned long long)passes, now,
-			       clock_seconds(CLOCK_REALTIME), (unsigned long long)__builtin_ia32_rdtsc(), clocksource,
-			       set_times, gap * 1e3,
+			       mem_bad ? "BAD" : "ok", (unsigned long long)last_hash, (unsigned long long)passes,
+			       at.mono, at.real, (unsigned long long)at.tsc, clocksource, set_times, gap * 1e3,
 			       disk_fd < 0 ? "none" :
 			       disk_bad    ? "BAD" :
 					     "ok",
