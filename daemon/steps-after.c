@@ -312,6 +312,14 @@ int lu_step_verify(struct lu_update *u, struct lu_error *e)
 	return u->pending ? 0 : 1;
 }
 
+/* What was saved of a guest that has run since no longer fits its memory. */
+static const char *hint_of(const struct lu_outcome *o)
+{
+	if (!o->read || o->result.status != LU_RESULT_RUNNING)
+		return "its state is kept: luctl restore VM";
+	return o->error.hint ?: "start the guest afresh from its disks";
+}
+
 int lu_step_cleanup(struct lu_update *u, struct lu_error *e)
 {
 	for (size_t i = 0; i < u->doc.n_vms; i++) {
@@ -319,8 +327,8 @@ int lu_step_cleanup(struct lu_update *u, struct lu_error *e)
 		struct lu_outcome *o = &u->outcomes[i];
 
 		if (!o->alive)
-			(void)lu_error_set(e, -EIO, "its state is kept: luctl restore VM", "VM %s: %s",
-					   u->doc.vms[i].name, o->error.what ?: "is not running");
+			(void)lu_error_set(e, -EIO, hint_of(o), "VM %s: %s", u->doc.vms[i].name,
+					   o->error.what ?: "is not running");
 		else if (lu_vm_clean(o->vm, &error) < 0)
 			log_warning("VM %s: %s", u->doc.vms[i].name, error.what ?: "its record can't be removed");
 	}
@@ -523,7 +531,8 @@ int lu_update_restore(struct lu_update *u, struct lu_vm *vm, struct lu_job **ret
 	if (i == u->doc.n_vms || !lu_update_vm_saved(u, vm))
 		return lu_error_set(error, -ENODATA, "start it anew", "VM %s: no state of it was kept", lu_vm_name(vm));
 	if (lu_outcome_read(u, i))
-		return lu_error_set(error, -EALREADY, NULL, "VM %s: runs already", lu_vm_name(vm));
+		return lu_error_set(error, -EALREADY, "if the guest doesn't run, its QEMU's monitor says why",
+				    "VM %s: its QEMU is there already", lu_vm_name(vm));
 	r = lu_job_new(u->daemon, "restore", NULL, &u->restore_job);
 	if (r < 0)
 		return r;

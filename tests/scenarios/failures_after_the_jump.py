@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whatever fails after the jump: the other guests run, the one that can't be restored keeps its state, and what can be mended is restored by luctl restore."""
 
+import json
+
 KERNELS = ["7.3"]
 LIMIT = 1800
 
@@ -8,6 +10,9 @@ HOOK = """#!/bin/sh
 [ "$1" = {state} ] || exit 0
 {action}
 """
+# a guest that ends itself is stopped by its QEMU then, as by a panic or a fault of KVM
+PAUSE = '{"execute": "set-action", "arguments": {"reboot": "shutdown", "shutdown": "pause"}}'
+AGAIN = '{"execute": "set-action", "arguments": {"reboot": "reset"}}'
 
 
 def hook(host, state, action):
@@ -48,6 +53,21 @@ def run(lab):
             lab.luctl(host, "status --wait", timeout=180)
             lab.witness(host, three, start, limit=180)
             lab.expect(lab.ask(host, "status")["state"] == "done", f"state is {lab.ask(host, 'status')['state']}")
+
+        with lab.case("QEMU has stopped a VM before anybody looks"):
+            hook(host, "restoring", f"rm \"$0\"; /usr/lib/lab/qmp {blue.qmp} '{PAUSE}' system_reset 1")
+            start = jump(lab, host)
+            lab.witness(host, (web, red), start)
+            status = lab.ask(host, "status")
+            lab.expect(status["state"] == "degraded", f"state is {status['state']}")
+            told = next(vm for vm in lab.ask(host, "report")["vms"] if vm["name"] == "blue")
+            lab.expect("its QEMU has stopped it: shutdown" in json.dumps(told) and "qemu.log" in json.dumps(told), f"the report says {told}")
+            lab.expect("qemu.log" in json.dumps(status), f"the state can't be of use, but: {status}")
+            result = lab.luctl(host, "restore blue", check=False, timeout=60)
+            lab.expect(result.code and "its QEMU is there already" in result.err, f"its old state was loaded: {result}")
+            mark = len(host.guest[blue.line].lines)
+            host.run(f"/usr/lib/lab/qmp {blue.qmp} '{AGAIN}' system_reset cont")
+            host.guest[blue.line].wait(r"^TICK \d+ .*mem=ok", 60, mark)
 
         with lab.case("one VM's state file is damaged"):
             hook(host, "jump", f"dd if=/dev/urandom of=/run/luctl/pkernfs/vm/{red.uuid}/state bs=4096 seek=3 count=1 conv=notrunc")

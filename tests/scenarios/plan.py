@@ -14,14 +14,7 @@ ALONE, CONTAINED, BRIDGE = "0000:00:0d.0", "0000:00:0e.0", "0000:00:10.0"
 CARDS = ["-device", "e1000e,addr=0xd", "-device", "e1000e,addr=0xe", "-device", "pcie-pci-bridge,id=pci,addr=0x10",
          "-device", "e1000,bus=pci,addr=1", "-device", "e1000,bus=pci,addr=2"]
 
-PLUG = """
-use IO::Socket::UNIX;
-my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "connect: $!";
-print $s '{"execute": "qmp_capabilities"}', "\\n", '{"execute": "device_add", "arguments": {"driver": "virtio-rng-pci", "id": "late", "bus": "later"}}', "\\n";
-my $n = 0;
-while (<$s>) { print; die $_ if /"error"/; exit 0 if /"return"/ && ++$n == 2; }
-die "no answer";
-"""
+PLUG = '{"execute": "device_add", "arguments": {"driver": "virtio-rng-pci", "id": "late", "bus": "later"}}'
 
 
 class Idle(guests.Ticker):
@@ -107,9 +100,7 @@ def run(lab):
             start(host, Idle("shared", passed=shared[0]))
             start(host, Idle("hung"))
             Idle("off").install(host)
-            host.put("/tmp/plug.pl", PLUG)
-            # a QEMU that was just started does not listen yet
-            host.run("for i in $(seq 60); do perl /tmp/plug.pl /run/luctl/vm/plugged/qmp.sock; r=$?; [ $r = 111 ] || exit $r; sleep 0.5; done; exit $r", timeout=60)
+            host.run(f"/usr/lib/lab/qmp /run/luctl/vm/plugged/qmp.sock '{PLUG}'", timeout=60)
             host.run("kill -STOP $(systemctl show -p MainPID --value luctl-vm@hung)")
             result = lab.luctl(host, "plan", check=False, timeout=90)
             lab.expect(result.code == 3, f"luctl plan: {result}")
