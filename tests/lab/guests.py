@@ -79,7 +79,7 @@ class Guest:
         self.extra = list(extra)
         self.more = {}          # for its declaration
 
-    def boot_args(self):
+    def boot_args(self, tty):
         raise NotImplementedError
 
     def args(self, tty):
@@ -88,7 +88,7 @@ class Guest:
                 "-object", f"memory-backend-file,id=ram0,size={self.memory}M,mem-path={self.ram},share=on,align=2M",
                 "-nodefaults", "-no-user-config", "-display", "none", "-global", "kvm-pit.lost_tick_policy=discard",
                 "-chardev", f"serial,id=con,path={tty}", "-serial", "chardev:con",
-                "-qmp", f"unix:{self.qmp},server=on,wait=off", *self.boot_args(), *self.extra]
+                "-qmp", f"unix:{self.qmp},server=on,wait=off", *self.boot_args(tty), *self.extra]
 
     def install(self, host):
         """Declare it: the unit's configuration and luctl's VM file."""
@@ -114,7 +114,7 @@ class Ticker(Guest):
         super().__init__(name, line, memory, **more)
         self.tick, self.report = tick, report
 
-    def boot_args(self):
+    def boot_args(self, _tty):
         return ["-kernel", "/usr/lib/lab/ticker", "-append", f"tick={self.tick} report={self.report}"]
 
 
@@ -129,9 +129,11 @@ class Linux(Guest):
         self.disk = f"/var/lib/lab/{name}.img" if disk else None
         self.net, self.passed, self.options = net, list(passed), options
 
-    def boot_args(self):
-        args = ["-kernel", "/usr/lib/lab/guest-kernel", "-initrd", self.initrd,
-                "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable" + (" ip=10.0.2.15 gw=10.0.2.2" if self.net or self.passed else "") +
+    def boot_args(self, tty):
+        # its kernel writes to the serial port, an exit for each byte; its program to a virtio port, one for each line
+        args = ["-device", "virtio-serial-pci,id=lines", "-chardev", f"serial,id=lines,path={tty}", "-device", "virtserialport,bus=lines.0,chardev=lines,name=lab.lines",
+                "-kernel", "/usr/lib/lab/guest-kernel", "-initrd", self.initrd,
+                "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable pty.legacy_count=0" + (" ip=10.0.2.15 gw=10.0.2.2" if self.net or self.passed else "") +
                 (" " + self.options if self.options else "")]
         if self.disk:
             args += ["-blockdev", f"driver=file,node-name=disk,filename={self.disk},cache.direct=off", "-device", "virtio-blk-pci,drive=disk"]
