@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The witness must be able to accuse: invented consoles, each with one thing wrong, and one that is right."""
 
+from . import machine
 from .witness import Span, WitnessError
 
 
@@ -93,4 +94,22 @@ def check():
         ran = Span(console(when=gap, moved=moved)).ran_silently()
         if abs(ran - 1.225) > 0.001:
             problems.append(f"a guest that ran silently for 1.225 s ({moved}) was found to have done so for {ran}")
+    return problems + check_machine()
+
+
+STAT = "cpu  {} 0 0 900 0 0 0 {} 0 0\ncpu0 1 0 0 450 0 0 0 0 0 0\ncpu1 1 0 0 450 0 0 0 0 0 0\nintr 1\n"
+
+
+def check_machine():
+    """A machine that lost half, three quarters, or next to nothing while it had nothing to do; and what a clock makes of the first."""
+    problems = []
+    for ran, stolen, right in ((100, 100, 0.5), (50, 150, 0.25), (200, 0, 1.0), (3, 9, 1.0)):
+        found = machine.share(machine.cpus(STAT.format(0, 0)), machine.cpus(STAT.format(ran, stolen)), 1.0)
+        if abs(found - right) > 0.001:
+            problems.append(f"a machine that ran for {ran} ticks and could not for {stolen} had {found} of its CPUs, not {right}")
+    clock = machine.Clock()
+    clock._told = [(0.0, 0.0), (10.0, 10.0), (20.0, 15.0)]
+    for begin, end, right in ((0, 10, 10), (10, 20, 5), (5, 15, 7.5), (15, 30, 12.5)):
+        if abs(clock.had(begin, end) - right) > 0.001:
+            problems.append(f"of the seconds {begin} to {end} a machine had {clock.had(begin, end)}, not {right}")
     return problems

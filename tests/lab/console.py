@@ -6,13 +6,14 @@ made: with the guests' own reports in it, this is the clock that blackouts are m
 """
 
 import bisect
-import bisect
 import os
 import re
 import select
 import socket
 import threading
 import time
+
+from . import machine
 
 
 class Console:
@@ -80,15 +81,20 @@ class Pump:
     """Listens for QEMU's chardevs and feeds the consoles."""
 
     def __init__(self):
-        self._start = time.monotonic()
+        self.begin = time.monotonic()
         self._poll = select.epoll()
         self._by_fd = {}
         self._stop = False
+        self._machine = machine.Clock()
         self._thread = threading.Thread(target=self._loop, daemon=True)
         self._thread.start()
 
     def clock(self):
-        return time.monotonic() - self._start
+        return time.monotonic() - self.begin
+
+    def had(self, begin, end=None):
+        """Of the seconds from one moment of clock() to another, or to now, those in which this machine had its CPUs: what a limit of time may count."""
+        return self._machine.had(begin, self.clock() if end is None else end)
 
     def listen(self, console, path):
         listener = socket.socket(socket.AF_UNIX)
@@ -99,6 +105,7 @@ class Pump:
 
     def _loop(self):
         while not self._stop:
+            self._machine.sample(self.clock())
             for fd, _ in self._poll.poll(0.2):
                 sock, console = self._by_fd[fd]
                 if console.sock is None:

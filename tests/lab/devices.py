@@ -64,7 +64,7 @@ def stream_whole(lab, host, wire, guest, begin, longest=LONGEST):
     """Since begin (time.monotonic()) the card has taken frames at all times, and the guest has got every one there ever was."""
     wire.stream(False)
     all_received(lab, host, wire, guest)
-    waited = wire.waited(begin)
+    waited = wire.waited(begin, host.pump)
     lab.expect(waited < longest, f"the card took no frame for {waited:.3f} s")
     lab.say(f"{wire.sent} frames so far, none lost; longest time for which one waited for the card: {waited:.3f} s")
     wire.stream(True)

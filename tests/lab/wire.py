@@ -119,6 +119,9 @@ class Wire:
         times = [t for t in self.taken if t >= since]
         return max(((b - a, a) for a, b in zip(times, times[1:])), default=(0.0, 0.0))
 
-    def waited(self, since=0.0):
-        """Seconds: the longest time for which a frame was there and the card took none, since a moment of time.monotonic()."""
-        return max((w for t, w in zip(self.taken, self._waited) if t >= since), default=0.0)
+    def waited(self, since=0.0, pump=None):
+        """Seconds: the longest time for which a frame was there and the card took none, since a moment of time.monotonic(); by a host VM's pump, those in which this machine
+        had its CPUs."""
+        def had(begin, end):
+            return pump.had(begin - pump.begin, end - pump.begin) if pump else end - begin
+        return max((had(t - w, t) for t, w in zip(self.taken, self._waited) if t >= since), default=0.0)
