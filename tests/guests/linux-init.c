@@ -496,7 +496,10 @@ static void agent_init(void)
 	_exit(1);
 }
 
-/* From here on what we print goes to a port that costs one exit a line, and not one a byte as the console does. Its name comes when the driver is done. */
+/*
+ * From here on what we print goes to a port that costs one exit a line, and not one a byte as the console does. Its name comes when the driver is done.
+ * Where there is none (a kernel that is only to boot), the console does.
+ */
 static void lines_init(void)
 {
 	char device[64];

@@ -11,6 +11,7 @@ The card's end is a unix datagram socket that holds six frames, and QEMU reads i
 DMA is seen here within a tenth of a second: sending blocks. Frames are never dropped on this side.
 """
 
+import contextlib
 import os
 import select
 import socket
@@ -44,6 +45,8 @@ class Wire:
         self._waited = []       # seconds for which it was offered that frame; what keeps this machine from offering it is not the card's
         self._name, self._here, self._there = name, str(folder / f"{name}-l0"), str(folder / f"{name}-card")
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._here)   # of a run that was killed
         self._sock.bind(self._here)
         self._sock.setblocking(False)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)    # the least there is: a handful of frames
