@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A host for one test: a private bus, /run, /etc/luctl and a pkernfs of its own, luctld, monitors and callers.
+
+The process must already be in name spaces of its own (run-bus sees to that): what is mounted and started here
+goes away with them. Everything that a test writes lies below /run.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+
+import jsonschema
+from gi.repository import GLib
+
+HERE = pathlib.Path(__file__).resolve().parent
+TREE = HERE.parents[2] if (HERE.parents[2] / "schemas").is_dir() else pathlib.Path(os.environ["MESON_SOURCE_ROOT"])
+SCHEMAS = TREE / "schemas"
+EXAMPLES = SCHEMAS / "examples"
+
+RUN = pathlib.Path("/run/luctl")
+PKERNFS = RUN / "pkernfs"
+ETC = pathlib.Path("/etc/luctl")
+VAR = pathlib.Path("/var/lib/luctl")
+SCRATCH = pathlib.Path("/run/test")
+NOBODY = 65534
+
+NAME, ROOT = "org.luctl1", "/org/luctl1"
+MANAGER, JOB, PROPERTIES = "org.luctl1.Manager", "org.luctl1.Job", "org.freedesktop.DBus.Properties"
+# the replies that are documents, and the schemas of these
+DOCUMENTS = {"Check": "check", "Plan": "plan", "GetStatus": "status", "ListVMs": "vm-list", "DescribeVM": "vm-info", "GetReport": "report"}
+
+# errnos that libsystemd sends by a name of D-Bus's own
+OF_DBUS = {"FileNotFound": "ENOENT", "InvalidArgs": "EINVAL", "AccessDenied": "EACCES", "NoMemory": "ENOMEM", "FileExists": "EEXIST",
+           "Timeout": "ETIMEDOUT", "IOError": "EIO", "NotSupported": "EOPNOTSUPP", "LimitsExceeded": "ENOBUFS",
+           "InconsistentMessage": "EBADMSG", "AddressInUse": "EADDRINUSE", "UnixProcessIdUnknown": "ESRCH"}
+KERNEL = pathlib.Path("/sys/kernel")
+
+BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><deny own="*"/><deny send_type="method_call"/><allow send_type="signal"/>
+<allow send_requested_reply="true" send_type="method_return"/><allow send_requested_reply="true" send_type="error"/>
+<allow receive_type="method_call"/><allow receive_type="method_return"/><allow receive_type="error"/><allow receive_type="signal"/>
+<allow send_destination="org.freedesktop.DBus"/></policy>
+<policy user="root"><allow own="*"/><allow send_type="method_call"/></policy>
+<include>{policy}</include></busconfig>
+"""
+
+
+class Skip(Exception):
+    """The case can't be run here; says why."""
+
+
+class BusError(Exception):
+    """What a call was answered with instead of a reply."""
+
+    def __init__(self, name, message):
+        super().__init__(f"{name}: {message}")
+        self.name, self.message = name, message
+        self.what, _, self.hint = message.partition("\n")
+        self.errno = OF_DBUS.get(name.removeprefix("org.freedesktop.DBus.Error."), name.removeprefix("System.Error."))
+
+
+def wait_for(condition, what, seconds=20):
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.02)
+
+
+def interface():
+    """(interface, member) → (kind, signature in, signature out) of schemas/org.luctl1.xml."""
+    return interface_of((SCHEMAS / "org.luctl1.xml").read_text())
+
+
+def interface_of(xml):
+    found = {}
+    for i in ET.fromstring(xml).iter("interface"):
+        for m in i:
+            if m.tag in ("method", "signal", "property") and i.get("name").startswith(NAME):
+                args = [(a.get("direction", "out"), a.get("type"), a.get("name")) for a in m.iter("arg")]
+                found[i.get("name"), m.get("name")] = (m.tag, m.get("type"), m.get("access"), args)
+    return found
+
+
+def signature(member, of=MANAGER):
+    return "(" + "".join(kind for way, kind, _ in interface()[of, member][3] if way == "in") + ")"
+
+
+def validator(kind):
+    return jsonschema.Draft202012Validator(json.loads((SCHEMAS / f"{kind}.schema.json").read_text()))
+
+
+def variants(options):
+    """A dictionary of plain values as a{sv} has them."""
+    kinds = {str: "s", bool: "b", list: "as"}
+    return {k: v if isinstance(v, GLib.Variant) else GLib.Variant(kinds[type(v)], v) for k, v in options.items()}
+
+
+class Caller:
+    """A client of the bus. call() waits; begin() and end() let several wait at once, each with a caller of its own."""
+
+    def __init__(self, world, uid=0):
+        source = (HERE / "caller.py").read_text()
+        rights = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"] if uid else []
+        self.process = subprocess.Popen([*rights, sys.executable, "-c", source, world.address], cwd="/", text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        world.processes.append(self.process)
+        self.name = self._answer()["name"]
+
+    def _answer(self):
+        line = self.process.stdout.readline()
+        assert line, "the caller's process has ended"
+        return json.loads(line)
+
+    def begin(self, method, *args, path=ROOT, of=MANAGER, kind=None, destination=NAME, timeout=30, interactive=False):
+        """@kind: the arguments' signature, where it is not to be that of the XML."""
+        if kind is None:
+            kind = signature(method, of)
+        values = tuple(variants(a) if isinstance(a, dict) else a for a in args)
+        self.process.stdin.write(json.dumps({
+            "destination": destination, "path": path, "interface": of, "method": method, "timeout": timeout,
+            "interactive": interactive, "args": GLib.Variant(kind, values).print_(True)}) + "\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        answer = self._answer()
+        if "error" in answer:
+            raise BusError(answer["error"], answer["message"])
+        values = GLib.Variant.parse(None, answer["reply"], None, None).unpack()
+        return values[0] if len(values) == 1 else values or None
+
+    def call(self, method, *args, **how):
+        self.begin(method, *args, **how)
+        return self.end()
+
+    def fails(self, method, *args, **how):
+        """The error that a call is answered with; a reply is a failure of the test."""
+        try:
+            got = self.call(method, *args, **how)
+        except BusError as error:
+            return error
+        raise AssertionError(f"{method}{args!r:.200} was answered: {got!r:.200}")
+
+    def document(self, method, *args, **how):
+        """A reply that is a document, parsed and judged by its schema."""
+        text = self.call(method, *args, **how)
+        document = json.loads(text)
+        wrong = [e.message for e in validator(DOCUMENTS[method]).iter_errors(document)]
+        assert not wrong, f"{method}: against its schema: {wrong}\n{text}"
+        return document
+
+    def property(self, name, path=ROOT, of=MANAGER):
+        return self.call("Get", of, name, path=path, of=PROPERTIES, kind="(ss)")
+
+    def finished(self, job, seconds=60):
+        """The result of a job, once it has one."""
+        return wait_for(lambda: self.property("Result", job, JOB), f"{job} finishes", seconds)
+
+
+class Daemon:
+    """luctld. Its end is judged: stop() wants exit code 0 and no word from a sanitizer."""
+
+    def __init__(self, world, number, more):
+        self.world = world
+        self.log = SCRATCH / f"luctld.{number}.log"
+        env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": world.address, "LD_PRELOAD": world.shim, "LUCTL_TEST_PKERNFS": str(PKERNFS),
+               "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99:verify_asan_link_order=0",
+               "UBSAN_OPTIONS": "print_stacktrace=1", **more}
+        # nothing that is tested here may boot the machine that it is tested on
+        rights = ["setpriv", "--bounding-set=-sys_boot", "--inh-caps=-sys_boot"]
+        with open(self.log, "w") as out:
+            self.process = subprocess.Popen([*rights, world.luctld], env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/")
+        world.processes.append(self.process)
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def is_up(self):
+        assert self.alive(), f"luctld ended with {self.process.returncode}:\n{self.text()[-3000:]}"
+        return self.world.root.call("NameHasOwner", NAME, destination="org.freedesktop.DBus", path="/org/freedesktop/DBus",
+                                    of="org.freedesktop.DBus", kind="(s)")
+
+    def complaints(self):
+        return re.findall(r"^.*(?:ERROR: (?:Address|Leak)Sanitizer|SUMMARY: |runtime error:).*$", self.text(), re.M)
+
+    def stop(self, seconds=60):
+        assert self.alive(), f"luctld had ended with {self.process.returncode} before it was stopped:\n{self.text()[-3000:]}"
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"luctld does not stop within {seconds} s:\n{self.text()[-2000:]}") from None
+        assert code == 0 and not self.complaints(), f"luctld's end: exit code {code}\n{self.text()[-6000:]}"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        assert not self.complaints(), self.text()[-6000:]
+
+
+class World:
+    def __init__(self, luctld, shim):
+        self.luctld, self.shim = luctld, shim
+        self.processes, self.daemons = [], []
+        self.daemon = None
+        for place in (RUN, ETC, VAR, SCRATCH):
+            for entry in place.iterdir():
+                if entry.is_mount():
+                    subprocess.run(["umount", entry], check=True)
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        for folder in (PKERNFS, RUN / "vm", RUN / "resumed", ETC / "vms.d"):
+            folder.mkdir(parents=True)
+        self.mount()
+        self.settings("[update]\nquiesce=no\nfreeze=no\n")
+        (KERNEL / "kexec_loaded").write_text("0\n")
+        path = SCRATCH / "bus"
+        (SCRATCH / "bus.conf").write_text(BUS_CONFIG.format(socket=path, policy=TREE / "systemd" / "org.luctl1.conf"))
+        self.address = f"unix:path={path}"
+        with open(SCRATCH / "bus.log", "w") as out:
+            self.run(["dbus-daemon", f"--config-file={SCRATCH}/bus.conf", "--nofork", "--nopidfile"], stdout=out, stderr=out)
+        wait_for(path.exists, "the bus")
+        path.chmod(0o666)
+        self.root = Caller(self)
+
+    # --- what is there ---
+
+    def mount(self):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755,size=1g", "pkernfs", PKERNFS], check=True)
+
+    def umount(self):
+        subprocess.run(["umount", "-l", PKERNFS], check=True)
+
+    def settings(self, text):
+        (ETC / "luctld.conf").write_text(text)
+
+    def socket_of(self, name):
+        return RUN / "vm" / name / "qmp.sock"
+
+    def define(self, name, number=1, **more):
+        """Declare a VM; its UUID."""
+        uuid = f"6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c{number:04x}"
+        document = {"version": 1, "name": name, "uuid": uuid, "qmp": str(self.socket_of(name)), **more}
+        (ETC / "vms.d" / f"{name}.json").write_text(json.dumps(document))
+        return uuid
+
+    @staticmethod
+    def example(kind, name, **changes):
+        """A valid example of a schema, with some keys changed."""
+        return {**json.loads((EXAMPLES / kind / f"{name}.json").read_text()), **changes}
+
+    def save(self, uuid, file, value):
+        """A file of a VM's folder in pkernfs; @value: bytes, or a document's dictionary."""
+        folder = PKERNFS / "vm" / uuid
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(value if isinstance(value, bytes) else json.dumps(value).encode())
+
+    # --- who is there ---
+
+    def run(self, argv, **how):
+        process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, **how)
+        self.processes.append(process)
+        return process
+
+    def monitor(self, name, **behaviour):
+        """A process that listens at the VM's socket as a QEMU that is well, but for @behaviour (monitor.py)."""
+        place = self.socket_of(name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        process = self.run([sys.executable, HERE / "monitor.py", json.dumps({"socket": str(place), **behaviour})])
+        wait_for(place.exists, f"the monitor of {name}")
+        return process
+
+    def qemu(self, name, number=1, memory=16, more=()):
+        """A real QEMU (TCG, no guest but its firmware) with its memory in what luctld takes for pkernfs."""
+        program = os.environ.get("LUCTL_TEST_QEMU") or shutil.which("qemu-system-x86_64")
+        if not program:
+            raise Skip("no qemu-system-x86_64 here")
+        place = self.socket_of(name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (PKERNFS / "ram").mkdir(exist_ok=True)
+        uuid = f"6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c{number:04x}"
+        process = self.run([program, "-nodefaults", "-display", "none", "-M", "q35,memory-backend=ram0", "-accel", "tcg", "-uuid", uuid,
+                            "-object", f"memory-backend-file,id=ram0,size={memory}M,mem-path={PKERNFS}/ram/{name},share=on",
+                            "-m", str(memory), "-qmp", f"unix:{place},server=on,wait=off", *more], cwd="/")
+
+        def listens():
+            assert process.poll() is None, f"QEMU ended with {process.returncode}"
+            with socket.socket(socket.AF_UNIX) as s:
+                return s.connect_ex(str(place)) == 0
+        wait_for(listens, f"the QEMU of {name}")
+        return process
+
+    def polkit(self, answer):
+        """A polkit that says yes, no, challenge or garbage, or is silent; the list of what it was asked."""
+        log = SCRATCH / "polkit"
+        log.write_text("")
+        self.run([sys.executable, HERE / "service.py", self.address, "polkit", answer, log])
+        wait_for(lambda: self.root.call("NameHasOwner", "org.freedesktop.PolicyKit1", destination="org.freedesktop.DBus",
+                                        path="/org/freedesktop/DBus", of="org.freedesktop.DBus", kind="(s)"), "polkit")
+        return lambda: [json.loads(line) for line in log.read_text().splitlines()]
+
+    def caller(self, uid=NOBODY):
+        return Caller(self, uid)
+
+    def launch(self, **env):
+        """luctld, not waited for."""
+        self.daemon = Daemon(self, len(self.daemons), env)
+        self.daemons.append(self.daemon)
+        return self.daemon
+
+    def start(self, **env):
+        """luctld, once its name is on the bus."""
+        self.launch(**env)
+        wait_for(self.daemon.is_up, "luctld", 60)
+        return self.daemon
+
+    def restart(self, **env):
+        self.daemon.kill()
+        return self.start(**env)
+
+    # --- the end ---
+
+    def logs(self):
+        return "".join(f"--- {d.log.name}\n{d.text()[-4000:]}" for d in self.daemons if d.log.exists())
+
+    def end(self, judge=True):
+        try:
+            if judge and self.daemon and self.daemon.process.returncode is None:
+                self.daemon.stop()
+        finally:
+            for process in reversed(self.processes):
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
