@@ -16,6 +16,7 @@
 #define LU_ERROR_REFUSED "org.luctl1.Error.Refused"
 
 struct lu_job;
+struct lu_pending;
 struct lu_update;
 
 struct lu_daemon {
@@ -25,6 +26,7 @@ struct lu_daemon {
 	struct lu_host *host;
 	struct lu_vms *vms;
 	struct lu_update *update;
+	struct lu_pending *pending;
 	struct lu_job *jobs;
 	unsigned int last_job;
 };
@@ -45,6 +47,9 @@ bool lu_request_excludes(const struct lu_request *q, const struct lu_vm *vm);
 
 /** lu_manager_export() - put org.luctl1.Manager on the bus */
 int lu_manager_export(struct lu_daemon *d);
+
+/** lu_manager_clear() - forget the calls that wait for VMs to answer; their callers see the daemon leave the bus */
+void lu_manager_clear(struct lu_daemon *d);
 
 /** lu_reply_error() - answer @m with @e as "what\nhint"; for the return of a method handler */
 int lu_reply_error(sd_bus_message *m, const char *name, int r, const struct lu_error *e);

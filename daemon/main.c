@@ -24,6 +24,7 @@
 
 static void daemon_clear(struct lu_daemon *d)
 {
+	lu_manager_clear(d);
 	d->update = lu_update_free(d->update);
 	lu_jobs_free(d);
 	lu_vms_free(d->vms);

@@ -2,7 +2,7 @@
 /*
  * org.luctl1.Manager, see schemas/org.luctl1.xml. Handlers that change something
  * go through lu_auth_then(). Check, Plan and the VM listings ask the VMs first and answer
- * when all have answered; a struct pending keeps the call meanwhile.
+ * when all have answered; a struct lu_pending keeps the call meanwhile.
  */
 #include <string.h>
 
@@ -172,49 +172,57 @@ static int method_update_vmm(sd_bus_message *m, void *userdata, sd_bus_error *er
 	return lu_auth_then(m, "org.luctl1.update", update_vmm_allowed, userdata, error);
 }
 
-/* A call that waits for VMs to answer. */
-struct pending {
+/* A call that waits for VMs to answer; one of the daemon's list until it is answered or the daemon ends. */
+struct lu_pending {
+	struct lu_pending *next;
 	struct lu_daemon *daemon;
 	sd_bus_message *message;
 	struct lu_request request;
-	char *vm;  /* DescribeVM: which */
-	bool plan; /* Plan, not Check */
+	struct lu_check *check; /* Check, Plan */
+	char *vm;               /* DescribeVM: which */
+	bool plan;              /* Plan, not Check */
 	size_t left;
 };
 
-static void pending_free(struct pending *p)
+static void pending_free(struct lu_pending *p)
 {
+	struct lu_pending **at = &p->daemon->pending;
+
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	lu_check_free(p->check);
 	lu_request_clear(&p->request);
 	sd_bus_message_unref(p->message);
 	free(p->vm);
 	free(p);
 }
 
-static struct pending *pending_new(struct lu_daemon *d, sd_bus_message *m)
+static struct lu_pending *pending_new(struct lu_daemon *d, sd_bus_message *m)
 {
-	struct pending *p = calloc(1, sizeof(*p));
+	struct lu_pending *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
 	p->daemon = d;
 	p->message = sd_bus_message_ref(m);
+	p->next = d->pending;
+	d->pending = p;
 	return p;
 }
 
 static void on_checked(struct lu_check *c, void *userdata)
 {
-	struct pending *p = userdata;
+	struct lu_pending *p = userdata;
 
 	(void)reply_document(p->message, p->plan ? lu_document_plan(c) : lu_document_check(c, p->request.kernel));
-	lu_check_free(c);
 	pending_free(p);
 }
 
 static int check(sd_bus_message *m, struct lu_daemon *d, bool plan)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct pending *p;
-	struct lu_check *c;
+	struct lu_pending *p;
 	int r;
 
 	if (lu_update_info(d->update)->running) {
@@ -227,7 +235,7 @@ static int check(sd_bus_message *m, struct lu_daemon *d, bool plan)
 	p->plan = plan;
 	r = read_request(m, plan, &p->request, &e);
 	if (r == 0)
-		r = lu_check_start(d, &p->request, on_checked, p, &c);
+		r = lu_check_start(d, &p->request, on_checked, p, &p->check);
 	if (r < 0) {
 		pending_free(p);
 		return lu_reply_error(m, NULL, r, &e);
@@ -247,7 +255,7 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 /* --- VMs --- */
 
-static int reply_vms(struct pending *p)
+static int reply_vms(struct lu_pending *p)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct lu_vm *vm;
@@ -264,7 +272,7 @@ static int reply_vms(struct pending *p)
 
 static void on_probed(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
 {
-	struct pending *p = userdata;
+	struct lu_pending *p = userdata;
 
 	lu_vm_disconnect(vm);
 	if (--p->left > 0)
@@ -276,7 +284,7 @@ static void on_probed(struct lu_vm *vm, int r, const struct lu_error *e, void *u
 /* Probes what is idle, so that the answer is fresh; during an update the last known facts do. */
 static int describe(struct lu_daemon *d, sd_bus_message *m, const char *key)
 {
-	struct pending *p = pending_new(d, m);
+	struct lu_pending *p = pending_new(d, m);
 	bool running = lu_update_info(d->update)->running;
 	int r = 0;
 
@@ -467,4 +475,10 @@ static const sd_bus_vtable manager_vtable[] = {
 int lu_manager_export(struct lu_daemon *d)
 {
 	return sd_bus_add_object_vtable(d->bus, NULL, LU_BUS_PATH, "org.luctl1.Manager", manager_vtable, d);
+}
+
+void lu_manager_clear(struct lu_daemon *d)
+{
+	while (d->pending)
+		pending_free(d->pending);
 }
