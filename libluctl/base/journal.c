@@ -36,6 +36,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 #include "journal.h"
@@ -272,6 +273,7 @@ int lu_journal_open(int dirfd, const char *path, const char *boot_id, struct lu_
 	_cleanup_free_ char *data = NULL;
 	struct lu_journal_reader rd;
 	struct lu_journal_record last;
+	struct stat st;
 	size_t size;
 	char self[32];
 	int r;
@@ -286,8 +288,11 @@ int lu_journal_open(int dirfd, const char *path, const char *boot_id, struct lu_
 	if (r < 0)
 		return r;
 	j->fd = openat(dirfd, path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
-	if (j->fd < 0)
+	if (j->fd < 0 || fstat(j->fd, &st) < 0)
 		return lu_error_set(e, -errno, NULL, "%s: can't open the journal: %s", path, strerror(errno));
+	/* reading anything else could wait for ever */
+	if (!S_ISREG(st.st_mode))
+		return lu_error_set(e, -EBADMSG, HINT_DAMAGED, "%s: not a journal", path);
 	if (flock(j->fd, LOCK_EX | LOCK_NB) < 0) {
 		r = errno == EWOULDBLOCK ? -EBUSY : -errno;
 		return lu_error_set(e, r, "is another luctld running?", "%s: can't lock the journal: %s", path,
