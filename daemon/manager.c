@@ -4,6 +4,7 @@
  * go through lu_auth_then(). Check, Plan and the VM listings ask the VMs first and answer
  * when all have answered; a struct lu_pending keeps the call meanwhile.
  */
+#include <limits.h>
 #include <string.h>
 
 #include "argv.h"
@@ -95,6 +96,21 @@ static int read_option(sd_bus_message *m, const char *key, struct lu_request *q,
 	return lu_error_set(e, -EINVAL, "luctl update --help lists the options", "unknown option %s", key);
 }
 
+/* What no file and no VM can be called does not go into documents, which bound their texts. */
+static int check_names(const struct lu_request *q, const char *kernel, struct lu_error *e)
+{
+	if (strlen(kernel) >= PATH_MAX || (q->initrd && strlen(q->initrd) >= PATH_MAX))
+		return lu_error_set(e, -ENAMETOOLONG, "give a shorter path", "%s: its path has more than %d bytes",
+				    strlen(kernel) >= PATH_MAX ? "kernel image" : "initrd", PATH_MAX - 1);
+	/* one whose definition is no good is called by the name of its file */
+	for (char **p = q->exclude; p && *p; p++)
+		if (strlen(*p) > NAME_MAX)
+			return lu_error_set(e, -ENAMETOOLONG, "see luctl vm list",
+					    "no VM has a name of more than %d bytes, so none can be excluded",
+					    NAME_MAX);
+	return 0;
+}
+
 static int read_request(sd_bus_message *m, bool may_lack_kernel, struct lu_request *q, struct lu_error *e)
 {
 	const char *kernel, *key;
@@ -113,6 +129,9 @@ static int read_request(sd_bus_message *m, bool may_lack_kernel, struct lu_reque
 	}
 	if (r < 0)
 		return lu_error_set(e, r, NULL, "options of the call: %s", strerror(-r));
+	r = check_names(q, kernel, e);
+	if (r < 0)
+		return r;
 	if (kernel[0] != '/' && (kernel[0] || !may_lack_kernel))
 		return lu_error_set(e, -EINVAL, "give an absolute path", "kernel image %s: not an absolute path",
 				    kernel);

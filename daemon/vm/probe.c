@@ -22,6 +22,7 @@
  * Passed-through devices go on during the jump (daemon/devices). What that asks of them is looked at
  * here as far as it can be seen beforehand (pci.c, peek.c there); the kernel judges their tables at the jump.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -239,6 +240,12 @@ static int on_path(struct lu_job *j, struct json_object *data)
 
 	if (f->n_ram == RAM_MAX) {
 		lu_vm_refuse(j->vm, NULL, "it has more than %d memory files", RAM_MAX);
+		return next_object(j);
+	}
+	if (path[0] != '/' || strlen(path) >= PATH_MAX) {
+		lu_vm_refuse(j->vm,
+			     "use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>",
+			     "one of its memory files has no absolute path of at most %d bytes", PATH_MAX - 1);
 		return next_object(j);
 	}
 	p = reallocarray(f->ram, f->n_ram + 1, sizeof(*p));
