@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A process that listens where a QEMU's monitor would, and behaves as it is told.
 
-usage: monitor.py JSON: {"socket": PATH, "greeting": TEXT or null, "answers": {COMMAND: …}, "accept": BOOL}
+usage: monitor.py FILE: {"socket": PATH, "greeting": TEXT or null, "answers": {COMMAND: …}, "accept": BOOL,
+"leave": BOOL: closes after the greeting}
 
 An answer is the value to return, {"error": TEXT}, {"raw": TEXT}, or "silent" or "close". A command is looked up
 with its arguments first ("qom-get /machine type"), then by its name, then as "*". QEMU's own words stand in HEALTHY.
@@ -23,6 +24,8 @@ HEALTHY = {
     "qom-list /objects": [],
     "qom-list": [],
     "query-migrate": {},
+    "query-migrate-parameters": {},
+    "query-migrate-capabilities": [],
     "*": {"error": "not in this test"},
 }
 
@@ -42,7 +45,7 @@ def serve(conn, config):
     try:
         if greeting is not None:
             conn.sendall(greeting.encode("latin-1"))
-        for line in conn.makefile("rb"):
+        for line in () if config.get("leave") else conn.makefile("rb"):
             try:
                 message = json.loads(line)
             except ValueError:
@@ -66,7 +69,8 @@ def serve(conn, config):
 
 
 def main():
-    config = json.loads(sys.argv[1])
+    with open(sys.argv[1], encoding="utf-8") as f:
+        config = json.load(f)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(config["socket"] + ".new")
     listener.listen(16)

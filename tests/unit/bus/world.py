@@ -158,8 +158,9 @@ class Caller:
         """A reply that is a document, parsed and judged by its schema."""
         text = self.call(method, *args, **how)
         document = json.loads(text)
-        wrong = [e.message for e in validator(DOCUMENTS[method]).iter_errors(document)]
-        assert not wrong, f"{method}: against its schema: {wrong}\n{text}"
+        wrong = [f"{e.json_path}: {e.validator} {e.validator_value!r:.80}: {e.instance!r:.80}"
+                 for e in validator(DOCUMENTS[method]).iter_errors(document)]
+        assert not wrong, f"{method}: against its schema: {wrong}"
         return document
 
     def property(self, name, path=ROOT, of=MANAGER):
@@ -282,7 +283,9 @@ class World:
         place = self.socket_of(name)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
-        process = self.run([sys.executable, HERE / "monitor.py", json.dumps({"socket": str(place), **behaviour})])
+        config = SCRATCH / f"monitor.{name}.json"
+        config.write_text(json.dumps({"socket": str(place), **behaviour}))
+        process = self.run([sys.executable, HERE / "monitor.py", config])
         wait_for(place.exists, f"the monitor of {name}")
         return process
 

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The daemon is killed or stopped at a bad moment, or finds files that somebody has damaged; the next one goes on."""
+
+import os
+import signal
+
+from world import JOB, PKERNFS, wait_for
+
+UPDATE = PKERNFS / "update"
+
+
+def examining(world):
+    """An update that waits for a monitor that says nothing; that monitor."""
+    world.define("a")
+    monitor = world.monitor("a", greeting=None)
+    world.start()
+    world.root.call("UpdateVMM", [])
+    assert world.root.property("State") == "examining"
+    return monitor
+
+
+def at_rest(world):
+    return wait_for(lambda: (world.root.property("State") in ("idle", "done", "aborted", "degraded")) and world.root.document("GetStatus"),
+                    "the daemon comes to rest")
+
+
+def test_killed_while_idle(world):
+    """What was declared in files is known again, what was added by a call is not."""
+    world.define("a")
+    world.start()
+    world.root.call("AddVM", '{"version": 1, "name": "b", "uuid": "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0003", "qmp": "/run/b"}')
+    world.restart()
+    assert [vm["name"] for vm in world.root.document("ListVMs")["vms"]] == ["a"]
+    assert world.root.document("GetStatus")["state"] == "idle"
+
+
+def test_killed_during_an_update(world):
+    """Killed while VMs are examined: the next daemon takes the update back, again and again."""
+    examining(world)
+    world.restart()
+    status = at_rest(world)
+    assert (status["state"], status["result"]) == ("aborted", "aborted"), status
+    for _ in range(3):
+        world.root.call("UpdateVMM", [])
+        world.restart()
+        assert at_rest(world)["state"] == "aborted"
+
+
+def test_stopped_during_an_update(world):
+    """SIGTERM cancels the update, then the daemon ends; the next one says aborted."""
+    examining(world)
+    world.daemon.stop(30)
+    world.start()
+    assert world.root.document("GetStatus")["state"] == "aborted"
+
+
+def test_stopped_while_calls_wait(world):
+    """Calls that wait for a monitor when the daemon is stopped are answered with an error, and nothing leaks."""
+    world.define("a")
+    world.monitor("a", greeting=None)
+    world.start()
+    callers = [world.caller() for _ in range(4)]
+    callers[0].begin("Plan", "", {})
+    callers[1].begin("ListVMs")
+    callers[2].begin("DescribeVM", "a")
+    callers[3].begin("Check", "/nonexistent", {})
+    world.root.document("GetStatus")
+    world.daemon.stop(10)
+
+
+def test_two_daemons(world):
+    """A second daemon ends and says why; the first one does not notice."""
+    world.start()
+    first, second = world.daemon, world.launch()
+    assert second.process.wait(30) == 1 and "another luctld" in second.text() and not second.complaints(), second.text()
+    world.daemon = first
+    assert world.root.document("GetStatus")["state"] == "idle"
+
+
+def test_damaged_files(world):
+    """Each file of the update cut, emptied, overwritten or replaced: the daemon starts, and says so in its log or its status."""
+    monitor = examining(world)
+    world.root.call("Cancel", path="/org/luctl1/job/1", of=JOB)
+    world.root.finished("/org/luctl1/job/1")
+    world.daemon.kill()
+    monitor.kill()
+    files = [f for f in UPDATE.iterdir() if f.is_file()]
+    assert {"journal", "trace", "request.json"} <= {f.name for f in files}, files
+    for file in files:
+        good = file.read_bytes()
+        for damage in (b"", good[:len(good) // 2], b"\xff" * len(good), good[:40] + bytes([good[40] ^ 1]) + good[41:], good + b"x" * 5000, b'{"version": 99}'):
+            file.write_bytes(damage)
+            world.start()
+            world.root.document("GetStatus")
+            assert world.root.document("ListVMs", timeout=60)["vms"][0]["name"] == "a"
+            world.daemon.stop()
+        file.write_bytes(good)
+    for wrong in ("folder", "fifo", "link"):
+        journal = UPDATE / "journal"
+        journal.rename(UPDATE / "kept")
+        {"folder": os.mkdir, "fifo": os.mkfifo, "link": lambda path: os.symlink("/dev/zero", path)}[wrong](journal)
+        world.start()
+        world.root.document("GetStatus")
+        world.daemon.stop()
+        journal.rmdir() if wrong == "folder" else journal.unlink()
+        (UPDATE / "kept").rename(journal)
+
+
+def test_pkernfs_goes_away(world):
+    """pkernfs is taken away while the daemon runs, and comes back empty."""
+    world.define("a")
+    world.start()
+    world.umount()
+    assert not world.root.document("GetStatus")["pkernfs"]["mounted"]
+    assert "pkernfs" in world.root.fails("UpdateVMM", []).what
+    world.mount()
+    assert world.root.finished(world.root.call("UpdateVMM", [])) == "aborted"
+
+
+def test_signals(world):
+    """SIGHUP and SIGPIPE of a terminal or a client that went away don't end it in the middle of something; SIGINT ends it in order."""
+    world.start()
+    world.daemon.process.send_signal(signal.SIGPIPE)
+    assert world.root.document("GetStatus")["state"] == "idle"
+    world.daemon.process.send_signal(signal.SIGINT)
+    assert world.daemon.process.wait(20) == 0 and not world.daemon.complaints(), world.daemon.text()
