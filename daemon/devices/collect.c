@@ -206,7 +206,7 @@ static int find_group(struct collect *c, struct lu_fd_facts *facts)
 	return 0;
 }
 
-/* The name of a component of a path, counted from its end; its length, 0 if there is none. */
+/* The name of a component of a path, counted from its end; its length, 0 (and an empty name) if there is none. */
 static size_t component(const char *path, unsigned int from_end, const char **ret)
 {
 	const char *end = path + strlen(path);
@@ -220,8 +220,10 @@ static size_t component(const char *path, unsigned int from_end, const char **re
 			*ret = start;
 			return (size_t)(end - start);
 		}
-		if (start == path)
+		if (start == path) {
+			*ret = "";
 			return 0;
+		}
 		end = start - 1;
 	}
 }

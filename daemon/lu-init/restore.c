@@ -35,7 +35,7 @@
 
 /* QEMU takes its CPR state from this descriptor: LU_LAUNCH_MORE_FD */
 #define LU_CPR_VARIABLE "QEMU_CPR_EXEC_STATE=4"
-static_assert(LU_LAUNCH_MORE_FD == 4);
+static_assert(LU_LAUNCH_MORE_FD == 4, "the numbers of descriptors are QEMU's arguments");
 
 struct restore {
 	const struct lu_init *init;

@@ -66,7 +66,7 @@ struct lu_journal_header {
 	uint8_t reserved1[36];
 	uint32_t crc; /* crc32 of everything before; of a larger header, then of everything after */
 };
-static_assert(sizeof(struct lu_journal_header) == 128);
+static_assert(sizeof(struct lu_journal_header) == 128, "as it is stored");
 
 enum lu_journal_type {
 	LU_JOURNAL_STATE = 1, /* the update entered .state */
@@ -89,7 +89,7 @@ struct lu_journal_entry {
 	uint32_t text_crc; /* crc32 of text and padding, from 0 */
 	uint8_t reserved[16];
 };
-static_assert(sizeof(struct lu_journal_entry) == 96);
+static_assert(sizeof(struct lu_journal_entry) == 96, "as it is stored");
 
 /* What the header says. */
 struct lu_journal_info {

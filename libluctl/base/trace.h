@@ -88,7 +88,7 @@ struct lu_trace_header {
 	uint64_t dropped; /* atomically counted by all writers */
 	uint8_t zero[LU_TRACE_HEADER_SIZE - 128];
 };
-static_assert(sizeof(struct lu_trace_header) == LU_TRACE_HEADER_SIZE);
+static_assert(sizeof(struct lu_trace_header) == LU_TRACE_HEADER_SIZE, "as it is stored");
 
 struct lu_trace_entry {
 	uint64_t tsc;
@@ -103,8 +103,8 @@ struct lu_trace_entry {
 	char tag[LU_TRACE_TAG_MAX]; /* short free text, padded with zeros */
 	uint32_t crc;
 };
-static_assert(sizeof(struct lu_trace_entry) == LU_TRACE_RECORD_SIZE);
-static_assert(LU_TRACE_HEADER_SIZE % LU_TRACE_RECORD_SIZE == 0);
+static_assert(sizeof(struct lu_trace_entry) == LU_TRACE_RECORD_SIZE, "as it is stored");
+static_assert(LU_TRACE_HEADER_SIZE % LU_TRACE_RECORD_SIZE == 0, "records stay aligned");
 
 /** lu_phase_name() - of a phase or state: "jump", "vm-save"; NULL if unknown */
 const char *lu_phase_name(unsigned int phase);
