@@ -150,7 +150,7 @@ static void client_unrefp(struct lu_qmp **q)
 {
 	client_unref(*q);
 }
-#define HOLD(q) _cleanup_(client_unrefp) struct lu_qmp *_held = ((q)->refs++, (q))
+#define HOLD(q) _cleanup_(client_unrefp) __attribute__((unused)) struct lu_qmp *_held = ((q)->refs++, (q))
 
 /* Ends one command that is in no list any more. */
 static void command_end(struct lu_qmp *q, struct command *c, int r, struct json_object *data, const char *class,
