@@ -5,6 +5,10 @@
  *	cpr: accept → receive to the end → parse → have it kept → close (QEMU waits for this)
  *	main: accept → receive to the end, into the state file
  *
+ * The sockets' directory is root's and stays so: QEMU's user may go through it (mode 0711) and connect to what is
+ * his in it (0600), but nobody but root names, removes or replaces anything there. So what root binds and then gives away
+ * by its name is what it bound.
+ *
  * Whatever goes wrong closes everything, which QEMU notices and calls a failed
  * migration; the guest stays with it. The error is told by lu_transfer_done().
  */
@@ -173,7 +177,8 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *us
 	return 0;
 }
 
-static int listen_at(struct lu_transfer *t, sd_event *event, int i, uid_t uid, gid_t gid)
+/* The directory is ours, and nobody else gets in yet. */
+static int listen_at(struct lu_transfer *t, sd_event *event, int dir_fd, int i, uid_t uid, gid_t gid)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -181,9 +186,9 @@ static int listen_at(struct lu_transfer *t, sd_event *event, int i, uid_t uid, g
 	int r;
 
 	strcpy(sa.sun_path, s->path);
-	(void)unlink(s->path);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(s->path, 0600) < 0 ||
-	    chown(s->path, uid, gid) < 0 || listen(fd, 1) < 0)
+	if (fd < 0 || (unlinkat(dir_fd, names[i], 0) < 0 && errno != ENOENT) ||
+	    bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || fchmodat(dir_fd, names[i], 0600, 0) < 0 ||
+	    fchownat(dir_fd, names[i], uid, gid, AT_SYMLINK_NOFOLLOW) < 0 || listen(fd, 1) < 0)
 		return -errno;
 	r = sd_event_add_io(event, &s->source, fd, EPOLLIN, on_connect, s);
 	if (r >= 0)
@@ -191,6 +196,20 @@ static int listen_at(struct lu_transfer *t, sd_event *event, int i, uid_t uid, g
 	if (r >= 0)
 		(void)steal_fd(&fd);
 	return r;
+}
+
+/* One that is there already may be somebody else's: taken from him before anything is done in it. */
+static int open_dir(const char *dir)
+{
+	_cleanup_close_ int fd = -EBADF;
+	int r = lu_mkdir_p(AT_FDCWD, dir, 0711);
+
+	if (r < 0)
+		return r;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, 0700) < 0 || fchown(fd, geteuid(), getegid()) < 0)
+		return -errno;
+	return steal_fd(&fd);
 }
 
 static int transfer_new(struct lu_transfer **ret, const char *dir, pid_t pid)
@@ -219,6 +238,7 @@ int lu_transfer_new(struct lu_transfer **ret, sd_event *event, const char *dir, 
 		    int state_fd, const struct lu_transfer_keeper *keeper, struct lu_error *e)
 {
 	_cleanup_(lu_transfer_freep) struct lu_transfer *t = NULL;
+	_cleanup_close_ int dir_fd = -EBADF;
 	int r = transfer_new(&t, dir, pid);
 
 	if (r >= 0) {
@@ -227,12 +247,11 @@ int lu_transfer_new(struct lu_transfer **ret, sd_event *event, const char *dir, 
 		r = t->state_fd < 0 || pipe2(t->pipe, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
 	}
 	if (r >= 0)
-		r = lu_mkdir_p(AT_FDCWD, dir, 0755);
-	/* QEMU's user goes through it, others must not knock */
-	if (r >= 0 && (chown(dir, uid, gid) < 0 || chmod(dir, 0700) < 0))
-		r = -errno;
+		r = dir_fd = open_dir(dir);
 	for (int i = 0; r >= 0 && i < SOCKETS; i++)
-		r = listen_at(t, event, i, uid, gid);
+		r = listen_at(t, event, dir_fd, i, uid, gid);
+	if (r >= 0 && fchmod(dir_fd, 0711) < 0)
+		r = -errno;
 	if (r < 0)
 		return lu_error_set(e, r, NULL, "%s: %s", dir, strerror(-r));
 	*ret = steal_ptr(t);

@@ -46,7 +46,7 @@ struct lu_transfer_keeper {
 
 /**
  * lu_transfer_new() - listen
- * @dir: directory to make for the sockets; removed with the transfer
+ * @dir: directory to make for the sockets, root's; in one that only root writes; removed with the transfer
  * @uid, @gid, @pid: QEMU's; nobody else is let in
  * @state_fd: where the device state goes, over what is there; duplicated. LU_TRANSFER_ROOM bytes of it must be reserved:
  *	QEMU calls the migration completed when it has sent all, and what could not be written then is lost

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "test.h"
 
@@ -236,11 +237,86 @@ static void test_not_enough(void **state)
 	close(fd);
 }
 
+/* 1 if a process of this user gets in */
+static int gets_in(uid_t uid, const char *name)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int status = -1;
+	pid_t pid;
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/%s", sub, name);
+	pid = fork();
+	if (pid == 0) {
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+		if (setgid(uid) < 0 || setuid(uid) < 0)
+			_exit(2);
+		_exit(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status);
+}
+
+/*
+ * QEMU's user gets in and nobody else does; and he can put nothing in the place of what root works on by name, also
+ * not with a directory that he prepared.
+ */
+static void test_directory(void **state)
+{
+	static const uid_t qemu = 65533, other = 65532;
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	char path[128], victim[128];
+	struct stat st;
+
+	state_fd = -EBADF;
+	for (int i = 0; i < LU_TRANSFER_FDS; i++)
+		kept[i] = -EBADF;
+	if (getuid() != 0) {
+		print_message("only root can give sockets away: not tested\n");
+		skip();
+	}
+	assert_int_equal(chmod(dir, 0711), 0);
+	snprintf(victim, sizeof(victim), "%s/victim", dir);
+	state_fd = open(victim, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	for (int prepared = 0; prepared < 2; prepared++) {
+		if (prepared) {
+			assert_int_equal(mkdir(sub, 0777), 0);
+			assert_int_equal(chown(sub, qemu, qemu), 0);
+			snprintf(path, sizeof(path), "%s/cpr", sub);
+			assert_int_equal(symlink(victim, path), 0);
+		}
+		expect(lu_transfer_new(&t, ev, sub, qemu, qemu, 0, state_fd, NULL, &e) == 0, "%s", e.what);
+		assert_int_equal(lstat(sub, &st), 0);
+		expect(st.st_uid == 0 && (st.st_mode & 07777) == 0711, "directory: uid %d, mode %o", (int)st.st_uid,
+		       st.st_mode & 07777);
+		for (const char **name = (const char *[]){ "cpr", "main", NULL }; *name; name++) {
+			snprintf(path, sizeof(path), "%s/%s", sub, *name);
+			assert_int_equal(lstat(path, &st), 0);
+			expect(S_ISSOCK(st.st_mode) && st.st_uid == qemu && (st.st_mode & 07777) == 0600,
+			       "%s: uid %d, mode %o", *name, (int)st.st_uid, st.st_mode);
+			assert_int_equal(gets_in(other, *name), 0);
+			assert_int_equal(gets_in(qemu, *name), 1);
+		}
+		assert_int_equal(stat(victim, &st), 0);
+		assert_int_equal(st.st_uid, 0);
+		lu_transfer_free(t);
+		t = NULL;
+	}
+	/* a link in the place of the directory is no directory */
+	assert_int_equal(symlink(dir, sub), 0);
+	assert_true(lu_transfer_new(&t, ev, sub, qemu, qemu, 0, state_fd, NULL, &e) < 0);
+	assert_int_equal(stat(dir, &st), 0);
+	assert_int_equal(st.st_uid, 0);
+	unlink(sub);
+	unlink(victim);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	static const struct CMUnitTest tests[] = { T(test_whole), T(test_broken), T(test_stranger), T(test_dies),
-						   T(test_not_enough) };
+	static const struct CMUnitTest tests[] = { T(test_whole), T(test_broken),     T(test_stranger),
+						   T(test_dies),  T(test_not_enough), T(test_directory) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
