@@ -11,6 +11,11 @@
  *	regular file, memfd in tmpfs				name, inode, size
  *	anything else						refused by name
  *
+ * QEMU gets back what is its own, and no more than it had: root opens these files for it in the next kernel. So
+ * a descriptor must be open for what it will be opened for again, which O_PATH and read-only ones are not, and a file in
+ * pkernfs must be RAM of this VM, or lie in ram/NAME/ and be of QEMU's user. QEMU's word for its RAM files
+ * counts only if its user may write them and no other VM has them.
+ *
  * A count of an eventfd is taken from fdinfo since read() would take it away, and going back to the old
  * kernel's VM must stay possible. A path is believed only if it leads to the inode that is open.
  *
@@ -279,6 +284,48 @@ static const char *below(const struct collect *c, const char *path)
 	return strncmp(path, c->from->pkernfs, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
 }
 
+static bool is_ram(const struct collect *c, const struct stat *st)
+{
+	for (size_t i = 0; i < c->from->launch->n_ram; i++)
+		if (c->from->launch->ram[i].inode == st->st_ino)
+			return true;
+	return false;
+}
+
+/* In ram/NAME/, and of the user that QEMU runs as. */
+static bool is_own(const struct collect *c, const char *path, const struct stat *st)
+{
+	const struct lu_launch *l = c->from->launch;
+	size_t n = strlen(l->name);
+
+	return st->st_uid == l->uid && !strncmp(path, "ram/", 4) && !strncmp(path + 4, l->name, n) &&
+	       path[4 + n] == '/';
+}
+
+/* @object: what it is called in the error */
+static int check_owner(struct collect *c, const char *object, const char *path, const struct stat *st)
+{
+	const char *other = c->from->other ? c->from->other(c->from->other_context, path, st) : NULL;
+
+	if (other)
+		return lu_error_set(c->e, -EPERM, "start the VM with memory of its own",
+				    "%s: %s in pkernfs belongs to VM %s", object, path, other);
+	return 0;
+}
+
+static int check_file(struct collect *c, const struct lu_cpr_fd *f, const char *path, const struct stat *st)
+{
+	char object[LU_CPR_NAME_MAX + 32];
+	int r;
+
+	snprintf(object, sizeof(object), "file %s of QEMU", f->name);
+	r = check_owner(c, object, path, st);
+	if (r < 0 || is_ram(c, st) || is_own(c, path, st))
+		return r;
+	return lu_error_set(c->e, -EPERM, "start the VM with memory of its own",
+			    "%s: %s in pkernfs is not memory of this VM", object, path);
+}
+
 static int look_at_memory(struct collect *c, const struct lu_cpr_fd *f, const struct stat *st, const char *link,
 			  struct lu_fd_facts *facts)
 {
@@ -298,7 +345,7 @@ static int look_at_memory(struct collect *c, const struct lu_cpr_fd *f, const st
 			return lu_error_set(c->e, -EOPNOTSUPP, NULL,
 					    "file %s of QEMU: %s is no longer to be found in pkernfs", f->name, link);
 		facts->path = strdup(path);
-		return facts->path ? 0 : -ENOMEM;
+		return facts->path ? check_file(c, f, path, st) : -ENOMEM;
 	}
 	/* one that came over an earlier jump has no name (mm/memfd_luo.c: shmem_file_setup("")) */
 	if (strncmp(link, memfd, sizeof(memfd) - 1) != 0 && strcmp(link, fetched) != 0)
@@ -324,6 +371,22 @@ static int look_at_memory(struct collect *c, const struct lu_cpr_fd *f, const st
 	return 0;
 }
 
+/* It is opened for reading and writing again, by root: so QEMU must have it open like that. */
+static int check_mode(struct collect *c, const struct lu_cpr_fd *f, const char *link)
+{
+	int flags = fcntl(f->fd, F_GETFL);
+
+	if (flags < 0)
+		return lu_error_set(c->e, -errno, NULL, "file %s of QEMU: %s: %s", f->name, link, strerror(errno));
+	if (flags & O_PATH)
+		return lu_error_set(c->e, -EPERM, NULL,
+				    "file %s of QEMU: %s is only a place (O_PATH), not an open file", f->name, link);
+	if ((flags & O_ACCMODE) != O_RDWR)
+		return lu_error_set(c->e, -EPERM, NULL, "file %s of QEMU: %s is not open for reading and writing",
+				    f->name, link);
+	return 0;
+}
+
 static int look_at(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)
 {
 	_cleanup_free_ char *link = NULL;
@@ -343,16 +406,18 @@ static int look_at(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_fa
 	if (!strcmp(link, "anon_inode:[eventfd]"))
 		return look_at_eventfd(c, f, facts);
 	if (S_ISCHR(st.st_mode))
-		return look_at_node(c, f, st.st_rdev, link, facts);
+		return look_at_node(c, f, st.st_rdev, link, facts) ?: check_mode(c, f, link);
 	if (S_ISREG(st.st_mode))
-		return look_at_memory(c, f, &st, link, facts);
+		return look_at_memory(c, f, &st, link, facts) ?: check_mode(c, f, link);
 	return lu_error_set(c->e, -EOPNOTSUPP, NULL, "file %s of QEMU: %s can't be opened again for it", f->name, link);
 }
 
 static int look_at_ram(struct collect *c, const struct lu_launch_ram *ram, struct lu_ram_facts *facts)
 {
 	const char *path = below(c, ram->path);
+	char object[4096 + 16];
 	struct stat st;
+	int r;
 
 	if (!path)
 		return lu_error_set(c->e, -EOPNOTSUPP, "put the VM's memory into pkernfs",
@@ -362,6 +427,14 @@ static int look_at_ram(struct collect *c, const struct lu_launch_ram *ram, struc
 	if (!S_ISREG(st.st_mode) || st.st_ino != ram->inode || (uint64_t)st.st_size < ram->size)
 		return lu_error_set(c->e, -EBADMSG, NULL, "memory %s: is not the file that the VM was started with",
 				    ram->path);
+	snprintf(object, sizeof(object), "memory %s", ram->path);
+	r = check_owner(c, object, path, &st);
+	if (r < 0)
+		return r;
+	if (!lu_launch_may_write(c->from->launch, &st))
+		return lu_error_set(c->e, -EPERM, "give the file to the user that QEMU runs as",
+				    "memory %s: user %llu, as whom QEMU runs, may not write it", ram->path,
+				    (unsigned long long)c->from->launch->uid);
 	*facts = (struct lu_ram_facts){
 		.path = strdup(path), .dev = st.st_dev, .inode = st.st_ino, .size = (uint64_t)st.st_size
 	};
@@ -380,11 +453,11 @@ int lu_devices_collect(const struct lu_cpr *cpr, const struct lu_collect_from *f
 		return lu_error_set(e, -errno, NULL, "pkernfs: %s", strerror(errno));
 	c.pkernfs_dev = st.st_dev;
 	facts.fds = calloc(cpr->n_fds + 1, sizeof(*facts.fds));
-	facts.ram = calloc(from->n_ram + 1, sizeof(*facts.ram));
+	facts.ram = calloc(from->launch->n_ram + 1, sizeof(*facts.ram));
 	if (!facts.fds || !facts.ram)
 		return -ENOMEM;
-	for (size_t i = 0; i < from->n_ram; i++) {
-		r = look_at_ram(&c, &from->ram[i], &facts.ram[i]);
+	for (size_t i = 0; i < from->launch->n_ram; i++) {
+		r = look_at_ram(&c, &from->launch->ram[i], &facts.ram[i]);
 		if (r < 0)
 			return r;
 		facts.n_ram++;

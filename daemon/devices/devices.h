@@ -38,7 +38,8 @@
 #include "cpr.h"
 #include "reasons.h"
 
-struct lu_launch_ram;
+struct lu_launch;
+struct stat;
 
 #define LU_DEVICES_JSON_MAX (16U << 20)
 #define LU_DEVICES_FILE "devices.json"
@@ -183,15 +184,17 @@ struct lu_devices_ops {
  * struct lu_collect_from - where to look
  * @proc_fd, @sys_fd: /proc and /sys
  * @pkernfs_fd, @pkernfs: its root, and where it is mounted
- * @ram, @n_ram: RAM files of launch.json
+ * @launch: launch.json: whose process it is, its name and its RAM files
+ * @other, @other_context: names another VM to which a file of pkernfs belongs, NULL: to none. May be NULL
  * @session: LUO session that the caller will put the memfds into; NULL: memfds are refused
  * @ops: NULL: the kernel's
  */
 struct lu_collect_from {
 	int proc_fd, sys_fd, pkernfs_fd;
 	const char *pkernfs;
-	const struct lu_launch_ram *ram;
-	size_t n_ram;
+	const struct lu_launch *launch;
+	const char *(*other)(void *context, const char *path, const struct stat *st);
+	void *other_context;
 	const char *session;
 	const struct lu_devices_ops *ops;
 };

@@ -212,9 +212,8 @@ static int do_memory(struct lu_replay *r, const struct lu_step *s, struct lu_err
 	struct stat st;
 
 	if (m->kind == LU_MEMORY_FILE) {
-		fd = openat(r->from->pkernfs_fd, m->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0)
-			fd = -errno;
+		/* its directories may be QEMU's user's */
+		fd = lu_open_beneath(r->from->pkernfs_fd, m->path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
 	} else {
 		const struct lu_replay_memfd *memfd = NULL;
 

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "argv.h"
 #include "launch.h"
@@ -162,6 +163,19 @@ int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e)
 int lu_launch_write(int dir_fd, const struct lu_launch *l, struct lu_error *e)
 {
 	return lu_json_store(dir_fd, "launch.json", 0600, &lu_launch_table, l, e);
+}
+
+bool lu_launch_may_write(const struct lu_launch *l, const struct stat *st)
+{
+	bool member = st->st_gid == l->gid;
+
+	if (l->uid == 0)
+		return true;
+	if (st->st_uid == l->uid)
+		return (st->st_mode & 0600) == 0600;
+	for (size_t i = 0; i < l->n_groups; i++)
+		member |= st->st_gid == l->groups[i];
+	return member ? (st->st_mode & 060) == 060 : (st->st_mode & 06) == 06;
 }
 
 int lu_launch_add_need(struct lu_launch *l, const char *path, enum lu_need_kind kind, bool write, uint64_t uid,

@@ -40,6 +40,8 @@
 #include "json.h"
 #include "reasons.h"
 
+struct stat;
+
 struct lu_launch_var {
 	char *name;
 	char *value;
@@ -132,6 +134,9 @@ void lu_launch_clear(struct lu_launch *l);
 /** lu_launch_read() - launch.json of a VM's directory; -EOPNOTSUPP if it names a feature that we don't know */
 int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e);
 int lu_launch_write(int dir_fd, const struct lu_launch *l, struct lu_error *e);
+
+/** lu_launch_may_write() - do the file's owner and mode let the VM's user read and write it? */
+bool lu_launch_may_write(const struct lu_launch *l, const struct stat *st);
 
 /** lu_launch_add_need() - add to needs unless the path is there already (then write is or-ed) */
 int lu_launch_add_need(struct lu_launch *l, const char *path, enum lu_need_kind kind, bool write, uint64_t uid,

@@ -10,6 +10,10 @@
  * within one time limit. Files are not waited for, nobody mounts anything meanwhile.
  *
  * A directory that exists is left as it is. Only nodes below /dev get a new owner.
+ *
+ * The paths are QEMU's own words, and we are root: what gets an owner is opened first, by a way that no link leads
+ * elsewhere, and changed by its descriptor. A node must be in devtmpfs itself, which only root writes (so not in /dev/shm),
+ * a directory must be the one that was just made. A node that is reached otherwise keeps the owner that it has.
  */
 #include <stdio.h>
 #include <string.h>
@@ -40,15 +44,57 @@ static void load_module(const char *name)
 			;
 }
 
+/* Its parents are made or there already; /var/run is a link of old. */
+static int open_made(const char *path)
+{
+	_cleanup_close_ int parent = -EBADF, fd = -EBADF;
+	_cleanup_free_ char *dir = strdup(path);
+	const char *slash;
+	struct stat st;
+
+	if (!dir)
+		return -ENOMEM;
+	*strrchr(dir, '/') = '\0';
+	slash = path + strlen(dir);
+	parent = open(*dir ? dir : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0)
+		return -errno;
+	if (mkdirat(parent, slash + 1, 0700) < 0)
+		return -errno;
+	fd = openat(parent, slash + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	/* whoever owns the parent may have put one of his own there */
+	return st.st_uid == geteuid() ? steal_fd(&fd) : -EPERM;
+}
+
 static int make_directory(const struct lu_launch *l, const struct lu_launch_need *n, struct lu_error *e)
 {
-	int r;
+	_cleanup_close_ int fd = -EBADF;
+	_cleanup_free_ char *path = strdup(n->path);
+	char *slash;
+	int r = 0;
 
-	if (access(n->path, F_OK) == 0)
+	if (!path)
+		return -ENOMEM;
+	for (size_t i = strlen(path); i > 1 && path[i - 1] == '/'; i--)
+		path[i - 1] = '\0';
+	if (access(path, F_OK) == 0)
 		return 0;
-	r = lu_mkdir_p(AT_FDCWD, n->path, 0755);
-	if (r == 0 && (chown(n->path, (uid_t)n->uid, (gid_t)n->gid) < 0 || chmod(n->path, (mode_t)n->mode) < 0))
+	slash = strrchr(path, '/');
+	if (slash && slash != path) {
+		*slash = '\0';
+		r = lu_mkdir_p(AT_FDCWD, path, 0755);
+		*slash = '/';
+	}
+	if (r == 0) {
+		fd = open_made(path);
+		r = fd < 0 ? fd : 0;
+	}
+	if (r == 0 && (fchown(fd, (uid_t)n->uid, (gid_t)n->gid) < 0 || fchmod(fd, (mode_t)n->mode) < 0))
 		r = -errno;
+	if (r == -EEXIST && access(path, F_OK) == 0) /* another VM's restorer was faster */
+		return 0;
 	if (r < 0)
 		return lu_error_set(e, r, NULL, "VM %s: cannot make directory %s: %s", l->name, n->path, strerror(-r));
 	return 0;
@@ -57,11 +103,27 @@ static int make_directory(const struct lu_launch *l, const struct lu_launch_need
 static int own_node(const struct lu_launch *l, const struct lu_launch_need *n, const struct stat *st,
 		    struct lu_error *e)
 {
-	if (strncmp(n->path, "/dev/", 5) != 0)
+	_cleanup_close_ int dev = -EBADF, fd = -EBADF;
+	char self[48];
+	struct stat now;
+
+	if (strncmp(n->path, "/dev/", 5) != 0 ||
+	    (st->st_uid == n->uid && st->st_gid == n->gid && (st->st_mode & 07777) == n->mode))
 		return 0;
-	if ((st->st_uid != n->uid || st->st_gid != n->gid) && chown(n->path, (uid_t)n->uid, (gid_t)n->gid) < 0)
+	dev = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = dev < 0 ? -errno : lu_open_beneath(dev, n->path + 5, O_PATH);
+	if (fd == -EXDEV || fd == -ELOOP)
+		return 0;
+	if (fd < 0 || fstat(fd, &now) < 0)
+		return lu_error_set(e, fd < 0 ? fd : -errno, NULL, "VM %s: %s: %s", l->name, n->path,
+				    strerror(fd < 0 ? -fd : errno));
+	if ((now.st_mode & S_IFMT) != (st->st_mode & S_IFMT) || now.st_rdev != st->st_rdev)
+		return lu_error_set(e, -ESTALE, "try again", "VM %s: %s is another device meanwhile", l->name, n->path);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if ((now.st_uid != n->uid || now.st_gid != n->gid) &&
+	    fchownat(fd, "", (uid_t)n->uid, (gid_t)n->gid, AT_EMPTY_PATH) < 0)
 		return lu_error_set(e, -errno, NULL, "VM %s: %s: chown: %s", l->name, n->path, strerror(errno));
-	if ((st->st_mode & 07777) != n->mode && chmod(n->path, (mode_t)n->mode) < 0)
+	if ((now.st_mode & 07777) != n->mode && chmod(self, (mode_t)n->mode) < 0)
 		return lu_error_set(e, -errno, NULL, "VM %s: %s: chmod: %s", l->name, n->path, strerror(errno));
 	return 0;
 }

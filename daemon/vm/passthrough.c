@@ -343,8 +343,9 @@ static int collect(struct lu_job *j, struct lu_devices *ret)
 		.sys_fd = sys,
 		.pkernfs_fd = j->pkernfs_fd,
 		.pkernfs = j->vm->vms->pkernfs,
-		.ram = j->launch.ram,
-		.n_ram = j->launch.n_ram,
+		.launch = &j->launch,
+		.other = lu_vm_other_owner,
+		.other_context = j->vm,
 		.session = j->vm->passthrough->session.name,
 	};
 

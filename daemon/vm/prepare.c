@@ -140,11 +140,16 @@ static int fill_launch(struct lu_job *j)
 		return -ENOMEM;
 	for (size_t i = 0; i < vm->facts.n_ram; i++) {
 		struct lu_vm_ram *ram = &vm->facts.ram[i];
+		const char *other;
 		struct stat st;
 
 		if (stat(ram->path, &st) < 0)
 			return lu_error_set(&j->error, -errno, NULL, "VM %s: %s: %s", vm->name, ram->path,
 					    strerror(errno));
+		other = lu_vm_memory_owner(vm, ram->path, &st);
+		if (other)
+			return lu_error_set(&j->error, -EPERM, "start one of them with memory of its own",
+					    "VM %s: its memory file %s belongs to VM %s", vm->name, ram->path, other);
 		l->ram[i] = (struct lu_launch_ram){ .path = strdup(ram->path), .size = ram->size, .inode = st.st_ino };
 		if (!l->ram[i].path)
 			return -ENOMEM;

@@ -169,6 +169,14 @@ int lu_job_set_ignore_shared(struct lu_job *j, bool on, unsigned int tolerate, l
 /** lu_vm_mode() - the migration mode by which it is saved */
 const char *lu_vm_mode(const struct lu_vm *vm);
 
+struct stat;
+
+/** lu_vm_other_owner() - the name of another VM than @vm to which a file belongs, or NULL; @path is below pkernfs' root */
+const char *lu_vm_other_owner(void *vm, const char *path, const struct stat *st);
+
+/** lu_vm_memory_owner() - the same with a whole path */
+const char *lu_vm_memory_owner(struct lu_vm *vm, const char *path, const struct stat *st);
+
 /** lu_vm_refuse() - a reason against it; returns 0, as probing goes on */
 int lu_vm_refuse(struct lu_vm *vm, const char *hint, const char *fmt, ...) _printf_(3, 4);
 

@@ -183,6 +183,7 @@ static void judge_file(struct lu_vm *vm, const struct lu_vm_ram *ram)
 	struct stat st, root;
 	struct statfs where;
 	size_t n = strlen(vm->vms->pkernfs);
+	const char *other;
 
 	fs = lu_vms_pkernfs(vm->vms, &e);
 	if (fs < 0) {
@@ -207,6 +208,9 @@ static void judge_file(struct lu_vm *vm, const struct lu_vm_ram *ram)
 	else if ((uint64_t)st.st_size < ram->size)
 		lu_vm_refuse(vm, NULL, "its memory file %s has %lld bytes, less than the %llu of the memory", ram->path,
 			     (long long)st.st_size, (unsigned long long)ram->size);
+	else if ((other = lu_vm_memory_owner(vm, ram->path, &st)))
+		lu_vm_refuse(vm, "start one of them with memory of its own", "its memory file %s belongs to VM %s",
+			     ram->path, other);
 }
 
 static int on_size(struct lu_job *j, struct json_object *data)
@@ -513,6 +517,19 @@ static int judge_functions(struct lu_job *j)
 	return 0;
 }
 
+/* Root opens them for the next QEMU, to map them for the devices: so this one must be allowed to. */
+static void judge_access(struct lu_job *j)
+{
+	const struct lu_vm_facts *f = &j->vm->facts;
+	struct stat st;
+
+	for (size_t i = 0; i < f->n_ram; i++)
+		if (stat(f->ram[i].path, &st) == 0 && !lu_launch_may_write(&j->launch, &st))
+			lu_vm_refuse(j->vm, "give the file to the user that QEMU runs as",
+				     "its memory file %s may not be written by user %llu, as whom its QEMU runs",
+				     f->ram[i].path, (unsigned long long)j->launch.uid);
+}
+
 static int judge_passed_through(struct lu_job *j)
 {
 	struct lu_vm *vm = j->vm;
@@ -525,6 +542,7 @@ static int judge_passed_through(struct lu_job *j)
 			vm, "QEMU 10.2 or newer is needed",
 			"a device is passed through to it, which its QEMU %s can't hand over (cpr-transfer, cpr-exec)",
 			vm->facts.qemu_version);
+	judge_access(j);
 	r = judge_functions(j);
 	if (r < 0)
 		return r;

@@ -5,9 +5,11 @@
  * the directory. A leftover temporary (".name.tmp") is simply overwritten.
  */
 #include <ctype.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "util.h"
 
@@ -51,6 +53,21 @@ int lu_read_file(int dirfd, const char *path, size_t max, char **ret_data, size_
 	if (ret_size)
 		*ret_size = size;
 	return 0;
+}
+
+int lu_open_beneath(int dirfd, const char *path, int flags)
+{
+	struct open_how how = { .flags = (__u64)(flags | O_CLOEXEC),
+				.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS };
+	long fd = -1;
+
+	/* EAGAIN: somebody renames a directory on the way */
+	for (int tries = 0; tries < 100; tries++) {
+		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
+			break;
+	}
+	return fd < 0 ? -errno : (int)fd;
 }
 
 int lu_write_all(int fd, const void *data, size_t size)

@@ -70,6 +70,17 @@ static inline void closep(int *fd)
 int lu_read_file(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_size);
 
 /**
+ * lu_open_beneath() - open a path whose every component is below @dirfd and on its file system
+ * @flags: as of open(); O_CLOEXEC is added
+ *
+ * For directories that somebody else writes to as well: no ".." and no symbolic link leads out of @dirfd, nothing
+ * that is mounted below it is entered. A link in the last place is followed unless @flags has O_NOFOLLOW.
+ *
+ * Return: a descriptor; -EXDEV or -ELOOP if the path leads elsewhere; or another negative errno.
+ */
+int lu_open_beneath(int dirfd, const char *path, int flags);
+
+/**
  * lu_write_file() - replace a file so that readers see the old or the new contents, never a part
  *
  * Writes a temporary file beside @path, syncs it, renames it over @path and syncs

@@ -167,6 +167,109 @@ static void odd_group(struct vm *vm)
 	assert_int_equal(symlinkat("7x", vm->f->sys_fd, "bus/pci/devices/0000:00:04.0/iommu_group"), 0);
 }
 
+/* --- what is not its own --- */
+
+/* Another one's file, which nobody but its owner may open; a place in the file system can be named all the same. */
+static void place(struct vm *vm)
+{
+	fake_write(vm->f, "pkernfs/ram/web2/ram0", "x");
+	vm_add(vm, "ram9", 0, openat(vm->f->pkernfs_fd, "ram/web2/ram0", O_PATH | O_CLOEXEC));
+}
+
+static void own_place(struct vm *vm)
+{
+	vm_add(vm, "ram9", 0, openat(vm->f->pkernfs_fd, "ram/web1/ram0", O_PATH | O_CLOEXEC));
+}
+
+static void read_only(struct vm *vm)
+{
+	vm_add(vm, "ram9", 0, openat(vm->f->pkernfs_fd, "ram/web1/ram0", O_RDONLY | O_CLOEXEC));
+}
+
+static void memfd_again(struct vm *vm, int flags)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", vm->cpr.fds[0].fd);
+	assert_string_equal(vm->cpr.fds[0].name, "pc.bios");
+	vm_add(vm, "ram9", 0, open(path, flags | O_CLOEXEC));
+}
+
+static void memfd_place(struct vm *vm)
+{
+	memfd_again(vm, O_PATH);
+}
+
+static void memfd_read_only(struct vm *vm)
+{
+	memfd_again(vm, O_RDONLY);
+}
+
+static void node_place(struct vm *vm)
+{
+	/* of a device that is bound to nothing, else its own */
+	for (size_t i = 0; i < vm->cpr.n_fds; i++) {
+		if (strcmp(vm->cpr.fds[i].name, "iommufd0") != 0)
+			continue;
+		assert_true(dup3(open("/dev/null", O_RDONLY), vm->cpr.fds[i].fd, O_CLOEXEC) >= 0);
+	}
+}
+
+static void add_file(struct vm *vm, const char *path)
+{
+	fake_write(vm->f, path, "x");
+	vm_add(vm, "ram9", 0, openat(vm->f->pkernfs_fd, strchr(path, '/') + 1, O_RDWR | O_CLOEXEC));
+}
+
+static void others(struct vm *vm)
+{
+	add_file(vm, "pkernfs/ram/web2/ram0");
+}
+
+static void begins_alike(struct vm *vm)
+{
+	add_file(vm, "pkernfs/ram/web10/ram0");
+}
+
+static void record(struct vm *vm)
+{
+	add_file(vm, "pkernfs/vm/8f8d6b5e-1f0a-4f0e-9d7c-0c8c1f8a2b11/state");
+}
+
+static void own_of_root(struct vm *vm)
+{
+	/* in its directory, but of another user */
+	vm->launch.uid++;
+	assert_int_equal(fchmodat(vm->f->pkernfs_fd, "ram/web1/ram0", 0666, 0), 0);
+}
+
+static void not_writable(struct vm *vm)
+{
+	vm->launch.uid++;
+	vm->launch.gid++;
+	assert_int_equal(fchmodat(vm->f->pkernfs_fd, "ram/web1/ram0", 0664, 0), 0);
+}
+
+static const char *web2_has_all(void *context, const char *path, const struct stat *st)
+{
+	return "web2";
+}
+
+static void claimed(struct vm *vm)
+{
+	vm->from.other = web2_has_all;
+}
+
+static const char *web2_has_ram1(void *context, const char *path, const struct stat *st)
+{
+	return strcmp(path, "ram/web1/ram1") ? NULL : "web2";
+}
+
+static void claimed_fd(struct vm *vm)
+{
+	vm->from.other = web2_has_ram1;
+}
+
 #define CASE(_change, ...)                     \
 	{                                      \
 #_change, _change, __VA_ARGS__ \
@@ -197,6 +300,19 @@ static const struct {
 	CASE(mute, -EOPNOTSUPP, "iommufd0: the kernel can't tell what is set up"),
 	CASE(fails_first, -EIO, "iommufd0: asking the kernel what is set up in it: Input/output error"),
 	CASE(fails_irqs, -EIO, "device 0000:00:04.0: asking the kernel for its interrupts: Input/output error"),
+	CASE(place, -EPERM, "file ram9 of QEMU: ram/web2/ram0 in pkernfs is not memory of this VM"),
+	CASE(own_place, -EPERM, "ram/web1/ram0 is only a place (O_PATH), not an open file"),
+	CASE(read_only, -EPERM, "ram/web1/ram0 is not open for reading and writing"),
+	CASE(memfd_place, -EPERM, "file ram9 of QEMU: /memfd:pc.bios (deleted) is only a place"),
+	CASE(memfd_read_only, -EPERM, "/memfd:pc.bios (deleted) is not open for reading and writing"),
+	CASE(node_place, -EPERM, "file iommufd0 of QEMU: /dev/null is not open for reading and writing"),
+	CASE(others, -EPERM, "file ram9 of QEMU: ram/web2/ram0 in pkernfs is not memory of this VM"),
+	CASE(begins_alike, -EPERM, "ram/web10/ram0 in pkernfs is not memory of this VM"),
+	CASE(record, -EPERM, "/state in pkernfs is not memory of this VM"),
+	CASE(own_of_root, -EPERM, "file ram1 of QEMU: ram/web1/ram1 in pkernfs is not memory of this VM"),
+	CASE(not_writable, -EPERM, "as whom QEMU runs, may not write it"),
+	CASE(claimed, -EPERM, "ram/web1/ram0 in pkernfs belongs to VM web2"),
+	CASE(claimed_fd, -EPERM, "file ram1 of QEMU: ram/web1/ram1 in pkernfs belongs to VM web2"),
 	CASE(odd_group, -EBADMSG, "device 0000:00:04.0: its IOMMU group is \"7x\""),
 };
 

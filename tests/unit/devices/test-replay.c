@@ -570,6 +570,25 @@ static void test_wrong_ids(void **state)
 	}
 }
 
+/* The directory is QEMU's user's: it leads to the same file by another name, outside. */
+static void test_link_outside(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_replay *r = NULL;
+	struct after a;
+	char dir[128];
+
+	after_kexec(&a, false);
+	snprintf(dir, sizeof(dir), "%s/outside", a.vm.f->dir);
+	assert_int_equal(renameat(a.vm.f->pkernfs_fd, "ram/web1", AT_FDCWD, dir), 0);
+	assert_int_equal(symlinkat("../../outside", a.vm.f->pkernfs_fd, "ram/web1"), 0);
+	assert_int_equal(lu_replay_new(&r, &a.d, &a.from, &e), 0);
+	assert_int_equal(lu_replay_run(r, &e), -EXDEV);
+	expect(e.what && strstr(e.what, "ram/web1/ram0"), "%s", e.what ?: "no text");
+	lu_replay_free(r);
+	after_free(&a);
+}
+
 static void test_bad_document(void **state)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
@@ -596,6 +615,7 @@ int main(void)
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_wrong_ids),
+		cmocka_unit_test(test_link_outside),
 		cmocka_unit_test(test_bad_document),
 	};
 

@@ -141,13 +141,15 @@ void vm_new(struct vm *vm, bool two)
 	ok(fstat(ram0, &st));
 	snprintf(vm->ram_path, sizeof(vm->ram_path), "%s/ram/web1/ram0", vm->f->pkernfs);
 	vm->ram = (struct lu_launch_ram){ .path = vm->ram_path, .size = VM_RAM, .inode = st.st_ino };
+	vm->launch = (struct lu_launch){
+		.name = (char *)"web1", .uid = getuid(), .gid = getgid(), .ram = &vm->ram, .n_ram = 1
+	};
 	vm->from = (struct lu_collect_from){
 		.proc_fd = vm->f->proc_fd,
 		.sys_fd = vm->f->sys_fd,
 		.pkernfs_fd = vm->f->pkernfs_fd,
 		.pkernfs = vm->f->pkernfs,
-		.ram = &vm->ram,
-		.n_ram = 1,
+		.launch = &vm->launch,
 		.session = "luctl-web1",
 		.ops = &vm->f->ops,
 	};

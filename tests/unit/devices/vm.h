@@ -11,6 +11,7 @@ struct vm {
 	struct lu_cpr cpr;
 	struct lu_launch_ram ram;
 	char ram_path[128];
+	struct lu_launch launch;
 	struct lu_collect_from from;
 };
 

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -23,6 +24,7 @@
 #include "store.h"
 
 static char dir[] = "/var/tmp/luctl-launch-XXXXXX";
+static const char *preloaded = "";
 
 /* A compound literal in a table that is not static: it lives as long as the function. */
 #define ARGV(...) ((char **)(const char *[]){ __VA_ARGS__, NULL })
@@ -467,6 +469,110 @@ static void test_spawn_fails(void **state)
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no zombie */
 }
 
+/* What a process has in its environment takes effect in its successor, and there as its user only. */
+static void test_preload(void **state)
+{
+	char *argv[] = { (char *)"true", NULL };
+	struct lu_launch_var env[2];
+	struct lu_launch l = { .name = (char *)"true",
+			       .exe = (char *)"/bin/true",
+			       .argv = argv,
+			       .env = env,
+			       .n_env = 2,
+			       .cwd = (char *)"/",
+			       .uid = getuid() ?: 65534,
+			       .gid = getuid() ? getgid() : 65534,
+			       .cap_bounding = UINT64_MAX };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_free_ char *out = NULL;
+	_cleanup_close_ int pidfd = -EBADF;
+	char log[128], told[128], module[128], want[64], command[512];
+	int status;
+	pid_t pid;
+
+	snprintf(log, sizeof(log), "%s/preload.log", dir);
+	snprintf(module, sizeof(module), "%s/preloaded.so", dir);
+	snprintf(command, sizeof(command), "cp %s %s && chmod 0755 %s", preloaded, module, module);
+	assert_int_equal(system(command), 0);
+	snprintf(told, sizeof(told), "%s/told", dir);
+	assert_int_equal(chmod(dir, 0755), 0);
+	assert_int_equal(lu_write_file(AT_FDCWD, told, "", 0, 0600), 0);
+	assert_int_equal(chown(told, (uid_t)l.uid, (gid_t)l.gid), 0);
+	env[0] = (struct lu_launch_var){ (char *)"LD_PRELOAD", module };
+	env[1] = (struct lu_launch_var){ (char *)"LU_TEST_PRELOADED", told };
+	expect(lu_launch_spawn(&l, -1, NULL, log, &pid, &pidfd, &e) == 0, "%s", e.what);
+	waitpid(pid, &status, 0);
+	assert_int_equal(lu_read_file(AT_FDCWD, told, 4096, &out, NULL), 0);
+	snprintf(want, sizeof(want), "%d %d\n", (int)l.uid, (int)l.uid);
+	assert_string_equal(out, want);
+}
+
+/* A node that QEMU named by a way of its own: what stands at its end must not get another owner and mode. */
+static void test_foreign_node(void **state)
+{
+	char node[128], link_path[128], dotted[256];
+	const char *paths[] = { link_path, dotted };
+	struct stat st;
+
+	snprintf(node, sizeof(node), "%s/node", dir);
+	snprintf(link_path, sizeof(link_path), "/dev/shm/luctl-node-%d", (int)getpid());
+	snprintf(dotted, sizeof(dotted), "/dev/..%s", node);
+	if (getuid() != 0 || mknod(node, S_IFCHR | 0600, makedev(1, 3)) < 0 || symlink(node, link_path) < 0) {
+		print_message("no device node can be made: not tested\n");
+		skip();
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		struct lu_launch l = { .name = (char *)"x" };
+
+		assert_int_equal(lu_launch_add_need(&l, paths[i], LU_NEED_CHAR, true, 65534, 65534, 0666), 0);
+		expect(lu_launch_meet_needs(&l, 0, &e) == 0, "%s", e.what);
+		assert_int_equal(stat(node, &st), 0);
+		expect(st.st_uid == 0 && (st.st_mode & 07777) == 0600, "%s: uid %d, mode %o", paths[i], (int)st.st_uid,
+		       st.st_mode & 07777);
+		free(l.needs[0].path);
+		free(l.needs);
+	}
+	unlink(link_path);
+	/* and one of devtmpfs gets its owner: it has it already, so this changes nothing */
+	if (stat("/dev/null", &st) == 0) {
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		struct lu_launch l = { .name = (char *)"x" };
+
+		assert_int_equal(lu_launch_add_need(&l, "/dev/null", LU_NEED_CHAR, true, st.st_uid, st.st_gid,
+						    st.st_mode & 07777),
+				 0);
+		expect(lu_launch_meet_needs(&l, 0, &e) == 0, "%s", e.what);
+		free(l.needs[0].path);
+		free(l.needs);
+	}
+}
+
+/* A socket's directory: made with its parents; a link in its place is not taken for it. */
+static void test_made_directory(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_launch l = { .name = (char *)"x" };
+	char path[160], link_path[128], target[128];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/made/deep/sockets", dir);
+	assert_int_equal(lu_launch_add_need(&l, path, LU_NEED_DIRECTORY, false, getuid(), getgid(), 0751), 0);
+	expect(lu_launch_meet_needs(&l, 0, &e) == 0, "%s", e.what);
+	assert_true(stat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 07777) == 0751);
+	expect(lu_launch_meet_needs(&l, 0, &e) == 0, "%s", e.what);
+	free(l.needs[0].path);
+	snprintf(link_path, sizeof(link_path), "%s/made/link", dir);
+	snprintf(target, sizeof(target), "%s/made/elsewhere", dir);
+	assert_int_equal(symlink(target, link_path), 0);
+	l.needs[0].path = strdup(link_path);
+	assert_true(lu_launch_meet_needs(&l, 0, &e) < 0);
+	assert_non_null(strstr(e.what, "cannot make directory"));
+	assert_int_equal(access(target, F_OK), -1);
+	free(l.needs[0].path);
+	free(l.needs);
+}
+
 static void refused(int what, const char *word)
 {
 	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
@@ -630,14 +736,21 @@ static int teardown(void **state)
 	return system(command);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_restorable), cmocka_unit_test(test_property), cmocka_unit_test(test_check),
-		cmocka_unit_test(test_devices),    cmocka_unit_test(test_late),     cmocka_unit_test(test_argv_stable),
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_state_fd), cmocka_unit_test(test_spawn_fails),
-		cmocka_unit_test(test_refusals),   cmocka_unit_test(test_tmpfs),    cmocka_unit_test(test_all_reasons),
+		cmocka_unit_test(test_restorable),     cmocka_unit_test(test_property),
+		cmocka_unit_test(test_check),          cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_late),           cmocka_unit_test(test_argv_stable),
+		cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_state_fd),
+		cmocka_unit_test(test_spawn_fails),    cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_tmpfs),          cmocka_unit_test(test_all_reasons),
+		cmocka_unit_test(test_preload),        cmocka_unit_test(test_foreign_node),
+		cmocka_unit_test(test_made_directory),
 	};
+
+	if (argc > 1)
+		preloaded = argv[1];
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
