@@ -19,6 +19,8 @@
  * A deleted file that is open (snapshot=on, an upgraded image) is refused: its
  * contents have no name by which the next QEMU could find them.
  *
+ * Its working directory is entered before the exec, so it must be there like a file.
+ *
  * Unix sockets that it listens at: their directory in /run is made again.
  *
  * A second name for the same thing only adds a need. What is missed here is found
@@ -284,6 +286,30 @@ static int one_fd(struct scan *s, const char *fd)
 	return 0;
 }
 
+static int check_cwd(struct scan *s)
+{
+	const char *cwd = s->l->cwd;
+	struct stat here, named;
+	char path[32];
+
+	snprintf(path, sizeof(path), "%d/cwd", (int)s->pid);
+	if (fstatat(s->from->proc_fd, path, &here, 0) < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	if (stat(cwd, &named) < 0 || here.st_dev != named.st_dev || here.st_ino != named.st_ino) {
+		lu_reasons_add(s->why, NULL, "start it in a directory that stays (WorkingDirectory= of its unit)",
+			       "its working directory was removed: %s", cwd);
+		return 0;
+	}
+	if (named.st_dev == s->root_dev || (s->from->pkernfs && below(cwd, s->from->pkernfs)))
+		return 0;
+	if (is_volatile(cwd)) {
+		lu_reasons_add(s->why, NULL, "start it in a directory on a disk (WorkingDirectory= of its unit)",
+			       "its working directory %s is in memory that does not survive", cwd);
+		return 0;
+	}
+	return set_late(s->l, cwd, "is on a file system that is mounted later");
+}
+
 static int scan_fds(struct scan *s)
 {
 	char path[32];
@@ -449,7 +475,9 @@ int lu_capture_files(const struct lu_capture_from *from, pid_t pid, struct lu_la
 	r = lu_read_file(from->proc_fd, path, 16U << 20, &s.unix_sockets, NULL);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	r = note_pidfile(&s);
+	r = check_cwd(&s);
+	if (r >= 0)
+		r = note_pidfile(&s);
 	if (r >= 0)
 		r = note_modules(&s);
 	if (r >= 0)

@@ -225,7 +225,10 @@ enum {
 	DELETED,
 	NAMESPACE,
 	ON_TMPFS,
-	SOCKET
+	SOCKET,
+	CWD_GONE,
+	CWD_RENAMED,
+	CWD_ON_TMPFS
 };
 
 static char tmpfs_dir[64];
@@ -247,6 +250,17 @@ static void child_does(int what)
 		snprintf(path, sizeof(path), "%s/data", tmpfs_dir);
 		open(path, O_RDWR | O_CREAT, 0600);
 	}
+	if (what == CWD_GONE || what == CWD_RENAMED) {
+		/* what /proc says of it then is a name that something else may have */
+		snprintf(path, sizeof(path), "%s/cwd", dir);
+		if (mkdir(path, 0755) < 0 || chdir(path) < 0 || rmdir(path) < 0)
+			_exit(77);
+		strcat(path, " (deleted)");
+		if (what == CWD_RENAMED && mkdir(path, 0755) < 0)
+			_exit(77);
+	}
+	if (what == CWD_ON_TMPFS && chdir(tmpfs_dir) < 0)
+		_exit(77);
 	if (what == SOCKET) {
 		snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/sock", tmpfs_dir);
 		unlink(sa.sun_path);
@@ -596,6 +610,8 @@ static void test_refusals(void **state)
 	refused(WRAPPED, "calls itself");
 	refused(DELETED, "no name any more");
 	refused(NAMESPACE, "uts namespace");
+	refused(CWD_GONE, "its working directory was removed");
+	refused(CWD_RENAMED, "its working directory was removed");
 	assert_int_equal(capture(0x3fffff, 0, &l, &e), -ESRCH);
 }
 
@@ -614,6 +630,7 @@ static void test_tmpfs(void **state)
 	snprintf(tmpfs_dir, sizeof(tmpfs_dir), "/dev/shm/luctl-launch-%d", (int)getpid());
 	assert_int_equal(mkdir(tmpfs_dir, 0750), 0);
 	refused(ON_TMPFS, "does not survive");
+	refused(CWD_ON_TMPFS, "its working directory /dev/shm/luctl-launch-");
 	pid = start_child(SOCKET);
 	expect(capture(pid, 0, &l, &e) == 0, "%s", e.what);
 	stop_child(pid);
