@@ -8,7 +8,8 @@
  * A message starts with '{', white space between messages is skipped by us, so
  * that a peer which sends text, an array or a number fails at the first byte
  * instead of being waited for. Bounds: depth by the tokener, bytes of a message
- * that is not complete yet by LU_WIRE_MESSAGE_MAX, and the queue by twice that.
+ * that is not complete yet by LU_WIRE_MESSAGE_MAX, and the queue by twice that. What json-c makes
+ * of a few bytes is much larger ("{}," becomes some 770 bytes), so values are counted before it sees them.
  *
  * Classification is by the one distinguishing key (qmp-spec): "QMP", "return",
  * "error", "event". Other keys are let pass, QEMU may add some. A message with
@@ -30,11 +31,19 @@
 
 #include "wire.h"
 
+/* What the present message has so far; knows strings and brackets, and nothing else of JSON. */
+struct count {
+	size_t containers, values;
+	unsigned int depth;
+	bool string, escaped, ended;
+};
+
 struct lu_wire {
 	struct json_tokener *tok;
 	char *buf;
 	size_t start, end, room; /* unread bytes are buf[start..end) */
 	size_t message;          /* bytes the tokener has taken of the present message */
+	struct count count;
 	struct lu_error broken;
 };
 
@@ -189,6 +198,28 @@ static size_t partial_tail(const char *p, size_t n)
 	return 0;
 }
 
+/* Counts in bytes that the tokener is given next, as far as the message goes; false if they are too many. */
+static bool count(struct count *c, const char *p, size_t n)
+{
+	for (size_t i = 0; i < n && !c->ended; i++) {
+		if (c->escaped)
+			c->escaped = false;
+		else if (c->string && p[i] == '\\')
+			c->escaped = true;
+		else if (p[i] == '"')
+			c->string = !c->string;
+		else if (c->string)
+			;
+		else if (p[i] == '{' || p[i] == '[')
+			c->depth++, c->containers++, c->values++;
+		else if (p[i] == ',')
+			c->values++;
+		else if (p[i] == '}' || p[i] == ']')
+			c->ended = c->depth <= 1 || --c->depth == 0;
+	}
+	return c->containers <= LU_WIRE_CONTAINERS_MAX && c->values <= LU_WIRE_VALUES_MAX;
+}
+
 int lu_wire_next(struct lu_wire *w, struct lu_wire_message *ret, struct lu_error *e)
 {
 	_cleanup_wire_message_ struct lu_wire_message m = LU_WIRE_MESSAGE_INIT;
@@ -210,6 +241,8 @@ int lu_wire_next(struct lu_wire *w, struct lu_wire_message *ret, struct lu_error
 	avail -= partial_tail(w->buf + w->start, avail);
 	if (avail == 0)
 		return 0;
+	if (!count(&w->count, w->buf + w->start, avail))
+		return broken(w, "a message of too many values", e);
 	m.root = json_tokener_parse_ex(w->tok, w->buf + w->start, (int)avail);
 	err = json_tokener_get_error(w->tok);
 	used = json_tokener_get_parse_end(w->tok);
@@ -223,6 +256,7 @@ int lu_wire_next(struct lu_wire *w, struct lu_wire_message *ret, struct lu_error
 		return 0;
 	json_tokener_reset(w->tok);
 	w->message = 0;
+	w->count = (struct count){ 0 };
 	wrong = classify(m.root, &m);
 	if (wrong)
 		return broken(w, wrong, e);

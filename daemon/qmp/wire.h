@@ -14,6 +14,12 @@ struct json_object;
  */
 #define LU_WIRE_MESSAGE_MAX (4U << 20)
 #define LU_WIRE_DEPTH_MAX 32
+/*
+ * Objects and arrays of one message, and values of any kind. query-cpus-fast of 4096 vCPUs has 8,193 and some 60,000,
+ * query-qmp-schema less than 10,000 and 40,000. As json-c keeps them that is at most 25 MiB and 50 MiB.
+ */
+#define LU_WIRE_CONTAINERS_MAX 32768u
+#define LU_WIRE_VALUES_MAX 524288u
 
 enum lu_wire_kind {
 	LU_WIRE_GREETING, /* data: the object below "QMP" */

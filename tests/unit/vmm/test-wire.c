@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The QMP wire parser: every way to cut a stream, every kind of nonsense, the bounds. */
 #include <json-c/json.h>
+#include <malloc.h>
 
 #include "test.h"
 
@@ -213,6 +214,76 @@ static void test_flips(void **state)
 	}
 }
 
+/* @n times @what in a list, in one message; what lu_wire_next() says */
+static int many(const char *what, size_t n, size_t piece, size_t *ret_memory)
+{
+	static const char head[] = "{\"return\": [", tail[] = "0], \"id\": 1}";
+	_cleanup_(lu_wire_freep) struct lu_wire *w = NULL;
+	_cleanup_wire_message_ struct lu_wire_message m = LU_WIRE_MESSAGE_INIT;
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	size_t size = strlen(head) + n * strlen(what) + strlen(tail), before = mallinfo2().uordblks;
+	char *text = malloc(size + 1), *p;
+	int r = 0;
+
+	p = stpcpy(text, head);
+	for (size_t i = 0; i < n; i++)
+		p = stpcpy(p, what);
+	strcpy(p, tail);
+	assert_int_equal(lu_wire_new(&w), 0);
+	for (size_t i = 0; i < size && r == 0; i += piece) {
+		assert_int_equal(lu_wire_push(w, text + i, piece < size - i ? piece : size - i), 0);
+		r = lu_wire_next(w, &m, &e);
+	}
+	free(text);
+	*ret_memory = mallinfo2().uordblks - before;
+	if (r < 0)
+		assert_non_null(strstr(e.what, "too many values"));
+	return r;
+}
+
+/* Few bytes that become much memory are refused before they are that; what QEMU may send is not. */
+static void test_too_many(void **state)
+{
+	size_t memory;
+
+	/* 4 MiB in one piece, and as they come from a socket */
+	assert_int_equal(many("{},", ((4u << 20) - 64) / 3, 4u << 20, &memory), -EBADMSG);
+	expect(memory < 64u << 20, "%zu bytes", memory);
+	assert_int_equal(many("{},", ((4u << 20) - 64) / 3, 65536, &memory), -EBADMSG);
+	expect(memory < 64u << 20, "%zu bytes", memory);
+	assert_int_equal(many("[],", 40000, 4096, &memory), -EBADMSG);
+	assert_int_equal(many("1,", 600000, 65536, &memory), -EBADMSG);
+	/* brackets and commas in strings are none, whatever is escaped; each message counts anew */
+	assert_int_equal(many("\"{},[],\\\"{},\",", 10000, 999, &memory), 1);
+	assert_int_equal(
+		many("{\"cpu-index\": 1, \"props\": {\"core-id\": 1, \"thread-id\": 2}},", 4096, 65536, &memory), 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(many("{},", 20000, 65536, &memory), 1);
+}
+
+static void test_each_message_counts(void **state)
+{
+	_cleanup_(lu_wire_freep) struct lu_wire *w = NULL;
+	_cleanup_free_ char *text = malloc(70000);
+	char *p = stpcpy(text, "{\"return\": [");
+
+	for (int i = 0; i < 20000; i++)
+		p = stpcpy(p, "{},");
+	strcpy(p, "0], \"id\": 1}\n");
+	assert_int_equal(lu_wire_new(&w), 0);
+	/* two at a time, cut in the middle of a third */
+	for (int i = 0; i < 4; i++) {
+		_cleanup_wire_message_ struct lu_wire_message m = LU_WIRE_MESSAGE_INIT;
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+
+		assert_int_equal(lu_wire_push(w, text, strlen(text)), 0);
+		assert_int_equal(lu_wire_push(w, text, strlen(text)), 0);
+		expect(lu_wire_next(w, &m, &e) == 1, "%s", e.what);
+		lu_wire_message_clear(&m);
+		expect(lu_wire_next(w, &m, &e) == 1, "%s", e.what);
+	}
+}
+
 static void test_command(void **state)
 {
 	struct json_object *args = json_object_new_object();
@@ -232,9 +303,15 @@ static void test_command(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_cut), cmocka_unit_test(test_byte_by_byte), cmocka_unit_test(test_nonsense),
-		cmocka_unit_test(test_too_deep),  cmocka_unit_test(test_too_large),    cmocka_unit_test(test_flips),
+		cmocka_unit_test(test_every_cut),
+		cmocka_unit_test(test_byte_by_byte),
+		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_too_deep),
+		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_flips),
 		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_each_message_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
