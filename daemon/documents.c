@@ -37,9 +37,11 @@ static void add(struct doc *o, const char *key, struct json_object *value)
 	json_object_put(value);
 }
 
+/* Names come from others, too: one that is no text must not cost the whole document, which the bus would refuse. */
 static void add_string(struct doc *o, const char *key, const char *value)
 {
-	struct json_object *s = value ? json_object_new_string(value) : NULL;
+	_cleanup_free_ char *text = lu_text_dup(value);
+	struct json_object *s = text ? json_object_new_string(text) : NULL;
 
 	if (value && !s)
 		o->failed = true;

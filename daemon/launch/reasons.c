@@ -23,10 +23,10 @@ static bool is_there(const struct lu_reasons *r, const char *device, const char 
 
 static int append(struct lu_reasons *r, const char *device, const char *hint, const char *what)
 {
-	struct lu_reason one = { .what = strdup(what) }, *list;
+	struct lu_reason one = { .what = lu_text_dup(what) }, *list;
 
-	one.device = device ? strdup(device) : NULL;
-	one.hint = hint ? strdup(hint) : NULL;
+	one.device = lu_text_dup(device);
+	one.hint = lu_text_dup(hint);
 	list = r->n < LU_REASONS_MAX ? reallocarray(r->list, r->n + 1, sizeof(*list)) : NULL;
 	if (list)
 		r->list = list;

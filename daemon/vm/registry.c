@@ -228,7 +228,7 @@ static int add_bad(struct lu_vms *vms, const char *name, const char *origin, str
 	if (r < 0)
 		return r;
 	lu_error_move(&vm->error, why);
-	vm->name = strdup(name);
+	vm->name = lu_text_dup(name); /* a file's name, which may be anything */
 	if (!vm->name) {
 		vm_free(vm);
 		return -ENOMEM;

@@ -16,7 +16,9 @@ int lu_error_set(struct lu_error *e, int code, const char *hint, const char *fmt
 	if (vasprintf(&e->what, fmt, ap) < 0)
 		e->what = NULL;
 	va_end(ap);
-	e->hint = hint ? strdup(hint) : NULL;
+	if (e->what)
+		lu_text_clean(e->what);
+	e->hint = lu_text_dup(hint);
 	return code;
 }
 

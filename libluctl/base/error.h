@@ -21,6 +21,8 @@ struct lu_error {
  * @code: negative errno
  * @hint: what to try, copied; may be NULL
  *
+ * Both texts become what lu_text_clean() makes of them.
+ *
  * Return: @code, so that it can stand in a return statement.
  */
 int lu_error_set(struct lu_error *e, int code, const char *hint, const char *fmt, ...) _printf_(4, 5);

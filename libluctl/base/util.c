@@ -241,6 +241,35 @@ size_t lu_utf8_prefix(const char *data, size_t size)
 	return i;
 }
 
+void lu_text_clean(char *s)
+{
+	size_t n = strlen(s), good = 0;
+
+	/* each bad byte by itself, so that what follows it is kept */
+	while ((good += lu_utf8_prefix(s + good, n - good)) < n)
+		s[good] = '?';
+	if (n > LU_TEXT_MAX) {
+		n = lu_utf8_prefix(s, LU_TEXT_MAX - 3);
+		memcpy(s + n, "...", 4);
+		n += 3;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (s[i] == '\n' || s[i] == '\t')
+			s[i] = ' ';
+		else if ((unsigned char)s[i] < ' ' || s[i] == 0x7f)
+			s[i] = '?';
+	}
+}
+
+char *lu_text_dup(const char *s)
+{
+	char *copy = s ? strdup(s) : NULL;
+
+	if (copy)
+		lu_text_clean(copy);
+	return copy;
+}
+
 bool lu_name_valid(const char *s)
 {
 	size_t n;

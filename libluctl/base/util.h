@@ -109,6 +109,20 @@ bool lu_name_valid(const char *s);
  */
 size_t lu_utf8_prefix(const char *data, size_t size);
 
+#define LU_TEXT_MAX 3500u /* bytes of a text; documents admit 4096 characters of one, with what is put around it */
+
+/**
+ * lu_text_clean() - make a text for people of any bytes, in place
+ *
+ * What an error, a reason or a finding says may hold names that others chose: of files, of devices, from QEMU. So it
+ * becomes valid UTF-8 (what is not is '?'), one line (white space is a blank, control characters are '?'), and at most
+ * LU_TEXT_MAX bytes, cut between characters. One that is fine is left as it is.
+ */
+void lu_text_clean(char *s);
+
+/** lu_text_dup() - a cleaned copy, to be freed; NULL if out of memory, or of NULL */
+char *lu_text_dup(const char *s);
+
 /** lu_uuid_parse() - the 16 bytes of a UUID; 0 or -EINVAL */
 int lu_uuid_parse(const char *s, uint8_t ret_bytes[16]);
 

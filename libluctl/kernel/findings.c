@@ -34,9 +34,9 @@ static int finding_append(struct lu_findings *f, enum lu_level level, const char
 
 	if (f->n >= LU_FINDINGS_MAX)
 		return -E2BIG;
-	one.object = strdup(object);
-	one.what = strdup(what);
-	one.hint = hint ? strdup(hint) : NULL;
+	one.object = lu_text_dup(object);
+	one.what = lu_text_dup(what);
+	one.hint = lu_text_dup(hint);
 	if (!one.object || !one.what || (hint && !one.hint))
 		goto fail;
 	list = reallocarray(f->list, f->n + 1, sizeof(*list));

@@ -51,6 +51,47 @@ static void test_error(void **state)
 	assert_null(e.what);
 }
 
+static void test_text(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{ "", "" },
+		{ "VM web1: gone", "VM web1: gone" },
+		{ "Gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80", "Gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80" },
+		{ "bad\xff.json and more", "bad?.json and more" },
+		{ "\xc3", "?" },
+		{ "a\xed\xa0\x80z", "a???z" }, /* a surrogate */
+		{ "\xc0\xaf", "??" },
+		{ "two\nlines\tand\x1b[31mred\x7f", "two lines and?[31mred?" },
+	};
+	static char big[3 * LU_TEXT_MAX];
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *out = lu_text_dup(cases[i].in);
+
+		expect(!strcmp(out, cases[i].out), "case %zu: %s", i, out);
+		expect(lu_utf8_prefix(out, strlen(out)) == strlen(out), "case %zu", i);
+	}
+	assert_null(lu_text_dup(NULL));
+	/* cut between characters, wherever they begin */
+	for (size_t shift = 0; shift < 4; shift++) {
+		_cleanup_free_ char *out = NULL;
+
+		memset(big, 'x', shift);
+		for (size_t i = shift; i + 4 < sizeof(big); i += 4)
+			memcpy(big + i, "\xf0\x9f\x98\x80", 5);
+		out = lu_text_dup(big);
+		assert_true(strlen(out) <= LU_TEXT_MAX && strlen(out) > LU_TEXT_MAX - 8);
+		assert_int_equal(lu_utf8_prefix(out, strlen(out)), strlen(out));
+		assert_string_equal(out + strlen(out) - 3, "...");
+	}
+	lu_error_set(&e, -EIO, "move /x\xff\ny", "/x\xff\ny: gone");
+	assert_string_equal(e.what, "/x? y: gone");
+	assert_string_equal(e.hint, "move /x? y");
+}
+
 static void test_files(void **state)
 {
 	_cleanup_free_ char *data = NULL;
@@ -196,7 +237,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_error),  cmocka_unit_test(test_files), cmocka_unit_test(test_mkdir),
 		cmocka_unit_test(test_names),  cmocka_unit_test(test_uuid),  cmocka_unit_test(test_utf8),
-		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_states), cmocka_unit_test(test_text),
 	};
 
 	return cmocka_run_group_tests_name("util", tests, setup, teardown);
