@@ -2,8 +2,8 @@
 /*
  * polkit over the bus, as systemd's daemons ask it: subject "system-bus-name" of
  * the caller, interaction allowed if the message says so. One struct lives from
- * the question to the answer and is owned by the bus slot, which is floating: it
- * goes away with the reply or with the bus.
+ * the question to the answer; those that wait when the daemon ends are freed by lu_auth_end(), since each holds a
+ * message, which holds the bus, which holds the question.
  *
  * No polkit on the bus means that only root may change things.
  */
@@ -15,20 +15,35 @@
 #define ASK_TIMEOUT_USEC (120 * UINT64_C(1000000)) /* a person may have to type a password */
 
 struct question {
+	struct question *next;
 	sd_bus_message *message;
+	sd_bus_slot *slot;
 	lu_auth_then_t then;
 	void *userdata;
 };
 
-static void question_free(void *p)
-{
-	struct question *q = p;
+static struct question *questions; /* not answered yet */
 
+static void question_free(struct question *q)
+{
+	struct question **at = &questions;
+
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+	sd_bus_slot_unref(q->slot);
 	sd_bus_message_unref(q->message);
 	free(q);
 }
+DEFINE_CLEANUP(struct question *, question_free)
 
-static bool sender_is_root(sd_bus_message *m)
+void lu_auth_end(void)
+{
+	while (questions)
+		question_free(questions);
+}
+
+bool lu_auth_is_root(sd_bus_message *m)
 {
 	_cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
 	uid_t uid;
@@ -40,7 +55,7 @@ static bool sender_is_root(sd_bus_message *m)
 static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *unused)
 {
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-	struct question *q = userdata;
+	_cleanup_(question_freep) struct question *q = userdata;
 	int authorized = 0, challenge = 0, r = 0;
 
 	if (!sd_bus_message_is_method_error(reply, NULL)) {
@@ -60,12 +75,11 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *unused
 int lu_auth_then(sd_bus_message *m, const char *action, lu_auth_then_t then, void *userdata, sd_bus_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *ask = NULL;
-	_cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
 	sd_bus *bus = sd_bus_message_get_bus(m);
 	struct question *q;
 	int r;
 
-	if (sender_is_root(m))
+	if (lu_auth_is_root(m))
 		return then(m, userdata, error);
 	r = sd_bus_message_new_method_call(bus, &ask, "org.freedesktop.PolicyKit1",
 					   "/org/freedesktop/PolicyKit1/Authority",
@@ -79,15 +93,15 @@ int lu_auth_then(sd_bus_message *m, const char *action, lu_auth_then_t then, voi
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return -ENOMEM;
+	q->next = questions;
+	questions = q;
 	q->message = sd_bus_message_ref(m);
 	q->then = then;
 	q->userdata = userdata;
-	r = sd_bus_call_async(bus, &slot, ask, on_answer, q, ASK_TIMEOUT_USEC);
+	r = sd_bus_call_async(bus, &q->slot, ask, on_answer, q, ASK_TIMEOUT_USEC);
 	if (r < 0) {
 		question_free(q);
 		return r;
 	}
-	sd_bus_slot_set_destroy_callback(slot, question_free);
-	r = sd_bus_slot_set_floating(slot, 1);
-	return r < 0 ? r : 1;
+	return 1;
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "auth.h"
 #include "argv.h"
 #include "daemon.h"
 #include "job.h"
@@ -24,6 +25,7 @@
 
 static void daemon_clear(struct lu_daemon *d)
 {
+	lu_auth_end();
 	lu_manager_clear(d);
 	d->update = lu_update_free(d->update);
 	lu_jobs_free(d);
