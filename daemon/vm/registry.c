@@ -217,6 +217,17 @@ int lu_vms_add(struct lu_vms *vms, const char *json, struct lu_vm **ret, struct 
 	return r < 0 ? r : add(vms, &def, NULL, ret, e);
 }
 
+/* What a file is called may be anything; what a VM is called in documents may not. */
+static char *make_name(const char *file)
+{
+	char *name = strndup(file, 64);
+
+	for (size_t i = 0; name && name[i]; i++)
+		if (!lu_name_valid((const char[]){ i ? '_' : name[i], i ? name[i] : '\0', '\0' }))
+			name[i] = '_';
+	return name;
+}
+
 /* An entry that only carries @why; takes it over. */
 static int add_bad(struct lu_vms *vms, const char *name, const char *origin, struct lu_error *why, struct lu_vm **ret)
 {
@@ -228,7 +239,7 @@ static int add_bad(struct lu_vms *vms, const char *name, const char *origin, str
 	if (r < 0)
 		return r;
 	lu_error_move(&vm->error, why);
-	vm->name = lu_text_dup(name); /* a file's name, which may be anything */
+	vm->name = make_name(name);
 	if (!vm->name) {
 		vm_free(vm);
 		return -ENOMEM;
