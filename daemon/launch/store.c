@@ -157,6 +157,64 @@ int lu_store_lock(int dir_fd, struct lu_error *e)
 	return lu_error_set(e, -errno, NULL, "pkernfs: flock: %s", strerror(errno));
 }
 
+static void spare_name(unsigned int i, char ret[static 16])
+{
+	snprintf(ret, 16, "spare.%u", i);
+}
+
+int lu_store_reserve(int dir_fd, struct lu_error *e)
+{
+	for (unsigned int i = 0; i < LU_STORE_SPARES; i++) {
+		_cleanup_close_ int fd = -EBADF;
+		char name[16];
+
+		spare_name(i, name);
+		fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0 || fallocate(fd, 0, 0, LU_STORE_SPARE_SIZE) < 0 || fsync(fd) < 0)
+			return lu_error_set(e, -errno, "remove files that nobody needs or mount it with more room",
+					    "pkernfs: no room for the VM's records: %s", strerror(errno));
+	}
+	return 0;
+}
+
+/* Into a spare, which becomes @name; its size is cut when all is written, so its blocks are there all the time. */
+static int write_spare(int dir_fd, const char *name, const char *text)
+{
+	size_t n = strlen(text);
+
+	for (unsigned int i = 0; i < LU_STORE_SPARES && n <= LU_STORE_SPARE_SIZE; i++) {
+		_cleanup_close_ int fd = -EBADF;
+		char spare[16];
+		int r;
+
+		spare_name(i, spare);
+		fd = openat(dir_fd, spare, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0)
+			continue;
+		r = lu_write_all(fd, text, n);
+		if (r >= 0 && (ftruncate(fd, (off_t)n) < 0 || fsync(fd) < 0 ||
+			       renameat(dir_fd, spare, dir_fd, name) < 0 || fsync(dir_fd) < 0))
+			r = -errno;
+		return r;
+	}
+	return -ENOSPC;
+}
+
+static int write_record(int dir_fd, const char *name, const struct lu_json_table *table, const void *data,
+			struct lu_error *e)
+{
+	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = lu_json_store(dir_fd, name, 0600, table, data, &why);
+	if (r == -ENOSPC && lu_json_encode_text(table, data, &text, NULL) >= 0 && write_spare(dir_fd, name, text) >= 0)
+		return 0;
+	if (r < 0)
+		lu_error_move(e, &why);
+	return r;
+}
+
 int lu_saved_read(int dir_fd, struct lu_saved *ret, struct lu_error *e)
 {
 	return lu_json_load(dir_fd, "saved.json", LU_STORE_JSON_MAX, &lu_saved_table, ret, e);
@@ -164,7 +222,7 @@ int lu_saved_read(int dir_fd, struct lu_saved *ret, struct lu_error *e)
 
 int lu_saved_write(int dir_fd, const struct lu_saved *saved, struct lu_error *e)
 {
-	return lu_json_store(dir_fd, "saved.json", 0600, &lu_saved_table, saved, e);
+	return write_record(dir_fd, "saved.json", &lu_saved_table, saved, e);
 }
 
 int lu_result_read(int dir_fd, struct lu_result *ret, struct lu_error *e)
@@ -174,7 +232,7 @@ int lu_result_read(int dir_fd, struct lu_result *ret, struct lu_error *e)
 
 int lu_result_write(int dir_fd, const struct lu_result *result, struct lu_error *e)
 {
-	return lu_json_store(dir_fd, "result.json", 0600, &lu_result_table, result, e);
+	return write_record(dir_fd, "result.json", &lu_result_table, result, e);
 }
 
 int lu_clock_read(int dir_fd, struct lu_clock *ret, struct lu_error *e)
@@ -184,31 +242,50 @@ int lu_clock_read(int dir_fd, struct lu_clock *ret, struct lu_error *e)
 
 int lu_clock_write(int dir_fd, const struct lu_clock *clock, struct lu_error *e)
 {
-	return lu_json_store(dir_fd, "clock.json", 0600, &lu_clock_table, clock, e);
+	return write_record(dir_fd, "clock.json", &lu_clock_table, clock, e);
 }
 
-int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc)
+int lu_store_sum_some(int fd, uint64_t bytes, struct lu_sum *sum)
 {
 	_cleanup_free_ unsigned char *buf = malloc(1 << 17);
-	uint64_t size = 0;
-	uLong crc = crc32(0, NULL, 0);
+	uint64_t until = sum->size + bytes;
+	struct stat st;
 
 	if (!buf)
 		return -ENOMEM;
-	for (;;) {
-		ssize_t n = pread(fd, buf, 1 << 17, (off_t)size);
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size > LU_STORE_STATE_MAX || sum->size > LU_STORE_STATE_MAX)
+		return -EFBIG;
+	if (sum->size == 0)
+		sum->crc32 = (uint32_t)crc32(0, NULL, 0);
+	while (sum->size < until) {
+		ssize_t n = pread(fd, buf, 1 << 17, (off_t)sum->size);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
 		if (n == 0)
-			break;
-		crc = crc32(crc, buf, (uInt)n);
-		size += (uint64_t)n;
+			return 1;
+		sum->crc32 = (uint32_t)crc32(sum->crc32, buf, (uInt)n);
+		sum->size += (uint64_t)n;
 	}
-	*ret_size = size;
-	*ret_crc = (uint32_t)crc;
+	return 0;
+}
+
+int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc)
+{
+	struct lu_sum sum = { 0 };
+	int r;
+
+	do
+		r = lu_store_sum_some(fd, LU_STORE_STATE_MAX, &sum);
+	while (r == 0);
+	if (r < 0)
+		return r;
+	*ret_size = sum.size;
+	*ret_crc = sum.crc32;
 	return 0;
 }
 
@@ -227,6 +304,12 @@ int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e)
 	if (fd < 0) {
 		lu_error_move(e, &why);
 		return fd;
+	}
+	for (unsigned int i = 0; i < LU_STORE_SPARES; i++) {
+		char spare[16];
+
+		spare_name(i, spare);
+		(void)unlinkat(fd, spare, 0);
 	}
 	/* saved.json goes first: without it the rest means nothing */
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)

@@ -10,6 +10,7 @@
  *	devices.json	what a VM with passed-through devices has open (daemon/devices/devices.h)
  *	result.json	what became of the VM after the jump; written by lu-init
  *	clock.json	what the guest agent said when it was asked to set the guest's clock; written by lu-init
+ *	spare.N		room for the records that are still to be written; see below
  *
  * Each document has version 1 and a schema in schemas/. They are replaced as a
  * whole (temporary, fsync, rename), so a reader sees the old or the new one.
@@ -21,6 +22,11 @@
  * crc32 (zlib), and those of devices.json if devices are passed through; it is taken back before a guest is let run again, because from
  * then on the state no longer fits the RAM.
  *
+ * Room: pkernfs is the guests', too, and each QEMU can make its own files there larger. A record that can't be written costs the guest
+ * that it is about, so room for each that is still to come is reserved as a file when the VM is prepared. When pkernfs is
+ * full, a record is written into one of them, which then takes its place: from the first byte to the last
+ * no block has to be found.
+ *
  * result.json: "loaded" is written before the guest is let run, "running" or
  * "paused" after. The state must not be loaded again once "running" was reached,
  * nor when "loaded" stands and the process is gone: its RAM may have moved on.
@@ -31,6 +37,19 @@
 #include "json.h"
 
 #define LU_STORE_JSON_MAX (1U << 20) /* largest document accepted here */
+
+/*
+ * Device state is some 100 kB, or the video memory more. One that says that it is larger than this is none: it is refused
+ * before it is read.
+ */
+#define LU_STORE_STATE_MAX (1ULL << 30)
+
+/*
+ * saved.json: committed, taken back; result.json: loaded, running, and both again after a first attempt that failed;
+ * clock.json. Each may hold two texts of an error (LU_TEXT_MAX), with every character escaped.
+ */
+#define LU_STORE_SPARES 7u
+#define LU_STORE_SPARE_SIZE (64u << 10)
 
 /** struct lu_saved - saved.json */
 struct lu_saved {
@@ -117,7 +136,26 @@ int lu_clock_write(int dir_fd, const struct lu_clock *clock, struct lu_error *e)
 /** lu_store_lock() - keep others from restoring this VM while @dir_fd is open; -EBUSY if somebody does */
 int lu_store_lock(int dir_fd, struct lu_error *e);
 
-/** lu_store_sum() - size and crc32 of an open file, from its start; 0 or negative errno */
+/** lu_store_reserve() - make room for all records of a VM that is being prepared; again: what was used; -ENOSPC */
+int lu_store_reserve(int dir_fd, struct lu_error *e);
+
+/** struct lu_sum - size and crc32 of a file, as far as it was read */
+struct lu_sum {
+	uint64_t size;
+	uint32_t crc32;
+};
+
+/**
+ * lu_store_sum_some() - go on summing up a file from where @sum stands ({ 0 }: its start)
+ * @bytes: at most so many at a time
+ *
+ * A file that is larger than LU_STORE_STATE_MAX is not read at all: QEMU has it open, too, and may have made it of any size.
+ *
+ * Return: 1 if all is read, 0 if there is more, -EFBIG, or another negative errno.
+ */
+int lu_store_sum_some(int fd, uint64_t bytes, struct lu_sum *sum);
+
+/** lu_store_sum() - the same at once; 0 or negative errno */
 int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc);
 
 /** lu_store_remove() - remove vm/@uuid and the files we know in it; 0 also if there is none */

@@ -517,6 +517,8 @@ int lu_job_go_back(struct lu_job *j)
 				    "VM %s: its QEMU gave its devices away, but its state did not arrive", j->vm->name);
 	if (r >= 0 && !j->saved.complete)
 		r = lu_job_commit(j);
+	if (r > 0)
+		return r;
 	if (r >= 0 && j->vm->def.unit)
 		r = lu_marker_write(j->vm->vms->run, j->vm->def.unit, &j->error);
 	if (r >= 0) {

@@ -35,6 +35,7 @@
 /* The migration of a paused guest takes milliseconds; each poll costs QEMU a round trip. */
 #define POLL_FIRST_USEC 1000u
 #define POLL_LATER_USEC 5000u
+#define SUM_PIECE (8u << 20) /* of a state that is summed up at a time; some 10 ms */
 
 static int need_saved(struct lu_job *j)
 {
@@ -147,16 +148,18 @@ static int wait_completed(struct lu_job *j)
 int lu_job_commit(struct lu_job *j)
 {
 	_cleanup_close_ int fd = openat(j->dir_fd, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	uint32_t crc;
 	int r;
 
-	r = fd < 0 || fsync(fd) < 0 ? -errno : lu_store_sum(fd, &j->saved.size, &crc);
+	r = fd < 0 || fsync(fd) < 0 ? -errno : lu_store_sum_some(fd, SUM_PIECE, &j->sum);
+	if (r == 0) /* others want to be heard, too */
+		return lu_job_again(j, 1);
+	j->saved.size = j->sum.size;
 	if (r >= 0 && j->saved.size == 0)
 		r = -ENODATA;
 	if (r < 0)
 		return lu_error_set(&j->error, r, NULL, "pkernfs: the state file of VM %s: %s", j->vm->name,
 				    strerror(-r));
-	j->saved.crc32 = crc;
+	j->saved.crc32 = j->sum.crc32;
 	j->saved.complete = true;
 	j->saved.pause_tsc = j->vm->pause_tsc;
 	j->saved.pause_realtime_usec = j->vm->pause_realtime_usec;

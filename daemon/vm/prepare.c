@@ -12,7 +12,7 @@
  * also finds the record of what it was. Repeated for the same update it keeps the
  * settings that were recorded first.
  *
- * Room: the state is some 100 kB, or the video memory more; a pkernfs with less
+ * Room for the records is reserved (store.h). Room for the state: it is some 100 kB, or the video memory more; a pkernfs with less
  * than STATE_ROOM left is refused here, before any guest stands still. (Room can't be
  * reserved where QEMU writes the file: it truncates it first.)
  *
@@ -209,7 +209,9 @@ static int write_files(struct lu_job *j)
 		if (j->dir_fd < 0)
 			return j->dir_fd;
 	}
-	r = lu_launch_write(j->dir_fd, &j->launch, &j->error);
+	r = lu_store_reserve(j->dir_fd, &j->error);
+	if (r >= 0)
+		r = lu_launch_write(j->dir_fd, &j->launch, &j->error);
 	if (r < 0)
 		return r;
 	if (unlinkat(j->dir_fd, "result.json", 0) < 0 && errno != ENOENT)

@@ -101,6 +101,7 @@ struct lu_job {
 	bool ignore_shared;
 	bool mode_changed; /* probe: to be put back */
 	unsigned int polls;
+	struct lu_sum sum;    /* of the state, until it is committed */
 	struct lu_back *back; /* resume, replace: the restore that is under way */
 	bool went_back;       /* and it has ended well */
 };
