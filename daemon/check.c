@@ -49,6 +49,10 @@ struct lu_check *lu_check_free(struct lu_check *c)
 		if (lu_vm_userdata(vm) == c)
 			lu_vm_op_cancel(vm);
 	sd_event_source_disable_unref(c->turn);
+	lu_image_reader_free(c->reader);
+	lu_error_clear(&c->image_error);
+	lu_error_clear(&c->initrd_error);
+	closep(&c->image_fd);
 	lu_findings_clear(&c->findings);
 	free(c->cmdline);
 	for (size_t i = 0; i < c->n_vms; i++)
@@ -85,8 +89,10 @@ static void check_image(struct lu_check *c)
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	const char *path = c->request->kernel;
 
-	if (lu_image_read(AT_FDCWD, path, &c->image, &e) < 0) {
-		lu_findings_add_error(&c->findings, path, &e);
+	if (c->request->initrd && c->initrd_error.code)
+		lu_findings_add_error(&c->findings, c->request->initrd, &c->initrd_error);
+	if (c->image_error.code) {
+		lu_findings_add_error(&c->findings, path, &c->image_error);
 		return;
 	}
 	if (lu_running_read(AT_FDCWD, &c->running, &e) < 0) {
@@ -95,9 +101,6 @@ static void check_image(struct lu_check *c)
 	}
 	lu_target_check(&c->image, path, &c->running, &c->findings);
 	check_cmdline(c);
-	if (c->request->initrd && access(c->request->initrd, R_OK) < 0)
-		lu_findings_add(&c->findings, LU_LEVEL_ERROR, c->request->initrd,
-				"give the path of the target's initrd", "initrd can't be read: %s", strerror(errno));
 	if (access(LU_INIT_PATH, X_OK) < 0)
 		lu_findings_add(&c->findings, LU_LEVEL_ERROR, LU_INIT_PATH, "install luctl completely",
 				"the early init is missing: %s", strerror(errno));
@@ -371,10 +374,44 @@ static bool any_busy(struct lu_check *c)
 	return false;
 }
 
+static void on_image(void *userdata, struct lu_image_read *result)
+{
+	struct lu_check *c = userdata;
+
+	lu_error_move(&c->image_error, &result->error);
+	lu_error_move(&c->initrd_error, &result->initrd_error);
+	c->image = result->image;
+	c->image_fd = steal_fd(&result->fd);
+	(void)sd_event_source_set_time_relative(c->turn, 0);
+	(void)sd_event_source_set_enabled(c->turn, SD_EVENT_ONESHOT);
+}
+
+/* Takes its time, so it is done by another process; false: no need to wait. */
+static bool ask_image(struct lu_check *c)
+{
+	const struct lu_request *q = c->request;
+	struct lu_image_source source = { .kernel = q->kernel,
+					  .initrd = q->initrd,
+					  .kernel_fd = q->kernel_fd,
+					  .initrd_fd = q->initrd_fd,
+					  .may_open = q->may_open };
+	int r;
+
+	if (!q->kernel || c->image_asked)
+		return false;
+	c->image_asked = true;
+	r = lu_image_reader_start(c->daemon->event, &source, on_image, c, &c->reader);
+	if (r < 0)
+		(void)lu_error_set(&c->image_error, r, NULL, "%s: can't be read: %s", q->kernel, strerror(-r));
+	return r >= 0;
+}
+
 static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct lu_check *c = userdata;
 
+	if (ask_image(c))
+		return 0;
 	if (any_busy(c) && c->tries++ < BUSY_TRIES) {
 		if (sd_event_source_set_time_relative(s, BUSY_RETRY_USEC) >= 0 &&
 		    sd_event_source_set_enabled(s, SD_EVENT_ONESHOT) >= 0)
@@ -398,6 +435,7 @@ int lu_check_start(struct lu_daemon *d, const struct lu_request *q, void (*done)
 	if (!c)
 		return -ENOMEM;
 	c->daemon = d;
+	c->image_fd = -EBADF;
 	c->request = q;
 	c->done = done;
 	c->userdata = userdata;

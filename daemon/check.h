@@ -6,7 +6,7 @@
  * update, so what they say is what an update refuses.
  */
 #include "daemon.h"
-#include "image.h"
+#include "image-reader.h"
 #include "measured.h"
 
 enum lu_verdict {
@@ -31,6 +31,7 @@ struct lu_check {
 	struct lu_findings findings; /* first those on host and target, then those on VMs */
 	size_t n_host;
 	struct lu_image image;
+	int image_fd; /* the image that was judged, which nobody can change; -EBADF if it can't be read */
 	struct lu_running running;
 	char *cmdline;           /* of the target, complete; NULL if the image can't be read */
 	struct lu_check_vm *vms; /* all, by name */
@@ -41,6 +42,9 @@ struct lu_check {
 	const struct lu_request *request;
 	size_t pending;
 	sd_event_source *turn;
+	struct lu_image_reader *reader;
+	bool image_asked; /* and @image_error, @initrd_error are what was found */
+	struct lu_error image_error, initrd_error;
 	bool devices;       /* some VM has passed-through ones */
 	unsigned int tries; /* to find no VM busy */
 	void (*done)(struct lu_check *c, void *userdata);

@@ -14,20 +14,24 @@
 #define KEXEC_TOOL "/usr/sbin/kexec"
 #define LOAD_TIMEOUT_USEC (120 * UINT64_C(1000000))
 
-int lu_kexec_load(sd_event *event, const char *kernel, const char *initrd, const char *cmdline, lu_worker_done_t done,
+int lu_kexec_load(sd_event *event, const struct lu_kexec_files *files, const char *cmdline, lu_worker_done_t done,
 		  void *userdata, struct lu_worker **ret)
 {
 	_cleanup_free_ char *cmd = NULL, *ini = NULL;
+	char kernel[48], initrd[48];
 	const char *argv[8] = { KEXEC_TOOL, "--kexec-file-syscall", "--load", kernel };
 	int n = 4;
 
+	/* ours, not the program's own: it inherits none */
+	snprintf(kernel, sizeof(kernel), "/proc/%d/fd/%d", (int)getpid(), files->kernel_fd);
+	snprintf(initrd, sizeof(initrd), "/proc/%d/fd/%d", (int)getpid(), files->initrd_fd);
 	if (asprintf(&cmd, "--command-line=%s", cmdline) < 0) {
 		cmd = NULL;
 		return -ENOMEM;
 	}
 	argv[n++] = cmd;
-	if (initrd) {
-		if (asprintf(&ini, "--initrd=%s", initrd) < 0) {
+	if (files->initrd) {
+		if (asprintf(&ini, "--initrd=%s", files->initrd_fd > 0 ? initrd : files->initrd) < 0) {
 			ini = NULL;
 			return -ENOMEM;
 		}

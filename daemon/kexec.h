@@ -6,8 +6,19 @@
  */
 #include "worker.h"
 
+/**
+ * struct lu_kexec_files - what to load, as open files of ours
+ * @kernel_fd: without a writer
+ * @initrd, @initrd_fd: NULL: none; without a descriptor (0) by its path
+ */
+struct lu_kexec_files {
+	int kernel_fd;
+	const char *initrd;
+	int initrd_fd;
+};
+
 /** lu_kexec_load() - load an image with `kexec -s`; asynchronous, see lu_worker_exec() */
-int lu_kexec_load(sd_event *event, const char *kernel, const char *initrd, const char *cmdline, lu_worker_done_t done,
+int lu_kexec_load(sd_event *event, const struct lu_kexec_files *files, const char *cmdline, lu_worker_done_t done,
 		  void *userdata, struct lu_worker **ret);
 
 /** lu_kexec_loaded() - 1 if an image is loaded, 0 if not, negative errno if unknown (/sys/kernel/kexec_loaded) */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * org.luctl1.Manager, see schemas/org.luctl1.xml. Handlers that change something
+ * org.luctl1.Manager, see schemas/org.luctl1.xml. Handlers that change something, and those that look at
+ * a file or ask all VMs for somebody (Check, Plan),
  * go through lu_auth_then(). Check, Plan and the VM listings ask the VMs first and answer
  * when all have answered; a struct lu_pending keeps the call meanwhile.
  */
@@ -14,6 +15,8 @@
 #include "job.h"
 #include "update.h"
 
+#define CHECKS_MAX 8
+
 void lu_request_clear(struct lu_request *q)
 {
 	lu_argv_free(q->exclude);
@@ -21,6 +24,10 @@ void lu_request_clear(struct lu_request *q)
 	free(q->kernel);
 	free(q->initrd);
 	free(q->cmdline);
+	if (q->kernel_fd > 0)
+		close(q->kernel_fd);
+	if (q->initrd_fd > 0)
+		close(q->initrd_fd);
 	*q = (struct lu_request){ 0 };
 }
 
@@ -69,9 +76,27 @@ static int copy_string(sd_bus_message *m, char **ret)
 
 	if (r < 0)
 		return r;
-	free(*ret);
 	*ret = strdup(s);
 	return *ret ? 0 : -ENOMEM;
+}
+
+/* It is not looked at here: what its file system does with a question may take long. */
+static int copy_fd(sd_bus_message *m, int *ret)
+{
+	int fd, r = sd_bus_message_read(m, "v", "h", &fd);
+
+	if (r < 0)
+		return r;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return -errno;
+	*ret = fd;
+	return 0;
+}
+
+static int given_twice(const char *key, struct lu_error *e)
+{
+	return lu_error_set(e, -EINVAL, "give it once", "option %s is given twice", key);
 }
 
 static int read_option(sd_bus_message *m, const char *key, struct lu_request *q, bool *reuse, struct lu_error *e)
@@ -79,15 +104,21 @@ static int read_option(sd_bus_message *m, const char *key, struct lu_request *q,
 	int r, b;
 
 	if (!strcmp(key, "initrd"))
-		return copy_string(m, &q->initrd);
+		return q->initrd ? given_twice(key, e) : copy_string(m, &q->initrd);
 	if (!strcmp(key, "cmdline"))
-		return copy_string(m, &q->cmdline);
+		return q->cmdline ? given_twice(key, e) : copy_string(m, &q->cmdline);
+	if (!strcmp(key, "kernel-fd"))
+		return q->kernel_fd ? given_twice(key, e) : copy_fd(m, &q->kernel_fd);
+	if (!strcmp(key, "initrd-fd"))
+		return q->initrd_fd ? given_twice(key, e) : copy_fd(m, &q->initrd_fd);
 	if (!strcmp(key, "reuse-cmdline")) {
 		r = sd_bus_message_read(m, "v", "b", &b);
 		*reuse = b;
 		return r;
 	}
 	if (!strcmp(key, "exclude")) {
+		if (q->exclude)
+			return given_twice(key, e);
 		r = sd_bus_message_enter_container(m, 'v', "as");
 		if (r >= 0)
 			r = sd_bus_message_read_strv(m, &q->exclude);
@@ -138,6 +169,10 @@ static int read_request(sd_bus_message *m, bool may_lack_kernel, struct lu_reque
 	if (reuse && q->cmdline)
 		return lu_error_set(e, -EINVAL, "give one of them",
 				    "both a command line and the reuse of the running one asked for");
+	if ((q->kernel_fd && !kernel[0]) || (q->initrd_fd && !q->initrd))
+		return lu_error_set(e, -EINVAL, "give the path by which it was opened, too",
+				    "an open file without its path");
+	q->may_open = lu_auth_is_root(m);
 	if (!kernel[0])
 		return 0;
 	q->kernel = strdup(kernel);
@@ -238,6 +273,16 @@ static void on_checked(struct lu_check *c, void *userdata)
 	pending_free(p);
 }
 
+/* Each may keep a process and a copy of an image busy. */
+static size_t checks(const struct lu_daemon *d)
+{
+	size_t n = 0;
+
+	for (const struct lu_pending *p = d->pending; p; p = p->next)
+		n += p->check != NULL;
+	return n;
+}
+
 static int check(sd_bus_message *m, struct lu_daemon *d, bool plan)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
@@ -246,6 +291,10 @@ static int check(sd_bus_message *m, struct lu_daemon *d, bool plan)
 
 	if (lu_update_info(d->update)->running) {
 		r = lu_error_set(&e, -EBUSY, "luctl status tells how far it is", "an update is under way");
+		return lu_reply_error(m, NULL, r, &e);
+	}
+	if (checks(d) >= CHECKS_MAX) {
+		r = lu_error_set(&e, -EBUSY, "try again when they are done", "%d checks are under way", CHECKS_MAX);
 		return lu_reply_error(m, NULL, r, &e);
 	}
 	p = pending_new(d, m);
@@ -262,14 +311,24 @@ static int check(sd_bus_message *m, struct lu_daemon *d, bool plan)
 	return 1;
 }
 
-static int method_check(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int check_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	return check(m, userdata, false);
 }
 
-static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int method_check(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return lu_auth_then(m, "org.luctl1.check", check_allowed, userdata, error);
+}
+
+static int plan_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	return check(m, userdata, true);
+}
+
+static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return lu_auth_then(m, "org.luctl1.check", plan_allowed, userdata, error);
 }
 
 /* --- VMs --- */

@@ -33,6 +33,8 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 	size_t n_excluded = 0;
 
 	u->image = c->image;
+	closep(&u->image_fd);
+	u->image_fd = steal_fd(&c->image_fd);
 	u->running = c->running;
 	if (c->cmdline) {
 		free(u->doc.cmdline);
@@ -90,10 +92,14 @@ int lu_step_check(struct lu_update *u, struct lu_error *e)
 	return lu_check_start(u->daemon, &u->asked, on_check, u, &u->check);
 }
 
+/* The files that were checked, not what stands at their paths by now. */
 int lu_step_load(struct lu_update *u, struct lu_error *e)
 {
-	return lu_kexec_load(u->daemon->event, u->doc.kernel, u->doc.initrd, u->doc.cmdline, lu_step_worker_done, u,
-			     &u->worker);
+	struct lu_kexec_files files = { .kernel_fd = u->image_fd,
+					.initrd = u->doc.initrd,
+					.initrd_fd = u->asked.initrd_fd };
+
+	return lu_kexec_load(u->daemon->event, &files, u->doc.cmdline, lu_step_worker_done, u, &u->worker);
 }
 
 int lu_step_unload(struct lu_update *u, struct lu_error *e)

@@ -34,11 +34,12 @@ struct lu_update {
 	sd_event_source *timer;
 
 	/* the update, running or last */
-	struct lu_request asked;     /* only while it is checked */
+	struct lu_request asked;     /* until it comes to rest */
 	struct lu_request_doc doc;   /* request.json */
 	struct lu_outcome *outcomes; /* one a VM of doc, in its order */
 	struct lu_check *check;
 	struct lu_image image; /* what the check saw */
+	int image_fd;          /* and what is loaded: it can't be another one by then */
 	struct lu_running running;
 	struct lu_update_info info;
 

@@ -341,6 +341,8 @@ static void come_to_rest(struct lu_update *u, enum lu_state s)
 	lu_journal_free(u->journal);
 	u->journal = NULL;
 	lu_request_clear(&u->asked);
+	closep(&u->image_fd);
+	u->image_fd = -EBADF;
 	for (size_t i = 0; i < u->doc.n_vms; i++)
 		if (u->outcomes[i].vm)
 			lu_vm_disconnect(u->outcomes[i].vm);
@@ -402,6 +404,7 @@ int lu_update_new(struct lu_daemon *d, struct lu_update **ret)
 		return -ENOMEM;
 	u->daemon = d;
 	u->pkernfs_fd = -EBADF;
+	u->image_fd = -EBADF;
 	u->info.state = lu_state_name(LU_STATE_IDLE);
 	u->info.error = &none;
 	r = lu_engine_new(&engine_ops, u, &u->engine);
@@ -423,6 +426,7 @@ struct lu_update *lu_update_free(struct lu_update *u)
 	lu_request_clear(&u->asked);
 	outcomes_free(u);
 	closep(&u->pkernfs_fd);
+	closep(&u->image_fd);
 	free(u);
 	return NULL;
 }

@@ -70,6 +70,22 @@ int lu_open_beneath(int dirfd, const char *path, int flags)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+int lu_open_regular(int dirfd, const char *path)
+{
+	_cleanup_close_ int place = openat(dirfd, path, O_PATH | O_CLOEXEC);
+	char self[48];
+	struct stat st;
+	int fd;
+
+	if (place < 0 || fstat(place, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EMEDIUMTYPE;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", place);
+	fd = open(self, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
 int lu_write_all(int fd, const void *data, size_t size)
 {
 	const char *p = data;

@@ -81,6 +81,16 @@ int lu_read_file(int dirfd, const char *path, size_t max, char **ret_data, size_
 int lu_open_beneath(int dirfd, const char *path, int flags);
 
 /**
+ * lu_open_regular() - open a file for reading, and nothing that is none
+ *
+ * What it is is looked at before it is opened: opening alone makes some devices do something (a watchdog, a tape), and a
+ * FIFO waits.
+ *
+ * Return: a descriptor; -EISDIR, or -EMEDIUMTYPE for anything else that is no regular file; or another negative errno.
+ */
+int lu_open_regular(int dirfd, const char *path);
+
+/**
  * lu_write_file() - replace a file so that readers see the old or the new contents, never a part
  *
  * Writes a temporary file beside @path, syncs it, renames it over @path and syncs

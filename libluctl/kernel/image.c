@@ -23,7 +23,7 @@
  *
  * The file is opened once and read into memory, so a file that changes meanwhile
  * gives one consistent verdict or an error, never a fault. Whether the bytes are the
- * ones that kexec loads is for the caller: lu_image_read_fd() on a file it keeps open.
+ * ones that kexec loads is for the caller: lu_image_read_fd() on a file that nobody can change.
  *
  * Not handled: EFI unified kernel images (the kernel sits in a PE section), zImage,
  * other architectures, signatures (the kernel verifies those when it loads the image).
@@ -227,12 +227,13 @@ int lu_image_read_fd(int fd, const char *name, struct lu_image *ret, struct lu_e
 
 int lu_image_read(int dirfd, const char *path, struct lu_image *ret, struct lu_error *e)
 {
-	_cleanup_close_ int fd = -EBADF;
+	_cleanup_close_ int fd = lu_open_regular(dirfd, path);
 
-	/* Not blocking, so that a FIFO is refused instead of waited for. */
-	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd == -EISDIR)
+		return lu_error_set(e, fd, HINT_GIVE_BZIMAGE, "%s: is a directory", path);
+	if (fd == -EMEDIUMTYPE)
+		return lu_error_set(e, -ENOEXEC, HINT_GIVE_BZIMAGE, "%s: is not a regular file", path);
 	if (fd < 0)
-		return lu_error_set(e, -errno, errno == ENOENT ? HINT_GIVE_BZIMAGE : NULL, "%s: %s", path,
-				    strerror(errno));
+		return lu_error_set(e, fd, fd == -ENOENT ? HINT_GIVE_BZIMAGE : NULL, "%s: %s", path, strerror(-fd));
 	return lu_image_read_fd(fd, path, ret, e);
 }

@@ -139,6 +139,17 @@ static int append_exclude(sd_bus_message *m, const struct luctl_plan *plan)
 	return r;
 }
 
+/*
+ * The file as we may open it: luctld opens none by itself but for root. What can't be opened here is left out, and
+ * luctld says of the path what it has to say.
+ */
+static int append_file(sd_bus_message *m, const char *option, const char *path)
+{
+	_cleanup_close_ int fd = lu_open_regular(AT_FDCWD, path);
+
+	return fd < 0 ? 0 : sd_bus_message_append(m, "{sv}", option, "h", fd);
+}
+
 int plan_append(const struct luctl_plan *plan, sd_bus_message *m)
 {
 	int r;
@@ -148,6 +159,10 @@ int plan_append(const struct luctl_plan *plan, sd_bus_message *m)
 		r = sd_bus_message_open_container(m, 'a', "{sv}");
 	if (r >= 0 && plan->initrd)
 		r = sd_bus_message_append(m, "{sv}", "initrd", "s", plan->initrd);
+	if (r >= 0 && plan->kernel)
+		r = append_file(m, "kernel-fd", plan->kernel);
+	if (r >= 0 && plan->initrd)
+		r = append_file(m, "initrd-fd", plan->initrd);
 	if (r >= 0 && plan->cmdline)
 		r = sd_bus_message_append(m, "{sv}", "cmdline", "s", plan->cmdline);
 	if (r >= 0 && plan->reuse)

@@ -155,7 +155,10 @@ int luctl_vm_remove(struct luctl_ctx *ctx, const char *name);
 
 /* Plan, check, update. */
 
-/* @kernel: path of the image; like the initrd's, made absolute by the current directory. NULL: only luctl_judge() takes it */
+/*
+ * @kernel: path of the image; like the initrd's, made absolute by the current directory. NULL: only luctl_judge() takes it.
+ * Both files are opened in this process, by each call that takes the plan, so it must be able to read them.
+ */
 int luctl_plan_new(struct luctl_ctx *ctx, const char *kernel, struct luctl_plan **ret_plan);
 void luctl_plan_free(struct luctl_plan *plan);
 const char *luctl_plan_kernel(const struct luctl_plan *plan);

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,6 +50,60 @@ static void test_error(void **state)
 	lu_error_set(&e, -ENOENT, NULL, "dropped");
 	lu_error_move(NULL, &e);
 	assert_null(e.what);
+}
+
+/* What is no regular file is told by its kind and not opened. */
+static void test_open_regular(void **state)
+{
+	int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), fd;
+	char path[128], events[1024];
+
+	assert_int_equal(lu_write_file(dirfd_, "regular", "x", 1, 0600), 0);
+	fd = lu_open_regular(dirfd_, "regular");
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	close(fd);
+	assert_int_equal(symlinkat("regular", dirfd_, "link"), 0);
+	fd = lu_open_regular(dirfd_, "link");
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(mkfifoat(dirfd_, "fifo", 0600), 0);
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	assert_true(inotify_add_watch(watch, path, IN_OPEN) >= 0);
+	assert_int_equal(lu_open_regular(dirfd_, "fifo"), -EMEDIUMTYPE);
+	assert_int_equal(read(watch, events, sizeof(events)), -1);
+	assert_int_equal(lu_open_regular(dirfd_, "."), -EISDIR);
+	assert_int_equal(lu_open_regular(dirfd_, "none"), -ENOENT);
+	close(watch);
+	unlinkat(dirfd_, "regular", 0);
+	unlinkat(dirfd_, "link", 0);
+	unlinkat(dirfd_, "fifo", 0);
+}
+
+/* A path in a folder that others write to leads nowhere else. */
+static void test_open_beneath(void **state)
+{
+	int fd;
+
+	assert_int_equal(mkdirat(dirfd_, "sub", 0700), 0);
+	assert_int_equal(lu_write_file(dirfd_, "sub/file", "x", 1, 0600), 0);
+	assert_int_equal(symlinkat("sub", dirfd_, "inside"), 0);
+	assert_int_equal(symlinkat(dir, dirfd_, "absolute"), 0);
+	assert_int_equal(symlinkat("../..", dirfd_, "up"), 0);
+	fd = lu_open_beneath(dirfd_, "inside/file", O_RDONLY);
+	assert_true(fd >= 0);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	close(fd);
+	assert_int_equal(lu_open_beneath(dirfd_, "absolute/sub/file", O_RDONLY), -EXDEV);
+	assert_int_equal(lu_open_beneath(dirfd_, "up", O_PATH), -EXDEV);
+	assert_int_equal(lu_open_beneath(dirfd_, "../x", O_RDONLY), -EXDEV);
+	assert_int_equal(lu_open_beneath(dirfd_, "/etc", O_PATH), -EXDEV);
+	assert_int_equal(lu_open_beneath(dirfd_, "none", O_RDONLY), -ENOENT);
+	unlinkat(dirfd_, "sub/file", 0);
+	unlinkat(dirfd_, "sub", AT_REMOVEDIR);
+	unlinkat(dirfd_, "inside", 0);
+	unlinkat(dirfd_, "absolute", 0);
+	unlinkat(dirfd_, "up", 0);
 }
 
 static void test_text(void **state)
@@ -235,9 +290,10 @@ static void test_states(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_error),  cmocka_unit_test(test_files), cmocka_unit_test(test_mkdir),
-		cmocka_unit_test(test_names),  cmocka_unit_test(test_uuid),  cmocka_unit_test(test_utf8),
-		cmocka_unit_test(test_states), cmocka_unit_test(test_text),
+		cmocka_unit_test(test_error),        cmocka_unit_test(test_files), cmocka_unit_test(test_mkdir),
+		cmocka_unit_test(test_names),        cmocka_unit_test(test_uuid),  cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_states),       cmocka_unit_test(test_text),  cmocka_unit_test(test_open_regular),
+		cmocka_unit_test(test_open_beneath),
 	};
 
 	return cmocka_run_group_tests_name("util", tests, setup, teardown);

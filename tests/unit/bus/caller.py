@@ -6,6 +6,7 @@ GVariant text. Run by `python3 -c`, since another user may not be allowed to rea
 """
 
 import json
+import os
 import sys
 
 from gi.repository import Gio, GLib
@@ -18,8 +19,14 @@ for line in sys.stdin:
     call = json.loads(line)
     try:
         flags = Gio.DBusCallFlags.ALLOW_INTERACTIVE_AUTHORIZATION if call["interactive"] else Gio.DBusCallFlags.NONE
-        reply = bus.call_sync(call["destination"], call["path"], call["interface"], call["method"],
-                              GLib.Variant.parse(None, call["args"], None, None), None, flags, int(call["timeout"] * 1000), None)
+        files = Gio.UnixFDList()
+        for path in call["files"]:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            files.append(fd)
+            os.close(fd)
+        reply, _ = bus.call_with_unix_fd_list_sync(
+            call["destination"], call["path"], call["interface"], call["method"], GLib.Variant.parse(None, call["args"], None, None), None,
+            flags, int(call["timeout"] * 1000), files, None)
         answer = {"reply": reply.print_(True)}
     except GLib.Error as error:
         name = Gio.DBusError.get_remote_error(error)

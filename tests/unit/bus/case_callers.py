@@ -3,7 +3,7 @@
 
 from world import JOB, MANAGER, NOBODY, BusError, interface, wait_for
 
-# methods that change something: arguments, polkit's action, the answer to somebody who may
+# methods that change something, or have luctld look at files and VMs: arguments, polkit's action, the answer to somebody who may
 CHANGING = {
     "Update": (("/nonexistent", {}), "org.luctl1.update", None),
     "UpdateVMM": ((["a"],), "org.luctl1.update", None),
@@ -11,8 +11,10 @@ CHANGING = {
     "AddVM": (("{}",), "org.luctl1.manage-vms", "EBADMSG"),
     "RemoveVM": (("nope",), "org.luctl1.manage-vms", "ENOENT"),
     "Restore": (("nope",), "org.luctl1.manage-vms", "ENOENT"),
+    "Check": (("/nonexistent", {}), "org.luctl1.check", None),
+    "Plan": (("", {}), "org.luctl1.check", None),
 }
-READING = {"Check": ("/nonexistent", {}), "Plan": ("", {}), "GetStatus": (), "ListVMs": (), "DescribeVM": ("a",), "GetReport": ()}
+READING = {"GetStatus": (), "ListVMs": (), "DescribeVM": ("a",), "GetReport": ()}
 
 
 def answer(caller, method, args, **how):

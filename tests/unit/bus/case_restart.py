@@ -59,7 +59,7 @@ def test_stopped_while_calls_wait(world):
     world.define("a")
     world.monitor("a", greeting=None)
     world.start()
-    callers = [world.caller() for _ in range(4)]
+    callers = [world.caller(0) for _ in range(4)]
     callers[0].begin("Plan", "", {})
     callers[1].begin("ListVMs")
     callers[2].begin("DescribeVM", "a")

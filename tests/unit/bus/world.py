@@ -125,14 +125,16 @@ class Caller:
         assert line, "the caller's process has ended"
         return json.loads(line)
 
-    def begin(self, method, *args, path=ROOT, of=MANAGER, kind=None, destination=NAME, timeout=30, interactive=False):
-        """@kind: the arguments' signature, where it is not to be that of the XML."""
+    def begin(self, method, *args, path=ROOT, of=MANAGER, kind=None, destination=NAME, timeout=30, interactive=False,
+              files=()):
+        """@kind: the arguments' signature, where it is not to be that of the XML. @files: paths that the caller opens; args name
+        them by Variant("h", index)."""
         if kind is None:
             kind = signature(method, of)
         values = tuple(variants(a) if isinstance(a, dict) else a for a in args)
         self.process.stdin.write(json.dumps({
             "destination": destination, "path": path, "interface": of, "method": method, "timeout": timeout,
-            "interactive": interactive, "args": GLib.Variant(kind, values).print_(True)}) + "\n")
+            "interactive": interactive, "files": [str(f) for f in files], "args": GLib.Variant(kind, values).print_(True)}) + "\n")
         self.process.stdin.flush()
 
     def end(self):

@@ -128,6 +128,14 @@ static int log_plan(struct mock *m, sd_bus_message *call)
 				r = sd_bus_message_exit_container(call);
 			if (r >= 0)
 				r = sd_bus_message_exit_container(call);
+		} else if (strcmp(key, "kernel-fd") == 0 || strcmp(key, "initrd-fd") == 0) {
+			char link[64], target[256] = "?";
+
+			r = sd_bus_message_read(call, "v", "h", &b);
+			snprintf(link, sizeof(link), "/proc/self/fd/%d", b);
+			if (r >= 0 && readlink(link, target, sizeof(target) - 1) < 0)
+				r = -errno;
+			log_call(m, " %s=%s", key, target);
 		} else {
 			r = sd_bus_message_read(call, "v", "s", &s);
 			log_call(m, " %s={%s}", key, r < 0 ? "?" : s);

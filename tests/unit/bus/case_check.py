@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Checks for somebody who is not root: what is opened for him, and what others' names do to the answer."""
+
+import os
+import pathlib
+import select
+import subprocess
+
+from gi.repository import GLib
+
+from world import ETC, NOBODY, SCRATCH, BusError
+
+FD = GLib.Variant("h", 0)
+
+
+def finding(document, name):
+    found = [f for f in document["findings"] if f["object"] == str(name)]
+    assert len(found) == 1, (name, document["findings"])
+    return found[0]["what"]
+
+
+def of_nobody(name, data=b"x"):
+    path = pathlib.Path("/run") / name
+    path.write_bytes(data)
+    os.chown(path, NOBODY, NOBODY)
+    path.chmod(0o600)
+    return path
+
+
+def test_no_oracle(world):
+    """Somebody who may have checks made learns nothing of a file that he can't open: it looks like none."""
+    secret = SCRATCH / "secret"
+    secret.write_text("x")
+    secret.chmod(0o600)
+    world.polkit("yes")
+    world.start()
+    nobody = world.caller()
+    for path in (secret, "/nonexistent", "/run", "/dev/null"):
+        document = nobody.document("Check", str(path), {"initrd": str(path)})
+        assert not document["ok"]
+        found = [f["what"] for f in document["findings"] if f["object"] == str(path)]
+        assert found == ["is not there, or not readable for the one who asks"] * 2, (path, found)
+    assert "not a Linux boot image" in finding(world.root.document("Check", str(secret), {}), secret)
+
+
+def test_as_the_caller(world):
+    """A file that he opened himself is read, whatever stands at its path by now."""
+    mine = of_nobody("mine", b"no kernel")
+    world.polkit("yes")
+    world.start()
+    nobody = world.caller()
+    for method in ("Check", "Plan"):
+        document = nobody.document(method, str(mine), {"kernel-fd": FD}, files=[mine])
+        assert "not a Linux boot image" in finding(document, mine), document
+    document = nobody.document("Check", "/nonexistent", {"kernel-fd": FD, "initrd": "/nowhere", "initrd-fd": FD}, files=[mine])
+    assert "not a Linux boot image" in finding(document, "/nonexistent")
+    assert not [f for f in document["findings"] if f["object"] == "/nowhere"], document
+
+
+def test_no_file(world):
+    """Descriptors of devices, folders and FIFOs are refused; so are ones that nothing is said of."""
+    os.mkfifo("/run/fifo", 0o666)
+    world.polkit("yes")
+    world.start()
+    nobody = world.caller()
+    for path in ("/dev/null", "/run", "/run/fifo"):
+        document = nobody.document("Check", path, {"kernel-fd": FD, "initrd": path, "initrd-fd": FD}, files=[path])
+        found = [f["what"] for f in document["findings"] if f["object"] == path]
+        assert found == ["is not a regular file that is open for reading"] * 2, (path, found)
+    os.unlink("/run/fifo")
+    assert world.root.fails("Plan", "", {"kernel-fd": FD}, files=["/dev/null"]).errno == "EINVAL"
+    assert world.root.fails("Check", "/x", {"initrd-fd": FD}, files=["/dev/null"]).errno == "EINVAL"
+    assert world.root.fails("Check", "/x", {"kernel-fd": "x"}).errno
+
+
+def test_option_twice(world):
+    """An option that is there twice is an error, and its first value is not forgotten: LeakSanitizer judges."""
+    world.start()
+    env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": world.address}
+    head = ["busctl", "--system", "call", "org.luctl1", "/org/luctl1", "org.luctl1.Manager", "Check", "sa{sv}", "/nonexistent", "2"]
+    for option in (["exclude", "as", "1", "a" * 200], ["initrd", "s", "/" + "i" * 200], ["cmdline", "s", "c" * 200]):
+        done = subprocess.run([*head, *option, *option], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode != 0 and f"option {option[0]} is given twice" in done.stderr, (option, done)
+    world.daemon.stop()
+
+
+def test_too_many(world):
+    """So many checks at a time and no more; the others are told to come later, and everything else goes on."""
+    world.define("a")
+    world.monitor("a", greeting=None)
+    world.start()
+    callers = {c.process.stdout: c for c in (world.caller(0) for _ in range(10))}
+    for caller in callers.values():
+        caller.begin("Plan", "", {}, timeout=60)
+    refused = set()
+    while len(refused) < 2:
+        ready, _, _ = select.select(set(callers) - refused, [], [], 5)
+        assert ready, f"only {len(refused)} were refused"
+        for stdout in ready:
+            try:
+                callers[stdout].end()
+            except BusError as error:
+                assert error.errno == "EBUSY" and "checks are under way" in error.what, error
+            else:
+                raise AssertionError("a silent VM was judged")
+            refused.add(stdout)
+    assert len(refused) == 2 and not select.select(set(callers) - refused, [], [], 0.5)[0]
+    assert world.root.document("GetStatus")["state"] == "idle"
+
+
+def test_names_that_are_no_text(world):
+    """A file that is not called in UTF-8 spoils no answer about the others."""
+    (ETC / "vms.d").joinpath(os.fsdecode(b"bad\xff\n.json")).write_text("{}")
+    world.define("a")
+    world.monitor("a")
+    world.start()
+    assert [vm["name"] for vm in world.root.document("ListVMs")["vms"]] == ["a", "bad__"]
+    assert world.root.document("DescribeVM", "a")["name"] == "a"
+    for method in ("Check", "Plan"):
+        assert not world.root.document(method, "/nonexistent", {})["ok"]
+    assert "/bad? .json: " in world.root.document("DescribeVM", "bad__")["reason"]["what"]
