@@ -48,10 +48,11 @@ void lu_preload_add(struct lu_preload *p, const struct lu_launch *l)
 
 static void read_ahead(const char *path)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	/* what stands at a path that QEMU had may be anything by now, also a device that opening does something to */
+	_cleanup_close_ int fd = lu_open_regular(AT_FDCWD, path);
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return;
 	(void)readahead(fd, 0, (size_t)(st.st_size < FILE_MAX ? st.st_size : FILE_MAX));
 }

@@ -521,6 +521,30 @@ static void test_preload(void **state)
 	assert_string_equal(out, want);
 }
 
+static void test_may_write(void **state)
+{
+	static const struct {
+		uint64_t uid, gid, mode;
+		bool may;
+	} cases[] = {
+		{ 5, 6, 0600, true },  { 5, 6, 0400, false }, { 5, 6, 0200, false }, { 5, 7, 0066, false },
+		{ 1, 6, 0060, true },  { 1, 7, 0060, true },  { 1, 8, 0060, true },  { 1, 9, 0660, false },
+		{ 1, 6, 0606, false }, { 1, 8, 0646, false }, { 1, 9, 0606, true },  { 1, 9, 0604, false },
+		{ 0, 0, 0600, false },
+	};
+	struct lu_launch l = { .uid = 5, .gid = 6, .groups = (uint64_t[]){ 7, 8 }, .n_groups = 2 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct stat st = { .st_uid = (uid_t)cases[i].uid,
+				   .st_gid = (gid_t)cases[i].gid,
+				   .st_mode = S_IFREG | (mode_t)cases[i].mode };
+
+		expect(lu_launch_may_write(&l, &st) == cases[i].may, "case %zu", i);
+	}
+	l.uid = 0;
+	assert_true(lu_launch_may_write(&l, &(struct stat){ .st_uid = 1, .st_mode = S_IFREG }));
+}
+
 /* A node that QEMU named by a way of its own: what stands at its end must not get another owner and mode. */
 static void test_foreign_node(void **state)
 {
@@ -763,7 +787,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_spawn_fails),    cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_tmpfs),          cmocka_unit_test(test_all_reasons),
 		cmocka_unit_test(test_preload),        cmocka_unit_test(test_foreign_node),
-		cmocka_unit_test(test_made_directory),
+		cmocka_unit_test(test_made_directory), cmocka_unit_test(test_may_write),
 	};
 
 	if (argc > 1)
