@@ -45,10 +45,10 @@
 #define LU_STORE_STATE_MAX (1ULL << 30)
 
 /*
- * saved.json: committed, taken back; result.json: loaded, running, and both again after a first attempt that failed;
- * clock.json. Each may hold two texts of an error (LU_TEXT_MAX), with every character escaped.
+ * saved.json: committed, taken back, committed again and taken back again by a second attempt to undo; result.json: loaded,
+ * running, and both again after a first attempt that failed; clock.json; one more. Each may hold two texts of an error (LU_TEXT_MAX), with every character escaped.
  */
-#define LU_STORE_SPARES 7u
+#define LU_STORE_SPARES 10u
 #define LU_STORE_SPARE_SIZE (64u << 10)
 
 /** struct lu_saved - saved.json */

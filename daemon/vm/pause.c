@@ -5,9 +5,9 @@
  * PREPARE and is written again only if the guest was paused or let run meanwhile.
  *
  * PAUSE	saved.json says truly whether the guest runs, then QMP stop.
- * SAVE		QEMU writes its device state into a file that we opened and passed
- *		(add-fd), so its user needs no way to pkernfs; with passed-through devices
- *		it sends it (passthrough.c). Then the file is summed
+ * SAVE		QEMU writes its device state into memory that we opened and passed
+ *		(add-fd), and it is copied into the state file (state.c); with passed-through devices
+ *		it sends it (passthrough.c). So its user needs no way to pkernfs. Then the file is summed
  *		up and synced, and saved.json, complete, is the commit: from there on the
  *		VM can be taken up by the next kernel.
  * REPLACE	ends this QEMU and has another one started from what was saved, as RESUME does
@@ -115,11 +115,9 @@ static int migrate(struct lu_job *j)
 
 	if (j->vm->facts.devices)
 		return lu_job_transfer(j);
-	/* QEMU looks for a descriptor of just this access mode */
-	fd = openat(j->dir_fd, "state", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = lu_job_open_state(j);
 	if (fd < 0)
-		return lu_error_set(&j->error, -errno, NULL, "pkernfs: cannot open the state file of VM %s: %s",
-				    j->vm->name, strerror(errno));
+		return fd;
 	return lu_job_command_fd(j, "add-fd", NULL, fd, on_fd_added);
 }
 
@@ -176,6 +174,7 @@ const lu_step_t lu_save_steps[] = {
 	must_stand,
 	migrate,
 	wait_completed,
+	lu_job_take_state,
 	lu_job_transferred,
 	lu_job_note_devices,
 	lu_job_commit,

@@ -13,8 +13,8 @@
  * settings that were recorded first.
  *
  * Room for the records is reserved (store.h). Room for the state: it is some 100 kB, or the video memory more; a pkernfs with less
- * than STATE_ROOM left is refused here, before any guest stands still. (Room can't be
- * reserved where QEMU writes the file: it truncates it first.)
+ * than STATE_ROOM left is refused here, before any guest stands still. (It is not
+ * reserved: most are much smaller, and many VMs are prepared at once.)
  *
  * UNPREPARE puts the settings back, takes the marks away and removes the directory.
  * Without a record of this update there is nothing to undo. A QEMU that is gone has no

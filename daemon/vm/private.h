@@ -101,7 +101,9 @@ struct lu_job {
 	bool ignore_shared;
 	bool mode_changed; /* probe: to be put back */
 	unsigned int polls;
-	struct lu_sum sum;    /* of the state, until it is committed */
+	int state_fd;         /* save: memory that QEMU writes its state into */
+	uint64_t copied;      /* of that, into the state file */
+	struct lu_sum sum;    /* of the state file, until it is committed */
 	struct lu_back *back; /* resume, replace: the restore that is under way */
 	bool went_back;       /* and it has ended well */
 };
@@ -142,6 +144,10 @@ void lu_job_cancel(struct lu_job *j);
 
 /** lu_job_continue() - go on after a step that waits for something that is no command and no timer; @r is what the step would return */
 void lu_job_continue(struct lu_job *j, int r);
+
+/** lu_job_open_state() - a descriptor for QEMU to write its state into; lu_job_take_state() - a step: then into pkernfs */
+int lu_job_open_state(struct lu_job *j);
+int lu_job_take_state(struct lu_job *j);
 
 /** lu_job_commit() - a step: sum up the state file and write saved.json, complete */
 int lu_job_commit(struct lu_job *j);

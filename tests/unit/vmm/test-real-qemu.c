@@ -317,6 +317,30 @@ static void read_result(struct lu_vm *vm, const char *update, enum lu_result_sta
 	       ret->error ? ret->error->what : "");
 }
 
+/* Has the process the committed state open for writing, so that it could change it or make it larger? */
+static bool can_write_state(pid_t pid)
+{
+	char fds[64], file[400];
+	struct stat state, st;
+	struct dirent *d;
+	bool found = false;
+	DIR *list;
+
+	snprintf(fds, sizeof(fds), "/proc/%d/fd", (int)pid);
+	list = opendir(fds);
+	assert_non_null(list);
+	assert_int_equal(stat(at("pkernfs/vm/" UUID "/state"), &state), 0);
+	assert_true(state.st_size > 0);
+	while ((d = readdir(list))) {
+		snprintf(file, sizeof(file), "%s/%s", fds, d->d_name);
+		/* the mode of the link is how it is open; to be read: it was started from it */
+		if (stat(file, &st) == 0 && st.st_dev == state.st_dev && st.st_ino == state.st_ino)
+			found |= lstat(file, &st) == 0 && (st.st_mode & 0200);
+	}
+	closedir(list);
+	return found;
+}
+
 static bool committed(void)
 {
 	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
@@ -358,6 +382,7 @@ static pid_t one_update(const char *update, bool running)
 		must(ev, vm, LU_VM_PAUSE, update);
 		must(ev, vm, LU_VM_SAVE, update);
 		assert_true(committed());
+		assert_false(can_write_state(old));
 		must(ev, vm, LU_VM_RESUME, update);
 		assert_false(committed());
 		must(ev, vm, LU_VM_RESUME, update);
