@@ -236,9 +236,18 @@ static int boot_id_bytes(const char *boot_id, uint8_t ret[16], struct lu_error *
 	return 0;
 }
 
+/* Blocks behind the end of the file; a file system that can't do that has none to give away either. */
+static int reserve(const struct lu_journal *j)
+{
+	if (fallocate(j->fd, FALLOC_FL_KEEP_SIZE, 0, LU_JOURNAL_ROOM) == 0 || errno == EOPNOTSUPP)
+		return 0;
+	return -errno;
+}
+
 int lu_journal_create(int dirfd, const char *path, const char *update, const char *boot_id, struct lu_journal **ret,
 		      struct lu_error *e)
 {
+	_cleanup_(lu_journal_freep) struct lu_journal *j = NULL;
 	struct lu_stamp now = lu_stamp_now();
 	struct lu_journal_header h = {
 		.magic = LU_JOURNAL_MAGIC,
@@ -263,7 +272,15 @@ int lu_journal_create(int dirfd, const char *path, const char *update, const cha
 	if (r < 0)
 		return lu_error_set(e, r, r == -ENOSPC ? "make room in pkernfs" : NULL,
 				    "%s: can't create the journal: %s", path, strerror(-r));
-	return lu_journal_open(dirfd, path, boot_id, ret, NULL, e);
+	r = lu_journal_open(dirfd, path, boot_id, &j, NULL, e);
+	if (r < 0)
+		return r;
+	r = reserve(j);
+	if (r < 0)
+		return lu_error_set(e, r, r == -ENOSPC ? "make room in pkernfs" : NULL,
+				    "%s: no room for the records to come: %s", path, strerror(-r));
+	*ret = steal_ptr(j);
+	return 0;
 }
 
 int lu_journal_open(int dirfd, const char *path, const char *boot_id, struct lu_journal **ret,
@@ -311,6 +328,8 @@ int lu_journal_open(int dirfd, const char *path, const char *boot_id, struct lu_
 		return r;
 	if (rd.torn > 0 && (ftruncate(j->fd, (off_t)rd.offset) < 0 || fdatasync(j->fd) < 0))
 		return lu_error_set(e, -errno, NULL, "%s: can't cut off a torn record: %s", path, strerror(errno));
+	if (rd.torn > 0)
+		(void)reserve(j);
 	j->info = rd.info;
 	j->size = rd.offset;
 	j->chain = rd.chain;
@@ -377,6 +396,7 @@ int lu_journal_append(struct lu_journal *j, enum lu_state state, enum lu_event e
 	if (r < 0) {
 		if (ftruncate(j->fd, (off_t)j->size) < 0 || fdatasync(j->fd) < 0)
 			j->broken = true;
+		(void)reserve(j); /* what was cut off took the reserve along */
 		return lu_error_set(e, r, r == -ENOSPC ? "make room in pkernfs" : NULL,
 				    "%s: can't write to the journal: %s", j->path, strerror(-r));
 	}

@@ -33,6 +33,9 @@
  * 256 KiB, which is more than 230 of the largest records. A whole update writes 14;
  * every restart of the daemon in the new kernel at most 6 more, of 96 to 200 bytes.
  *
+ * Room: LU_JOURNAL_ROOM bytes are reserved behind the end when a journal is made, for pkernfs may be full when the next kernel
+ * writes. That is no part of the format: the file ends where its records end.
+ *
  * Who writes: luctld; and lu-init one record, state booted (event recover), before it resumes the
  * first VM. From then on no lu-init will act on this journal again, so the saved
  * state of a VM that has run on can not be used a second time.
@@ -49,6 +52,7 @@
 #define LU_JOURNAL_TEXT_MAX 1024u
 #define LU_JOURNAL_SIZE_MAX (256u * 1024)
 #define LU_JOURNAL_HEADER_MAX 4096u
+#define LU_JOURNAL_ROOM (64u * 1024) /* an update with the largest records, and many restarts */
 
 struct lu_journal_header {
 	char magic[8];

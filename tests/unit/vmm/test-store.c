@@ -8,6 +8,7 @@
 
 #include "test.h"
 
+#include "journal.h"
 #include "store.h"
 
 #define UUID "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000a"
@@ -132,6 +133,40 @@ static void test_no_room(void **state)
 	unlinkat(root, "vm", AT_REMOVEDIR);
 }
 
+/* The next kernel's first record decides whether a guest may be resumed. */
+static void test_journal(void **state)
+{
+	static char text[LU_JOURNAL_TEXT_MAX + 1];
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_error cause = { .code = -EIO, .what = text };
+	struct lu_journal_record last;
+	struct lu_journal *j;
+	struct stat st;
+
+	if (!*state)
+		skip();
+	memset(text, 'x', LU_JOURNAL_TEXT_MAX);
+	expect(lu_journal_create(root, "journal", UPDATE, UPDATE, &j, &e) == 0, "%s", e.what);
+	lu_journal_free(j);
+	fill();
+	for (int i = 0; i < 40; i++) {
+		expect(lu_journal_open(root, "journal", UPDATE, &j, &last, &e) == 0, "%s", e.what);
+		assert_int_equal(last.seq, i);
+		expect(lu_journal_append(j, LU_STATE_BOOTED, LU_EVENT_RECOVER, &cause, &e) == 0, "record %d: %s", i,
+		       e.what);
+		lu_journal_free(j);
+	}
+	/* the reserve is behind its end */
+	assert_int_equal(fstatat(root, "journal", &st, 0), 0);
+	assert_true(st.st_size < 40 * 1200);
+	unlinkat(root, "journal", 0);
+	/* without room no update begins */
+	fill();
+	assert_int_equal(lu_journal_create(root, "journal", UPDATE, UPDATE, &j, &e), -ENOSPC);
+	unlinkat(root, "journal", 0);
+	unlinkat(root, "ram", 0);
+}
+
 /* What QEMU has made of its state file must not keep the daemon busy. */
 static void test_sum(void **state)
 {
@@ -167,7 +202,7 @@ static void test_sum(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_full), cmocka_unit_test(test_no_room),
-						   cmocka_unit_test(test_sum) };
+						   cmocka_unit_test(test_journal), cmocka_unit_test(test_sum) };
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
