@@ -33,6 +33,7 @@
  * monitors.
  */
 #include <json-c/json.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -601,12 +602,26 @@ void lu_qmp_set_idle(struct lu_qmp *q, uint64_t usec)
 	arm(q);
 }
 
-/* Has the peer gone while nothing was asked? Then the next command shall connect anew rather than fail. */
+/*
+ * Has the peer gone while nothing was asked? Then the next command shall connect anew rather than fail. What it has
+ * said before it went, which can be events only, is listened to.
+ */
 static void drop_if_dead(struct lu_qmp *q)
 {
-	char c;
+	struct pollfd p = { .fd = q->fd, .events = POLLRDHUP };
+	HOLD(q);
 
-	if (q->state == READY && !q->pending && recv(q->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+	if (q->state != READY || q->pending || poll(&p, 1, 0) != 1)
+		return;
+	while (q->fd == p.fd && !q->freed) {
+		char buf[4096];
+		ssize_t n = recv(p.fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+		if (n <= 0 || lu_wire_push(q->wire, buf, (size_t)n) < 0)
+			break;
+		drain(q);
+	}
+	if (q->fd == p.fd)
 		connection_close(q);
 }
 

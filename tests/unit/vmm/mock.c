@@ -193,6 +193,16 @@ static int huge(struct mock *m)
 			return 0; /* the client had enough */
 }
 
+static int write_file(struct mock *m, const char *path)
+{
+	static const char text[] = "what QEMU saves";
+	FILE *f = fopen(path, "r+e");
+
+	if (!f || fputs(text, f) < 0 || fclose(f) != 0)
+		return give_up(m, "can't be written", path);
+	return 0;
+}
+
 static int play(struct mock *m, char *line)
 {
 	char *rest = strchr(line, ' ');
@@ -225,6 +235,8 @@ static int play(struct mock *m, char *line)
 		snprintf(buf, sizeof(buf), "{\"class\": \"%s\", \"desc\": \"%s\"}", rest, desc);
 		return reply_to(m, m->n_ids - 1, "error", buf);
 	}
+	if (!strcmp(line, "file"))
+		return write_file(m, rest);
 	if (!strcmp(line, "huge"))
 		return huge(m);
 	if (!strcmp(line, "wait"))

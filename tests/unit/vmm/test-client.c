@@ -8,6 +8,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "test.h"
 
 #include "client.h"
@@ -255,6 +258,46 @@ static void free_in_reply(struct lu_qmp *c, int r, struct json_object *data, con
 	q = NULL;
 }
 
+static void on_last_word(struct lu_qmp *client, const char *name, struct json_object *data, void *userdata)
+{
+	*(bool *)userdata |= !strcmp(name, "SHUTDOWN");
+}
+
+/* It went with an event that nobody has read: that is heard, and the next command is for the next one. */
+static void test_last_word(void **state)
+{
+	struct reply a = { 0 }, b = { 0 };
+	char script[1024], gone[200];
+	bool heard = false;
+	struct mock *m;
+	const char *why;
+	struct stat st;
+
+	snprintf(gone, sizeof(gone), "%s/gone", dir);
+	close(open(gone, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+	snprintf(script, sizeof(script),
+		 "hello\nexpect cont\nreply {}\nsleep 20\n"
+		 "send {\"event\": \"SHUTDOWN\", \"timestamp\": {\"seconds\": 1, \"microseconds\": 2}}\n"
+		 "close\nfile %s\naccept\nhello\nexpect query-status\nreply {}\nwait",
+		 gone);
+	m = mock_start(sock, script);
+	lu_qmp_set_idle(q, UINT64_MAX);
+	lu_qmp_set_event_handler(q, on_last_word, &heard);
+	give("cont", 5000, &a);
+	run_all();
+	while (stat(gone, &st) == 0 && st.st_size == 0)
+		usleep(10000);
+	give("query-status", 5000, &b);
+	run_all();
+	unlink(gone);
+	assert_int_equal(a.r, 0);
+	assert_int_equal(b.r, 0);
+	assert_true(heard);
+	lu_qmp_close(q);
+	why = mock_end(m);
+	expect(!why, "%s", why);
+}
+
 static void test_free_in_callback(void **state)
 {
 	static const char *const scripts[] = { "hello\nexpect stop\nreply {}\nwait", "hello\nexpect stop\nclose" };
@@ -320,8 +363,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_client, teardown_client)
 	static const struct CMUnitTest tests[] = {
-		T(test_out_of_order), T(test_refused),   T(test_misbehaviour),     T(test_nobody), T(test_busy),
-		T(test_late),         T(test_reconnect), T(test_free_in_callback), T(test_forget), T(test_events),
+		T(test_out_of_order), T(test_refused),   T(test_misbehaviour), T(test_nobody),           T(test_busy),
+		T(test_late),         T(test_reconnect), T(test_last_word),    T(test_free_in_callback), T(test_forget),
+		T(test_events),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
