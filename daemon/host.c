@@ -10,34 +10,43 @@
  * them that guests lean on (keep_units: network, storage, log daemons) become
  * wants of luctl-jump.target, in /run only and only if they are active, because a
  * want would start one that is merely installed; isolate that target; wait until
- * systemd has no job left. Undo: start each of the names that is not active (mode
- * "fail"), wait for the jobs, remove the file. Both may be repeated at any point,
- * also by a new daemon process.
+ * none of the names, nor the target, has a job left. Undo: start each of the names that is not active (mode
+ * "fail"), wait for their jobs, remove the file. Both may be repeated at any point,
+ * also by a new daemon process. Jobs of other units are none of ours: some last for hours.
  *
  * Unhappy paths: 1. a unit hangs at stop: its own TimeoutStopSec ends that, else
  * the engine's time limit; 2. a unit can't be started again: the error names it,
  * the others are started all the same; 3. no logind: no inhibitor, the caller
- * decides.
+ * decides; 4. a unit takes its time to start again, as a oneshot that was at work does:
+ * after UNDO_WAIT_USEC undo no longer waits, systemd goes on by itself.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "host.h"
+#include "log.h"
 
 #define CALL_TIMEOUT_USEC (10 * UINT64_C(1000000))
 #define RELOAD_TIMEOUT_USEC (90 * UINT64_C(1000000))
+#define UNDO_WAIT_USEC (60 * UINT64_C(1000000))
 #define POLL_USEC (50 * UINT64_C(1000))
 #define RESET_TRIES 100u /* times POLL_USEC */
 #define SCOPE_TRIES 50u
 #define SCOPE_USEC 20000u
+#ifndef QUIESCED_FILE
 #define QUIESCED_FILE "/run/luctl/quiesced"
+#endif
+#define JUMP_TARGET "luctl-jump.target"
 
 #define SYSTEMD "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
 #define LOGIND "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"
 
 #define UNIT_EXISTS "org.freedesktop.systemd1.UnitExists"
 
+#ifndef KEEP_DIR
 #define KEEP_DIR "/run/systemd/system/luctl-jump.target.wants"
+#endif
 
 /* What running guests lean on: their network, their disks, the pipes their QEMUs log into. */
 static const char *const keep_units[] = {
@@ -60,6 +69,13 @@ static const char *const keep_units[] = {
 	"zfs-zed.service",
 	"virtlogd.service",
 	"virtlockd.service",
+	/* whose stop shuts guests down, those of others; undo could not bring them back */
+	"libvirt-guests.service",
+	"pve-guests.service",
+	/* and who keeps track of them */
+	"systemd-machined.service",
+	"libvirtd.service",
+	"virtqemud.service",
 	"dbus-broker.service",
 };
 
@@ -73,6 +89,8 @@ struct lu_poll {
 	lu_worker_done_t done;
 	void *userdata;
 	bool undo;
+	char *units;         /* (un)quiesce: those whose jobs are waited for, one a line, each after a newline */
+	uint64_t until_usec; /* when waiting is given up, CLOCK_MONOTONIC; 0: never */
 	unsigned int tries;
 	pid_t pid; /* that is to leave the unit first */
 };
@@ -81,6 +99,7 @@ struct lu_host {
 	sd_event *event;
 	sd_bus *bus;
 	int inhibitor;
+	uint64_t undo_wait_usec;
 	struct lu_poll *polls;
 };
 
@@ -98,6 +117,7 @@ static void poll_free(struct lu_poll *p)
 	}
 	sd_event_source_disable_unref(p->timer);
 	free(p->unit);
+	free(p->units);
 	free(p);
 }
 
@@ -156,6 +176,7 @@ int lu_host_new(sd_event *event, sd_bus *bus, struct lu_host **ret)
 	h->event = event;
 	h->bus = bus;
 	h->inhibitor = -EBADF;
+	h->undo_wait_usec = UNDO_WAIT_USEC;
 	*ret = h;
 	return 0;
 }
@@ -168,6 +189,11 @@ struct lu_host *lu_host_free(struct lu_host *h)
 	closep(&h->inhibitor);
 	free(h);
 	return NULL;
+}
+
+void lu_host_set_undo_wait(struct lu_host *h, uint64_t usec)
+{
+	h->undo_wait_usec = usec;
 }
 
 void lu_host_cancel(struct lu_host *h)
@@ -219,10 +245,21 @@ void lu_host_uninhibit(struct lu_host *h)
 	h->inhibitor = -EBADF;
 }
 
-/* 0 when systemd has no job left, else -EAGAIN */
-static int jobs_left(struct lu_host *h, struct lu_error *error)
+static bool line_in(const char *name, const char *lines)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = lines; p && (p = strstr(p, name)); p += n)
+		if (p > lines && p[-1] == '\n' && p[n] == '\n')
+			return true;
+	return false;
+}
+
+/* 0 when none of @units has a job left, else -EAGAIN with the name of one that has */
+static int jobs_left(struct lu_host *h, const char *units, char name[static 128], struct lu_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	const char *unit;
 	int r;
 
 	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, "ListJobs");
@@ -232,10 +269,13 @@ static int jobs_left(struct lu_host *h, struct lu_error *error)
 	if (r < 0)
 		return r;
 	r = sd_bus_message_enter_container(reply, 'a', "(usssoo)");
-	if (r < 0)
-		return r;
-	r = sd_bus_message_at_end(reply, false);
-	return r < 0 ? r : (r > 0 ? 0 : -EAGAIN);
+	while (r >= 0 && (r = sd_bus_message_read(reply, "(usssoo)", NULL, &unit, NULL, NULL, NULL, NULL)) > 0) {
+		if (!line_in(unit, units))
+			continue;
+		snprintf(name, 128, "%s", unit);
+		return -EAGAIN;
+	}
+	return r;
 }
 
 static int unit_command(struct lu_host *h, const char *method, const char *unit, const char *mode,
@@ -292,8 +332,13 @@ static int active_units(struct lu_host *h, char **ret, struct lu_error *error)
 
 static int check_quiesced(struct lu_poll *p, struct lu_error *error)
 {
-	int r = jobs_left(p->host, error);
+	char name[128] = "";
+	int r = jobs_left(p->host, p->units, name, error);
 
+	if (r == -EAGAIN && p->until_usec && lu_clock_ns(CLOCK_MONOTONIC) / 1000 >= p->until_usec) {
+		log_warning("%s is still being started again; not waiting for it any more", name);
+		r = 0;
+	}
 	if (r == 0 && p->undo && unlink(QUIESCED_FILE) < 0 && errno != ENOENT)
 		r = lu_error_set(error, -errno, NULL, QUIESCED_FILE ": %s", strerror(errno));
 	return r;
@@ -309,8 +354,7 @@ static int keep_active(struct lu_host *h, const char *active, struct lu_error *e
 	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(keep_units); i++) {
-		snprintf(line, sizeof(line), "\n%s\n", keep_units[i]);
-		if (!strstr(active, line))
+		if (!line_in(keep_units[i], active))
 			continue;
 		r = lu_mkdir_p(AT_FDCWD, KEEP_DIR, 0755);
 		snprintf(path, sizeof(path), KEEP_DIR "/%s", keep_units[i]);
@@ -333,7 +377,8 @@ static int keep_active(struct lu_host *h, const char *active, struct lu_error *e
 
 int lu_host_quiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, struct lu_error *error)
 {
-	_cleanup_free_ char *units = NULL;
+	_cleanup_free_ char *units = NULL, *all = NULL;
+	struct lu_poll *p;
 	int r;
 
 	if (access(QUIESCED_FILE, F_OK) < 0) {
@@ -347,8 +392,19 @@ int lu_host_quiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, st
 		if (r < 0)
 			return r;
 	}
-	r = unit_command(h, "StartUnit", "luctl-jump.target", "isolate", error);
-	return r < 0 ? r : poll_new(h, NULL, check_quiesced, done, userdata, NULL);
+	r = units ? 0 : lu_read_file(AT_FDCWD, QUIESCED_FILE, 1 << 20, &units, NULL);
+	if (r < 0)
+		return lu_error_set(error, r, NULL, QUIESCED_FILE ": %s", strerror(-r));
+	if (asprintf(&all, "\n" JUMP_TARGET "\n%s", units) < 0) {
+		all = NULL;
+		return -ENOMEM;
+	}
+	r = unit_command(h, "StartUnit", JUMP_TARGET, "isolate", error);
+	if (r >= 0)
+		r = poll_new(h, NULL, check_quiesced, done, userdata, &p);
+	if (r >= 0)
+		p->units = steal_ptr(all);
+	return r;
 }
 
 bool lu_host_quiesced(void)
@@ -358,13 +414,16 @@ bool lu_host_quiesced(void)
 
 int lu_host_unquiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, struct lu_error *error)
 {
-	_cleanup_free_ char *units = NULL;
+	_cleanup_free_ char *units = NULL, *all = NULL;
 	struct lu_poll *p;
 	int r;
 
 	r = lu_read_file(AT_FDCWD, QUIESCED_FILE, 1 << 20, &units, NULL);
 	if (r < 0 && r != -ENOENT)
 		return lu_error_set(error, r, NULL, QUIESCED_FILE ": %s", strerror(-r));
+	all = strdup(units ?: "");
+	if (!all)
+		return -ENOMEM;
 	for (char *save = NULL, *u = units ? strtok_r(units, "\n", &save) : NULL; u; u = strtok_r(NULL, "\n", &save)) {
 		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 
@@ -372,9 +431,12 @@ int lu_host_unquiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, 
 		(void)unit_command(h, "StartUnit", u, "fail", &e);
 	}
 	r = poll_new(h, NULL, check_quiesced, done, userdata, &p);
-	if (r == 0)
-		p->undo = true;
-	return r;
+	if (r < 0)
+		return r;
+	p->undo = true;
+	p->units = steal_ptr(all);
+	p->until_usec = lu_clock_ns(CLOCK_MONOTONIC) / 1000 + h->undo_wait_usec;
+	return 0;
 }
 
 int lu_host_survives(struct lu_host *h, pid_t pid, char **ret_unit, struct lu_error *error)

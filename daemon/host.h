@@ -21,7 +21,7 @@ int lu_host_inhibit(struct lu_host *h, struct lu_error *error);
 void lu_host_uninhibit(struct lu_host *h);
 
 /**
- * lu_host_quiesce() - isolate luctl-jump.target; asynchronous, @done when no job is left
+ * lu_host_quiesce() - isolate luctl-jump.target; asynchronous, @done when no unit that was active has a job left
  *
  * The names of the units that were active are kept in /run/luctl/quiesced first, so that even another daemon
  * process can bring them back.
@@ -30,6 +30,9 @@ int lu_host_quiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, st
 
 /** lu_host_unquiesce() - start what lu_host_quiesce() stopped; done at once where nothing was */
 int lu_host_unquiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, struct lu_error *error);
+
+/** lu_host_set_undo_wait() - how long lu_host_unquiesce() waits for units to be up again at most */
+void lu_host_set_undo_wait(struct lu_host *h, uint64_t usec);
 
 /** lu_host_quiesced() - did lu_host_quiesce() begin and nothing take it back yet, maybe in another process? */
 bool lu_host_quiesced(void);
