@@ -245,6 +245,34 @@ int lu_clock_write(int dir_fd, const struct lu_clock *clock, struct lu_error *e)
 	return write_record(dir_fd, "clock.json", &lu_clock_table, clock, e);
 }
 
+int lu_store_waits(int dir_fd, struct lu_saved *ret, struct lu_error *why)
+{
+	_cleanup_(lu_result_clear) struct lu_result result = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct stat st;
+	int r;
+
+	*ret = (struct lu_saved){ 0 };
+	r = lu_saved_read(dir_fd, ret, &e);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0) {
+		*ret = (struct lu_saved){ 0 };
+		lu_error_move(why, &e);
+		return 1;
+	}
+	if (!ret->complete || fstatat(dir_fd, "state", &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0)
+		return 0;
+	r = lu_result_read(dir_fd, &result, &e);
+	if (r < 0) {
+		result = (struct lu_result){ 0 };
+		if (r != -ENOENT)
+			lu_error_move(why, &e);
+		return 1;
+	}
+	return strcmp(result.update, ret->update) != 0 || (result.status == LU_RESULT_FAILED && result.retry);
+}
+
 int lu_store_sum_some(int fd, uint64_t bytes, struct lu_sum *sum)
 {
 	_cleanup_free_ unsigned char *buf = malloc(1 << 17);

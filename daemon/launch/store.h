@@ -133,6 +133,17 @@ int lu_result_write(int dir_fd, const struct lu_result *result, struct lu_error 
 int lu_clock_read(int dir_fd, struct lu_clock *ret, struct lu_error *e);
 int lu_clock_write(int dir_fd, const struct lu_clock *clock, struct lu_error *e);
 
+/**
+ * lu_store_waits() - does a saved state wait here that may still be loaded?
+ * @ret: the record, to be cleared by the caller in any case; its name is NULL if it can't be read
+ *
+ * What can't be read counts as one that waits: only its guest's own running and the operator's word may cost a state.
+ * A state whose guest runs, or has run since, waits no longer.
+ *
+ * Return: 1 it does (then @why may say what is wrong with it), 0 none does.
+ */
+int lu_store_waits(int dir_fd, struct lu_saved *ret, struct lu_error *why);
+
 /** lu_store_lock() - keep others from restoring this VM while @dir_fd is open; -EBUSY if somebody does */
 int lu_store_lock(int dir_fd, struct lu_error *e);
 

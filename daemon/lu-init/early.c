@@ -3,7 +3,7 @@
  * The early path, in a child of PID 1: whatever goes wrong here, even a crash, costs
  * VMs but never the boot.
  *
- *	journal → ours? → record "booted" → markers → a child per VM → wait → exit
+ *	markers of what waits → journal → ours? → record "booted" → markers → a child per VM → wait → exit
  *
  * The committed VMs are those whose vm/<uuid>/saved.json belongs to the journal's
  * update and is complete. Each gets its marker first, also those that can't be
@@ -47,6 +47,33 @@ static void mark(struct lu_init *i, const char *unit)
 
 	if (unit && lu_marker_write(i->run, unit, &e) < 0)
 		lu_log_error(i, "marker: ", &e);
+}
+
+static int is_uuid_dir(const struct dirent *d)
+{
+	return lu_uuid_valid(d->d_name);
+}
+
+/* What an earlier update saved and nobody has restored yet waits in this kernel, too, whether or not an update is on its way. */
+static void mark_waiting(struct lu_init *i, int root)
+{
+	struct dirent **list = NULL;
+	int n = scandirat(root, "vm", &list, is_uuid_dir, alphasort);
+
+	for (int k = 0; k < n; k++) {
+		_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+		_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
+		_cleanup_close_ int dir = lu_store_open(root, list[k]->d_name, false, NULL);
+
+		if (dir >= 0 && lu_store_waits(dir, &saved, NULL)) {
+			mark(i, saved.unit);
+			if (lu_launch_read(dir, &launch, NULL) >= 0)
+				mark(i, launch.unit);
+		}
+		free(list[k]);
+	}
+	if (n >= 0)
+		free(list);
 }
 
 /* Marks the VM and says whether it is to be resumed now. */
@@ -102,11 +129,6 @@ static pid_t start(struct lu_init *i, int root, const char *uuid, const char *up
 		lu_log_error(i, "not resumed: ", &e);
 	lu_error_clear(&e);
 	_exit(r < 0 ? 1 : 0);
-}
-
-static int is_uuid_dir(const struct dirent *d)
-{
-	return lu_uuid_valid(d->d_name);
 }
 
 /* Waits for all children that are still there, until the deadline. */
@@ -182,6 +204,8 @@ int lu_early(struct lu_init *i)
 	int r;
 
 	root = lu_open_pkernfs(i, &e);
+	if (root >= 0)
+		mark_waiting(i, root);
 	r = root < 0 ? root : lu_boot_id(boot);
 	if (r >= 0)
 		r = lu_journal_load(root, "update/journal", &info, &last, &e);

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A saved state that waits keeps its unit from starting in the next kernel, whichever update it is of and whether or
+ * not an update is on its way there.
+ *
+ *	test-markers LU-INIT
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "test.h"
+
+#include "store.h"
+#include "util.h"
+
+#define UUID "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000a"
+#define UPDATE "00000000-aaaa-4000-8000-000000000001"
+#define OTHER "00000000-bbbb-4000-8000-000000000002"
+
+static const char *lu_init;
+static char dir[64];
+
+static void run_lu_init(void)
+{
+	char command[600];
+
+	snprintf(command, sizeof(command), "%s --early --pkernfs %s/pkernfs --run %s/run --any-fs 2>/dev/null", lu_init,
+		 dir, dir);
+	assert_int_equal(system(command), 0);
+}
+
+static bool marked(void)
+{
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/run/resumed/a.service", dir);
+	return access(path, F_OK) == 0;
+}
+
+static void test_waiting(void **state)
+{
+	static const struct {
+		bool complete, result;
+		int status;
+		bool retry;
+		const char *of;
+		bool marked;
+	} cases[] = {
+		{ true, false, 0, false, UPDATE, true },
+		{ false, false, 0, false, UPDATE, false },
+		{ true, true, LU_RESULT_FAILED, true, UPDATE, true },
+		{ true, true, LU_RESULT_FAILED, false, UPDATE, false },
+		{ true, true, LU_RESULT_RUNNING, false, UPDATE, false },
+		{ true, true, LU_RESULT_RUNNING, false, OTHER, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct lu_saved saved = { .update = (char *)UPDATE,
+					  .uuid = (char *)UUID,
+					  .name = (char *)"a",
+					  .unit = (char *)"a.service",
+					  .running = true,
+					  .complete = cases[i].complete,
+					  .size = 5,
+					  .crc32 = 1 };
+		struct lu_result result = { .update = (char *)cases[i].of,
+					    .uuid = (char *)UUID,
+					    .boot_id = (char *)OTHER,
+					    .by = (char *)"lu-init",
+					    .status = cases[i].status,
+					    .retry = cases[i].retry };
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		_cleanup_close_ int root = -EBADF, vm = -EBADF;
+		char path[200];
+
+		assert_non_null(test_mkdtemp(dir));
+		snprintf(path, sizeof(path), "%s/pkernfs", dir);
+		assert_int_equal(lu_mkdir_p(AT_FDCWD, path, 0755), 0);
+		root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		vm = lu_store_open(root, UUID, true, &e);
+		expect(vm >= 0, "%s", e.what);
+		assert_int_equal(lu_write_file(vm, "state", "state", 5, 0600), 0);
+		expect(lu_saved_write(vm, &saved, &e) == 0, "%s", e.what);
+		if (cases[i].result)
+			expect(lu_result_write(vm, &result, &e) == 0, "%s", e.what);
+		run_lu_init();
+		expect(marked() == cases[i].marked, "case %zu: %s", i, marked() ? "marked" : "not marked");
+		snprintf(path, sizeof(path), "rm -rf %s", dir);
+		assert_int_equal(system(path), 0);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_waiting) };
+
+	if (argc != 2)
+		return 2;
+	lu_init = argv[1];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
