@@ -38,6 +38,7 @@ static const struct {
 	[LU_VM_SAVE] = { "save", lu_save_steps, 30000000 },
 	[LU_VM_RESUME] = { "resume", lu_resume_steps, 60000000 },     /* may have to start a QEMU */
 	[LU_VM_REPLACE] = { "replace", lu_replace_steps, 120000000 }, /* or two */
+	[LU_VM_VERIFY] = { "look at it again", lu_verify_steps, 5000000 },
 	[LU_VM_UNPREPARE] = { "unprepare", lu_unprepare_steps, 10000000 },
 };
 
@@ -56,6 +57,7 @@ static void job_free(struct lu_job *j)
 	lu_saved_clear(&j->saved);
 	lu_launch_clear(&j->launch);
 	free(j->status);
+	free(j->refused);
 	json_object_put(j->names);
 	json_object_put(j->cpus);
 	json_object_put(j->devices);
@@ -144,6 +146,8 @@ static void on_reply(struct lu_qmp *q, int r, struct json_object *data, const ch
 
 	if (((j->tolerant & LU_TOLERATE_REFUSAL) && r == -EREMOTEIO) ||
 	    ((j->tolerant & LU_TOLERATE_DEATH) && (r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET))) {
+		free(j->refused);
+		j->refused = strdup(e->what);
 		job_run(j, j->reply(j, NULL));
 		return;
 	}
@@ -193,6 +197,15 @@ int lu_job_again(struct lu_job *j, uint64_t usec)
 	return r < 0 ? r : 1;
 }
 
+/* Any monitor that lets the guest run makes QEMU say so at all of them. */
+static void on_event(struct lu_qmp *q, const char *name, struct json_object *data, void *userdata)
+{
+	struct lu_vm *vm = userdata;
+
+	if (!strcmp(name, "RESUME"))
+		vm->ran = true;
+}
+
 int lu_vm_op_start(struct lu_vm *vm, enum lu_vm_op op, const char *update, uint64_t timeout_usec, lu_vm_done_t done,
 		   void *userdata)
 {
@@ -227,6 +240,8 @@ int lu_vm_op_start(struct lu_vm *vm, enum lu_vm_op op, const char *update, uint6
 
 		snprintf(label, sizeof(label), "VM %s", vm->name);
 		r = lu_qmp_new(&vm->qmp, vm->vms->event, label, vm->def.qmp ?: "");
+		if (r >= 0)
+			lu_qmp_set_event_handler(vm->qmp, on_event, vm);
 	}
 	if (r < 0) {
 		job_free(j);

@@ -31,6 +31,8 @@
 #include "private.h"
 
 #define POLL_USEC 2000u
+#define SILENCE_TRIES 100u /* as long as a QEMU may take to end */
+#define SILENCE_USEC 20000u
 #define LUO_WAIT_MS 1000u /* others open it for moments */
 
 /*
@@ -45,7 +47,7 @@ struct lu_passthrough {
 	int *fds;
 	size_t n_fds;
 	int kept[LU_TRANSFER_FDS];
-	int exe_fd; /* only among those that no VM has claimed */
+	int exe_fd, pidfd; /* only among those that no VM has claimed */
 	char uuid[37];
 	struct lu_passthrough *next; /* among those that no VM has claimed */
 };
@@ -62,6 +64,7 @@ void lu_passthrough_free(struct lu_passthrough *p)
 	for (size_t i = 0; i < LU_TRANSFER_FDS; i++)
 		closep(&p->kept[i]);
 	closep(&p->exe_fd);
+	closep(&p->pidfd);
 	free(p->fds);
 	free(p);
 }
@@ -75,7 +78,7 @@ static struct lu_passthrough *passthrough_new(const char *uuid)
 	p->session = LU_LUO_INIT;
 	for (size_t i = 0; i < LU_TRANSFER_FDS; i++)
 		p->kept[i] = -EBADF;
-	p->exe_fd = -EBADF;
+	p->exe_fd = p->pidfd = -EBADF;
 	snprintf(p->uuid, sizeof(p->uuid), "%s", uuid);
 	return p;
 }
@@ -112,16 +115,16 @@ int lu_vm_old_program(const struct lu_vm *vm, char **ret)
 
 /*
  * --- systemd's store: an entry "cpr-UUID-N" for each of fds; by their names what a transfer needs, and the
- * program of a QEMU that was ended ---
+ * program of a QEMU that was ended, and the process (process.c) ---
  */
 
 #define STORE_PREFIX "cpr-"
 #define STORE_EXE "exe"
+#define STORE_PIDFD "process"
 
 static const char *const kept_names[LU_TRANSFER_FDS] = { "state", "out", "in", "listen", "main" };
 
-/* @fd: negative: nobody needs it any more */
-static void store(const char *uuid, const char *what, int fd)
+void lu_vm_store_fd(const char *uuid, const char *what, int fd)
 {
 	char text[128];
 
@@ -136,7 +139,7 @@ static void store_number(const char *uuid, size_t n, int fd)
 	char number[24];
 
 	snprintf(number, sizeof(number), "%zu", n);
-	store(uuid, number, fd);
+	lu_vm_store_fd(uuid, number, fd);
 }
 
 void lu_passthrough_claim(struct lu_vms *vms, struct lu_vm *vm)
@@ -149,6 +152,7 @@ void lu_passthrough_claim(struct lu_vms *vms, struct lu_vm *vm)
 		*p = found->next;
 		found->next = NULL;
 		vm->exe_fd = steal_fd(&found->exe_fd);
+		vm->pidfd = steal_fd(&found->pidfd);
 		/* a VM without devices has nothing else here */
 		if (found->n_fds > 0 || found->kept[LU_TRANSFER_STATE] >= 0)
 			vm->passthrough = found;
@@ -156,6 +160,22 @@ void lu_passthrough_claim(struct lu_vms *vms, struct lu_vm *vm)
 			lu_passthrough_free(found);
 		return;
 	}
+}
+
+void lu_passthrough_give_back(struct lu_vms *vms, struct lu_vm *vm)
+{
+	struct lu_passthrough *p = vm->passthrough;
+
+	if (!p && vm->exe_fd < 0 && vm->pidfd < 0)
+		return;
+	p = p ?: passthrough_new(vm->def.uuid);
+	if (!p)
+		return;
+	vm->passthrough = NULL;
+	p->exe_fd = steal_fd(&vm->exe_fd);
+	p->pidfd = steal_fd(&vm->pidfd);
+	p->next = vms->stored;
+	vms->stored = p;
 }
 
 /* What is kept for the VM, made if there is nothing yet. */
@@ -181,6 +201,8 @@ static int *named(struct lu_passthrough *p, const char *name)
 	for (size_t i = 0; i < LU_TRANSFER_FDS; i++)
 		if (!strcmp(name, kept_names[i]))
 			return &p->kept[i];
+	if (!strcmp(name, STORE_PIDFD))
+		return &p->pidfd;
 	return strcmp(name, STORE_EXE) ? NULL : &p->exe_fd;
 }
 
@@ -222,13 +244,14 @@ void lu_vm_let_go(struct lu_vm *vm)
 	for (size_t i = 0; vm->passthrough && i < vm->passthrough->n_fds; i++)
 		store_number(vm->def.uuid, i, -EBADF);
 	for (size_t i = 0; vm->passthrough && i < LU_TRANSFER_FDS; i++)
-		store(vm->def.uuid, kept_names[i], -EBADF);
+		lu_vm_store_fd(vm->def.uuid, kept_names[i], -EBADF);
 	lu_passthrough_free(vm->passthrough);
 	vm->passthrough = NULL;
 	if (vm->exe_fd >= 0)
-		store(vm->def.uuid, STORE_EXE, -EBADF);
+		lu_vm_store_fd(vm->def.uuid, STORE_EXE, -EBADF);
 	closep(&vm->exe_fd);
 	vm->exe_fd = -EBADF;
+	lu_vm_drop_process(vm);
 }
 
 /* --- save --- */
@@ -265,7 +288,7 @@ static void keep(void *context, enum lu_transfer_fd which, int fd)
 {
 	struct lu_passthrough *p = context;
 
-	store(p->uuid, kept_names[which], fd);
+	lu_vm_store_fd(p->uuid, kept_names[which], fd);
 }
 
 static int on_migrate(struct lu_job *j, struct json_object *data)
@@ -389,13 +412,38 @@ int lu_job_note_devices(struct lu_job *j)
 
 /* --- resume --- */
 
+static int set_status(struct lu_job *j, const char *status)
+{
+	free(j->status);
+	j->status = strdup(status);
+	return j->status ? 0 : -ENOMEM;
+}
+
+/*
+ * Nobody answers. A QEMU that is ending is given the time for it. One that lives on without a monitor may have let
+ * the guest run; only if it gave its devices away it has not, for it can't.
+ */
+static int on_silence(struct lu_job *j)
+{
+	struct lu_vm *vm = j->vm;
+
+	if (!lu_vm_lives(vm))
+		return set_status(j, "gone");
+	if (j->tries++ < SILENCE_TRIES)
+		return lu_job_again(j, SILENCE_USEC);
+	if (vm->passthrough && vm->passthrough->n_fds > 0 && j->op != LU_VM_REPLACE)
+		return set_status(j, "silent");
+	vm->facts.state = LU_VM_UNREACHABLE;
+	return lu_error_set(
+		&j->error, -EHOSTUNREACH,
+		"if that process does not run the guest, end it, then luctl restore; its saved state is kept",
+		"VM %s: nobody answers at %s, but its QEMU, process %d, lives", vm->name, vm->def.qmp,
+		(int)lu_vm_process(vm));
+}
+
 static int on_status(struct lu_job *j, struct json_object *data)
 {
-	const char *status = data ? lu_member_string(data, "status") : "gone";
-
-	free(j->status);
-	j->status = strdup(status ?: "");
-	return j->status ? 0 : -ENOMEM;
+	return data ? set_status(j, lu_member_string(data, "status") ?: "") : on_silence(j);
 }
 
 /* An earlier attempt may have ended QEMU already; what was committed can be taken up by another one. */
@@ -406,11 +454,16 @@ int lu_job_query_or_gone(struct lu_job *j)
 		       lu_job_query_status(j);
 }
 
+bool lu_job_answers(const struct lu_job *j)
+{
+	return strcmp(j->status, "gone") != 0 && strcmp(j->status, "silent") != 0;
+}
+
 /* In place of a daemon that died while it received. Returns 1 while there is something to wait for. */
 static int receive_rest(struct lu_job *j)
 {
 	struct lu_passthrough *p = j->vm->passthrough;
-	bool alive = strcmp(j->status, "gone") != 0 && lu_job_note_peer(j) >= 0;
+	bool alive = lu_job_answers(j) && lu_job_note_peer(j) >= 0;
 	char dir[108];
 	int r = 0;
 
@@ -428,7 +481,7 @@ static int receive_rest(struct lu_job *j)
 static bool must_go_back(const struct lu_job *j)
 {
 	const struct lu_passthrough *p = j->vm->passthrough;
-	bool gone = !strcmp(j->status, "gone");
+	bool gone = !lu_job_answers(j);
 
 	if (j->op == LU_VM_REPLACE)
 		return true;
@@ -463,6 +516,8 @@ static void on_restored(void *userdata, int r, struct lu_error *error)
 			     error && error->what ? error->what : strerror(-r));
 	j->vm->facts.state = LU_VM_UNKNOWN;
 	j->went_back = r >= 0;
+	if (j->went_back)
+		lu_vm_drop_process(j->vm);
 	lu_job_continue(j, r);
 }
 
@@ -471,12 +526,14 @@ static void hold_program(struct lu_job *j)
 {
 	char path[32];
 
-	if (j->vm->exe_fd >= 0 || !strcmp(j->status, "gone") || lu_job_note_peer(j) < 0)
+	if (j->vm->exe_fd >= 0 || !strcmp(j->status, "gone"))
+		return;
+	if (lu_job_answers(j) && lu_job_note_peer(j) < 0)
 		return;
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)j->vm->facts.pid);
 	j->vm->exe_fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (j->vm->exe_fd >= 0)
-		store(j->vm->def.uuid, STORE_EXE, j->vm->exe_fd);
+		lu_vm_store_fd(j->vm->def.uuid, STORE_EXE, j->vm->exe_fd);
 }
 
 static int kill_old(struct lu_job *j)
@@ -485,9 +542,13 @@ static int kill_old(struct lu_job *j)
 
 	if (!strcmp(j->status, "gone"))
 		return 0;
-	if (lu_job_note_peer(j) < 0 || j->vm->facts.pid <= 0)
+	if (lu_job_answers(j) && (lu_job_note_peer(j) < 0 || j->vm->facts.pid <= 0))
 		return -ESRCH;
-	fd = pidfd_open(j->vm->facts.pid, 0);
+	/* the one that is silent, or that was prepared, by the descriptor that is held of it */
+	if (!lu_job_answers(j) || lu_vm_process(j->vm) == j->vm->facts.pid)
+		fd = j->vm->pidfd >= 0 ? fcntl(j->vm->pidfd, F_DUPFD_CLOEXEC, 3) : pidfd_open(lu_vm_process(j->vm), 0);
+	else
+		fd = pidfd_open(j->vm->facts.pid, 0);
 	if (fd < 0)
 		return errno == ESRCH ? 0 : -errno;
 	if (pidfd_send_signal(fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
@@ -508,6 +569,15 @@ int lu_job_go_back(struct lu_job *j)
 		return 0;
 	if (!j->vm->vms->restore)
 		return -EOPNOTSUPP;
+	/* somebody let it run after it was saved, and then it ended: nobody shall take up what was */
+	if (j->vm->ran) {
+		j->saved.complete = false;
+		if (j->have_saved)
+			(void)lu_job_write_saved(j);
+		return lu_error_set(&j->error, -ESTALE, "start the guest afresh from its disks",
+				    "VM %s: it has run since its state was saved, so that no longer fits its memory",
+				    j->vm->name);
+	}
 	if (!j->saved.complete)
 		r = receive_rest(j);
 	if (r > 0)
@@ -525,6 +595,10 @@ int lu_job_go_back(struct lu_job *j)
 		hold_program(j);
 		r = kill_old(j);
 	}
+	if (r >= 0 && j->vm->pidfd >= 0 && lu_vm_lives(j->vm))
+		r = lu_error_set(&j->error, -EBUSY, "only one program may manage a VM",
+				 "VM %s: its QEMU, process %d, lives, and so does another one, process %d", j->vm->name,
+				 (int)lu_vm_process(j->vm), (int)j->vm->facts.pid);
 	if (r < 0)
 		return r;
 	lu_qmp_close(j->vm->qmp);

@@ -17,9 +17,12 @@
  *		since: another QEMU takes it up. QEMU lets a guest without devices go on from
  *		postmigrate (measured). It works with whatever it finds: a VM never
  *		paused, a QEMU that already runs it, no record at all (then what this
- *		process remembers decides).
+ *		process remembers decides). If QEMU refuses, the commit stands again.
+ * VERIFY	looks whether it still stands as it was saved: same process, not let run by
+ *		somebody else, same devices. The last thing before the jump.
  *
- * A guest that was paused before the update stays paused. If it was saved, QEMU
+ * A guest that was paused before the update, or by somebody else during it, stays paused, however
+ * often RESUME is tried: it runs a guest only if PAUSE has noted that it is going to stop it. If it was saved, QEMU
  * calls that state "postmigrate" from then on; PROBE says what that means.
  *
  * Unhappy paths of SAVE: the migration fails or is cancelled (reported with QEMU's
@@ -51,11 +54,33 @@ static bool runs(const struct lu_job *j)
 
 /* --- pause --- */
 
-static int correct_record(struct lu_job *j)
+/* A guest whose state is elsewhere, or is being moved there, is somebody else's. */
+static int judge_status(struct lu_job *j)
 {
-	if (j->saved.running == runs(j))
+	static const char *const fine[] = { "running", "suspended", "paused", "prelaunch" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fine); i++)
+		if (!strcmp(j->status, fine[i]))
+			return 0;
+	return lu_error_set(&j->error, -EBUSY, "somebody else manages it, too; when he is done, try again",
+			    "VM %s: its QEMU is in state \"%s\", which was not so at the check", j->vm->name,
+			    j->status);
+}
+
+/*
+ * Durable before the stop: from here on, and not before, RESUME may let the guest run, also in another process. One
+ * that was paused by somebody else is not ours to run.
+ */
+static int note_pause(struct lu_job *j)
+{
+	struct lu_stamp now = lu_stamp_now();
+
+	j->vm->ran = false;
+	if (!runs(j) && !j->saved.running)
 		return 0;
 	j->saved.running = runs(j);
+	j->saved.pause_tsc = runs(j) ? now.tsc : 0;
+	j->saved.pause_realtime_usec = runs(j) ? now.realtime_ns / 1000 : 0;
 	return lu_job_write_saved(j);
 }
 
@@ -77,9 +102,19 @@ static int stop(struct lu_job *j)
 	return lu_job_command(j, "stop", NULL, on_stop);
 }
 
+/* clang-format off */
 const lu_step_t lu_pause_steps[] = {
-	lu_job_open_pkernfs, lu_job_load_saved, need_saved, lu_job_query_status, correct_record, stop, NULL,
+	lu_job_open_pkernfs,
+	lu_job_load_saved,
+	need_saved,
+	lu_job_query_status,
+	lu_job_same_process,
+	judge_status,
+	note_pause,
+	stop,
+	NULL,
 };
+/* clang-format on */
 
 /* --- save --- */
 
@@ -159,8 +194,11 @@ int lu_job_commit(struct lu_job *j)
 				    strerror(-r));
 	j->saved.crc32 = j->sum.crc32;
 	j->saved.complete = true;
-	j->saved.pause_tsc = j->vm->pause_tsc;
-	j->saved.pause_realtime_usec = j->vm->pause_realtime_usec;
+	if (j->vm->pause_tsc) {
+		/* else a daemon before this one has paused it, and noted when */
+		j->saved.pause_tsc = j->vm->pause_tsc;
+		j->saved.pause_realtime_usec = j->vm->pause_realtime_usec;
+	}
 	j->saved.saved_tsc = lu_stamp_now().tsc;
 	return lu_job_write_saved(j);
 }
@@ -171,6 +209,7 @@ const lu_step_t lu_save_steps[] = {
 	lu_job_load_saved,
 	need_saved,
 	lu_job_query_status,
+	lu_job_same_process,
 	must_stand,
 	migrate,
 	wait_completed,
@@ -189,12 +228,24 @@ static int take_back(struct lu_job *j)
 	if (!j->have_saved || !j->saved.complete)
 		return 0;
 	j->saved.complete = false;
+	j->took_back = true;
 	if (lu_job_write_saved(j) < 0) {
 		/* then the state itself goes: a sum without its file is no commit either */
 		lu_error_clear(&j->error);
 		(void)unlinkat(j->dir_fd, "state", 0);
+		j->took_back = false;
 	}
 	return 0;
+}
+
+/* QEMU refused to let it run, so it has not: what was saved of it is worth what it was before. */
+static void put_commit_back(struct lu_job *j)
+{
+	if (!j->took_back)
+		return;
+	j->saved.complete = true;
+	(void)lu_job_write_saved(j);
+	lu_error_clear(&j->error);
 }
 
 /* The record, if it can be had. Not having it must not keep a guest from running. */
@@ -205,8 +256,12 @@ static int load_record(struct lu_job *j)
 	r = lu_job_open_pkernfs(j);
 	if (r >= 0)
 		r = lu_job_load_saved(j);
+	j->bad_record = r < 0;
 	if (r < 0)
 		lu_error_clear(&j->error);
+	/* also if a daemon before this one has done it; until check_running() */
+	if (j->have_saved && j->saved.running && j->saved.pause_tsc)
+		j->vm->stopped = true;
 	return 0;
 }
 
@@ -216,9 +271,10 @@ static int query_new(struct lu_job *j)
 	return j->went_back ? lu_job_query_status(j) : 0;
 }
 
+/* Only if we stopped it: whoever else did, by a pause or by a migration to elsewhere, lets it run or does not. */
 static int wanted_running(const struct lu_job *j)
 {
-	return j->vm->stopped || (j->have_saved && j->saved.running);
+	return j->vm->stopped;
 }
 
 static int on_cancelled(struct lu_job *j, struct json_object *data)
@@ -241,7 +297,7 @@ static int on_migration_state(struct lu_job *j, struct json_object *data)
 
 static int end_migration(struct lu_job *j)
 {
-	if (runs(j) || !strcmp(j->status, "gone"))
+	if (runs(j) || !lu_job_answers(j))
 		return 0;
 	return lu_job_command(j, "query-migrate", NULL, on_migration_state);
 }
@@ -250,7 +306,7 @@ static int on_settled(struct lu_job *j, struct json_object *data);
 
 static int settle(struct lu_job *j)
 {
-	if (runs(j) || !strcmp(j->status, "gone"))
+	if (runs(j) || !lu_job_answers(j))
 		return 0;
 	return lu_job_command(j, "query-status", NULL, on_settled);
 }
@@ -277,6 +333,12 @@ static int on_announced(struct lu_job *j, struct json_object *data)
 /* Switches may have forgotten it while it stood still. A QEMU that refuses has told nobody, nothing else. */
 static int on_cont(struct lu_job *j, struct json_object *data)
 {
+	if (!data) {
+		put_commit_back(j);
+		return lu_error_set(&j->error, -EREMOTEIO,
+				    "remove the cause, then let it run by its monitor (QMP cont)",
+				    "VM %s: QEMU does not let it run: %s", j->vm->name, j->refused ?: "");
+	}
 	j->vm->continued = true;
 	return lu_job_try(j, "announce-self", json_tokener_parse(LU_LAUNCH_ANNOUNCE), LU_TOLERATE_REFUSAL,
 			  on_announced);
@@ -284,10 +346,23 @@ static int on_cont(struct lu_job *j, struct json_object *data)
 
 static int cont(struct lu_job *j)
 {
-	/* without any record, postmigrate still tells that it was saved by somebody who failed */
-	if (runs(j) || (!wanted_running(j) && (j->have_saved || strcmp(j->status, "postmigrate") != 0)))
+	/* let run by somebody, and paused again: it is in his hands */
+	if (j->vm->ran && !strcmp(j->status, "paused"))
+		j->vm->stopped = false;
+	if (runs(j) || !wanted_running(j))
 		return 0;
-	return lu_job_command(j, "cont", NULL, on_cont);
+	return lu_job_try(j, "cont", NULL, LU_TOLERATE_REFUSAL, on_cont);
+}
+
+/* It is as it was: what somebody does to the guest from now on is not ours to undo. In the next kernel the report needs the stamp. */
+static void forget_pause(struct lu_job *j)
+{
+	if (j->op != LU_VM_RESUME || !j->have_saved || !j->saved.pause_tsc ||
+	    faccessat(j->dir_fd, "result.json", F_OK, 0) == 0)
+		return;
+	j->saved.pause_tsc = j->saved.pause_realtime_usec = 0;
+	(void)lu_job_write_saved(j);
+	lu_error_clear(&j->error);
 }
 
 static int check_running(struct lu_job *j)
@@ -295,7 +370,14 @@ static int check_running(struct lu_job *j)
 	if (wanted_running(j) && !runs(j))
 		return lu_error_set(&j->error, -EIO, "see the log of its QEMU",
 				    "VM %s: QEMU does not let it run, it is in state \"%s\"", j->vm->name, j->status);
+	if (j->bad_record && !runs(j) && !j->vm->stopped && !strcmp(j->status, "postmigrate"))
+		return lu_error_set(
+			&j->error, -EBADMSG, "if it is to run, and runs nowhere else: QMP cont",
+			"VM %s: its state was saved and its record can't be read, so nobody knows whether it ran before: "
+			"it stays paused",
+			j->vm->name);
 	j->vm->stopped = false;
+	forget_pause(j);
 	return 0;
 }
 
@@ -338,15 +420,73 @@ const lu_step_t lu_resume_steps[] = {
 };
 /* clang-format on */
 
-/* --- replace --- */
+/* --- verify --- */
 
 static int must_be_saved(struct lu_job *j)
 {
 	if (j->have_saved && j->saved.complete)
 		return 0;
-	return lu_error_set(&j->error, -ENODATA, NULL, "VM %s: was not saved, so its QEMU can't be replaced",
-			    j->vm->name);
+	return lu_error_set(&j->error, -ENODATA, NULL, "VM %s: no state of it was saved", j->vm->name);
 }
+
+/* What came over a connection that is lost nobody knows. */
+static int must_be_connected(struct lu_job *j)
+{
+	if (lu_qmp_connected(j->vm->qmp))
+		return 0;
+	return lu_error_set(&j->error, -ECONNRESET, "see the log of its QEMU",
+			    "VM %s: the connection to its monitor was lost since its state was saved", j->vm->name);
+}
+
+static int settle_saved(struct lu_job *j)
+{
+	return strcmp(j->status, "finish-migrate") ? 0 : settle(j);
+}
+
+/* Whoever lets a saved guest run makes its memory newer than its state, also if he pauses it again. */
+static int must_stand_saved(struct lu_job *j)
+{
+	if (!j->vm->ran && (!strcmp(j->status, "postmigrate") || !lu_job_answers(j)))
+		return 0;
+	return lu_error_set(&j->error, -EBUSY, "somebody else let the guest run: only one program may manage a VM",
+			    "VM %s: %s since its state was saved, so that no longer fits its memory", j->vm->name,
+			    !strcmp(j->status, "postmigrate") ? "it has run" : "its QEMU is not as it was");
+}
+
+static int on_devices(struct lu_job *j, struct json_object *data)
+{
+	_cleanup_free_ char *now = NULL;
+	int r = lu_probe_plugged(data, &now);
+
+	if (r < 0 || !j->vm->plugged || !strcmp(now, j->vm->plugged))
+		return r;
+	return lu_error_set(&j->error, -EBUSY, "do not plug devices during an update; try again",
+			    "VM %s: a device was plugged in or out since the check (now: %s; then: %s)", j->vm->name,
+			    now, j->vm->plugged);
+}
+
+static int same_devices(struct lu_job *j)
+{
+	return lu_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral", NULL), LU_TOLERATE_REFUSAL,
+			  on_devices);
+}
+
+/* clang-format off */
+const lu_step_t lu_verify_steps[] = {
+	lu_job_open_pkernfs,
+	lu_job_load_saved,
+	must_be_saved,
+	must_be_connected,
+	lu_job_query_status,
+	lu_job_same_process,
+	settle_saved,
+	must_stand_saved,
+	same_devices,
+	NULL,
+};
+/* clang-format on */
+
+/* --- replace --- */
 
 /* clang-format off */
 const lu_step_t lu_replace_steps[] = {
@@ -354,6 +494,8 @@ const lu_step_t lu_replace_steps[] = {
 	lu_job_load_saved,
 	must_be_saved,
 	lu_job_query_or_gone,
+	settle_saved,
+	must_stand_saved,
 	lu_job_go_back,
 	query_new,
 	take_back,

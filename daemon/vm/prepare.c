@@ -16,9 +16,13 @@
  * than STATE_ROOM left is refused here, before any guest stands still. (It is not
  * reserved: most are much smaller, and many VMs are prepared at once.)
  *
+ * A saved state of an earlier update that still waits is not written over: PREPARE refuses.
+ *
  * UNPREPARE puts the settings back, takes the marks away and removes the directory.
  * Without a record of this update there is nothing to undo. A QEMU that is gone has no
- * settings: then only the marks and files are removed.
+ * settings: then only the marks and files are removed. Two things stay, with all that belongs to them: a
+ * saved state whose guest nobody runs, and the record of a guest that RESUME could not let run yet, since
+ * the next try needs it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -177,7 +181,7 @@ static int fill_saved(struct lu_job *j)
 {
 	struct lu_saved *s = &j->saved;
 
-	j->vm->continued = false;
+	j->vm->continued = j->vm->stopped = false;
 	s->running = !strcmp(j->status, "running") || !strcmp(j->status, "suspended");
 	s->complete = false;
 	s->size = s->crc32 = 0;
@@ -246,7 +250,7 @@ static int set_mode(struct lu_job *j)
 	return lu_job_set_mode(j, lu_vm_mode(j->vm), 0, on_set);
 }
 
-static int set_mark(const char *device, bool on, struct lu_error *e)
+int lu_device_mark(const char *device, bool on, struct lu_error *e)
 {
 	_cleanup_close_ int fd = -EBADF;
 	char path[96];
@@ -273,19 +277,26 @@ static int mark_devices(struct lu_job *j)
 	int r = 0;
 
 	for (char **device = j->launch.devices; r >= 0 && device && *device; device++)
-		r = set_mark(*device, true, &j->error);
+		r = lu_device_mark(*device, true, &j->error);
 	return r;
 }
 
-/* A record of the same update that can't be read is simply written again. */
+/* What waits to be restored is not ours to write over, nor is a record that can't be read. */
 static int load_saved(struct lu_job *j)
 {
+	_cleanup_(lu_saved_clear) struct lu_saved waiting = { 0 };
+	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
 	int r = lu_job_load_saved(j);
 
 	if (r == -ENOMEM)
 		return r;
 	lu_error_clear(&j->error);
-	return 0;
+	if (j->dir_fd < 0 || j->have_saved || !lu_store_waits(j->dir_fd, &waiting, &why))
+		return 0;
+	return lu_error_set(&j->error, -EEXIST, LU_VM_WAITS_HINT,
+			    "VM %s: its state that an earlier update saved %s%s%s", j->vm->name,
+			    waiting.name ? "still waits to be restored" : "can't be judged", why.what ? ": " : "",
+			    why.what ?: "");
 }
 
 /* clang-format off */
@@ -294,6 +305,7 @@ const lu_step_t lu_prepare_steps[] = {
 	lu_job_open_pkernfs,
 	load_saved,
 	lu_job_query_status,
+	lu_job_hold_process,
 	ask_capabilities,
 	ask_parameters,
 	ask_cpus,
@@ -321,16 +333,26 @@ static int restore_ignore_shared(struct lu_job *j)
 	return lu_job_set_ignore_shared(j, j->saved.ignore_shared, LU_TOLERATE_DEATH, on_set);
 }
 
+/* Only the guest's own running or the operator's word may cost a state that is whole. */
+static bool must_stay(const struct lu_job *j)
+{
+	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+
+	if (j->dir_fd >= 0 && lu_store_waits(j->dir_fd, &saved, NULL))
+		return true;
+	return j->have_saved && j->vm->stopped && lu_vm_lives(j->vm);
+}
+
 /* A mark that stays would forbid other jumps; the record of which there are goes with the files. */
 static int unmark_devices(struct lu_job *j)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	int r = 0;
 
-	if (!j->have_saved || lu_launch_read(j->dir_fd, &j->launch, &e) < 0)
+	if (!j->have_saved || must_stay(j) || lu_launch_read(j->dir_fd, &j->launch, &e) < 0)
 		return 0;
 	for (char **device = j->launch.devices; device && *device; device++) {
-		int k = set_mark(*device, false, &j->error);
+		int k = lu_device_mark(*device, false, &j->error);
 
 		if (k < 0 && k != -ENOENT)
 			r = k;
@@ -340,6 +362,8 @@ static int unmark_devices(struct lu_job *j)
 
 static int remove_files(struct lu_job *j)
 {
+	if (must_stay(j))
+		return 0;
 	lu_vm_let_go(j->vm);
 	if (!j->have_saved)
 		return 0;

@@ -28,13 +28,15 @@ struct lu_passthrough;
 
 struct lu_vm {
 	struct lu_vms *vms;
+	unsigned int refs; /* one is the registry's */
 	struct lu_vm *next;
 	char *name;           /* of the definition, or of the bad file */
 	struct lu_vm_def def; /* empty if @error is set */
 	struct lu_error error;
 	char *origin;
-	char *text; /* the definition as read, to see a change */
-	bool seen;  /* by the load that is under way */
+	char *text;  /* the definition as read, to see a change */
+	bool seen;   /* by the load that is under way */
+	bool stored; /* known by its record in pkernfs alone: a definition takes its place */
 	unsigned int index;
 	struct lu_vm_facts facts;
 	struct lu_qmp *qmp;
@@ -45,6 +47,10 @@ struct lu_vm {
 	uint64_t pause_tsc;                 /* when */
 	uint64_t pause_realtime_usec;       /* the same on CLOCK_REALTIME */
 	int64_t fdset;                      /* the state file in QEMU, by SAVE; -1: none */
+	int pidfd;                          /* its QEMU, from PREPARE on; -EBADF: not known */
+	pid_t pidfd_pid;                    /* 0: @pidfd is from a daemon before this one */
+	bool ran;                           /* QEMU has said that the guest runs, since PAUSE */
+	char *plugged;                      /* the devices that PROBE found, to see a change */
 	int exe_fd;                         /* program of a QEMU that was ended for another one; until UNPREPARE */
 	struct lu_passthrough *passthrough; /* by SAVE, if devices are passed through; until UNPREPARE */
 	void *userdata;
@@ -106,13 +112,17 @@ struct lu_job {
 	struct lu_sum sum;    /* of the state file, until it is committed */
 	struct lu_back *back; /* resume, replace: the restore that is under way */
 	bool went_back;       /* and it has ended well */
+	bool took_back;       /* resume: the commit was taken back by this job */
+	bool bad_record;      /* resume: there is one, but it can't be read */
+	char *refused;        /* QEMU's words, of the last command that it refused and that was tried only */
+	unsigned int tries;   /* to reach a QEMU that lives */
 };
 
 #define LU_TOLERATE_REFUSAL 1u /* QEMU refuses the command */
 #define LU_TOLERATE_DEATH 2u   /* nobody is there any more */
 
 extern const lu_step_t lu_probe_steps[], lu_prepare_steps[], lu_unprepare_steps[], lu_pause_steps[], lu_save_steps[],
-	lu_resume_steps[], lu_replace_steps[];
+	lu_resume_steps[], lu_replace_steps[], lu_verify_steps[];
 
 /** lu_job_command() - send a command and wait; @args is taken over. To be returned by a step or handler */
 int lu_job_command(struct lu_job *j, const char *name, struct json_object *args, lu_reply_t reply);
@@ -153,15 +163,40 @@ int lu_job_take_state(struct lu_job *j);
 int lu_job_commit(struct lu_job *j);
 
 /* Steps for passed-through devices (passthrough.c); each does nothing for other VMs, but for the last three. */
-int lu_job_transfer(struct lu_job *j);      /* in place of writing the state into a file */
-int lu_job_transferred(struct lu_job *j);   /* wait until all of it was received */
-int lu_job_note_devices(struct lu_job *j);  /* devices.json, LUO session */
-int lu_job_go_back(struct lu_job *j);       /* another QEMU in place of one that can't be continued */
-int lu_job_query_or_gone(struct lu_job *j); /* query-status; "gone" if nobody answers */
+int lu_job_transfer(struct lu_job *j);     /* in place of writing the state into a file */
+int lu_job_transferred(struct lu_job *j);  /* wait until all of it was received */
+int lu_job_note_devices(struct lu_job *j); /* devices.json, LUO session */
+int lu_job_go_back(struct lu_job *j);      /* another QEMU in place of one that can't be continued */
+/* query-status; "gone" if its QEMU has ended, "silent" if it must be ended; lu_job_answers(): neither */
+int lu_job_query_or_gone(struct lu_job *j);
+bool lu_job_answers(const struct lu_job *j);
 void lu_job_forget_back(struct lu_job *j);
+
+/*
+ * Which process is the VM's QEMU, and does it live (process.c)? Two steps after query-status: remember it, from now on;
+ * is it still that one?
+ */
+int lu_job_hold_process(struct lu_job *j);
+int lu_job_same_process(struct lu_job *j);
+
+/** lu_vm_lives() - does any process have the guest, whether or not its monitor can be reached? */
+bool lu_vm_lives(const struct lu_vm *vm);
+
+/** lu_vm_process() - which; 0: not known */
+pid_t lu_vm_process(const struct lu_vm *vm);
+
+/** lu_vms_user_of_memory() - who has the memory of a VM mapped; 0: nobody */
+pid_t lu_vms_user_of_memory(const struct lu_vms *vms, const char *uuid);
+void lu_vm_drop_process(struct lu_vm *vm);
+
+/** lu_vm_store_fd() - have systemd keep a descriptor of the VM for a daemon after this one; @fd negative: no more */
+void lu_vm_store_fd(const char *uuid, const char *what, int fd);
 
 /** lu_passthrough_claim() - a VM that has become known gets what systemd kept of it */
 void lu_passthrough_claim(struct lu_vms *vms, struct lu_vm *vm);
+
+/** lu_passthrough_give_back() - what is held of a VM that is going to be forgotten, for the next that has its uuid */
+void lu_passthrough_give_back(struct lu_vms *vms, struct lu_vm *vm);
 
 /** lu_passthrough_free() - close the descriptors and the session; NULL is fine */
 void lu_passthrough_free(struct lu_passthrough *p);
@@ -172,6 +207,9 @@ int lu_job_capture(struct lu_job *j, struct lu_reasons *reasons, struct lu_launc
 /** lu_job_set_mode() - migrate-set-parameters mode=@mode; lu_job_set_ignore_shared() - the capability */
 int lu_job_set_mode(struct lu_job *j, const char *mode, unsigned int tolerate, lu_reply_t reply);
 int lu_job_set_ignore_shared(struct lu_job *j, bool on, unsigned int tolerate, lu_reply_t reply);
+
+/** lu_device_mark() - mark a function to go on over the jump, or take the mark away */
+int lu_device_mark(const char *device, bool on, struct lu_error *e);
 
 /** lu_vm_mode() - the migration mode by which it is saved */
 const char *lu_vm_mode(const struct lu_vm *vm);
@@ -186,6 +224,9 @@ const char *lu_vm_memory_owner(struct lu_vm *vm, const char *path, const struct 
 
 /** lu_vm_refuse() - a reason against it; returns 0, as probing goes on */
 int lu_vm_refuse(struct lu_vm *vm, const char *hint, const char *fmt, ...) _printf_(3, 4);
+
+/** lu_probe_plugged() - an answer to qom-list as text that can be compared; free() it */
+int lu_probe_plugged(struct json_object *data, char **ret);
 
 /** lu_probe_too_old() - is a QEMU of this version too old for passed-through devices? Not if it says none */
 bool lu_probe_too_old(const char *version);

@@ -55,8 +55,8 @@ static int judge_status(struct lu_job *j)
 		if (!strcmp(j->status, fine[i]))
 			goto pid;
 	if (!strcmp(j->status, "postmigrate"))
-		lu_vm_refuse(vm, "let the guest run once (QMP cont), then try again",
-			     "its state was saved by an earlier attempt and it has not run since");
+		lu_vm_refuse(vm, "if it runs nowhere else let it run once (QMP cont), then try again",
+			     "its state was saved by an earlier attempt, or moved elsewhere, and it has not run since");
 	else
 		lu_vm_refuse(vm, NULL, "QEMU is in state \"%s\"", j->status);
 pid:
@@ -338,11 +338,43 @@ static int on_devices(struct lu_job *j, struct json_object *data)
 	return 0;
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int lu_probe_plugged(struct json_object *data, char **ret)
+{
+	size_t n = json_object_is_type(data, json_type_array) ? json_object_array_length(data) : 0, size = 0;
+	_cleanup_free_ const char **names = calloc(n ?: 1, sizeof(*names));
+	char *text = NULL;
+	FILE *f;
+
+	if (!names)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		names[i] = lu_member_string(json_object_array_get_idx(data, i), "name") ?: "";
+	qsort(names, n, sizeof(*names), by_text);
+	f = open_memstream(&text, &size);
+	if (!f)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%s%s", i ? " " : "", names[i]);
+	if (fclose(f) != 0) {
+		free(text);
+		return -ENOMEM;
+	}
+	*ret = text;
+	return 0;
+}
+
 static int on_named_devices(struct lu_job *j, struct json_object *data)
 {
 	json_object_put(j->devices);
 	j->devices = json_object_get(data);
-	return on_devices(j, data);
+	free(j->vm->plugged);
+	j->vm->plugged = NULL;
+	return lu_probe_plugged(data, &j->vm->plugged) ?: on_devices(j, data);
 }
 
 static int list_named_devices(struct lu_job *j)

@@ -94,6 +94,8 @@ static void vm_free(struct lu_vm *vm)
 	lu_vm_facts_clear(&vm->facts);
 	lu_passthrough_free(vm->passthrough);
 	closep(&vm->exe_fd);
+	closep(&vm->pidfd);
+	free(vm->plugged);
 	free(vm->machine);
 	free(vm->name);
 	free(vm->origin);
@@ -170,9 +172,10 @@ static int make(struct lu_vms *vms, struct lu_vm_def *def, const char *origin, s
 	if (!vm)
 		return -ENOMEM;
 	vm->vms = vms;
+	vm->refs = 1;
 	vm->index = 0xffff;
 	vm->fdset = -1;
-	vm->exe_fd = -EBADF;
+	vm->exe_fd = vm->pidfd = -EBADF;
 	vm->def = *def;
 	*def = (struct lu_vm_def){ 0 };
 	for (char *p = vm->def.uuid; p && *p; p++)

@@ -381,6 +381,7 @@ static pid_t one_update(const char *update, bool running)
 		assert_int_equal(lu_vm_facts(vm)->state, LU_VM_RUNNING);
 		must(ev, vm, LU_VM_PAUSE, update);
 		must(ev, vm, LU_VM_SAVE, update);
+		must(ev, vm, LU_VM_VERIFY, update);
 		assert_true(committed());
 		assert_false(can_write_state(old));
 		must(ev, vm, LU_VM_RESUME, update);
@@ -403,6 +404,7 @@ static pid_t one_update(const char *update, bool running)
 	must(ev, vm, LU_VM_PREPARE, update);
 	must(ev, vm, LU_VM_PAUSE, update);
 	must(ev, vm, LU_VM_SAVE, update);
+	must(ev, vm, LU_VM_VERIFY, update);
 	assert_int_equal(lu_vm_result_read(vm, update, &result, NULL), -ENOENT);
 	kill_and_wait(old);
 	unlink(at("qmp.sock"));
@@ -533,6 +535,7 @@ static void test_announced(void **state)
 		expect(announcements(file) > 0, "not announced after RESUME");
 		must(ev, vm, LU_VM_PAUSE, UPDATE_A);
 		must(ev, vm, LU_VM_SAVE, UPDATE_A);
+		must(ev, vm, LU_VM_VERIFY, UPDATE_A);
 		lu_vms_free(vms);
 		kill_and_wait(qemu);
 		unlink(at("qmp.sock"));
@@ -572,6 +575,7 @@ static void save(sd_event *ev, struct lu_vm *vm, const char *update)
 	must(ev, vm, LU_VM_PREPARE, update);
 	must(ev, vm, LU_VM_PAUSE, update);
 	must(ev, vm, LU_VM_SAVE, update);
+	must(ev, vm, LU_VM_VERIFY, update);
 }
 
 /* The program of @pid is the file that stands at its path now. */
@@ -670,6 +674,7 @@ static void test_damage(void **state)
 	must(ev, vm, LU_VM_PREPARE, UPDATE_A);
 	must(ev, vm, LU_VM_PAUSE, UPDATE_A);
 	must(ev, vm, LU_VM_SAVE, UPDATE_A);
+	must(ev, vm, LU_VM_VERIFY, UPDATE_A);
 	kill_and_wait(qemu);
 	unlink(at("qmp.sock"));
 	flip(at("pkernfs/vm/" UUID "/state"));
@@ -715,6 +720,7 @@ static void test_early(void **state)
 	must(ev, vm, LU_VM_PREPARE, UPDATE_A);
 	must(ev, vm, LU_VM_PAUSE, UPDATE_A);
 	must(ev, vm, LU_VM_SAVE, UPDATE_A);
+	must(ev, vm, LU_VM_VERIFY, UPDATE_A);
 	assert_int_equal(lu_mkdir_p(pkernfs, "update", 0700), 0);
 	assert_int_equal(lu_trace_create(pkernfs, "update/trace", UPDATE_A, 0, LU_TRACE_LUCTLD, &trace, &e), 0);
 	lu_trace_free(trace);
