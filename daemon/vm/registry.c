@@ -83,6 +83,7 @@ void lu_vm_facts_clear(struct lu_vm_facts *f)
 	*f = (struct lu_vm_facts){ 0 };
 }
 
+/* Frees what nobody has a reference to yet or any more. */
 static void vm_free(struct lu_vm *vm)
 {
 	if (!vm)
@@ -104,6 +105,20 @@ static void vm_free(struct lu_vm *vm)
 }
 DEFINE_CLEANUP(struct lu_vm *, vm_free)
 
+struct lu_vm *lu_vm_ref(struct lu_vm *vm)
+{
+	if (vm)
+		vm->refs++;
+	return vm;
+}
+
+struct lu_vm *lu_vm_unref(struct lu_vm *vm)
+{
+	if (vm && --vm->refs == 0)
+		vm_free(vm);
+	return NULL;
+}
+
 void lu_vms_free(struct lu_vms *vms)
 {
 	if (!vms)
@@ -112,7 +127,8 @@ void lu_vms_free(struct lu_vms *vms)
 		struct lu_vm *vm = vms->first;
 
 		vms->first = vm->next;
-		vm_free(vm);
+		lu_job_cancel(vm->job);
+		lu_vm_unref(vm);
 	}
 	lu_passthrough_free(vms->stored);
 	sd_event_unref(vms->event);
@@ -139,6 +155,29 @@ static void unlink_vm(struct lu_vms *vms, struct lu_vm *vm)
 			*p = vm->next;
 			return;
 		}
+	}
+}
+
+/* Others may still have references. */
+static void drop(struct lu_vms *vms, struct lu_vm *vm)
+{
+	unlink_vm(vms, vm);
+	lu_passthrough_give_back(vms, vm);
+	lu_vm_unref(vm);
+}
+
+/* What is known by its record alone makes room for a definition; by add_saved() it comes back if it is another VM. */
+static void make_room(struct lu_vms *vms, const struct lu_vm_def *def)
+{
+	for (struct lu_vm *vm = vms->first, *next; vm; vm = next) {
+		bool runs = vm->facts.state == LU_VM_RUNNING || vm->facts.state == LU_VM_PAUSED,
+		     same = vm->def.uuid && !strcasecmp(vm->def.uuid, def->uuid);
+
+		next = vm->next;
+		if (vm->stored && !vm->job &&
+		    (same ||
+		     (!runs && (!strcmp(vm->name, def->name) || (vm->def.qmp && !strcmp(vm->def.qmp, def->qmp))))))
+			drop(vms, vm);
 	}
 }
 
@@ -194,6 +233,7 @@ static int add(struct lu_vms *vms, struct lu_vm_def *def, const char *origin, st
 	struct lu_vm *vm;
 	int r;
 
+	make_room(vms, def);
 	r = check_unique(vms, def, NULL, e);
 	if (r >= 0 && def->clock == LU_VM_CLOCK_AGENT && !def->agent)
 		r = lu_error_set(e, -EINVAL, "add \"agent\", the socket of its guest agent's channel",
@@ -300,8 +340,7 @@ static int load_file(struct lu_vms *vms, int dir_fd, const char *dir, const char
 		return 0;
 	}
 	if (old) {
-		unlink_vm(vms, old);
-		vm_free(old);
+		drop(vms, old);
 	}
 	if (r >= 0)
 		r = decode_file(vms, text, path, name, &vm, &why);
@@ -353,10 +392,61 @@ int lu_vms_load(struct lu_vms *vms, const char *dir, struct lu_error *e)
 		next = vm->next;
 		if (vm->seen)
 			continue;
-		unlink_vm(vms, vm);
-		vm_free(vm);
+		drop(vms, vm);
 	}
+	/* without pkernfs nothing is saved in it */
+	if (r >= 0 && lu_vms_add_saved(vms, NULL, NULL) == -ENOMEM)
+		r = -ENOMEM;
 	return r < 0 ? lu_error_set(e, r, NULL, "%s: %s", dir, strerror(-r)) : 0;
+}
+
+static int file_changed(struct lu_vms *vms, int dir_fd, const char *dir, const char *file)
+{
+	_cleanup_free_ char *path = NULL, *text = NULL;
+	struct lu_vm *vm;
+	int r;
+
+	if (asprintf(&path, "%s/%s", dir, file) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	vm = by_origin(vms, path);
+	if (!vm)
+		return 1;
+	vm->seen = true;
+	r = lu_read_file(dir_fd, file, DEF_MAX, &text, NULL);
+	return r == -ENOMEM ? r : !text != !vm->text || (text && strcmp(text, vm->text) != 0);
+}
+
+int lu_vms_changed(struct lu_vms *vms, const char *dir, char **ret_file)
+{
+	_cleanup_close_ int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent **list = NULL;
+	int n = 0, r = 0;
+
+	if (dir_fd < 0 && errno != ENOENT)
+		return -errno;
+	if (dir_fd >= 0)
+		n = scandirat(dir_fd, ".", &list, is_definition, by_name);
+	if (n < 0)
+		return -errno;
+	for (struct lu_vm *vm = vms->first; vm; vm = vm->next)
+		vm->seen = !vm->origin;
+	for (int i = 0; i < n; i++) {
+		if (r == 0)
+			r = file_changed(vms, dir_fd, dir, list[i]->d_name);
+		if (r > 0 && !*ret_file)
+			*ret_file = strdup(list[i]->d_name);
+		free(list[i]);
+	}
+	free(list);
+	for (struct lu_vm *vm = vms->first; r == 0 && vm; vm = vm->next) {
+		if (vm->seen)
+			continue;
+		r = 1;
+		*ret_file = strdup(vm->origin);
+	}
+	return r > 0 && !*ret_file ? -ENOMEM : r;
 }
 
 static int is_uuid_dir(const struct dirent *d)
@@ -364,40 +454,92 @@ static int is_uuid_dir(const struct dirent *d)
 	return lu_uuid_valid(d->d_name);
 }
 
+/* A record that can't be used, with what is needed to forget it. */
+static int add_bad_saved(struct lu_vms *vms, const char *name, const char *uuid, struct lu_error *why)
+{
+	struct lu_vm *vm;
+	int r;
+
+	r = add_bad(vms, name && !lu_vms_find(vms, name) ? name : uuid, NULL, why, &vm);
+	if (r < 0)
+		return r;
+	vm->stored = true;
+	vm->def.uuid = strdup(uuid);
+	return vm->def.uuid ? 0 : -ENOMEM;
+}
+
+/* Its unit must start no second QEMU, unless the one that was saved is there. */
+static void mark_waiting(struct lu_vms *vms, const char *uuid, const struct lu_vm *known, const struct lu_saved *saved,
+			 const struct lu_launch *launch)
+{
+	const char *const units[] = { saved->unit, launch->unit, known ? known->def.unit : NULL };
+	bool asked = false;
+	char path[512];
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (!units[i] ||
+		    snprintf(path, sizeof(path), "%s/resumed/%s", vms->run, units[i]) >= (int)sizeof(path) ||
+		    access(path, F_OK) == 0)
+			continue;
+		if (!asked && (known ? lu_vm_lives(known) : lu_vms_user_of_memory(vms, uuid) > 0))
+			return;
+		asked = true;
+		(void)lu_marker_write(vms->run, units[i], NULL);
+	}
+}
+
+static int add_record(struct lu_vms *vms, const char *uuid, struct lu_saved *saved, struct lu_launch *launch)
+{
+	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+	struct lu_vm_def def = { .name = steal_ptr(launch->name),
+				 .uuid = steal_ptr(launch->uuid),
+				 .qmp = steal_ptr(launch->qmp),
+				 .unit = steal_ptr(launch->unit),
+				 .agent = steal_ptr(launch->agent),
+				 .clock = LU_VM_CLOCK_DEFAULT };
+	struct lu_vm *vm;
+	int r;
+
+	/* its name may be that of another VM by now */
+	if (lu_vms_find(vms, def.name)) {
+		free(def.name);
+		def.name = strdup(uuid);
+	}
+	r = def.name ? add(vms, &def, NULL, &vm, &why) : -ENOMEM;
+	if (r == -EEXIST)
+		return add_bad_saved(vms, saved->name, uuid, &why);
+	if (r >= 0)
+		vm->stored = true;
+	return r;
+}
+
 static int add_saved(struct lu_vms *vms, int root, const char *uuid, const char *update)
 {
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
 	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
 	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+	struct lu_vm *known = lu_vms_find(vms, uuid);
 	_cleanup_close_ int dir = -EBADF;
-	struct lu_vm_def def = { 0 };
-	struct lu_vm *vm;
-	int r;
+	int r, waits;
 
-	if (lu_vms_find(vms, uuid))
+	if (known && known->job)
 		return 0;
 	dir = lu_store_open(root, uuid, false, &why);
-	r = dir < 0 ? dir : lu_saved_read(dir, &saved, &why);
-	if (r == -ENOENT)
+	if (dir < 0)
+		return known ? 0 : add_bad_saved(vms, NULL, uuid, &why);
+	waits = lu_store_waits(dir, &saved, &why);
+	if (!waits && (!saved.update || !update || strcmp(saved.update, update) != 0))
 		return 0;
-	if (r >= 0 && strcmp(saved.update, update) != 0)
-		return 0;
-	if (r >= 0)
-		r = lu_launch_read(dir, &launch, &why);
+	r = lu_launch_read(dir, &launch, saved.update ? &why : NULL);
 	if (r == -ENOMEM)
 		return r;
-	if (r < 0)
-		return add_bad(vms, saved.name ?: uuid, NULL, &why, &vm);
-	def = (struct lu_vm_def){ .name = steal_ptr(launch.name),
-				  .uuid = steal_ptr(launch.uuid),
-				  .qmp = steal_ptr(launch.qmp),
-				  .unit = steal_ptr(launch.unit),
-				  .agent = steal_ptr(launch.agent),
-				  .clock = LU_VM_CLOCK_DEFAULT };
-	r = add(vms, &def, NULL, NULL, &why);
-	if (r == -EEXIST)
-		r = add_bad(vms, saved.name, NULL, &why, &vm);
-	return r;
+	if (waits)
+		mark_waiting(vms, uuid, known, &saved, &launch);
+	if (known)
+		return 0;
+	if (!saved.update)
+		return add_bad_saved(vms, launch.name, uuid, &why);
+	return r < 0 ? add_bad_saved(vms, saved.name, uuid, &why) : add_record(vms, uuid, &saved, &launch);
 }
 
 int lu_vms_add_saved(struct lu_vms *vms, const char *update, struct lu_error *e)
@@ -436,8 +578,7 @@ int lu_vms_remove(struct lu_vms *vms, const char *key, struct lu_error *e)
 		return lu_error_set(e, -ENOENT, "luctl vm list shows all", "there is no VM \"%s\"", key);
 	if (vm->job)
 		return lu_error_set(e, -EBUSY, "wait until it is done", "VM %s: an operation is under way", vm->name);
-	unlink_vm(vms, vm);
-	vm_free(vm);
+	drop(vms, vm);
 	return 0;
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Getters of a VM, and what is left of it after the jump. */
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "private.h"
 
@@ -32,6 +35,22 @@ const char *lu_vm_agent(const struct lu_vm *vm)
 bool lu_vm_continued(const struct lu_vm *vm)
 {
 	return vm->continued;
+}
+
+bool lu_vm_stored(const struct lu_vm *vm)
+{
+	return vm->stored;
+}
+
+bool lu_vm_listens(const struct lu_vm *vm)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+
+	if (fd < 0 || !vm->def.qmp)
+		return false;
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", vm->def.qmp);
+	return connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EAGAIN;
 }
 
 const char *lu_vm_origin(const struct lu_vm *vm)
@@ -113,7 +132,14 @@ int lu_vm_clean(struct lu_vm *vm, struct lu_error *e)
 	if (vm->error.code)
 		return lu_error_set(e, vm->error.code, vm->error.hint, "%s", vm->error.what);
 	root = lu_vms_pkernfs(vm->vms, e);
-	return root < 0 ? root : lu_store_remove(root, vm->def.uuid, e);
+	if (root < 0)
+		return root;
+	/* descriptors that are held here: it was restored in the kernel that it was saved in */
+	for (char **device = vm->passthrough ? vm->facts.devices : NULL; device && *device; device++)
+		(void)lu_device_mark(*device, false, NULL);
+	lu_vm_let_go(vm);
+	vm->stopped = false;
+	return lu_store_remove(root, vm->def.uuid, e);
 }
 
 int lu_vm_unmark(struct lu_vm *vm, struct lu_error *e)

@@ -18,7 +18,8 @@
  * lu_vm_op_start() never calls the callback itself, it always comes from the
  * event loop, exactly once, except after lu_vm_op_cancel() or lu_vms_free(),
  * after which it never comes. The callback may start the next operation of the
- * same VM. It must not remove the VM.
+ * same VM. It must not remove the VM. The registry owns the VMs; whoever keeps a pointer
+ * to one beyond the call he got it in takes a reference (lu_vm_ref()) or keeps its uuid.
  */
 #include <systemd/sd-event.h>
 
@@ -115,7 +116,7 @@ void lu_vms_free(struct lu_vms *vms);
 DEFINE_CLEANUP(struct lu_vms *, lu_vms_free)
 
 /**
- * lu_vms_load() - read all NAME.json of a directory (schema vm)
+ * lu_vms_load() - read all NAME.json of a directory (schema vm), and what waits in pkernfs
  *
  * A file that can't be used becomes an entry of its own which carries the error
  * (lu_vm_error()) and refuses every operation, so that it is shown, not
@@ -123,20 +124,33 @@ DEFINE_CLEANUP(struct lu_vms *, lu_vms_free)
  * or have changed are replaced unless an operation is under way on them; those
  * added by lu_vms_add() stay.
  *
+ * A VM whose saved state waits to be restored is known whatever became of its definition: if none is left it is
+ * made of what was saved, and if its name is in use it goes by its uuid. The marker that keeps its unit from
+ * starting on its memory is seen to.
+ *
  * Return: 0, also if files were bad and if @dir does not exist; a negative errno if @dir can't be read.
  */
 int lu_vms_load(struct lu_vms *vms, const char *dir, struct lu_error *e);
+
+/** lu_vms_changed() - 1 if a definition in @dir was added, edited or removed since it was loaded, with its file's name (free() it); 0, or a negative errno */
+int lu_vms_changed(struct lu_vms *vms, const char *dir, char **ret_file);
 
 /** lu_vms_add() - register the VM that the document @json (schema vm) defines; -EEXIST if name, uuid or qmp is taken */
 int lu_vms_add(struct lu_vms *vms, const char *json, struct lu_vm **ret, struct lu_error *e);
 
 /**
- * lu_vms_add_saved() - after a jump: register the VMs that are part of update @update and not known yet
+ * lu_vms_add_saved() - register the VMs that are part of update @update, or whose state waits, and that are not known yet
+ * @update: may be NULL
  *
  * They are found by vm/<uuid>/saved.json in pkernfs, so VMs that were added over the bus are
- * not lost with the daemon. A damaged record becomes an entry with an error.
+ * not lost with the daemon. A damaged record becomes an entry with an error, but with its uuid.
  */
 int lu_vms_add_saved(struct lu_vms *vms, const char *update, struct lu_error *e);
+
+/** lu_vm_ref() - for who keeps a pointer over a turn of the loop: a VM may be removed or defined anew at any time */
+struct lu_vm *lu_vm_ref(struct lu_vm *vm);
+/** lu_vm_unref() - NULL is fine; returns NULL */
+struct lu_vm *lu_vm_unref(struct lu_vm *vm);
 
 /** lu_vms_remove() - forget a VM (name or uuid); -ENOENT, or -EBUSY while an operation is under way */
 int lu_vms_remove(struct lu_vms *vms, const char *key, struct lu_error *e);
@@ -155,7 +169,7 @@ size_t lu_vms_count(struct lu_vms *vms);
 /* --- one VM --- */
 
 const char *lu_vm_name(const struct lu_vm *vm);
-const char *lu_vm_uuid(const struct lu_vm *vm); /* NULL for an entry with an error */
+const char *lu_vm_uuid(const struct lu_vm *vm); /* may be NULL for an entry with an error */
 const char *lu_vm_qmp(const struct lu_vm *vm);  /* NULL for an entry with an error */
 const char *lu_vm_unit(const struct lu_vm *vm); /* NULL if it has none */
 /** lu_vm_agent() - socket of the guest agent that is to set the guest's clock; NULL: the clock is left as it is */
@@ -163,6 +177,10 @@ const char *lu_vm_agent(const struct lu_vm *vm);
 
 /** lu_vm_continued() - did RESUME let the guest run on in its old QEMU, in the update that is under way? */
 bool lu_vm_continued(const struct lu_vm *vm);
+/** lu_vm_stored() - is it known by its record in pkernfs alone? */
+bool lu_vm_stored(const struct lu_vm *vm);
+/** lu_vm_listens() - does anybody listen at its socket? Asks nothing; not for a VM whose monitor is in use here */
+bool lu_vm_listens(const struct lu_vm *vm);
 const char *lu_vm_origin(const struct lu_vm *vm); /* file that defines it, or NULL if from the bus */
 
 /** lu_vm_error() - why the definition can't be used, NULL if it can */
@@ -228,6 +246,23 @@ int lu_vm_result_read(struct lu_vm *vm, const char *update, struct lu_result *re
 
 /** lu_vm_result_alive() - is the process of @result, of this boot, still there (pid and start time)? */
 bool lu_vm_result_alive(const struct lu_result *result);
+
+/** lu_vm_waits() - does a saved state of it wait that may still be loaded (or can't be judged)? @ret_devices: with devices that go on; may be NULL */
+bool lu_vm_waits(struct lu_vm *vm, bool *ret_devices);
+
+/**
+ * lu_vm_saved_by() - the update that saved the state that waits; free() it. NULL if none waits, or its record can't be read
+ */
+char *lu_vm_saved_by(struct lu_vm *vm);
+
+/** lu_vm_forget() - by the operator's word: give up the saved state of @vm and all that is held for it; -ENODATA if none waits */
+int lu_vm_forget(struct lu_vm *vm, struct lu_error *e);
+
+/** lu_vm_keeper() - the process that keeps its devices after a restore that failed: it listens and serves who says a word, so we say none; 0: none */
+pid_t lu_vm_keeper(const struct lu_vm *vm);
+
+/** lu_vm_process_lives() - the process that has the guest, as far as is known, or 0 */
+pid_t lu_vm_process_lives(const struct lu_vm *vm);
 
 /** lu_vm_clean() - remove the VM's directory in pkernfs, not its RAM; to be called once its report is written */
 int lu_vm_clean(struct lu_vm *vm, struct lu_error *e);

@@ -205,6 +205,106 @@ static void test_silent_qemu_lives(void **state)
 	assert_true(state_there());
 }
 
+/* Whatever becomes of its definition, a state that waits is found, and its unit is kept from starting on its memory. */
+static void test_waiting_is_found(void **state)
+{
+	static const char *const with_unit = "{\"version\": 1, \"name\": \"a\", \"uuid\": \"" UUID_A
+					     "\", \"qmp\": \"%s\", \"unit\": \"%s\"}";
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_vm *vm = new_vm(), *old;
+	char text[1024];
+	struct mock *m = mock_saving(PREPARE PAUSE, "close");
+
+	save_it(vm);
+	(void)mock_end(m);
+	unlink(at("q"));
+	end_qemu(vm);
+	/* the definition is gone: who had a pointer to it still may look at it, and what is held of it goes on being held */
+	old = lu_vm_ref(vm);
+	assert_int_equal(lu_vms_remove(vms, "mock", &e), 0);
+	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
+	vm = lu_vms_find(vms, "mock");
+	assert_non_null(vm);
+	assert_ptr_not_equal(vm, old);
+	assert_string_equal(lu_vm_name(old), "mock");
+	lu_vm_unref(old);
+	assert_string_equal(lu_vm_uuid(vm), UUID_A);
+	assert_true(vm->pidfd >= 0);
+	assert_false(lu_vm_lives(vm));
+	/* its name is in use by another */
+	put("vms.d/mock.json", definition("mock", UUID_B, "/b"));
+	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
+	assert_string_equal(lu_vm_uuid(lu_vms_find(vms, "mock")), UUID_B);
+	vm = lu_vms_find(vms, UUID_A);
+	assert_non_null(vm);
+	assert_null(lu_vm_error(vm));
+	assert_string_equal(lu_vm_name(vm), UUID_A);
+	/* its socket is */
+	put("vms.d/mock.json", definition("mock", UUID_B, at("q")));
+	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
+	assert_int_equal(lu_vms_count(vms), 2);
+	vm = lu_vms_find(vms, UUID_A);
+	assert_non_null(lu_vm_error(vm));
+	assert_string_equal(lu_vm_uuid(vm), UUID_A);
+	/* it is defined again, under another name, with a unit; and that is edited */
+	unlink(at("vms.d/mock.json"));
+	snprintf(text, sizeof(text), with_unit, at("q"), "a.service");
+	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
+	put("vms.d/a.json", text);
+	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
+	assert_int_equal(lu_vms_count(vms), 1);
+	assert_string_equal(lu_vm_uuid(lu_vms_find(vms, "a")), UUID_A);
+	assert_int_equal(access(at("resumed/a.service"), F_OK), 0);
+	snprintf(text, sizeof(text), with_unit, "/other", "b.service");
+	put("vms.d/a.json", text);
+	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
+	assert_int_equal(lu_vms_count(vms), 1);
+	assert_string_equal(lu_vm_qmp(lu_vms_find(vms, UUID_A)), "/other");
+	assert_int_equal(access(at("resumed/b.service"), F_OK), 0);
+	/* a record that can't be read waits, too */
+	unlink(at("vms.d/a.json"));
+	put("pkernfs/vm/" UUID_A "/saved.json", "{");
+	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
+	vm = lu_vms_find(vms, UUID_A);
+	assert_non_null(vm);
+	assert_non_null(lu_vm_error(vm));
+	/* a guest that runs has its state no more */
+	unlink(at("pkernfs/vm/" UUID_A "/saved.json"));
+	assert_int_equal(lu_vms_remove(vms, UUID_A, &e), 0);
+	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
+	assert_int_equal(lu_vms_count(vms), 0);
+}
+
+/* Who came since the definitions were read. */
+static void test_changed(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_free_ char *first = NULL, *second = NULL, *third = NULL, *none = NULL;
+	struct mock *m;
+
+	put("vms.d/a.json", definition("a", UUID_A, at("q")));
+	put("vms.d/bad.json", "{");
+	assert_int_equal(lu_vms_load(vms, at("vms.d"), &e), 0);
+	assert_int_equal(lu_vms_changed(vms, at("vms.d"), &none), 0);
+	assert_null(none);
+	put("vms.d/b.json", definition("b", UUID_B, "/b"));
+	assert_int_equal(lu_vms_changed(vms, at("vms.d"), &first), 1);
+	assert_string_equal(first, "b.json");
+	unlink(at("vms.d/b.json"));
+	put("vms.d/a.json", definition("a", UUID_A, "/other"));
+	assert_int_equal(lu_vms_changed(vms, at("vms.d"), &second), 1);
+	assert_string_equal(second, "a.json");
+	unlink(at("vms.d/a.json"));
+	assert_int_equal(lu_vms_changed(vms, at("vms.d"), &third), 1);
+	assert_string_equal(third, at("vms.d/a.json"));
+
+	assert_false(lu_vm_listens(lu_vms_find(vms, "a")));
+	assert_false(lu_vm_listens(lu_vms_find(vms, "bad")));
+	m = mock_start(at("q"), "wait");
+	assert_true(lu_vm_listens(lu_vms_find(vms, "a")));
+	(void)mock_end(m);
+}
+
 /* The last look before the jump. */
 static void test_verify(void **state)
 {
@@ -257,13 +357,9 @@ int main(int argc, char **argv)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_vms, teardown_vms)
 	static const struct CMUnitTest tests[] = {
-		T(test_paused_stays_paused),
-		T(test_moved_away),
-		T(test_run_by_next_daemon),
-		T(test_state_is_kept),
-		T(test_refused_cont),
-		T(test_silent_qemu_lives),
-		T(test_verify),
+		T(test_paused_stays_paused), T(test_moved_away),   T(test_run_by_next_daemon),
+		T(test_state_is_kept),       T(test_refused_cont), T(test_silent_qemu_lives),
+		T(test_waiting_is_found),    T(test_changed),      T(test_verify),
 	};
 
 	if (argc != 2)

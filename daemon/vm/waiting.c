@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A saved state that waits: from its commit until its guest runs. What is in pkernfs decides (lu_store_waits()), not
+ * what anybody remembers. A record that can't be read waits, too: it is about a state that may be good.
+ *
+ * Forgetting is the operator's word, and the only one: whoever keeps its devices is ended first, since he holds
+ * the lock on the VM; then the marks of its devices, its files, the descriptors that are held of it, and the
+ * markers of its units go. The markers stay if its QEMU lives, against a second one beside it.
+ */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "private.h"
+
+/* The VM's directory, with its record if a state waits there. */
+static int open_waiting(struct lu_vm *vm, int *ret_root, struct lu_saved *ret, struct lu_error *why)
+{
+	_cleanup_close_ int root = -EBADF, dir = -EBADF;
+
+	*ret = (struct lu_saved){ 0 };
+	root = vm->def.uuid ? lu_vms_pkernfs(vm->vms, why) : -ENODATA;
+	if (root < 0)
+		return root;
+	dir = lu_store_open(root, vm->def.uuid, false, NULL);
+	if (dir < 0)
+		return dir == -ENOENT ? -ENODATA : dir;
+	if (!lu_store_waits(dir, ret, NULL))
+		return -ENODATA;
+	if (ret_root)
+		*ret_root = steal_fd(&root);
+	return steal_fd(&dir);
+}
+
+bool lu_vm_waits(struct lu_vm *vm, bool *ret_devices)
+{
+	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+	_cleanup_close_ int dir = open_waiting(vm, NULL, &saved, NULL);
+
+	if (ret_devices)
+		*ret_devices = dir >= 0 && saved.devices_size > 0;
+	return dir >= 0;
+}
+
+char *lu_vm_saved_by(struct lu_vm *vm)
+{
+	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+	_cleanup_close_ int dir = open_waiting(vm, NULL, &saved, NULL);
+
+	return dir >= 0 ? steal_ptr(saved.update) : NULL;
+}
+
+pid_t lu_vm_process_lives(const struct lu_vm *vm)
+{
+	return lu_vm_lives(vm) ? lu_vm_process(vm) : 0;
+}
+
+/* The process that keeps its devices after a restore that failed (lu-init/keep.c); it holds the lock, too. */
+static int end_keeper(struct lu_vm *vm, struct lu_error *e)
+{
+	_cleanup_close_ int fd = -EBADF;
+	pid_t pid = lu_vm_keeper(vm);
+
+	if (pid <= 0)
+		return 0;
+	fd = pidfd_open(pid, 0);
+	if (fd < 0)
+		return errno == ESRCH ? 0 : -errno;
+	if ((pidfd_send_signal(fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH) ||
+	    poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 1000) != 1)
+		return lu_error_set(e, -EBUSY, "end it by hand",
+				    "VM %s: process %d, which keeps its devices, does not end", vm->name, (int)pid);
+	return 0;
+}
+
+int lu_vm_forget(struct lu_vm *vm, struct lu_error *e)
+{
+	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
+	_cleanup_close_ int root = -EBADF, dir = -EBADF;
+	bool lives;
+	int r;
+
+	dir = open_waiting(vm, &root, &saved, e);
+	if (dir == -ENODATA)
+		return lu_error_set(e, dir, "luctl vm list tells which VMs are saved",
+				    "VM %s: no saved state of it waits", vm->name);
+	if (dir < 0)
+		return dir;
+	r = end_keeper(vm, e);
+	if (r >= 0)
+		r = lu_store_lock(dir, e);
+	if (r < 0)
+		return r;
+	lives = lu_vm_lives(vm);
+	(void)lu_launch_read(dir, &launch, NULL);
+	for (char **device = launch.devices; device && *device; device++)
+		(void)lu_device_mark(*device, false, NULL);
+	r = lu_store_remove(root, vm->def.uuid, e);
+	if (r < 0)
+		return r;
+	lu_vm_let_go(vm);
+	vm->stopped = false;
+	/* a second QEMU beside one that lives is what the markers are against */
+	for (const char *const *unit =
+		     (const char *const[]){ saved.unit ?: "", launch.unit ?: "", vm->def.unit ?: "", NULL };
+	     *unit; unit++)
+		if (**unit && !lives)
+			(void)lu_marker_remove(vm->vms->run, *unit, NULL);
+	return 0;
+}
+
+pid_t lu_vm_keeper(const struct lu_vm *vm)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(struct ucred);
+	struct ucred peer;
+
+	if (fd < 0 || !vm->def.uuid ||
+	    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/keeper-%s", vm->vms->run, vm->def.uuid) >=
+		    (int)sizeof(sa.sun_path) ||
+	    connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return 0;
+	return peer.pid;
+}
