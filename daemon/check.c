@@ -54,6 +54,7 @@ struct lu_check *lu_check_free(struct lu_check *c)
 	lu_error_clear(&c->initrd_error);
 	closep(&c->image_fd);
 	lu_findings_clear(&c->findings);
+	lu_domains_clear(&c->domains);
 	free(c->cmdline);
 	for (size_t i = 0; i < c->n_vms; i++)
 		lu_reasons_clear(&c->vms[i].reasons);
@@ -258,6 +259,50 @@ static void predict(struct lu_check *c)
 	}
 }
 
+static bool names(char *const *list, const char *name)
+{
+	for (; list && *list; list++)
+		if (!strcmp(*list, name))
+			return true;
+	return false;
+}
+
+/* One that is declared here, too, is judged as a VM. */
+static bool is_declared(struct lu_vms *vms, const struct lu_domain *d)
+{
+	for (struct lu_vm *vm = lu_vms_first(vms); vm; vm = lu_vm_next(vm))
+		if (d->pid > 0 && lu_vm_facts(vm)->pid == d->pid)
+			return true;
+	return false;
+}
+
+char *lu_check_domain(struct lu_vms *vms, const struct lu_domains *domains, char *const *excluded)
+{
+	for (size_t i = 0; i < domains->n; i++)
+		if (!is_declared(vms, &domains->list[i]) && !names(excluded, domains->list[i].name))
+			return strdup(domains->list[i].name);
+	return NULL;
+}
+
+/* Guests of libvirt can't be carried over yet: each is named. In this kernel nothing happens to them. */
+static void check_domains(struct lu_check *c)
+{
+	for (size_t i = 0; i < c->domains.n && !c->request->vmm; i++) {
+		const struct lu_domain *d = &c->domains.list[i];
+		bool excluded = names(c->request->exclude, d->name);
+		char object[128];
+
+		if (is_declared(c->daemon->vms, d))
+			continue;
+		snprintf(object, sizeof(object), "libvirt domain %s", d->name);
+		lu_findings_add(&c->findings, excluded ? LU_LEVEL_WARNING : LU_LEVEL_ERROR, object,
+				excluded ? "shut it down before, if it shall not end as by a power cut" :
+					   "shut it down, migrate it away, or exclude it",
+				excluded ? "left out as asked: it ends with this kernel" :
+					   "runs, and guests of libvirt can't be carried over");
+	}
+}
+
 static void check_end(struct lu_check *c)
 {
 	for (size_t i = 0; i < c->n_vms; i++)
@@ -268,6 +313,7 @@ static void check_end(struct lu_check *c)
 	c->n_host = c->findings.n;
 	for (size_t i = 0; i < c->n_vms; i++)
 		tell(c, &c->vms[i]);
+	check_domains(c);
 	predict(c);
 	c->done(c, c->userdata);
 }
@@ -336,10 +382,18 @@ static void check_vm(struct lu_check *c, struct lu_check_vm *v)
 	c->pending++;
 }
 
+static bool is_domain(const struct lu_check *c, const char *name)
+{
+	for (size_t i = 0; i < c->domains.n; i++)
+		if (!strcmp(c->domains.list[i].name, name))
+			return true;
+	return false;
+}
+
 static void check_excluded(struct lu_check *c)
 {
 	for (char **p = c->request->exclude; p && *p; p++)
-		if (!lu_vms_find(c->daemon->vms, *p))
+		if (!lu_vms_find(c->daemon->vms, *p) && !is_domain(c, *p))
 			lu_findings_add(&c->findings, LU_LEVEL_ERROR, *p, "see luctl vm list",
 					"no such VM, so it can't be excluded");
 	for (char **p = c->request->only; p && *p; p++)
@@ -353,6 +407,8 @@ static void check_vms(struct lu_check *c)
 
 	if (lu_vms_load(c->daemon->vms, c->daemon->config.vms_dir, &error) < 0)
 		lu_findings_add_error(&c->findings, c->daemon->config.vms_dir, &error);
+	if (lu_domains_read(AT_FDCWD, &c->domains) < 0)
+		c->findings.failed = -ENOMEM;
 	check_excluded(c);
 	c->vms = calloc(lu_vms_count(c->daemon->vms) ?: 1, sizeof(*c->vms));
 	if (!c->vms) {

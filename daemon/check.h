@@ -7,6 +7,7 @@
  */
 #include "daemon.h"
 #include "image-reader.h"
+#include "libvirt.h"
 #include "measured.h"
 
 enum lu_verdict {
@@ -41,6 +42,7 @@ struct lu_check {
 	struct lu_daemon *daemon;
 	const struct lu_request *request;
 	size_t pending;
+	struct lu_domains domains; /* of libvirt, that run */
 	sd_event_source *turn;
 	struct lu_image_reader *reader;
 	bool image_asked; /* and @image_error, @initrd_error are what was found */
@@ -62,6 +64,9 @@ int lu_check_start(struct lu_daemon *d, const struct lu_request *q, void (*done)
 		   void *userdata, struct lu_check **ret);
 struct lu_check *lu_check_free(struct lu_check *c);
 DEFINE_CLEANUP(struct lu_check *, lu_check_free)
+
+/** lu_check_domain() - the name of a guest of libvirt that is neither excluded nor one of @vms' own (free() it), NULL: there is none */
+char *lu_check_domain(struct lu_vms *vms, const struct lu_domains *domains, char *const *excluded);
 
 /** lu_pkernfs_mounted() - is pkernfs mounted where the settings say? @ret_size, @ret_free in bytes, may be NULL */
 bool lu_pkernfs_mounted(const struct lu_daemon *d, uint64_t *ret_size, uint64_t *ret_free);
