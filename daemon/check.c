@@ -22,6 +22,7 @@
 #include "check.h"
 #include "cmdline.h"
 #include "log.h"
+#include "update.h"
 #include <linux/pkernfs.h>
 
 #define CMDLINE_FALLBACK_MAX 2047
@@ -45,19 +46,23 @@ struct lu_check *lu_check_free(struct lu_check *c)
 {
 	if (!c)
 		return NULL;
-	for (struct lu_vm *vm = c->pending ? lu_vms_first(c->daemon->vms) : NULL; vm; vm = lu_vm_next(vm))
-		if (lu_vm_userdata(vm) == c)
-			lu_vm_op_cancel(vm);
+	for (size_t i = 0; i < c->n_vms; i++) {
+		if (lu_vm_userdata(c->vms[i].vm) == c) {
+			lu_vm_set_userdata(c->vms[i].vm, NULL);
+			lu_vm_op_cancel(c->vms[i].vm);
+		}
+		lu_vm_unref(c->vms[i].vm);
+		lu_reasons_clear(&c->vms[i].reasons);
+	}
 	sd_event_source_disable_unref(c->turn);
 	lu_image_reader_free(c->reader);
 	lu_error_clear(&c->image_error);
 	lu_error_clear(&c->initrd_error);
 	closep(&c->image_fd);
 	lu_findings_clear(&c->findings);
-	lu_domains_clear(&c->domains);
 	free(c->cmdline);
-	for (size_t i = 0; i < c->n_vms; i++)
-		lu_reasons_clear(&c->vms[i].reasons);
+	lu_domains_clear(&c->domains);
+	lu_error_clear(&c->refused);
 	free(c->vms);
 	free(c);
 	return NULL;
@@ -417,7 +422,7 @@ static void check_vms(struct lu_check *c)
 	}
 	for (struct lu_vm *vm = lu_vms_first(c->daemon->vms); vm; vm = lu_vm_next(vm))
 		if (lu_request_concerns(c->request, vm))
-			c->vms[c->n_vms++].vm = vm;
+			c->vms[c->n_vms++].vm = lu_vm_ref(vm);
 	for (size_t i = 0; i < c->n_vms; i++)
 		check_vm(c, &c->vms[i]);
 }
@@ -462,10 +467,23 @@ static bool ask_image(struct lu_check *c)
 	return r >= 0;
 }
 
+/* What a question would ask of the VMs would disturb the update. */
+static bool gives_way(struct lu_check *c)
+{
+	if (c->of_update || !lu_update_info(c->daemon->update)->running)
+		return false;
+	(void)lu_error_set(&c->refused, -EBUSY, "luctl status tells how far it is", "an update has begun meanwhile");
+	return true;
+}
+
 static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct lu_check *c = userdata;
 
+	if (gives_way(c)) {
+		c->done(c, c->userdata);
+		return 0;
+	}
 	if (ask_image(c))
 		return 0;
 	if (any_busy(c) && c->tries++ < BUSY_TRIES) {
@@ -482,8 +500,8 @@ static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
-int lu_check_start(struct lu_daemon *d, const struct lu_request *q, void (*done)(struct lu_check *c, void *userdata),
-		   void *userdata, struct lu_check **ret)
+int lu_check_start(struct lu_daemon *d, const struct lu_request *q, bool of_update,
+		   void (*done)(struct lu_check *c, void *userdata), void *userdata, struct lu_check **ret)
 {
 	struct lu_check *c = calloc(1, sizeof(*c));
 	int r;
@@ -493,6 +511,7 @@ int lu_check_start(struct lu_daemon *d, const struct lu_request *q, void (*done)
 	c->daemon = d;
 	c->image_fd = -EBADF;
 	c->request = q;
+	c->of_update = of_update;
 	c->done = done;
 	c->userdata = userdata;
 	r = sd_event_add_time_relative(d->event, &c->turn, CLOCK_MONOTONIC, 0, 0, on_turn, c);

@@ -22,8 +22,9 @@ const char *lu_verdict_name(enum lu_verdict verdict);
 
 /** struct lu_check_vm - the verdict on one VM; @predicted only if it goes along */
 struct lu_check_vm {
-	struct lu_vm *vm;
+	struct lu_vm *vm; /* a reference */
 	enum lu_verdict verdict;
+	bool waits; /* its saved state waits to be restored */
 	struct lu_reasons reasons;
 	struct lu_prediction predicted;
 };
@@ -47,21 +48,24 @@ struct lu_check {
 	struct lu_image_reader *reader;
 	bool image_asked; /* and @image_error, @initrd_error are what was found */
 	struct lu_error image_error, initrd_error;
-	bool devices;       /* some VM has passed-through ones */
-	unsigned int tries; /* to find no VM busy */
+	bool devices;            /* some VM has passed-through ones */
+	bool of_update;          /* the first state of an update, not a question */
+	struct lu_error refused; /* an update has begun meanwhile: there is no verdict */
+	unsigned int tries;      /* to find no VM busy */
 	void (*done)(struct lu_check *c, void *userdata);
 	void *userdata;
 };
 
 /**
  * lu_check_start() - look at everything; asynchronous
+ * @of_update: else it gives way to an update that begins: then c->refused is set
  * @q: must live until @done or lu_check_free(); without a kernel only this host and its VMs are judged
  * @done: the verdict is lu_findings_ok(&c->findings); the caller frees @c
  *
  * Return: 0, or a negative errno if it can't even be tried.
  */
-int lu_check_start(struct lu_daemon *d, const struct lu_request *q, void (*done)(struct lu_check *c, void *userdata),
-		   void *userdata, struct lu_check **ret);
+int lu_check_start(struct lu_daemon *d, const struct lu_request *q, bool of_update,
+		   void (*done)(struct lu_check *c, void *userdata), void *userdata, struct lu_check **ret);
 struct lu_check *lu_check_free(struct lu_check *c);
 DEFINE_CLEANUP(struct lu_check *, lu_check_free)
 

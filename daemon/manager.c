@@ -269,7 +269,11 @@ static void on_checked(struct lu_check *c, void *userdata)
 {
 	struct lu_pending *p = userdata;
 
-	(void)reply_document(p->message, p->plan ? lu_document_plan(c) : lu_document_check(c, p->request.kernel));
+	if (c->refused.code)
+		(void)lu_reply_error(p->message, NULL, c->refused.code, &c->refused);
+	else
+		(void)reply_document(p->message,
+				     p->plan ? lu_document_plan(c) : lu_document_check(c, p->request.kernel));
 	pending_free(p);
 }
 
@@ -303,7 +307,7 @@ static int check(sd_bus_message *m, struct lu_daemon *d, bool plan)
 	p->plan = plan;
 	r = read_request(m, plan, &p->request, &e);
 	if (r == 0)
-		r = lu_check_start(d, &p->request, on_checked, p, &p->check);
+		r = lu_check_start(d, &p->request, false, on_checked, p, &p->check);
 	if (r < 0) {
 		pending_free(p);
 		return lu_reply_error(m, NULL, r, &e);

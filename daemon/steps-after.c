@@ -31,7 +31,7 @@ void lu_outcomes_find(struct lu_update *u)
 	if (lu_vms_add_saved(d->vms, u->doc.id, &e) < 0)
 		log_warning("%s", e.what ?: "saved VMs can't be listed");
 	for (size_t i = 0; i < u->doc.n_vms; i++)
-		u->outcomes[i].vm = lu_vms_find(d->vms, u->doc.vms[i].uuid);
+		u->outcomes[i].vm = lu_vm_ref(lu_vms_find(d->vms, u->doc.vms[i].uuid));
 }
 
 static void outcome_fail(struct lu_outcome *o, const char *hint, const char *what)

@@ -55,7 +55,11 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 							 .predicted_usec = c->vms[i].predicted.usec };
 		if (!u->doc.vms[at].name || !u->doc.vms[at].uuid)
 			return -ENOMEM;
-		u->outcomes[at].vm = c->vms[i].vm;
+		/* defined anew since it was looked at: what was said of it need not hold */
+		if (lu_vms_find(u->daemon->vms, u->doc.vms[at].uuid) != c->vms[i].vm)
+			return lu_error_set(e, -ESTALE, "try again",
+					    "VM %s: its definition was changed during the check", u->doc.vms[at].name);
+		u->outcomes[at].vm = lu_vm_ref(c->vms[i].vm);
 		snprintf(u->outcomes[at].qemu, sizeof(u->outcomes[at].qemu), "%s",
 			 lu_vm_facts(c->vms[i].vm)->qemu_version ?: "");
 		lu_vm_set_index(c->vms[i].vm, (unsigned int)at);
@@ -89,7 +93,7 @@ static void on_check(struct lu_check *c, void *userdata)
 
 int lu_step_check(struct lu_update *u, struct lu_error *e)
 {
-	return lu_check_start(u->daemon, &u->asked, on_check, u, &u->check);
+	return lu_check_start(u->daemon, &u->asked, true, on_check, u, &u->check);
 }
 
 /* The files that were checked, not what stands at their paths by now. */

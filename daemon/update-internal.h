@@ -11,7 +11,7 @@
 
 /* What became of a VM in the new kernel. */
 struct lu_outcome {
-	struct lu_vm *vm;        /* NULL: its definition and record are gone */
+	struct lu_vm *vm;        /* a reference; NULL: its definition and record are gone */
 	bool read;               /* a result was found */
 	struct lu_result result; /* if @read */
 	bool alive;              /* its QEMU is there */
@@ -62,6 +62,15 @@ struct lu_update {
  * called, or a negative errno with @e filled.
  */
 typedef int (*lu_step_t)(struct lu_update *u, struct lu_error *e);
+
+/** lu_update_open_pkernfs() - into u->pkernfs_fd, if it is not open yet */
+int lu_update_open_pkernfs(struct lu_update *u, struct lu_error *e);
+
+/** lu_step_vms_if() - lu_step_vms() for those VMs only of which @wanted says so */
+int lu_step_vms_if(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase,
+		   bool (*wanted)(const struct lu_outcome *o), struct lu_error *e);
+
+void lu_outcome_clear(struct lu_outcome *o);
 
 void lu_step_done(struct lu_update *u, int r, const struct lu_error *e);
 

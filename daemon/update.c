@@ -383,12 +383,20 @@ static const struct lu_engine_ops engine_ops = {
 
 /* --- start, cancel, recover --- */
 
+void lu_outcome_clear(struct lu_outcome *o)
+{
+	lu_error_clear(&o->error);
+	lu_clock_clear(&o->clock);
+	if (o->read)
+		lu_result_clear(&o->result);
+	lu_vm_unref(o->vm);
+	*o = (struct lu_outcome){ 0 };
+}
+
 static void outcomes_free(struct lu_update *u)
 {
-	for (size_t i = 0; u->outcomes && i < u->doc.n_vms; i++) {
-		lu_error_clear(&u->outcomes[i].error);
-		lu_clock_clear(&u->outcomes[i].clock);
-	}
+	for (size_t i = 0; u->outcomes && i < u->doc.n_vms; i++)
+		lu_outcome_clear(&u->outcomes[i]);
 	free(u->outcomes);
 	u->outcomes = NULL;
 	lu_request_doc_clear(&u->doc);

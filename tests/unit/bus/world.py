@@ -158,12 +158,22 @@ class Caller:
 
     def document(self, method, *args, **how):
         """A reply that is a document, parsed and judged by its schema."""
-        text = self.call(method, *args, **how)
+        return self.document_of(method, self.call(method, *args, **how))
+
+    @staticmethod
+    def document_of(method, text):
         document = json.loads(text)
         wrong = [f"{e.json_path}: {e.validator} {e.validator_value!r:.80}: {e.instance!r:.80}"
                  for e in validator(DOCUMENTS[method]).iter_errors(document)]
         assert not wrong, f"{method}: against its schema: {wrong}"
         return document
+
+    def outcome(self):
+        """The reply that is waited for, or the error."""
+        try:
+            return self.end()
+        except BusError as error:
+            return error.errno
 
     def property(self, name, path=ROOT, of=MANAGER):
         return self.call("Get", of, name, path=path, of=PROPERTIES, kind="(ss)")
