@@ -13,7 +13,11 @@
  *
  * Probes run in parallel; the check ends when the last has answered. Freeing it
  * earlier cancels them. A VM that somebody else looks at just now (`vm list`, a
- * daemon that has just started) is waited for.
+ * daemon that has just started) is waited for. A check that is no update's gives way to one that
+ * begins. The check holds references to its VMs: their definitions may change while it waits.
+ *
+ * A VM whose saved state waits to be restored is an error, whatever its unit says. If it is excluded
+ * its state stays in pkernfs and waits in the next kernel.
  */
 #include <stdio.h>
 #include <string.h>
@@ -235,8 +239,10 @@ static void tell(struct lu_check *c, const struct lu_check_vm *v)
 		break;
 	case LU_VERDICT_LEFT_OUT:
 		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object,
-				"shut it down before, if it shall not end as by a power cut",
-				"left out as asked: it ends with this kernel");
+				v->waits ? LU_VM_WAITS_HINT :
+					   "shut it down before, if it shall not end as by a power cut",
+				v->waits ? "left out: its saved state stays where it is and waits to be restored" :
+					   "left out as asked: it ends with this kernel");
 		break;
 	case LU_VERDICT_OFF:
 		lu_findings_add(&c->findings, LU_LEVEL_OK, object, NULL, "is not running, left out");
@@ -366,10 +372,33 @@ static void on_probe(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 		check_end(c);
 }
 
+/* An update must not cost a state that waits. In this kernel nothing happens to it. */
+static bool check_waiting(struct lu_check *c, struct lu_check_vm *v)
+{
+	bool devices;
+
+	v->waits = lu_vm_waits(v->vm, &devices);
+	if (!v->waits)
+		return false;
+	if (c->request->vmm && !c->request->only)
+		v->verdict = LU_VERDICT_LEFT_OUT;
+	else if (!lu_request_excludes(c->request, v->vm))
+		lu_reasons_add(&v->reasons, NULL, LU_VM_WAITS_HINT, "its state that was saved waits to be restored");
+	else if (devices)
+		lu_reasons_add(
+			&v->reasons, NULL, LU_VM_WAITS_HINT,
+			"its state that was saved waits to be restored, and the devices that belong to it would stop");
+	else
+		v->verdict = LU_VERDICT_LEFT_OUT;
+	return true;
+}
+
 static void check_vm(struct lu_check *c, struct lu_check_vm *v)
 {
 	int r;
 
+	if (check_waiting(c, v))
+		return;
 	if (lu_request_excludes(c->request, v->vm)) {
 		v->verdict = LU_VERDICT_LEFT_OUT;
 		return;

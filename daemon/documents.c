@@ -7,8 +7,6 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/utsname.h>
 
 #include "documents.h"
@@ -89,28 +87,11 @@ static char *doc_text(struct doc *o)
 	return text;
 }
 
-/* The process that keeps a VM's devices after a restore that failed (lu-init/keep.c): it listens and serves who says a word, so we say none. */
-static pid_t keeper_of(struct lu_daemon *d, struct lu_vm *vm)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	socklen_t len = sizeof(struct ucred);
-	struct ucred peer;
-
-	if (fd < 0 || !lu_vm_uuid(vm) ||
-	    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/keeper-%s", LU_RUN_DIR, lu_vm_uuid(vm)) >=
-		    (int)sizeof(sa.sun_path) ||
-	    connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		return 0;
-	return peer.pid;
-}
-
 static const char *vm_state(struct lu_daemon *d, struct lu_vm *vm)
 {
 	const struct lu_vm_facts *f = lu_vm_facts(vm);
 
-	if (f->state != LU_VM_RUNNING && f->state != LU_VM_PAUSED && lu_update_vm_saved(d->update, vm))
+	if (f->state != LU_VM_RUNNING && f->state != LU_VM_PAUSED && lu_vm_waits(vm, NULL))
 		return "saved";
 	return lu_vm_state_to_string(f->state);
 }
@@ -129,7 +110,7 @@ static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
 	struct json_object *ram = json_object_new_array(), *devices = json_object_new_array();
 	_cleanup_error_ struct lu_error reason = LU_ERROR_INIT;
 	struct doc o = doc_new(version);
-	pid_t keeper = keeper_of(d, vm);
+	pid_t keeper = lu_vm_keeper(vm);
 	char prefix[80];
 
 	add_string(&o, "name", lu_vm_name(vm));

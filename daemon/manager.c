@@ -435,6 +435,19 @@ static int remove_vm_allowed(sd_bus_message *m, void *userdata, sd_bus_error *er
 	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, NULL);
 }
 
+/* What is in pkernfs decides, and that is looked at now. */
+static struct lu_vm *find_saved(struct lu_daemon *d, const char *key, struct lu_error *e)
+{
+	struct lu_vm *vm;
+
+	if (!lu_update_info(d->update)->running)
+		(void)lu_vms_load(d->vms, d->config.vms_dir, NULL);
+	vm = lu_vms_find(d->vms, key);
+	if (!vm)
+		(void)lu_error_set(e, -ENOENT, "see luctl vm list", "VM %s: not known", key);
+	return vm;
+}
+
 static int restore_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
@@ -447,12 +460,25 @@ static int restore_allowed(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	r = sd_bus_message_read(m, "s", &key);
 	if (r < 0)
 		return r;
-	vm = lu_vms_find(d->vms, key);
-	if (!vm)
-		r = lu_error_set(&e, -ENOENT, "see luctl vm list", "VM %s: not known", key);
-	else
-		r = lu_update_restore(d->update, vm, &job, &e);
+	vm = find_saved(d, key, &e);
+	r = vm ? lu_update_restore(d->update, vm, &job, &e) : e.code;
 	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, "o", lu_job_path(job));
+}
+
+static int forget_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_daemon *d = userdata;
+	struct lu_vm *vm;
+	const char *key;
+	int r;
+
+	r = sd_bus_message_read(m, "s", &key);
+	if (r < 0)
+		return r;
+	vm = find_saved(d, key, &e);
+	r = vm ? lu_update_forget(d->update, vm, &e) : e.code;
+	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, NULL);
 }
 
 static int method_add_vm(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -468,6 +494,11 @@ static int method_remove_vm(sd_bus_message *m, void *userdata, sd_bus_error *err
 static int method_restore(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	return lu_auth_then(m, "org.luctl1.manage-vms", restore_allowed, userdata, error);
+}
+
+static int method_forget_state(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return lu_auth_then(m, "org.luctl1.manage-vms", forget_allowed, userdata, error);
 }
 
 /* --- the rest --- */
@@ -546,6 +577,8 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("RemoveVM", SD_BUS_ARGS("s", vm), SD_BUS_NO_RESULT, method_remove_vm,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("s", vm), SD_BUS_RESULT("o", job), method_restore,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ForgetState", SD_BUS_ARGS("s", vm), SD_BUS_NO_RESULT, method_forget_state,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", report), method_get_report,
 				SD_BUS_VTABLE_UNPRIVILEGED),

@@ -19,6 +19,27 @@
 #include "log.h"
 #include "update-internal.h"
 
+static struct lu_outcome *outcome(struct lu_update *u, size_t i)
+{
+	return i == LU_OUTCOME_KEPT ? &u->kept : &u->outcomes[i];
+}
+
+static const char *name_of(const struct lu_update *u, size_t i)
+{
+	return i == LU_OUTCOME_KEPT ? lu_vm_name(u->kept.vm) : u->doc.vms[i].name;
+}
+
+static const char *uuid_of(const struct lu_update *u, size_t i)
+{
+	return i == LU_OUTCOME_KEPT ? lu_vm_uuid(u->kept.vm) : u->doc.vms[i].uuid;
+}
+
+/* By which its state was saved. */
+static const char *update_of(const struct lu_update *u, size_t i)
+{
+	return i == LU_OUTCOME_KEPT ? u->kept_update : u->doc.id;
+}
+
 /* Connects the VMs of the request with the registry. */
 void lu_outcomes_find(struct lu_update *u)
 {
@@ -43,20 +64,20 @@ static void outcome_fail(struct lu_outcome *o, const char *hint, const char *wha
 /* What its guest agent said, if it was asked in this update. */
 void lu_outcome_read_clock(struct lu_update *u, size_t i)
 {
-	struct lu_clock *clock = &u->outcomes[i].clock;
-	_cleanup_close_ int dir = lu_store_open(u->pkernfs_fd, u->doc.vms[i].uuid, false, NULL);
+	struct lu_clock *clock = &outcome(u, i)->clock;
+	_cleanup_close_ int dir = lu_store_open(u->pkernfs_fd, uuid_of(u, i), false, NULL);
 
 	lu_clock_clear(clock);
 	if (dir < 0 || lu_clock_read(dir, clock, NULL) < 0)
 		return;
-	if (strcmp(clock->update, u->doc.id) != 0)
+	if (strcmp(clock->update, update_of(u, i)) != 0)
 		lu_clock_clear(clock);
 }
 
 /* Reads what is on record about one VM; returns 1 if its QEMU is alive, else 0. */
 int lu_outcome_read(struct lu_update *u, size_t i)
 {
-	struct lu_outcome *o = &u->outcomes[i];
+	struct lu_outcome *o = outcome(u, i);
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
 	_cleanup_close_ int dir = -EBADF;
@@ -65,7 +86,7 @@ int lu_outcome_read(struct lu_update *u, size_t i)
 		outcome_fail(o, "look into vm/ in pkernfs", "its record is gone");
 		return 0;
 	}
-	dir = lu_store_open(u->pkernfs_fd, u->doc.vms[i].uuid, false, &e);
+	dir = lu_store_open(u->pkernfs_fd, uuid_of(u, i), false, &e);
 	if (dir >= 0 && lu_saved_read(dir, &saved, &e) == 0) {
 		o->pause_tsc = saved.pause_tsc;
 		o->paused = !saved.running;
@@ -73,7 +94,7 @@ int lu_outcome_read(struct lu_update *u, size_t i)
 	if (o->read)
 		lu_result_clear(&o->result);
 	lu_error_clear(&e);
-	o->read = lu_vm_result_read(o->vm, u->doc.id, &o->result, &e) == 0;
+	o->read = lu_vm_result_read(o->vm, update_of(u, i), &o->result, &e) == 0;
 	o->alive = o->read && lu_result_alive(&o->result);
 	if (!o->read)
 		outcome_fail(o, "luctl restore tries again", e.what ?: "it was not restored");
@@ -97,7 +118,7 @@ int lu_step_review(struct lu_update *u, struct lu_error *e)
 /* After adopting: a unit whose QEMU was ended on purpose is not failed. */
 static void forgive_unit(struct lu_update *u, size_t i)
 {
-	const char *unit = u->outcomes[i].vm ? lu_vm_unit(u->outcomes[i].vm) : NULL;
+	const char *unit = outcome(u, i)->vm ? lu_vm_unit(outcome(u, i)->vm) : NULL;
 
 	if (unit)
 		lu_host_reset_failed(u->daemon->host, unit);
@@ -106,22 +127,23 @@ static void forgive_unit(struct lu_update *u, size_t i)
 static void adopt(struct lu_update *u, size_t i)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_outcome *o = &u->outcomes[i];
+	struct lu_outcome *o = outcome(u, i);
 	char scope[128], description[128];
 	int r;
 
-	snprintf(scope, sizeof(scope), "luctl-vm-%s.scope", u->doc.vms[i].name);
-	snprintf(description, sizeof(description), "Virtual machine %s", u->doc.vms[i].name);
+	snprintf(scope, sizeof(scope), "luctl-vm-%s.scope", name_of(u, i));
+	snprintf(description, sizeof(description), "Virtual machine %s", name_of(u, i));
 	r = lu_host_scope(u->daemon->host, scope, description, (pid_t)o->result.pid, &e);
 	if (r < 0)
-		(void)log_failure(r, &e, u->doc.vms[i].name);
-	lu_trace_add(u->trace, LU_PHASE_VM_ADOPT, (unsigned int)i, LU_TRACE_MARK, r, NULL);
+		(void)log_failure(r, &e, name_of(u, i));
+	if (i != LU_OUTCOME_KEPT)
+		lu_trace_add(u->trace, LU_PHASE_VM_ADOPT, (unsigned int)i, LU_TRACE_MARK, r, NULL);
 }
 
 int lu_step_adopt(struct lu_update *u, struct lu_error *e)
 {
 	for (size_t i = 0; i < u->doc.n_vms; i++)
-		if (u->outcomes[i].alive)
+		if (outcome(u, i)->alive)
 			adopt(u, i);
 	return 1;
 }
@@ -137,24 +159,24 @@ enum program {
 
 static void restore_unit(struct lu_update *u, size_t i, enum program program, char buf[static 128])
 {
-	snprintf(buf, 128, "luctl-restore-%s%s.service", program == PROGRAM_OLD ? "old-" : "", u->doc.vms[i].name);
+	snprintf(buf, 128, "luctl-restore-%s%s.service", program == PROGRAM_OLD ? "old-" : "", name_of(u, i));
 }
 
 static int start_restore(struct lu_update *u, size_t i, enum program program, lu_worker_done_t done, void *userdata,
 			 struct lu_error *e)
 {
 	_cleanup_free_ char *fds = NULL, *exe = NULL;
-	const char *argv[8] = { LU_INIT_PATH, "--restore", u->doc.vms[i].uuid };
+	const char *argv[8] = { LU_INIT_PATH, "--restore", uuid_of(u, i) };
 	size_t n = 3;
 	char unit[128];
-	int r = lu_vm_list_fds(u->outcomes[i].vm, &fds);
+	int r = lu_vm_list_fds(outcome(u, i)->vm, &fds);
 
 	if (r > 0) {
 		argv[n++] = "--fds";
 		argv[n++] = fds;
 	}
 	if (r >= 0 && program == PROGRAM_OLD)
-		r = lu_vm_old_program(u->outcomes[i].vm, &exe);
+		r = lu_vm_old_program(outcome(u, i)->vm, &exe);
 	if (r < 0)
 		return r;
 	if (program == PROGRAM_FIRST)
@@ -169,7 +191,7 @@ static int start_restore(struct lu_update *u, size_t i, enum program program, lu
 
 static void restored(struct lu_update *u, size_t i, enum program program)
 {
-	struct lu_outcome *o = &u->outcomes[i];
+	struct lu_outcome *o = outcome(u, i);
 	char unit[128];
 
 	restore_unit(u, i, program, unit);
@@ -185,7 +207,7 @@ static void restored(struct lu_update *u, size_t i, enum program program)
 
 void lu_outcome_settle(struct lu_update *u, size_t i)
 {
-	struct lu_outcome *o = &u->outcomes[i];
+	struct lu_outcome *o = outcome(u, i);
 
 	/* no result: nobody has started another QEMU */
 	if (!o->vm || o->fell_back || lu_outcome_read(u, i)) {
@@ -243,16 +265,15 @@ int lu_step_restore(struct lu_update *u, struct lu_error *e)
 	return u->pending ? 0 : 1;
 }
 
-/* lu-init may have been killed between loading and cont. */
+/* lu-init may have been killed between loading and cont. One that it let run and that is paused was paused by somebody else. */
+static bool only_loaded(const struct lu_outcome *o)
+{
+	return o->alive && !o->paused && o->result.status == LU_RESULT_LOADED;
+}
+
 int lu_step_resume_loaded(struct lu_update *u, struct lu_error *e)
 {
-	for (size_t i = 0; i < u->doc.n_vms; i++) {
-		struct lu_outcome *o = &u->outcomes[i];
-
-		if (o->alive && !o->paused && o->result.status != LU_RESULT_RUNNING)
-			return lu_step_vms(u, LU_VM_RESUME, LU_PHASE_VM_RESUME, e);
-	}
-	return 1;
+	return lu_step_vms_if(u, LU_VM_RESUME, LU_PHASE_VM_RESUME, only_loaded, e);
 }
 
 /* Somebody may have paused it; or QEMU has stopped it, for what happened to it or to KVM. */
@@ -315,7 +336,7 @@ int lu_step_verify(struct lu_update *u, struct lu_error *e)
 /* What was saved of a guest that has run since no longer fits its memory. */
 static const char *hint_of(const struct lu_outcome *o)
 {
-	if (!o->read || o->result.status != LU_RESULT_RUNNING)
+	if (o->vm && lu_vm_waits(o->vm, NULL))
 		return "its state is kept: luctl restore VM";
 	return o->error.hint ?: "start the guest afresh from its disks";
 }
@@ -379,7 +400,7 @@ static void watch_pid(struct lu_daemon *d, struct lu_vm *vm, pid_t pid)
 
 void lu_outcome_watch(struct lu_update *u, size_t i)
 {
-	watch_pid(u->daemon, u->outcomes[i].vm, lu_vm_facts(u->outcomes[i].vm)->pid);
+	watch_pid(u->daemon, outcome(u, i)->vm, lu_vm_facts(outcome(u, i)->vm)->pid);
 }
 
 static void on_found(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
@@ -389,7 +410,7 @@ static void on_found(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 	lu_vm_disconnect(vm);
 	if (lu_vm_facts(vm)->pid > 0)
 		watch_pid(u->daemon, vm, lu_vm_facts(vm)->pid);
-	else if ((r == -ENOENT || r == -ECONNREFUSED) && !lu_update_vm_saved(u, vm))
+	else if ((r == -ENOENT || r == -ECONNREFUSED) && !lu_vm_waits(vm, NULL))
 		(void)lu_vm_unmark(vm, NULL);
 }
 
@@ -479,70 +500,125 @@ int lu_update_restore_here(void *context, struct lu_vm *vm, lu_vm_restored_t don
 
 /* --- restore by request --- */
 
-bool lu_update_vm_saved(struct lu_update *u, struct lu_vm *vm)
+static bool same_vm(const struct lu_vm *a, const struct lu_vm *b)
 {
-	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
-	_cleanup_close_ int dir = -EBADF;
-
-	if (u->pkernfs_fd < 0 || !lu_vm_uuid(vm))
-		return false;
-	dir = lu_store_open(u->pkernfs_fd, lu_vm_uuid(vm), false, NULL);
-	return dir >= 0 && lu_saved_read(dir, &saved, NULL) == 0 && saved.complete;
+	return a && b && lu_vm_uuid(a) && lu_vm_uuid(b) && !strcmp(lu_vm_uuid(a), lu_vm_uuid(b));
 }
 
 const char *lu_update_vm_restored_by(struct lu_update *u, struct lu_vm *vm)
 {
+	if (same_vm(u->kept.vm, vm) && u->kept.read && u->kept.alive)
+		return u->kept.result.by;
 	for (size_t i = 0; u->outcomes && i < u->doc.n_vms; i++)
-		if (u->outcomes[i].vm == vm && u->outcomes[i].read && u->outcomes[i].alive)
+		if (same_vm(u->outcomes[i].vm, vm) && u->outcomes[i].read && u->outcomes[i].alive)
 			return u->outcomes[i].result.by;
 	return NULL;
 }
 
-static void on_restore_request(void *userdata, int r, struct lu_error *error)
+/* If it was the last update that left the VM behind, its report is told that it runs. */
+static void report_restored(struct lu_update *u)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	size_t i = 0;
+
+	while (i < u->doc.n_vms && strcmp(u->doc.vms[i].uuid, lu_vm_uuid(u->kept.vm)) != 0)
+		i++;
+	if (i == u->doc.n_vms || !u->outcomes || strcmp(u->doc.id, u->kept_update) != 0)
+		return;
+	lu_vm_unref(u->outcomes[i].vm);
+	u->outcomes[i].vm = lu_vm_ref(u->kept.vm);
+	(void)lu_outcome_read(u, i);
+	if (lu_report_write(u, NULL, &e) < 0)
+		log_warning("report: %s", e.what ?: "can't be written");
+}
+
+static void on_restore_request(void *userdata, int r, struct lu_error *error)
+{
 	struct lu_update *u = userdata;
-	size_t i = u->restore_index;
-	struct lu_outcome *o = &u->outcomes[i];
+	struct lu_outcome *o = &u->kept;
 	struct lu_job *job = u->restore_job;
 
 	u->restore_job = NULL;
-	restored(u, i, PROGRAM_ONLY);
+	restored(u, LU_OUTCOME_KEPT, PROGRAM_ONLY);
 	if (o->alive) {
 		watch_pid(u->daemon, o->vm, (pid_t)o->result.pid);
-		if (lu_report_write(u, NULL, &e) < 0)
-			log_warning("report: %s", e.what ?: "can't be written");
-		(void)lu_vm_clean(o->vm, NULL);
+		report_restored(u);
+		/* what is held of it is held by its entry of today */
+		(void)lu_vm_clean(lu_vms_find(u->daemon->vms, lu_vm_uuid(o->vm)) ?: o->vm, NULL);
 	}
 	lu_job_finish(job, o->alive ? "success" : "failed", &o->error);
 }
 
+static int busy(const struct lu_update *u, struct lu_error *error)
+{
+	if (!u->info.running && !u->restore_job)
+		return 0;
+	return lu_error_set(error, -EBUSY, "luctl status tells how far it is", "an update or a restore is under way");
+}
+
+/* Is there a state, of any update, and may it be loaded? Then it becomes u->kept. */
+static int find_kept(struct lu_update *u, struct lu_vm *vm, struct lu_error *error)
+{
+	_cleanup_free_ char *update = lu_vm_saved_by(vm);
+	pid_t pid;
+
+	if (!update && lu_vm_waits(vm, NULL))
+		return lu_error_set(error, -EBADMSG, "luctl vm forget gives it up",
+				    "VM %s: its state was kept, but what is noted about it can't be read",
+				    lu_vm_name(vm));
+	if (!update)
+		return lu_error_set(error, -ENODATA, "start it anew", "VM %s: no state of it was kept", lu_vm_name(vm));
+	if (lu_vm_error(vm))
+		return lu_error_set(error, lu_vm_error(vm)->code, lu_vm_error(vm)->hint, "%s",
+				    lu_vm_error(vm)->what ?: lu_vm_name(vm));
+	pid = lu_vm_process_lives(vm);
+	if (pid > 0)
+		return lu_error_set(error, -EALREADY, "if it does not run the guest, end that process first",
+				    "VM %s: a process has its memory already: %d", lu_vm_name(vm), (int)pid);
+	lu_outcome_clear(&u->kept);
+	free(u->kept_update);
+	u->kept_update = steal_ptr(update);
+	u->kept.vm = lu_vm_ref(vm);
+	return 0;
+}
+
 int lu_update_restore(struct lu_update *u, struct lu_vm *vm, struct lu_job **ret, struct lu_error *error)
 {
-	size_t i;
-	int r;
+	int r = busy(u, error);
 
-	if (u->info.running || u->restore_job)
-		return lu_error_set(error, -EBUSY, "luctl status tells how far it is",
-				    "an update or a restore is under way");
-	for (i = 0; i < u->doc.n_vms; i++)
-		if (u->outcomes[i].vm == vm)
-			break;
-	if (i == u->doc.n_vms || !lu_update_vm_saved(u, vm))
-		return lu_error_set(error, -ENODATA, "start it anew", "VM %s: no state of it was kept", lu_vm_name(vm));
-	if (lu_outcome_read(u, i))
+	if (r >= 0)
+		r = lu_update_open_pkernfs(u, error);
+	if (r >= 0)
+		r = find_kept(u, vm, error);
+	if (r < 0)
+		return r;
+	if (lu_outcome_read(u, LU_OUTCOME_KEPT))
 		return lu_error_set(error, -EALREADY, "if the guest doesn't run, its QEMU's monitor says why",
 				    "VM %s: its QEMU is there already", lu_vm_name(vm));
 	r = lu_job_new(u->daemon, "restore", NULL, &u->restore_job);
 	if (r < 0)
 		return r;
-	u->restore_index = i;
 	*ret = u->restore_job;
 	lu_job_progress(u->restore_job, "restoring", lu_vm_name(vm));
-	r = start_restore(u, i, PROGRAM_ONLY, on_restore_request, u, error);
+	r = start_restore(u, LU_OUTCOME_KEPT, PROGRAM_ONLY, on_restore_request, u, error);
 	if (r < 0) {
 		lu_job_finish(u->restore_job, "failed", error);
 		u->restore_job = NULL;
 	}
 	return r;
+}
+
+int lu_update_forget(struct lu_update *u, struct lu_vm *vm, struct lu_error *error)
+{
+	int r = busy(u, error);
+
+	if (r >= 0)
+		r = lu_vm_forget(vm, error);
+	if (r < 0)
+		return r;
+	log_info("VM %s: its saved state was given up by request", lu_vm_name(vm));
+	/* of one that is not defined nothing is left */
+	if (lu_vm_stored(vm))
+		(void)lu_vms_remove(u->daemon->vms, lu_vm_uuid(vm), NULL);
+	return 0;
 }

@@ -52,10 +52,14 @@ struct lu_update {
 	struct lu_error error;    /* first error of this step */
 	size_t vmm_vm, vmm_stage; /* of replace: which VM, and how far it is */
 
-	/* Restore by request, outside of an update */
+	/* Restore by request, outside of an update; of whichever update the state is */
 	struct lu_job *restore_job;
-	size_t restore_index;
+	struct lu_outcome kept;
+	char *kept_update;
 };
+
+/* In place of an index: the VM that is restored by request. */
+#define LU_OUTCOME_KEPT SIZE_MAX
 
 /*
  * A step of an effect: returns 1 if it is done, 0 if lu_step_done() will be

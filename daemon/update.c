@@ -19,9 +19,13 @@
  * a new update may be started once the operator has removed it; 3. anything
  * else: the engine's table.
  *
- * Not handled: two updates at once (refused), VMs that are added while one runs
- * (they are not part of it and would not survive: the registry refuses them by
- * the manager).
+ * VMs that are added while one runs would not survive: the manager refuses them, and right before the
+ * reboot call the definitions, and every VM, are looked at again (lu_step_look_again()).
+ *
+ * A saved state is found by what is in pkernfs, never by the last request: that is overwritten by each update,
+ * also by one that is refused.
+ *
+ * Not handled: two updates at once (refused).
  */
 #include <stdio.h>
 #include <string.h>
@@ -213,7 +217,8 @@ static void on_vm(struct lu_vm *vm, int r, const struct lu_error *e, void *userd
 		steps_run(u);
 }
 
-int lu_step_vms(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase, struct lu_error *e)
+int lu_step_vms_if(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase,
+		   bool (*wanted)(const struct lu_outcome *o), struct lu_error *e)
 {
 	uint64_t limit = op == LU_VM_PAUSE || op == LU_VM_SAVE ? u->daemon->config.save_timeout_usec : 0;
 	int ret = 1;
@@ -222,7 +227,7 @@ int lu_step_vms(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase, stru
 		struct lu_vm *vm = u->outcomes[i].vm;
 		int r;
 
-		if (!vm)
+		if (!vm || (wanted && !wanted(&u->outcomes[i])))
 			continue;
 		lu_vm_set_userdata(vm, (void *)(uintptr_t)phase);
 		if (phase)
@@ -242,9 +247,14 @@ int lu_step_vms(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase, stru
 	return e->code ? e->code : ret;
 }
 
+int lu_step_vms(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase, struct lu_error *e)
+{
+	return lu_step_vms_if(u, op, phase, NULL, e);
+}
+
 /* --- the engine's ops --- */
 
-static int open_pkernfs(struct lu_update *u, struct lu_error *e)
+int lu_update_open_pkernfs(struct lu_update *u, struct lu_error *e)
 {
 	if (!lu_pkernfs_mounted(u->daemon, NULL, NULL))
 		return lu_error_set(
@@ -263,7 +273,7 @@ static int begin_files(struct lu_update *u, struct lu_error *e)
 {
 	int r;
 
-	r = open_pkernfs(u, e);
+	r = lu_update_open_pkernfs(u, e);
 	if (r < 0)
 		return r;
 	r = lu_mkdir_p(u->pkernfs_fd, "update", 0700);
@@ -433,6 +443,8 @@ struct lu_update *lu_update_free(struct lu_update *u)
 	lu_trace_free(u->trace);
 	lu_request_clear(&u->asked);
 	outcomes_free(u);
+	lu_outcome_clear(&u->kept);
+	free(u->kept_update);
 	closep(&u->pkernfs_fd);
 	closep(&u->image_fd);
 	free(u);
@@ -524,7 +536,7 @@ int lu_update_recover(struct lu_update *u, struct lu_error *error)
 	char boot_id[37];
 	int r;
 
-	if (open_pkernfs(u, &e) < 0 || faccessat(u->pkernfs_fd, JOURNAL_PATH, F_OK, 0) < 0)
+	if (lu_update_open_pkernfs(u, &e) < 0 || faccessat(u->pkernfs_fd, JOURNAL_PATH, F_OK, 0) < 0)
 		return 0;
 	r = lu_boot_id(boot_id);
 	if (r == 0)

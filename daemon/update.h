@@ -23,8 +23,11 @@ int lu_update_cancel(struct lu_update *u, const char *why, struct lu_error *erro
 /** lu_update_cancel_job() - the same as the cancel function of the update's job */
 int lu_update_cancel_job(struct lu_daemon *d, struct lu_error *error);
 
-/** lu_update_restore() - bring up a VM whose state was kept; as a job */
+/** lu_update_restore() - bring up a VM whose state was kept, by whichever update; as a job */
 int lu_update_restore(struct lu_update *u, struct lu_vm *vm, struct lu_job **ret, struct lu_error *error);
+
+/** lu_update_forget() - by the operator's word: the VM's saved state is given up */
+int lu_update_forget(struct lu_update *u, struct lu_vm *vm, struct lu_error *error);
 
 /** lu_update_restore_here() - a VM's saved state goes on in a new QEMU with descriptors of ours (lu_vm_restore_t; @context: the daemon) */
 int lu_update_restore_here(void *context, struct lu_vm *vm, lu_vm_restored_t done, void *userdata,
@@ -41,9 +44,6 @@ struct lu_update_info {
 
 /** lu_update_info() - valid until the next event */
 const struct lu_update_info *lu_update_info(struct lu_update *u);
-
-/** lu_update_vm_saved() - is the VM's state kept in pkernfs because it could not be brought up? */
-bool lu_update_vm_saved(struct lu_update *u, struct lu_vm *vm);
 
 /** lu_update_vm_restored_by() - "lu-init", "luctld" or NULL */
 const char *lu_update_vm_restored_by(struct lu_update *u, struct lu_vm *vm);

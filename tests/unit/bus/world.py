@@ -273,7 +273,7 @@ class World:
         return uuid
 
     @staticmethod
-    def example(kind, name, **changes):
+    def example(kind, name, /, **changes):
         """A valid example of a schema, with some keys changed."""
         return {**json.loads((EXAMPLES / kind / f"{name}.json").read_text()), **changes}
 
