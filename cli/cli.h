@@ -131,6 +131,7 @@ int verb_restore(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_update(struct cli *cli);
 int verb_vm_add(struct cli *cli);
+int verb_vm_forget(struct cli *cli);
 int verb_vm_list(struct cli *cli);
 int verb_vm_remove(struct cli *cli);
 int verb_vm_show(struct cli *cli);

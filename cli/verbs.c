@@ -34,6 +34,8 @@ static const struct cli_option plan_options[] = {
 	{ 0 },
 };
 
+static const struct cli_option vm_forget_options[] = { { "yes", NULL, "do not ask", false }, { 0 } };
+
 static const struct cli_option status_options[] = {
 	{ "wait", NULL, "wait until no update is under way", false },
 	{ "timeout", "SECONDS", "with --wait: how long at most", false },
@@ -130,7 +132,16 @@ const struct cli_verb cli_verbs[] = {
 	  .run = verb_vm_remove,
 	  .min_args = 1,
 	  .max_args = 1,
-	  .help = "forget a VM; it is not touched" },
+	  .help = "take back the declaration of a VM; it is not touched" },
+	{ .name = "vm forget",
+	  .args = "VM",
+	  .run = verb_vm_forget,
+	  .min_args = 1,
+	  .max_args = 1,
+	  .options = vm_forget_options,
+	  .help = "give up a state that an update saved and that waits to be restored",
+	  .about = "Nothing else removes such a state, and an update of the kernel is refused while one waits.\n"
+		   "Its guest can only be started anew then, as after a power cut; its disks and memory files stay." },
 	{ .name = "pkernfs show",
 	  .args = "[IMAGE]",
 	  .run = verb_pkernfs_show,

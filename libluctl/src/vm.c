@@ -203,6 +203,11 @@ PUBLIC int luctl_vm_add(struct luctl_ctx *ctx, const char *definition)
 	return call_with_string(ctx, "AddVM", definition);
 }
 
+PUBLIC int luctl_vm_forget(struct luctl_ctx *ctx, const char *name)
+{
+	return call_with_string(ctx, "ForgetState", name);
+}
+
 PUBLIC int luctl_vm_remove(struct luctl_ctx *ctx, const char *name)
 {
 	return call_with_string(ctx, "RemoveVM", name);

@@ -152,6 +152,8 @@ uint64_t luctl_ram_size(const struct luctl_ram *ram);
 /* @definition: JSON text, schema vm. Holds until the daemon restarts. */
 int luctl_vm_add(struct luctl_ctx *ctx, const char *definition);
 int luctl_vm_remove(struct luctl_ctx *ctx, const char *name);
+/* Gives up the state that an update saved of a VM and that waits to be restored, for good. @name: name or UUID */
+int luctl_vm_forget(struct luctl_ctx *ctx, const char *name);
 
 /* Plan, check, update. */
 

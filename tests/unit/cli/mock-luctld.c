@@ -288,6 +288,8 @@ static const sd_bus_vtable manager[] = {
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("RemoveVM", SD_BUS_ARGS("s", vm), SD_BUS_NO_RESULT, on_with_string,
 				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ForgetState", SD_BUS_ARGS("s", vm), SD_BUS_NO_RESULT, on_with_string,
+				SD_BUS_VTABLE_UNPRIVILEGED),
 	METHOD("Restore", ("s", vm), ("o", job), on_restore),
 	SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", report), on_plain,
 				SD_BUS_VTABLE_UNPRIVILEGED),
