@@ -414,7 +414,11 @@ static int add_vm_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error
 	r = sd_bus_message_read(m, "s", &json);
 	if (r < 0)
 		return r;
-	r = lu_vms_add(d->vms, json, &vm, &e);
+	if (lu_update_info(d->update)->running)
+		r = lu_error_set(&e, -EBUSY, "luctl status tells how far it is",
+				 "an update is under way, which it would not be part of");
+	else
+		r = lu_vms_add(d->vms, json, &vm, &e);
 	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, NULL);
 }
 

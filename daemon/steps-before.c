@@ -249,6 +249,62 @@ int lu_step_thaw(struct lu_update *u, struct lu_error *e)
 	return u->daemon->config.freeze ? run_worker(u, do_thaw) : 1;
 }
 
+static bool in_list(char *const *list, const struct lu_vm *vm)
+{
+	for (; list && *list; list++)
+		if (!strcmp(*list, lu_vm_name(vm)) || (lu_vm_uuid(vm) && !strcasecmp(*list, lu_vm_uuid(vm))))
+			return true;
+	return false;
+}
+
+static bool takes_part(const struct lu_update *u, const struct lu_vm *vm)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		if (u->outcomes[i].vm == vm)
+			return true;
+	return false;
+}
+
+/* A VM that came after the check would end with this kernel, and nobody was told. */
+static int look_for_others(struct lu_update *u, struct lu_error *e)
+{
+	_cleanup_free_ char *file = NULL, *domain = NULL;
+	struct lu_domains domains;
+	int r = lu_vms_changed(u->daemon->vms, u->daemon->config.vms_dir, &file);
+
+	if (r > 0)
+		return lu_error_set(e, -EBUSY, "start the update again", "%s: was changed since the check", file);
+	if (r < 0)
+		return lu_error_set(e, r, NULL, "%s: %s", u->daemon->config.vms_dir, strerror(-r));
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		if (lu_vms_find(u->daemon->vms, u->doc.vms[i].uuid) != u->outcomes[i].vm)
+			return lu_error_set(e, -EBUSY, "start the update again",
+					    "VM %s: its definition was changed since the check", u->doc.vms[i].name);
+	for (struct lu_vm *vm = lu_vms_first(u->daemon->vms); vm; vm = lu_vm_next(vm))
+		if (!takes_part(u, vm) && !in_list(u->doc.excluded, vm) && lu_vm_listens(vm))
+			return lu_error_set(e, -EBUSY, "start the update again", "VM %s: was started since the check",
+					    lu_vm_name(vm));
+	r = lu_domains_read(AT_FDCWD, &domains);
+	if (r < 0)
+		return r;
+	domain = lu_check_domain(u->daemon->vms, &domains, u->doc.excluded);
+	lu_domains_clear(&domains);
+	return domain ? lu_error_set(e, -EBUSY, "shut it down, migrate it away, or exclude it",
+				     "libvirt domain %s: was started since the check", domain) :
+			0;
+}
+
+/*
+ * The last look: much time has passed since the check, some since the guests were saved. Whoever let one of them run
+ * has made its memory newer than its state.
+ */
+int lu_step_look_again(struct lu_update *u, struct lu_error *e)
+{
+	int r = look_for_others(u, e);
+
+	return r < 0 ? r : lu_step_vms(u, LU_VM_VERIFY, 0, e);
+}
+
 /*
  * What pkernfs is in use with may have changed since the check: a feature that the
  * target does not know would cost every guest there. Asked when nobody writes any more.

@@ -94,6 +94,7 @@ int lu_step_sync(struct lu_update *u, struct lu_error *e);
 int lu_step_pause_vms(struct lu_update *u, struct lu_error *e);
 int lu_step_save_vms(struct lu_update *u, struct lu_error *e);
 int lu_step_freeze(struct lu_update *u, struct lu_error *e);
+int lu_step_look_again(struct lu_update *u, struct lu_error *e);
 int lu_step_check_again(struct lu_update *u, struct lu_error *e);
 int lu_step_jump(struct lu_update *u, struct lu_error *e);
 int lu_step_thaw(struct lu_update *u, struct lu_error *e);

@@ -51,6 +51,17 @@ FAULTS = {
     "pkernfs comes into use with what the target does not know": (
         ("saving", "echo 0x8000000000000000 > /run/features && mount --bind /run/features /sys/fs/pkernfs/incompat"),
         "umount /sys/fs/pkernfs/incompat", "was not so at the check"),
+    "a VM is declared after the check": (
+        ("preparing", """echo '{"version":1,"name":"late","uuid":"00000000-0000-4000-8000-000000000002","qmp":"/run/nowhere"}' > /etc/luctl/vms.d/late.json"""),
+        "rm /etc/luctl/vms.d/late.json", "late.json: was changed since the check"),
+    "a guest of libvirt is started after the check": (
+        ("preparing", "mkdir -p /run/libvirt/qemu && systemd-run --unit lab-domain -p IgnoreOnIsolate=yes bash -c 'exec -a qemu-lab sleep 600' && "
+                      "systemctl show -p MainPID --value lab-domain > /run/libvirt/qemu/lab.pid"),
+        "systemctl stop lab-domain; rm -r /run/libvirt", "libvirt domain lab: was started since the check"),
+    "a guest of libvirt runs": (
+        "mkdir -p /run/libvirt/qemu && systemd-run --unit lab-domain bash -c 'exec -a qemu-lab sleep 600' && "
+        "systemctl show -p MainPID --value lab-domain > /run/libvirt/qemu/lab.pid",
+        "systemctl stop lab-domain; rm -r /run/libvirt", "libvirt domain lab"),
     "the reboot call fails": (
         "mkdir -p /etc/systemd/system/luctld.service.d && printf '[Service]\\nSystemCallFilter=~reboot\\n' > /etc/systemd/system/luctld.service.d/fault.conf && " + RELOAD,
         "rm /etc/systemd/system/luctld.service.d/fault.conf && " + RELOAD, "reboot"),
