@@ -10,9 +10,16 @@
  * is killed by somebody else or crashes: -ECHILD with the signal's name; 3. the
  * owner frees the worker: child killed, no callback.
  *
+ * A child that waits in the kernel for a disk does not die of SIGKILL until the
+ * disk answers. So nothing here waits for its end: at the time limit it gets
+ * DEATH_USEC to die, then the callback comes all the same. A killed child
+ * is left to the event loop, which reaps it when it ends, and logs its number if
+ * that takes long.
+ *
  * Not handled: output on stdout (goes to /dev/null), children of the child that
  * outlive it.
  */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,9 +27,11 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "log.h"
 #include "worker.h"
 
 #define WORKER_TEXT_MAX 4096
+#define DEATH_USEC UINT64_C(1000000) /* to die of SIGKILL, unless the kernel holds it */
 
 struct lu_worker {
 	pid_t pid;
@@ -31,25 +40,97 @@ struct lu_worker {
 	char *name;
 	sd_event_source *child;
 	sd_event_source *timer;
-	bool timed_out;
+	bool timed_out; /* killed for that */
+	bool called;    /* its owner was told */
 	lu_worker_done_t done;
 	void *userdata;
 };
+
+static void worker_done(void *userdata)
+{
+	struct lu_worker *w = userdata;
+
+	closep(&w->pidfd);
+	closep(&w->pipe_fd);
+	free(w->name);
+	free(w);
+}
+
+/* What is needed to name a child that does not die; not the worker, which goes when the child does. */
+struct late {
+	int pidfd;
+	pid_t pid;
+	char name[64];
+};
+
+static void late_free(void *userdata)
+{
+	struct late *l = userdata;
+
+	closep(&l->pidfd);
+	free(l);
+}
+
+static int on_late(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct late *l = userdata;
+
+	if (poll(&(struct pollfd){ .fd = l->pidfd, .events = POLLIN }, 1, 0) == 0)
+		log_warning("%s: process %d was killed and does not end, since the kernel waits for something on its "
+			    "behalf: see /proc/%d/stack; it is left",
+			    l->name, (int)l->pid, (int)l->pid);
+	sd_event_source_unref(s);
+	return 0;
+}
+
+static void name_if_late(const struct lu_worker *w)
+{
+	struct late *l = calloc(1, sizeof(*l));
+	sd_event_source *timer = NULL;
+
+	if (!l)
+		return;
+	l->pid = w->pid;
+	l->pidfd = fcntl(w->pidfd, F_DUPFD_CLOEXEC, 3);
+	snprintf(l->name, sizeof(l->name), "%s", w->name);
+	if (l->pidfd < 0 || sd_event_add_time_relative(sd_event_source_get_event(w->child), &timer, CLOCK_MONOTONIC,
+						       DEATH_USEC, 0, on_late, l) < 0) {
+		late_free(l);
+		return;
+	}
+	(void)sd_event_source_set_destroy_callback(timer, late_free);
+	(void)sd_event_source_set_floating(timer, 1);
+	sd_event_source_unref(timer);
+}
+
+/* Hands a worker whose child was killed over to the event loop, which frees it when the child ends or when it ends itself. */
+static void leave(struct lu_worker *w)
+{
+	sd_event_source *child = w->child;
+
+	w->done = NULL;
+	name_if_late(w);
+	(void)sd_event_source_set_destroy_callback(child, worker_done);
+	(void)sd_event_source_set_floating(child, 1);
+	sd_event_source_unref(child);
+}
 
 struct lu_worker *lu_worker_free(struct lu_worker *w)
 {
 	if (!w)
 		return NULL;
-	sd_event_source_disable_unref(w->timer);
-	sd_event_source_disable_unref(w->child);
+	w->timer = sd_event_source_disable_unref(w->timer);
 	if (w->pid > 0) {
 		(void)kill(w->pid, SIGKILL);
+		if (w->child) {
+			leave(w);
+			return NULL;
+		}
+		/* just forked, and nothing of ours has run in it that could hold it */
 		(void)waitpid(w->pid, NULL, 0);
 	}
-	closep(&w->pidfd);
-	closep(&w->pipe_fd);
-	free(w->name);
-	free(w);
+	sd_event_source_disable_unref(w->child);
+	worker_done(w);
 	return NULL;
 }
 
@@ -72,6 +153,16 @@ static void worker_text(struct lu_worker *w, char text[static WORKER_TEXT_MAX + 
 	text[n] = '\0';
 }
 
+static int time_out(const struct lu_worker *w, struct lu_error *error)
+{
+	if (w->pid > 0)
+		return lu_error_set(error, -ETIME, "see /proc/PID/stack of that process for what the kernel waits for",
+				    "%s: did not end within its time limit, nor when process %d was killed; it is left",
+				    w->name, (int)w->pid);
+	return lu_error_set(error, -ETIME, "look into the journal of the host for what blocks it",
+			    "%s: did not end within its time limit", w->name);
+}
+
 static int worker_result(struct lu_worker *w, const siginfo_t *si, struct lu_error *error)
 {
 	char text[WORKER_TEXT_MAX + 1];
@@ -80,8 +171,7 @@ static int worker_result(struct lu_worker *w, const siginfo_t *si, struct lu_err
 
 	worker_text(w, text);
 	if (w->timed_out)
-		return lu_error_set(error, -ETIME, "look into the journal of the host for what blocks it",
-				    "%s: did not end within its time limit", w->name);
+		return time_out(w, error);
 	if (si->si_code != CLD_EXITED)
 		return lu_error_set(error, -ECHILD, NULL, "%s: killed by signal %d", w->name, si->si_status);
 	if (si->si_status == 0)
@@ -105,6 +195,13 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 	int r;
 
 	w->pid = 0;
+	if (!done) {
+		sd_event_source_unref(s);
+		return 0;
+	}
+	if (w->called)
+		return 0;
+	w->timer = sd_event_source_disable_unref(w->timer);
 	r = worker_result(w, si, &error);
 	done(ud, r, &error);
 	return 0;
@@ -112,14 +209,25 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
 	struct lu_worker *w = userdata;
+	int r;
 
-	w->timed_out = true;
 	(void)kill(w->pid, SIGKILL);
+	if (!w->timed_out && sd_event_source_set_time_relative(s, DEATH_USEC) >= 0 &&
+	    sd_event_source_set_enabled(s, SD_EVENT_ONESHOT) >= 0) {
+		w->timed_out = true;
+		return 0;
+	}
+	/* it does not even die: no callback will come of its end; the owner frees the worker */
+	w->timed_out = true;
+	r = time_out(w, &error);
+	w->called = true;
+	w->done(w->userdata, r, &error);
 	return 0;
 }
 
-static void child_setup(int err_fd, bool keep_stderr)
+static void child_setup(pid_t parent, int err_fd, bool keep_stderr)
 {
 	sigset_t none;
 	int null;
@@ -127,6 +235,9 @@ static void child_setup(int err_fd, bool keep_stderr)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* one that died before that sends no signal any more */
+	if (getppid() != parent)
+		_exit(1);
 	null = open("/dev/null", O_RDWR);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
@@ -140,6 +251,7 @@ static int worker_start(sd_event *event, const char *name, lu_worker_fn_t fn, vo
 			uint64_t timeout_usec, lu_worker_done_t done, void *userdata, struct lu_worker **ret)
 {
 	_cleanup_(lu_worker_freep) struct lu_worker *w = NULL;
+	pid_t parent = getpid();
 	int fds[2], r;
 
 	w = calloc(1, sizeof(*w));
@@ -154,6 +266,8 @@ static int worker_start(sd_event *event, const char *name, lu_worker_fn_t fn, vo
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
 	w->pipe_fd = fds[0];
+	/* read when the child has ended: what a child of its own still holds open is not waited for */
+	(void)fcntl(w->pipe_fd, F_SETFL, O_NONBLOCK);
 	w->pid = fork();
 	if (w->pid < 0) {
 		r = -errno;
@@ -164,7 +278,7 @@ static int worker_start(sd_event *event, const char *name, lu_worker_fn_t fn, vo
 	if (w->pid == 0) {
 		struct lu_error error = LU_ERROR_INIT;
 
-		child_setup(fds[1], fn != NULL);
+		child_setup(parent, fds[1], fn != NULL);
 		if (argv) {
 			execv(argv[0], (char *const *)argv);
 			fprintf(stderr, "can't be started: %s\n", strerror(errno));

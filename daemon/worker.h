@@ -19,7 +19,7 @@ typedef int (*lu_worker_fn_t)(void *arg, struct lu_error *error);
 
 /**
  * lu_worker_call() - run @fn(@arg) in a child process
- * @timeout_usec: the child is killed after that; 0 = none
+ * @timeout_usec: the child is killed after that, and @done called even if it does not die; 0 = none
  *
  * @arg is read in the child only (a copy by fork), so it needs to live until this returns.
  * Return: 0 or a negative errno; on failure @done is not called.
@@ -34,6 +34,6 @@ int lu_worker_call(sd_event *event, lu_worker_fn_t fn, void *arg, uint64_t timeo
 int lu_worker_exec(sd_event *event, const char *const *argv, uint64_t timeout_usec, lu_worker_done_t done,
 		   void *userdata, struct lu_worker **ret);
 
-/** lu_worker_free() - kill and reap the child if it still runs; its callback is not called any more */
+/** lu_worker_free() - kill the child if it still runs; its callback is not called any more. The event loop reaps it, whenever it dies */
 struct lu_worker *lu_worker_free(struct lu_worker *w);
 DEFINE_CLEANUP(struct lu_worker *, lu_worker_free)
