@@ -6,8 +6,10 @@
  * (fs/ext4/super.c: ext4_freeze() clears needs_recovery) and can be taken back.
  *
  * Order: the deepest mount first, so that an image on a loop device is clean
- * before the file system that holds the image is frozen. One entry per device:
- * bind mounts of the same super block are skipped by st_dev.
+ * before the file system that holds the image is frozen. Thawing goes the other way:
+ * it writes to the device, which for such an image waits until the file system
+ * that holds it is thawed. One entry per device: bind mounts of the same
+ * super block are skipped by st_dev.
  *
  * EBUSY from FIFREEZE means that it is frozen already, EINVAL from FITHAW that
  * it is not: both are fine here, since recovery may repeat either.
@@ -85,20 +87,21 @@ static int mount_list_read(struct mount_list *l, struct lu_error *error)
 	return r;
 }
 
-static int for_each_mount(int (*fn)(int fd, const char *dir, struct lu_error *error), bool go_on,
-			  struct lu_error *error)
+/* @thaw: in the order of mounting, and what fails does not keep the rest from its turn */
+static int for_each_mount(int (*fn)(int fd, const char *dir, struct lu_error *error), bool thaw, struct lu_error *error)
 {
 	_cleanup_(mount_list_clear) struct mount_list l = { 0 };
 	int r, ret;
 
 	ret = mount_list_read(&l, error);
-	for (size_t i = l.n; i-- > 0 && (ret == 0 || go_on);) {
-		_cleanup_close_ int fd = open(l.dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t n = 0; n < l.n && (ret == 0 || thaw); n++) {
+		const char *dir = l.dirs[thaw ? n : l.n - 1 - n];
+		_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 		if (fd < 0)
-			r = lu_error_set(error, -errno, NULL, "%s: %s", l.dirs[i], strerror(errno));
+			r = lu_error_set(error, -errno, NULL, "%s: %s", dir, strerror(errno));
 		else
-			r = fn(fd, l.dirs[i], error);
+			r = fn(fd, dir, error);
 		if (ret == 0)
 			ret = r;
 	}

@@ -19,6 +19,7 @@
 #include "update-internal.h"
 
 #define REPORT_PATH "update/report.json"
+#define MEASURE_TIMEOUT_USEC (10 * UINT64_C(1000000))
 
 struct report_phase {
 	char *name;
@@ -359,9 +360,10 @@ static void measure_vm(struct lu_update *u, size_t i, const struct lu_trace_log 
 	(void)lu_measured_note(m, &vm);
 }
 
-/* What this update took, for the prediction of the next one. A host that can't keep it only predicts nothing. */
-static void measure(struct lu_update *u)
+/* What this update took, for the prediction of the next one. A host that can't keep it only predicts nothing. In a child: it is kept on a disk. */
+static int do_measure(void *arg, struct lu_error *error)
 {
+	struct lu_update *u = arg;
 	_cleanup_(lu_trace_log_done) struct lu_trace_log log = { 0 };
 	_cleanup_(lu_measured_clear) struct lu_measured m = { 0 };
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
@@ -369,11 +371,11 @@ static void measure(struct lu_update *u)
 	struct utsname uts;
 
 	if (lu_trace_load(u->pkernfs_fd, "update/trace", &log, NULL) < 0 || !lu_tsc_rate_khz(&log.rate))
-		return;
+		return 0;
 	jump = begin_of_kexec(&log);
 	boot = first_of_new(&log);
 	if (!jump || !boot || boot->stamp.tsc <= jump->stamp.tsc)
-		return;
+		return 0;
 	if (lu_measured_read(AT_FDCWD, LU_MEASURED_PATH, &m, &e) < 0)
 		log_warning("%s; it is begun anew", e.what ?: LU_MEASURED_PATH);
 	lu_error_clear(&e);
@@ -387,7 +389,22 @@ static void measure(struct lu_update *u)
 		measure_vm(u, i, &log, jump->stamp.tsc, boot->stamp.tsc, &m);
 	if (lu_mkdir_p(AT_FDCWD, LU_MEASURED_DIR, 0755) < 0 ||
 	    lu_measured_write(AT_FDCWD, LU_MEASURED_PATH, &m, &e) < 0)
-		log_warning("%s; the next blackout can't be predicted", e.what ?: LU_MEASURED_PATH);
+		return lu_error_set(error, -EIO, NULL, "%s", e.what ?: LU_MEASURED_PATH);
+	return 0;
+}
+
+static void on_measured(void *userdata, int r, struct lu_error *error)
+{
+	if (r < 0)
+		log_warning("%s; the next blackout can't be predicted", error->what ?: LU_MEASURED_PATH);
+	lu_step_done(userdata, 0, NULL);
+}
+
+int lu_step_measure(struct lu_update *u, struct lu_error *e)
+{
+	if (u->pkernfs_fd < 0 || !u->outcomes)
+		return 1;
+	return lu_worker_call(u->daemon->event, do_measure, u, MEASURE_TIMEOUT_USEC, on_measured, u, &u->worker);
 }
 
 int lu_step_report(struct lu_update *u, struct lu_error *e)
@@ -402,8 +419,6 @@ int lu_step_report(struct lu_update *u, struct lu_error *e)
 	r = lu_report_write(u, u->effect == LU_EFFECT_UNDO ? "aborted" : whole ? "success" : "degraded", e);
 	if (r < 0)
 		log_warning("%s", e->what);
-	if (u->effect == LU_EFFECT_FINISH)
-		measure(u);
 	/* A guest that runs is not worth less because nobody could write that down. */
 	lu_error_clear(e);
 	return 1;

@@ -9,7 +9,7 @@
  *	quiesce		↔ unquiesce
  *	pause, save	↔ resume VMs
  *	load		↔ unload
- *	freeze		↔ thaw
+ *	freeze		↔ thaw, beside the guests' going on
  */
 #include <stdio.h>
 #include <string.h>
@@ -244,9 +244,48 @@ static int do_thaw(void *arg, struct lu_error *error)
 	return lu_filesystems_thaw(error);
 }
 
+void lu_thaw_forget(struct lu_update *u)
+{
+	lu_worker_free(u->thaw.worker);
+	lu_error_clear(&u->thaw.error);
+	u->thaw = (struct lu_thaw){ 0 };
+}
+
+static void on_thawed(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_update *u = userdata;
+	bool awaited = u->thaw.awaited;
+
+	lu_thaw_forget(u);
+	if (awaited)
+		lu_step_done(u, r, error);
+	else
+		lu_error_move(&u->thaw.error, error);
+}
+
+/*
+ * Only begun: a disk that does not answer holds the thawing of its file system, and no guest is to wait for that.
+ * Nor does it wait for the guests, some of which may go on only when their disk's file system is thawed.
+ */
 int lu_step_thaw(struct lu_update *u, struct lu_error *e)
 {
-	return u->daemon->config.freeze ? run_worker(u, do_thaw) : 1;
+	int r;
+
+	if (!u->daemon->config.freeze)
+		return 1;
+	lu_thaw_forget(u);
+	r = lu_worker_call(u->daemon->event, do_thaw, NULL, WORKER_TIMEOUT_USEC, on_thawed, u, &u->thaw.worker);
+	return r < 0 ? r : 1;
+}
+
+/* The steps that follow write to disks and start programs from them. */
+int lu_step_thawed(struct lu_update *u, struct lu_error *e)
+{
+	u->thaw.awaited = u->thaw.worker != NULL;
+	if (u->thaw.awaited)
+		return 0;
+	lu_error_move(e, &u->thaw.error);
+	return e->code ? e->code : 1;
 }
 
 static bool in_list(char *const *list, const struct lu_vm *vm)

@@ -48,8 +48,14 @@ struct lu_update {
 	uint64_t cookie;
 	size_t step;
 	size_t pending; /* VMs that have not answered yet */
+	bool hooks;     /* are there any? As seen when no guest stood still */
 	struct lu_worker *worker;
 	struct lu_error error;    /* first error of this step */
+	struct lu_thaw {
+		struct lu_worker *worker; /* NULL: has ended, or was not needed */
+		bool awaited;             /* by lu_step_thawed() */
+		struct lu_error error;
+	} thaw;                   /* of undo: goes on beside its other steps */
 	size_t vmm_vm, vmm_stage; /* of replace: which VM, and how far it is */
 
 	/* Restore by request, outside of an update; of whichever update the state is */
@@ -98,6 +104,8 @@ int lu_step_look_again(struct lu_update *u, struct lu_error *e);
 int lu_step_check_again(struct lu_update *u, struct lu_error *e);
 int lu_step_jump(struct lu_update *u, struct lu_error *e);
 int lu_step_thaw(struct lu_update *u, struct lu_error *e);
+int lu_step_thawed(struct lu_update *u, struct lu_error *e);
+void lu_thaw_forget(struct lu_update *u);
 int lu_step_resume_vms(struct lu_update *u, struct lu_error *e);
 int lu_step_clocks(struct lu_update *u, struct lu_error *e);
 int lu_step_unload(struct lu_update *u, struct lu_error *e);
@@ -125,4 +133,5 @@ int lu_step_settle(struct lu_update *u, struct lu_error *e);
 
 /* report.c */
 int lu_step_report(struct lu_update *u, struct lu_error *e);
+int lu_step_measure(struct lu_update *u, struct lu_error *e);
 int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e);

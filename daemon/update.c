@@ -7,7 +7,8 @@
  * An effect is a list of steps run one after the other. The first that fails
  * ends the effect, except in undo, where every step is tried and the first error
  * is kept. Hooks of the administrator are the first step; in undo they come after
- * the guests run again, which are not to wait for them.
+ * the guests run again, which are not to wait for them. Nor are they to wait for
+ * the thawing of file systems, which goes on beside them.
  *
  * Life: start → the engine commits "checking" (which makes journal, trace and
  * request anew) → steps → … → the jump, where this process ends; or a state of
@@ -40,7 +41,7 @@
 #define TRACE_PATH "update/trace"
 #define HOOK_TIMEOUT_USEC (60 * UINT64_C(1000000))
 #define HOOK_BLACKOUT_TIMEOUT_USEC (10 * UINT64_C(1000000))
-#define STEPS_MAX 11
+#define STEPS_MAX 12
 
 static int step_hooks(struct lu_update *u, struct lu_error *e);
 
@@ -57,14 +58,14 @@ static const struct effect_steps {
 	[LU_EFFECT_SEAL] = { .steps = { step_hooks, lu_step_freeze } },
 	[LU_EFFECT_JUMP] = { .steps = { step_hooks, lu_step_look_again, lu_step_check_again, lu_step_jump } },
 	[LU_EFFECT_UNDO] = { .go_on = true,
-			     .steps = { lu_step_thaw, lu_step_resume_vms, lu_step_settle, lu_step_clocks, step_hooks,
-					lu_step_unload, lu_step_unprepare_vms, lu_step_unquiesce, lu_step_uninhibit,
-					lu_step_report } },
+			     .steps = { lu_step_thaw, lu_step_resume_vms, lu_step_settle, lu_step_clocks,
+					lu_step_thawed, step_hooks, lu_step_unload, lu_step_unprepare_vms,
+					lu_step_unquiesce, lu_step_uninhibit, lu_step_report } },
 	[LU_EFFECT_REVIEW] = { .steps = { step_hooks, lu_step_review } },
 	[LU_EFFECT_ADOPT] = { .steps = { step_hooks, lu_step_adopt } },
 	[LU_EFFECT_RESTORE] = { .steps = { step_hooks, lu_step_restore } },
 	[LU_EFFECT_RESUME] = { .steps = { step_hooks, lu_step_resume_loaded, lu_step_verify } },
-	[LU_EFFECT_FINISH] = { .steps = { step_hooks, lu_step_report, lu_step_cleanup } },
+	[LU_EFFECT_FINISH] = { .steps = { step_hooks, lu_step_report, lu_step_measure, lu_step_cleanup } },
 	[LU_EFFECT_EXAMINE] = { .steps = { step_hooks, lu_step_check } },
 	[LU_EFFECT_REPLACE] = { .steps = { step_hooks, lu_step_replace, lu_step_report } },
 };
@@ -74,6 +75,7 @@ static const struct effect_steps {
 static void effect_forget(struct lu_update *u)
 {
 	u->worker = lu_worker_free(u->worker);
+	lu_thaw_forget(u);
 	u->check = lu_check_free(u->check);
 	lu_error_clear(&u->error);
 	u->pending = 0;
@@ -158,7 +160,10 @@ static int step_hooks(struct lu_update *u, struct lu_error *e)
 	bool paused = u->effect >= LU_EFFECT_PAUSE && u->effect <= LU_EFFECT_JUMP;
 	int r;
 
-	if (!lu_hooks_present())
+	/* reading a directory may have to wait for the disk: not while guests stand still */
+	if (!paused)
+		u->hooks = lu_hooks_present();
+	if (!u->hooks)
 		return 1;
 	r = lu_hooks_run(u->daemon->event, u->info.state, u->doc.id,
 			 paused ? HOOK_BLACKOUT_TIMEOUT_USEC : HOOK_TIMEOUT_USEC, on_hooks, u, &u->worker);
