@@ -178,6 +178,9 @@ int lu_proc_start_time(int proc_fd, pid_t pid, uint64_t *ret);
 /** lu_result_alive() - is the process of @result still there, in this boot? */
 bool lu_result_alive(const struct lu_result *result);
 
+/* Exit code of `lu-init --restore`: it failed, and a process is left that keeps the VM's devices (lu-init/keep.c) */
+#define LU_INIT_KEPT 3
+
 /** lu_marker_write() - create RUN/resumed/@unit, so that the unit starts no second QEMU */
 int lu_marker_write(const char *run, const char *unit, struct lu_error *e);
 

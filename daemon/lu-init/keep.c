@@ -8,7 +8,9 @@
  *	a line of its own), or with nothing if the guest runs, and closes
  *
  * Who only wants to know whether there is a keeper, and which process it is, connects and closes.
- * It ends when the guest runs. Killing it gives the devices up.
+ * It ends when the guest runs. Killing it gives the devices up. So it must not share the fate of the unit
+ * that it was started in, which ends with the restore: the exit code LU_INIT_KEPT keeps systemd from clearing that
+ * unit away, and luctld then moves the keeper to luctl-keeper-UUID.scope.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -91,12 +93,15 @@ static void serve(int listening, lu_keeper_try_t try, void *context)
 	}
 }
 
-void lu_keeper_start(const struct lu_init *i, const char *uuid, lu_keeper_try_t try, void *context)
+bool lu_keeper_start(const struct lu_init *i, const char *uuid, lu_keeper_try_t try, void *context)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int ready[2] = { -EBADF, -EBADF };
 	struct sockaddr_un sa;
+	bool kept;
 	mode_t mask;
 	pid_t pid;
+	char byte;
 	int r;
 
 	r = fd < 0 ? -errno : address(i, uuid, &sa);
@@ -109,18 +114,25 @@ void lu_keeper_start(const struct lu_init *i, const char *uuid, lu_keeper_try_t 
 	}
 	if (r < 0) {
 		lu_log(i, "its devices can't be kept, so they stop: %s", strerror(-r));
-		return;
+		return false;
 	}
 	/* what it holds is the child's from now on: whoever waits for us sees us end */
-	pid = fork();
+	pid = pipe2(ready, O_CLOEXEC) < 0 ? -1 : fork();
 	if (pid != 0) {
-		lu_log(i, pid > 0 ? "process %d keeps its devices" : "its devices can't be kept, so they stop",
-		       (int)pid);
-		return;
+		/* by then who asks the socket whose it is gets the keeper's number, not ours */
+		closep(&ready[1]);
+		ready[1] = -EBADF;
+		kept = pid > 0 && read(ready[0], &byte, 1) == 1;
+		closep(&ready[0]);
+		lu_log(i, kept ? "process %d keeps its devices" : "its devices can't be kept, so they stop", (int)pid);
+		return kept;
 	}
 	(void)setsid();
 	/* again: whoever connects is told the process that called it last */
-	(void)listen(fd, 4);
+	if (listen(fd, 4) < 0 || write(ready[1], "", 1) != 1)
+		_exit(1);
+	close(ready[0]);
+	close(ready[1]);
 	serve(fd, try, context);
 	(void)unlink(sa.sun_path);
 	_exit(0);

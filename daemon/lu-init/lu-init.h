@@ -21,6 +21,7 @@ struct lu_init {
 	const char *exe;     /* --exe: the program that luctld has open; NULL: what stands at its path */
 	bool no_keeper;      /* --no-keeper: luctld keeps the devices, and will try again itself */
 	const char *fds;     /* --fds: descriptors that luctld has open; NULL: made anew */
+	bool kept;           /* a process was left that keeps a VM's devices */
 	struct lu_stamp start;
 	struct lu_trace *trace; /* NULL: none */
 };
@@ -111,9 +112,10 @@ void lu_monitor_close(struct lu_monitor *m);
  * @root: pkernfs
  * @update: of which its record must be; NULL: any
  *
- * Return: 0 if the guest runs (or stays paused as it was), or a negative errno with @e.
+ * Return: 0 if the guest runs (or stays paused as it was), or a negative errno with @e; then @i->kept tells
+ * whether a process keeps its devices.
  */
-int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const char *update, struct lu_error *e);
+int lu_restore_vm(struct lu_init *i, int root, const char *uuid, const char *update, struct lu_error *e);
 
 /* --- held.c --- */
 
@@ -157,8 +159,8 @@ void lu_held_clear(struct lu_held *h);
 /** lu_keeper_try_t - try again to restore the VM */
 typedef int (*lu_keeper_try_t)(void *context, struct lu_error *e);
 
-/** lu_keeper_start() - leave a process behind that keeps everything open and tries again when asked. Returns in the caller only */
-void lu_keeper_start(const struct lu_init *i, const char *uuid, lu_keeper_try_t try, void *context);
+/** lu_keeper_start() - leave a process behind that keeps everything open and tries again when asked. Returns in the caller only: is there one? */
+bool lu_keeper_start(const struct lu_init *i, const char *uuid, lu_keeper_try_t try, void *context);
 
 /** lu_keeper_ask() - have a keeper try again: 1 the guest runs, 0 there is no keeper, or a negative errno */
 int lu_keeper_ask(const struct lu_init *i, const char *uuid, struct lu_error *e);

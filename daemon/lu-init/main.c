@@ -174,7 +174,7 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 	lu_trace_free(steal_ptr(i->trace));
 	if (r < 0)
 		fprintf(stderr, "%s\n%s%s", e.what ?: strerror(-r), e.hint ?: "", e.hint ? "\n" : "");
-	return r < 0 ? 1 : 0;
+	return r < 0 ? (i->kept ? LU_INIT_KEPT : 1) : 0;
 }
 
 int main(int argc, char **argv)

@@ -509,7 +509,7 @@ static int try_again(void *context, struct lu_error *e)
 	return k < 0 ? k : attempt(r, r->root, e);
 }
 
-int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const char *update, struct lu_error *e)
+int lu_restore_vm(struct lu_init *i, int root, const char *uuid, const char *update, struct lu_error *e)
 {
 	_cleanup_(restore_done) struct restore r = {
 		.init = i,
@@ -542,6 +542,6 @@ int lu_restore_vm(const struct lu_init *i, int root, const char *uuid, const cha
 	r.again = *i;
 	k = attempt(&r, root, e);
 	if (k < 0 && r.result.retry && lu_held_any(&r.held) && !i->no_keeper)
-		lu_keeper_start(i, uuid, try_again, &r);
+		i->kept = lu_keeper_start(i, uuid, try_again, &r);
 	return k;
 }
