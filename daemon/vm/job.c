@@ -64,6 +64,7 @@ static void job_free(struct lu_job *j)
 	closep(&j->pkernfs_fd);
 	closep(&j->dir_fd);
 	closep(&j->state_fd);
+	closep(&j->ending_fd);
 	free(j);
 }
 
@@ -222,7 +223,7 @@ int lu_vm_op_start(struct lu_vm *vm, enum lu_vm_op op, const char *update, uint6
 	j->vm = vm;
 	j->op = op;
 	j->steps = ops[op].steps;
-	j->pkernfs_fd = j->dir_fd = j->state_fd = -EBADF;
+	j->pkernfs_fd = j->dir_fd = j->state_fd = j->ending_fd = -EBADF;
 	j->done = done;
 	j->userdata = userdata;
 	if (update)

@@ -33,7 +33,7 @@
 #define POLL_USEC 2000u
 #define SILENCE_TRIES 100u /* as long as a QEMU may take to end */
 #define SILENCE_USEC 20000u
-#define LUO_WAIT_MS 1000u /* others open it for moments */
+#define LUO_TRIES 500u /* times POLL_USEC: others open it for moments */
 
 /*
  * @transfer: NULL in a daemon that has @fds from its predecessor
@@ -377,11 +377,18 @@ static int collect(struct lu_job *j, struct lu_devices *ret)
 	return lu_devices_collect(lu_transfer_cpr(j->vm->passthrough->transfer), &from, ret, &j->error);
 }
 
+/* 1 while somebody else has the device open. */
 static int open_session(struct lu_job *j)
 {
-	_cleanup_close_ int device = lu_luo_open(LU_LUO_DEVICE, LUO_WAIT_MS, &j->error);
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_close_ int device = lu_luo_open(LU_LUO_DEVICE, 0, &e);
 
-	return device < 0 ? device : lu_luo_create(device, j->vm->def.uuid, &j->vm->passthrough->session, &j->error);
+	if (device == -EBUSY && j->luo_tries++ < LUO_TRIES)
+		return lu_job_again(j, POLL_USEC);
+	if (device >= 0)
+		return lu_luo_create(device, j->vm->def.uuid, &j->vm->passthrough->session, &j->error);
+	lu_error_move(&j->error, &e);
+	return device;
 }
 
 int lu_job_note_devices(struct lu_job *j)
@@ -394,9 +401,11 @@ int lu_job_note_devices(struct lu_job *j)
 
 	if (!p)
 		return 0;
-	r = lu_launch_read(j->dir_fd, &j->launch, &j->error);
+	r = open_session(j);
+	if (r > 0)
+		return r;
 	if (r >= 0)
-		r = open_session(j);
+		r = lu_launch_read(j->dir_fd, &j->launch, &j->error);
 	if (r >= 0)
 		r = collect(j, &devices);
 	if (r >= 0)
@@ -536,10 +545,20 @@ static void hold_program(struct lu_job *j)
 		lu_vm_store_fd(j->vm->def.uuid, STORE_EXE, j->vm->exe_fd);
 }
 
+/* A guest's memory takes its time to be unmapped, and others wait for their turn: 1 while it has not ended. */
+static int wait_for_end(struct lu_job *j)
+{
+	if (poll(&(struct pollfd){ .fd = j->ending_fd, .events = POLLIN }, 1, 0) == 1)
+		return 0;
+	return lu_job_again(j, POLL_USEC);
+}
+
 static int kill_old(struct lu_job *j)
 {
 	_cleanup_close_ int fd = -EBADF;
 
+	if (j->ending_fd >= 0)
+		return wait_for_end(j);
 	if (!strcmp(j->status, "gone"))
 		return 0;
 	if (lu_job_answers(j) && (lu_job_note_peer(j) < 0 || j->vm->facts.pid <= 0))
@@ -553,8 +572,8 @@ static int kill_old(struct lu_job *j)
 		return errno == ESRCH ? 0 : -errno;
 	if (pidfd_send_signal(fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
 		return -errno;
-	/* a guest's memory takes its time to be unmapped, but not this long */
-	return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 5000) == 1 ? 0 : -ETIMEDOUT;
+	j->ending_fd = steal_fd(&fd);
+	return wait_for_end(j);
 }
 
 /*
@@ -589,11 +608,13 @@ int lu_job_go_back(struct lu_job *j)
 		r = lu_job_commit(j);
 	if (r > 0)
 		return r;
-	if (r >= 0 && j->vm->def.unit)
+	if (r >= 0 && j->vm->def.unit && j->ending_fd < 0)
 		r = lu_marker_write(j->vm->vms->run, j->vm->def.unit, &j->error);
 	if (r >= 0) {
 		hold_program(j);
 		r = kill_old(j);
+		if (r > 0)
+			return r;
 	}
 	if (r >= 0 && j->vm->pidfd >= 0 && lu_vm_lives(j->vm))
 		r = lu_error_set(&j->error, -EBUSY, "only one program may manage a VM",

@@ -81,6 +81,8 @@ struct lu_job {
 	const lu_step_t *steps;
 	size_t step;
 	char update[37]; /* "" if none was given */
+	int ending_fd;   /* pidfd of a QEMU that was killed and has not ended yet */
+	unsigned int luo_tries;
 	uint64_t deadline_usec;
 	struct lu_error error;
 	lu_vm_done_t done;
