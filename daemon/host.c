@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * systemd and logind as the daemon needs them. Single calls are synchronous with
- * a time limit of CALL_TIMEOUT_USEC: PID 1 answers at once or the host is in
+ * systemd and logind as the daemon needs them. What may be asked while a guest stands
+ * still (transient units, scopes, stopping them) is asked asynchronously. Calls
+ * made while all guests run are synchronous with a time limit of CALL_TIMEOUT_USEC,
+ * well below the watchdog's: PID 1 answers at once or the host is in
  * trouble. Waiting (for jobs to end, for a transient unit) is a timer that asks
  * again, so the event loop goes on and no signal can be missed.
  *
@@ -26,14 +28,14 @@
 #include "clock.h"
 #include "host.h"
 #include "log.h"
+#include "store.h"
 
 #define CALL_TIMEOUT_USEC (10 * UINT64_C(1000000))
 #define RELOAD_TIMEOUT_USEC (90 * UINT64_C(1000000))
 #define UNDO_WAIT_USEC (60 * UINT64_C(1000000))
 #define POLL_USEC (50 * UINT64_C(1000))
 #define RESET_TRIES 100u /* times POLL_USEC */
-#define SCOPE_TRIES 50u
-#define SCOPE_USEC 20000u
+#define SCOPE_TRIES 20u  /* times POLL_USEC */
 #ifndef QUIESCED_FILE
 #define QUIESCED_FILE "/run/luctl/quiesced"
 #endif
@@ -79,7 +81,11 @@ static const char *const keep_units[] = {
 	"dbus-broker.service",
 };
 
-/* Asks check() every POLL_USEC until it returns other than -EAGAIN. */
+/*
+ * Asks check() every POLL_USEC until it returns other than -EAGAIN. One that has to ask systemd first does so by
+ * poll_ask(), returns ASKED and goes on in poll_answer() when the answer comes: the loop has other guests to serve.
+ */
+#define ASKED 1
 struct lu_poll {
 	struct lu_poll *next;
 	struct lu_host *host;
@@ -87,12 +93,15 @@ struct lu_poll {
 	sd_event_source *timer;
 	int (*check)(struct lu_poll *p, struct lu_error *error);
 	lu_worker_done_t done;
+	sd_event_destroy_t forget; /* if @done will never be called; or NULL */
 	void *userdata;
 	bool undo;
 	char *units;         /* (un)quiesce: those whose jobs are waited for, one a line, each after a newline */
 	uint64_t until_usec; /* when waiting is given up, CLOCK_MONOTONIC; 0: never */
 	unsigned int tries;
-	pid_t pid; /* that is to leave the unit first */
+	pid_t pid;         /* that is to leave the unit first, or to be in it */
+	char *description; /* of the unit to be made */
+	sd_bus_slot *slot; /* the question that is under way */
 };
 
 struct lu_host {
@@ -116,28 +125,73 @@ static void poll_free(struct lu_poll *p)
 		}
 	}
 	sd_event_source_disable_unref(p->timer);
+	sd_bus_slot_unref(p->slot);
 	free(p->unit);
 	free(p->units);
+	free(p->description);
 	free(p);
+}
+
+/* A check has come to @r: again, wait, or the end. */
+static void poll_go_on(struct lu_poll *p, int r, struct lu_error *error)
+{
+	lu_worker_done_t done = p->done;
+	void *ud = p->userdata;
+
+	if (r == ASKED)
+		return;
+	if (r == -EAGAIN) {
+		r = sd_event_source_set_time_relative(p->timer, POLL_USEC);
+		if (r >= 0)
+			r = sd_event_source_set_enabled(p->timer, SD_EVENT_ONESHOT);
+		if (r >= 0)
+			return;
+	}
+	poll_free(p);
+	done(ud, r, error);
 }
 
 static int poll_tick(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
 	struct lu_poll *p = userdata;
-	lu_worker_done_t done = p->done;
-	void *ud = p->userdata;
+
+	poll_go_on(p, p->check(p, &error), &error);
+	return 0;
+}
+
+static int poll_ask(struct lu_poll *p, sd_bus_message *m, uint64_t timeout_usec, sd_bus_message_handler_t answer)
+{
 	int r;
 
-	r = p->check(p, &error);
-	if (r == -EAGAIN) {
-		r = sd_event_source_set_time_relative(s, POLL_USEC);
-		if (r >= 0)
-			return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-	}
-	poll_free(p);
-	done(ud, r, &error);
-	return 0;
+	p->slot = sd_bus_slot_unref(p->slot);
+	r = sd_bus_call_async(p->host->bus, &p->slot, m, answer, p, timeout_usec);
+	return r < 0 ? r : ASKED;
+}
+
+/* Asks for a property of a unit. */
+static int poll_ask_unit(struct lu_poll *p, const char *property, sd_bus_message_handler_t answer)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", p->unit, &path);
+	if (r >= 0)
+		r = sd_bus_message_new_method_call(p->host->bus, &m, "org.freedesktop.systemd1", path,
+						   "org.freedesktop.DBus.Properties", "Get");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "ss", "org.freedesktop.systemd1.Unit", property);
+	return r < 0 ? r : poll_ask(p, m, CALL_TIMEOUT_USEC, answer);
+}
+
+static int answer_failed(sd_bus_message *m, const char *unit, const char *hint, struct lu_error *error)
+{
+	const sd_bus_error *e = sd_bus_message_get_error(m);
+
+	if (!e)
+		return 0;
+	return lu_error_set(error, -sd_bus_message_get_errno(m), hint, "%s: %s", unit, e->message ?: e->name);
 }
 
 static int poll_new(struct lu_host *h, const char *unit, int (*check)(struct lu_poll *, struct lu_error *),
@@ -198,8 +252,14 @@ void lu_host_set_undo_wait(struct lu_host *h, uint64_t usec)
 
 void lu_host_cancel(struct lu_host *h)
 {
-	while (h->polls)
+	while (h->polls) {
+		sd_event_destroy_t forget = h->polls->forget;
+		void *ud = h->polls->userdata;
+
 		poll_free(h->polls);
+		if (forget)
+			forget(ud);
+	}
 }
 
 /* Calls a method of systemd or logind; the reply may be NULL. */
@@ -278,18 +338,18 @@ static int jobs_left(struct lu_host *h, const char *units, char name[static 128]
 	return r;
 }
 
-static int unit_command(struct lu_host *h, const char *method, const char *unit, const char *mode,
-			struct lu_error *error)
+/* A command whose answer nobody waits for. */
+static int unit_command(struct lu_host *h, const char *method, const char *unit, const char *mode)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	int r;
 
 	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, method);
 	if (r >= 0)
-		r = sd_bus_message_append(m, "s", unit);
-	if (r >= 0 && mode)
-		r = sd_bus_message_append(m, "s", mode);
-	return r < 0 ? r : host_call(h, m, NULL, unit, error);
+		r = sd_bus_message_append(m, "ss", unit, mode);
+	if (r >= 0)
+		r = sd_bus_message_set_expect_reply(m, false);
+	return r < 0 ? r : sd_bus_send(h->bus, m, NULL);
 }
 
 /* The names of active units of the kinds that an isolation stops, one a line. */
@@ -344,11 +404,9 @@ static int check_quiesced(struct lu_poll *p, struct lu_error *error)
 	return r;
 }
 
-/* Symbolic links, like `systemctl add-wants --runtime`, then a reload so that systemd sees them. */
-static int keep_active(struct lu_host *h, const char *active, struct lu_error *error)
+/* Symbolic links, like `systemctl add-wants --runtime`; if there are any a reload is needed, so that systemd sees them. */
+static int keep_active(const char *active, bool *ret_any, struct lu_error *error)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
 	bool any = false;
 	char path[256], line[128];
 	int r;
@@ -365,19 +423,54 @@ static int keep_active(struct lu_host *h, const char *active, struct lu_error *e
 			return lu_error_set(error, r, NULL, "%s: %s", path, strerror(-r));
 		any = true;
 	}
-	if (!any)
-		return 0;
-	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, "Reload");
+	*ret_any = any;
+	return 0;
+}
+
+static int on_isolated(sd_bus_message *m, void *userdata, sd_bus_error *e)
+{
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+	struct lu_poll *p = userdata;
+	int r = answer_failed(m, JUMP_TARGET, "see systemctl status and the host's journal", &error);
+
+	poll_go_on(p, r < 0 ? r : -EAGAIN, &error);
+	return 0;
+}
+
+static int isolate(struct lu_poll *p)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_call(p->host->bus, &m, SYSTEMD, "StartUnit");
 	if (r >= 0)
-		r = sd_bus_call(h->bus, m, RELOAD_TIMEOUT_USEC, &e, NULL);
-	return r < 0 ? lu_error_set(error, r, "see systemctl daemon-reload", "systemd can't reload: %s",
-				    e.message ?: strerror(-r)) :
-		       0;
+		r = sd_bus_message_append(m, "ss", JUMP_TARGET, "isolate");
+	return r < 0 ? r : poll_ask(p, m, CALL_TIMEOUT_USEC, on_isolated);
+}
+
+static int on_reloaded(sd_bus_message *m, void *userdata, sd_bus_error *e)
+{
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+	struct lu_poll *p = userdata;
+	int r = answer_failed(m, "systemd can't reload", "see systemctl daemon-reload", &error);
+
+	poll_go_on(p, r < 0 ? r : isolate(p), &error);
+	return 0;
+}
+
+/* On a large host this takes longer than a watchdog has patience. */
+static int reload(struct lu_poll *p)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r = sd_bus_message_new_method_call(p->host->bus, &m, SYSTEMD, "Reload");
+
+	return r < 0 ? r : poll_ask(p, m, RELOAD_TIMEOUT_USEC, on_reloaded);
 }
 
 int lu_host_quiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, struct lu_error *error)
 {
 	_cleanup_free_ char *units = NULL, *all = NULL;
+	bool changed = false;
 	struct lu_poll *p;
 	int r;
 
@@ -388,7 +481,7 @@ int lu_host_quiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, st
 		r = lu_write_file(AT_FDCWD, QUIESCED_FILE, units, strlen(units), 0644);
 		if (r < 0)
 			return lu_error_set(error, r, NULL, QUIESCED_FILE ": %s", strerror(-r));
-		r = keep_active(h, units, error);
+		r = keep_active(units, &changed, error);
 		if (r < 0)
 			return r;
 	}
@@ -399,12 +492,16 @@ int lu_host_quiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, st
 		all = NULL;
 		return -ENOMEM;
 	}
-	r = unit_command(h, "StartUnit", JUMP_TARGET, "isolate", error);
-	if (r >= 0)
-		r = poll_new(h, NULL, check_quiesced, done, userdata, &p);
-	if (r >= 0)
-		p->units = steal_ptr(all);
-	return r;
+	r = poll_new(h, NULL, check_quiesced, done, userdata, &p);
+	if (r < 0)
+		return r;
+	p->units = steal_ptr(all);
+	/* jobs are asked for when there are any */
+	(void)sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
+	r = changed ? reload(p) : isolate(p);
+	if (r < 0)
+		poll_free(p);
+	return r < 0 ? r : 0;
 }
 
 bool lu_host_quiesced(void)
@@ -425,10 +522,8 @@ int lu_host_unquiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, 
 	if (!all)
 		return -ENOMEM;
 	for (char *save = NULL, *u = units ? strtok_r(units, "\n", &save) : NULL; u; u = strtok_r(NULL, "\n", &save)) {
-		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-
-		/* Units that may not be started by hand say so: their triggers start them. */
-		(void)unit_command(h, "StartUnit", u, "fail", &e);
+		/* Units that may not be started by hand say so: their triggers start them. So no answer is waited for. */
+		(void)unit_command(h, "StartUnit", u, "fail");
 	}
 	r = poll_new(h, NULL, check_quiesced, done, userdata, &p);
 	if (r < 0)
@@ -499,18 +594,48 @@ bool lu_host_holds(const char *unit, pid_t pid)
 	return false;
 }
 
-/* A unit learns of the end of its process when it comes round to it. */
-static int check_forgiven(struct lu_poll *p, struct lu_error *error)
-{
-	int r = lu_host_unit_active(p->host, p->unit, error);
-
-	if (r > 0 && p->tries++ < RESET_TRIES)
-		return -EAGAIN;
-	return r == 0 ? unit_command(p->host, "ResetFailedUnit", p->unit, NULL, error) : r;
-}
-
 static void on_forgiven(void *userdata, int r, struct lu_error *error)
 {
+}
+
+static int on_forgiving(sd_bus_message *m, void *userdata, sd_bus_error *e)
+{
+	poll_go_on(userdata, 0, NULL);
+	return 0;
+}
+
+/* A command to systemd about the unit; whatever it answers is the end. */
+static int poll_command(struct lu_poll *p, const char *method, const char *mode)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_call(p->host->bus, &m, SYSTEMD, method);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", p->unit);
+	if (r >= 0 && mode)
+		r = sd_bus_message_append(m, "s", mode);
+	return r < 0 ? r : poll_ask(p, m, CALL_TIMEOUT_USEC, on_forgiving);
+}
+
+/* A unit learns of the end of its process when it comes round to it. */
+static int on_activity(sd_bus_message *m, void *userdata, sd_bus_error *e)
+{
+	struct lu_poll *p = userdata;
+	const char *state;
+	int r = sd_bus_message_is_method_error(m, NULL) ? -EIO : sd_bus_message_read(m, "v", "s", &state);
+
+	if (r >= 0 && strcmp(state, "inactive") != 0 && strcmp(state, "failed") != 0)
+		r = p->tries++ < RESET_TRIES ? -EAGAIN : -ETIMEDOUT;
+	else if (r >= 0)
+		r = poll_command(p, "ResetFailedUnit", NULL);
+	poll_go_on(p, r, NULL);
+	return 0;
+}
+
+static int check_forgiven(struct lu_poll *p, struct lu_error *error)
+{
+	return poll_ask_unit(p, "ActiveState", on_activity);
 }
 
 void lu_host_reset_failed(struct lu_host *h, const char *unit)
@@ -535,96 +660,130 @@ static int transient_new(struct lu_host *h, const char *unit, const char *mode, 
 	return r;
 }
 
-/* Without other units; *e is what systemd says. */
-static int transient_start(struct lu_host *h, sd_bus_message *m, sd_bus_error *e)
+/* Without other units. */
+static int transient_start(struct lu_poll *p, sd_bus_message *m, sd_bus_message_handler_t answer)
 {
 	int r = sd_bus_message_append(m, "a(sa(sv))", 0);
 
-	return r < 0 ? r : sd_bus_call(h->bus, m, CALL_TIMEOUT_USEC, e, NULL);
-}
-
-static int make_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, struct lu_error *error)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
-	int r;
-
-	r = transient_new(h, scope, "fail", description, &m);
-	if (r >= 0)
-		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, (uint32_t)pid);
-	if (r >= 0)
-		r = sd_bus_message_close_container(m);
-	if (r >= 0)
-		r = transient_start(h, m, &e);
-	if (r < 0 && sd_bus_error_has_name(&e, UNIT_EXISTS))
-		return -EEXIST;
-	if (r < 0)
-		return lu_error_set(error, r, "the VM runs all the same, in the cgroup it was started in", "%s: %s",
-				    scope, e.message ?: strerror(-r));
-	return 0;
+	return r < 0 ? r : poll_ask(p, m, CALL_TIMEOUT_USEC, answer);
 }
 
 /* The scope of the QEMU before may be there for moments after that has ended. */
-int lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, struct lu_error *error)
+static int on_scope(sd_bus_message *m, void *userdata, sd_bus_error *e)
 {
-	int r = -EEXIST;
+	static const char hint[] = "it runs all the same, in the cgroup it was started in";
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+	struct lu_poll *p = userdata;
+	int r = 0;
 
-	for (unsigned int i = 0; i < SCOPE_TRIES && r == -EEXIST; i++) {
-		if (lu_host_holds(scope, pid))
-			return 0;
-		if (i > 0)
-			usleep(SCOPE_USEC);
-		r = make_scope(h, scope, description, pid, error);
-	}
-	return r == -EEXIST ? lu_error_set(error, r, "the VM runs all the same, in the cgroup it was started in",
-					   "%s: is still there, with another process", scope) :
-			      r;
+	if (sd_bus_message_is_method_error(m, UNIT_EXISTS) && p->tries++ < SCOPE_TRIES)
+		r = -EAGAIN;
+	else if (sd_bus_message_is_method_error(m, UNIT_EXISTS))
+		r = lu_error_set(&error, -EEXIST, hint, "%s: is still there, with another process", p->unit);
+	else
+		r = answer_failed(m, p->unit, hint, &error);
+	poll_go_on(p, r, &error);
+	return 0;
 }
 
-/* Is a job of the unit queued or under way? One that was just asked for stands as inactive until it is. */
-static int has_job(struct lu_host *h, const char *path, sd_bus_error *e)
+static int check_scope(struct lu_poll *p, struct lu_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-	uint32_t id = 0;
 	int r;
 
-	r = sd_bus_get_property(h->bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit", "Job", e, &m,
-				"(uo)");
+	if (lu_host_holds(p->unit, p->pid))
+		return 0;
+	r = transient_new(p->host, p->unit, "fail", p->description, &m);
 	if (r >= 0)
-		r = sd_bus_message_read(m, "(uo)", &id, NULL);
-	return r < 0 ? r : id != 0;
+		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, (uint32_t)p->pid);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	return r < 0 ? r : transient_start(p, m, on_scope);
+}
+
+static void on_scope_made(void *userdata, int r, struct lu_error *error)
+{
+	if (r < 0)
+		(void)log_failure(r, error, "scope");
+}
+
+void lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid)
+{
+	struct lu_poll *p;
+	int r = poll_new(h, scope, check_scope, on_scope_made, NULL, &p);
+
+	if (r < 0) {
+		log_warning("%s: %s", scope, strerror(-r));
+		return;
+	}
+	p->pid = pid;
+	p->description = strdup(description);
+	if (!p->description) {
+		log_warning("%s: %s", scope, strerror(ENOMEM));
+		poll_free(p);
+		return;
+	}
+	(void)sd_event_source_set_time_relative(p->timer, 0);
 }
 
 /* A oneshot unit that remains: its job lasts, and it is activating, while the program runs; then it is active or failed. */
-static int check_unit(struct lu_poll *p, struct lu_error *error)
+static int on_unit_state(sd_bus_message *m, void *userdata, sd_bus_error *e)
 {
-	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
-	_cleanup_free_ char *path = NULL, *state = NULL;
-	int r;
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+	struct lu_poll *p = userdata;
+	const char *state;
+	int r = answer_failed(m, p->unit, NULL, &error);
 
-	r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", p->unit, &path);
-	if (r < 0)
-		return r;
-	r = has_job(p->host, path, &e);
-	if (r > 0)
-		return -EAGAIN;
-	if (r == 0)
-		r = sd_bus_get_property_string(p->host->bus, "org.freedesktop.systemd1", path,
-					       "org.freedesktop.systemd1.Unit", "ActiveState", &e, &state);
-	if (r < 0)
-		return lu_error_set(error, r, NULL, "%s: %s", p->unit, e.message ?: strerror(-r));
-	if (!strcmp(state, "activating"))
-		return -EAGAIN;
-	if (!strcmp(state, "active"))
-		return 0;
-	return lu_error_set(error, -EIO, "see journalctl -u for its output", "%s: %s", p->unit, state);
+	if (r >= 0)
+		r = sd_bus_message_read(m, "v", "s", &state);
+	if (r >= 0 && !strcmp(state, "activating"))
+		r = -EAGAIN;
+	else if (r >= 0 && strcmp(state, "active") != 0)
+		r = lu_error_set(&error, -EIO, "see journalctl -u for its output", "%s: %s", p->unit, state);
+	poll_go_on(p, r > 0 ? 0 : r, &error);
+	return 0;
 }
 
-int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu_worker_done_t done, void *userdata,
-		struct lu_error *error)
+/* Is a job of the unit queued or under way? One that was just asked for stands as inactive until it is. */
+static int on_unit_job(sd_bus_message *m, void *userdata, sd_bus_error *e)
+{
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+	struct lu_poll *p = userdata;
+	uint32_t id = 0;
+	int r = answer_failed(m, p->unit, NULL, &error);
+
+	if (r >= 0)
+		r = sd_bus_message_read(m, "v", "(uo)", &id, NULL);
+	if (r >= 0)
+		r = id ? -EAGAIN : poll_ask_unit(p, "ActiveState", on_unit_state);
+	poll_go_on(p, r, &error);
+	return 0;
+}
+
+static int check_unit(struct lu_poll *p, struct lu_error *error)
+{
+	return poll_ask_unit(p, "Job", on_unit_job);
+}
+
+/* A unit that is there was begun by us, or by a daemon before, for the same: what came of it is told by its result. */
+static int on_run(sd_bus_message *m, void *userdata, sd_bus_error *e)
+{
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+	struct lu_poll *p = userdata;
+	int r = sd_bus_message_is_method_error(m, UNIT_EXISTS) ?
+			0 :
+			answer_failed(m, p->unit, "see systemctl status and the host's journal", &error);
+
+	p->check = check_unit;
+	poll_go_on(p, r < 0 ? r : -EAGAIN, &error);
+	return 0;
+}
+
+int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu_worker_done_t done,
+		sd_event_destroy_t forget, void *userdata, struct lu_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+	struct lu_poll *p;
 	int r;
 
 	r = transient_new(h, unit, "replace", "Restore a virtual machine after a live update", &m);
@@ -634,6 +793,9 @@ int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu
 		r = sd_bus_message_append(m, "(sv)", "RemainAfterExit", "b", true);
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "IgnoreOnIsolate", "b", true);
+	/* a unit that fails takes with it what is in it: not one in which a process keeps devices */
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "SuccessExitStatus", "(aiai)", 1, LU_INIT_KEPT, 0);
 	if (r >= 0)
 		r = sd_bus_message_open_container(m, 'r', "sv");
 	if (r >= 0)
@@ -653,18 +815,24 @@ int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu
 	for (int i = 0; r >= 0 && i < 5; i++)
 		r = sd_bus_message_close_container(m);
 	if (r >= 0)
-		r = transient_start(h, m, &e);
-	/* one that is there was begun by us, or by a daemon before, for the same: what came of it is told by its result */
-	if (r < 0 && !sd_bus_error_has_name(&e, UNIT_EXISTS))
-		return lu_error_set(error, r, "see systemctl status and the host's journal", "%s: %s", unit,
-				    e.message ?: strerror(-r));
-	return poll_new(h, unit, check_unit, done, userdata, NULL);
+		r = poll_new(h, unit, check_unit, done, userdata, &p);
+	if (r < 0)
+		return r;
+	/* it is asked about when systemd has answered */
+	(void)sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
+	r = transient_start(p, m, on_run);
+	if (r < 0) {
+		poll_free(p);
+		return r;
+	}
+	p->forget = forget;
+	return 0;
 }
 
 static int check_left(struct lu_poll *p, struct lu_error *error)
 {
-	if (!lu_host_holds(p->unit, p->pid))
-		return unit_command(p->host, "StopUnit", p->unit, "replace", error);
+	if (p->pid <= 0 || !lu_host_holds(p->unit, p->pid))
+		return poll_command(p, "StopUnit", "replace");
 	/* stopping it would end what is in it */
 	return p->tries++ < RESET_TRIES ? -EAGAIN : -ETIMEDOUT;
 }
@@ -675,9 +843,4 @@ void lu_host_stop_left(struct lu_host *h, const char *unit, pid_t pid)
 
 	if (poll_new(h, unit, check_left, on_forgiven, NULL, &p) >= 0)
 		p->pid = pid;
-}
-
-void lu_host_stop_unit(struct lu_host *h, const char *unit)
-{
-	(void)unit_command(h, "StopUnit", unit, "replace", NULL);
 }

@@ -51,8 +51,8 @@ int lu_host_survives(struct lu_host *h, pid_t pid, char **ret_unit, struct lu_er
 /** lu_host_unit_active() - 1 if the unit is active (or on its way in or out), 0 if it is not or unknown, or a negative errno */
 int lu_host_unit_active(struct lu_host *h, const char *unit, struct lu_error *error);
 
-/** lu_host_scope() - move a process into a scope of its own; 0 also if it is there already */
-int lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, struct lu_error *error);
+/** lu_host_scope() - move a process into a scope of its own, unless it is there already; asynchronous, failures are logged */
+void lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid);
 
 /** lu_host_holds() - is process @pid in the cgroup of @unit? */
 bool lu_host_holds(const char *unit, pid_t pid);
@@ -63,13 +63,17 @@ void lu_host_reset_failed(struct lu_host *h, const char *unit);
 /**
  * lu_host_run() - run a program as a transient service outside of this daemon's sandbox; asynchronous
  *
- * What the program leaves running stays in the unit's cgroup. The callback gets its result.
+ * What the program leaves running stays in the unit's cgroup, as long as the program succeeded or said LU_INIT_KEPT
+ * (store.h) and nobody stops the unit. The callback gets its result; if lu_host_cancel() comes first,
+ * @forget is called in its place.
  */
-int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu_worker_done_t done, void *userdata,
-		struct lu_error *error);
+int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu_worker_done_t done,
+		sd_event_destroy_t forget, void *userdata, struct lu_error *error);
 
-/** lu_host_stop_left() - the same once process @pid has left it, which takes a moment after lu_host_scope(); asynchronous */
+/**
+ * lu_host_stop_left() - stop a unit that lu_host_run() made, once nothing of use is in it
+ * @pid: a process that has to leave it first, which takes a moment after lu_host_scope(); 0: none
+ *
+ * Asynchronous; failures do not matter.
+ */
 void lu_host_stop_left(struct lu_host *h, const char *unit, pid_t pid);
-
-/** lu_host_stop_unit() - stop a unit that lu_host_run() made, once nothing of use is in it; failures do not matter */
-void lu_host_stop_unit(struct lu_host *h, const char *unit);

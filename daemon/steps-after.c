@@ -126,25 +126,39 @@ static void forgive_unit(struct lu_update *u, size_t i)
 
 static void adopt(struct lu_update *u, size_t i)
 {
-	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct lu_outcome *o = outcome(u, i);
 	char scope[128], description[128];
-	int r;
 
 	snprintf(scope, sizeof(scope), "luctl-vm-%s.scope", name_of(u, i));
 	snprintf(description, sizeof(description), "Virtual machine %s", name_of(u, i));
-	r = lu_host_scope(u->daemon->host, scope, description, (pid_t)o->result.pid, &e);
-	if (r < 0)
-		(void)log_failure(r, &e, name_of(u, i));
+	lu_host_scope(u->daemon->host, scope, description, (pid_t)o->result.pid);
 	if (i != LU_OUTCOME_KEPT)
-		lu_trace_add(u->trace, LU_PHASE_VM_ADOPT, (unsigned int)i, LU_TRACE_MARK, r, NULL);
+		lu_trace_add(u->trace, LU_PHASE_VM_ADOPT, (unsigned int)i, LU_TRACE_MARK, 0, NULL);
+}
+
+/* A keeper lives in a unit of its own: the one it was started in ends. */
+static pid_t adopt_keeper(struct lu_update *u, const struct lu_vm *vm)
+{
+	pid_t pid = vm ? lu_vm_keeper(vm) : 0;
+	char scope[64], description[128];
+
+	if (pid <= 0)
+		return 0;
+	snprintf(scope, sizeof(scope), "luctl-keeper-%s.scope", lu_vm_uuid(vm));
+	snprintf(description, sizeof(description), "Devices of virtual machine %s, which is to be restored",
+		 lu_vm_name(vm));
+	lu_host_scope(u->daemon->host, scope, description, pid);
+	return pid;
 }
 
 int lu_step_adopt(struct lu_update *u, struct lu_error *e)
 {
-	for (size_t i = 0; i < u->doc.n_vms; i++)
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
 		if (outcome(u, i)->alive)
 			adopt(u, i);
+		else
+			(void)adopt_keeper(u, u->outcomes[i].vm);
+	}
 	return 1;
 }
 
@@ -162,8 +176,8 @@ static void restore_unit(struct lu_update *u, size_t i, enum program program, ch
 	snprintf(buf, 128, "luctl-restore-%s%s.service", program == PROGRAM_OLD ? "old-" : "", name_of(u, i));
 }
 
-static int start_restore(struct lu_update *u, size_t i, enum program program, lu_worker_done_t done, void *userdata,
-			 struct lu_error *e)
+static int start_restore(struct lu_update *u, size_t i, enum program program, lu_worker_done_t done,
+			 sd_event_destroy_t forget, void *userdata, struct lu_error *e)
 {
 	_cleanup_free_ char *fds = NULL, *exe = NULL;
 	const char *argv[8] = { LU_INIT_PATH, "--restore", uuid_of(u, i) };
@@ -186,7 +200,7 @@ static int start_restore(struct lu_update *u, size_t i, enum program program, lu
 		argv[n++] = exe;
 	}
 	restore_unit(u, i, program, unit);
-	return lu_host_run(u->daemon->host, unit, argv, done, userdata, e);
+	return lu_host_run(u->daemon->host, unit, argv, done, forget, userdata, e);
 }
 
 static void restored(struct lu_update *u, size_t i, enum program program)
@@ -202,7 +216,7 @@ static void restored(struct lu_update *u, size_t i, enum program program)
 	if (o->alive)
 		lu_host_stop_left(u->daemon->host, unit, (pid_t)o->result.pid);
 	else
-		lu_host_stop_unit(u->daemon->host, unit);
+		lu_host_stop_left(u->daemon->host, unit, adopt_keeper(u, o->vm));
 }
 
 void lu_outcome_settle(struct lu_update *u, size_t i)
@@ -256,7 +270,7 @@ int lu_step_restore(struct lu_update *u, struct lu_error *e)
 			return u->pending ? 0 : -ENOMEM;
 		*c = (struct restore_call){ u, i };
 		lu_error_clear(&o->error);
-		r = start_restore(u, i, PROGRAM_ONLY, on_restored, c, &o->error);
+		r = start_restore(u, i, PROGRAM_ONLY, on_restored, free, c, &o->error);
 		if (r < 0)
 			free(c);
 		else
@@ -414,12 +428,21 @@ static void on_found(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 		(void)lu_vm_unmark(vm, NULL);
 }
 
-/* A daemon that starts while no update runs: who of those that came over is still there? */
+/* A daemon that starts while no update runs: who of those that came over is still there, and who is kept? */
 void lu_watch_all(struct lu_update *u)
 {
-	for (size_t i = 0; i < u->doc.n_vms; i++)
-		if (u->outcomes[i].vm && !lu_vm_error(u->outcomes[i].vm))
-			(void)lu_vm_op_start(u->outcomes[i].vm, LU_VM_PROBE, NULL, 0, on_found, u);
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		struct lu_vm *vm = u->outcomes[i].vm;
+		char unit[128];
+
+		if (!vm || lu_vm_error(vm))
+			continue;
+		(void)lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_found, u);
+		/* the daemon before us may have died when it had come about */
+		restore_unit(u, i, PROGRAM_ONLY, unit);
+		if (lu_host_holds(unit, lu_vm_keeper(vm)))
+			lu_host_stop_left(u->daemon->host, unit, adopt_keeper(u, vm));
+	}
 }
 
 /* --- another QEMU in this kernel: going back with passed-through devices, or replacing QEMU --- */
@@ -439,6 +462,15 @@ static void here_free(struct here_call *c)
 	free(c);
 }
 
+/* The operation that waits for it was cancelled before, and has its own to free. */
+static void here_forget(void *userdata)
+{
+	struct here_call *c = userdata;
+
+	c->done(c->userdata, -ECANCELED, NULL);
+	here_free(c);
+}
+
 static void on_restored_here(void *userdata, int r, struct lu_error *error);
 
 /* The program that stands at QEMU's path did not take the guest over: once more with the one that had it. */
@@ -451,7 +483,7 @@ static bool try_old(struct here_call *c)
 	lu_error_move(&c->first, &o->error);
 	(void)log_failure(-EIO, &c->first, "trying its old QEMU");
 	c->program = PROGRAM_OLD;
-	return start_restore(c->update, c->index, c->program, on_restored_here, c, &o->error) >= 0;
+	return start_restore(c->update, c->index, c->program, on_restored_here, here_forget, c, &o->error) >= 0;
 }
 
 static void on_restored_here(void *userdata, int r, struct lu_error *error)
@@ -492,7 +524,7 @@ int lu_update_restore_here(void *context, struct lu_vm *vm, lu_vm_restored_t don
 		return -ENOMEM;
 	*c = (struct here_call){ .update = u, .index = i, .done = done, .userdata = userdata };
 	c->program = lu_vm_old_program(vm, &exe) > 0 ? PROGRAM_FIRST : PROGRAM_ONLY;
-	r = start_restore(u, i, c->program, on_restored_here, c, error);
+	r = start_restore(u, i, c->program, on_restored_here, here_forget, c, error);
 	if (r < 0)
 		here_free(c);
 	return r;
@@ -600,7 +632,7 @@ int lu_update_restore(struct lu_update *u, struct lu_vm *vm, struct lu_job **ret
 		return r;
 	*ret = u->restore_job;
 	lu_job_progress(u->restore_job, "restoring", lu_vm_name(vm));
-	r = start_restore(u, LU_OUTCOME_KEPT, PROGRAM_ONLY, on_restore_request, u, error);
+	r = start_restore(u, LU_OUTCOME_KEPT, PROGRAM_ONLY, on_restore_request, NULL, u, error);
 	if (r < 0) {
 		lu_job_finish(u->restore_job, "failed", error);
 		u->restore_job = NULL;

@@ -50,7 +50,7 @@ struct lu_update {
 	size_t pending; /* VMs that have not answered yet */
 	bool hooks;     /* are there any? As seen when no guest stood still */
 	struct lu_worker *worker;
-	struct lu_error error;    /* first error of this step */
+	struct lu_error error; /* first error of this step */
 	struct lu_thaw {
 		struct lu_worker *worker; /* NULL: has ended, or was not needed */
 		bool awaited;             /* by lu_step_thawed() */
