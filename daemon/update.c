@@ -431,6 +431,8 @@ int lu_update_new(struct lu_daemon *d, struct lu_update **ret)
 	u->info.state = lu_state_name(LU_STATE_IDLE);
 	u->info.error = &none;
 	r = lu_engine_new(&engine_ops, u, &u->engine);
+	for (enum lu_state s = LU_STATE_PAUSING; r >= 0 && s <= LU_STATE_SAVING; s++)
+		r = lu_engine_set_limit(u->engine, s, lu_config_limit(&d->config, lu_state_row(s)->limit_sec));
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(u);
@@ -560,6 +562,9 @@ int lu_update_recover(struct lu_update *u, struct lu_error *error)
 		return -ENOMEM;
 	lu_outcomes_find(u);
 	r = lu_engine_recover(u->engine, last.seq ? &last : NULL, last.seq && !strcmp(last.boot_id, boot_id));
+	if (r >= 0 && lu_engine_state(u->engine) == LU_STATE_DEGRADED &&
+	    !strcmp(lu_journal_info(u->journal)->boot_id, boot_id))
+		(void)lu_engine_undo_again(u->engine);
 	if (!u->info.running) {
 		u->info.state = lu_state_name(lu_engine_state(u->engine));
 		u->info.result = result_of(lu_engine_state(u->engine));

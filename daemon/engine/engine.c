@@ -354,3 +354,17 @@ int lu_engine_recover(struct lu_engine *e, const struct lu_journal_record *last,
 	run(e);
 	return 0;
 }
+
+int lu_engine_undo_again(struct lu_engine *e)
+{
+	_cleanup_error_ struct lu_error cause = LU_ERROR_INIT;
+
+	if (e->busy || e->state != LU_STATE_DEGRADED)
+		return -EBUSY;
+	error_copy(&cause, &e->error);
+	e->busy = true;
+	(void)enter(e, LU_STATE_ABORTING, LU_EVENT_RECOVER, &cause);
+	e->busy = false;
+	run(e);
+	return 0;
+}

@@ -154,3 +154,13 @@ int lu_engine_cancel(struct lu_engine *e, const char *why, struct lu_error *ret_
  * Return: 0; -EINVAL if the record's state is unknown; -EBUSY if the engine is not fresh.
  */
 int lu_engine_recover(struct lu_engine *e, const struct lu_journal_record *last, bool same_boot);
+
+/**
+ * lu_engine_undo_again() - after lu_engine_recover(): undo what an undo left that failed for good
+ *
+ * For an update that is degraded and was begun in this boot: then nothing has jumped, the guests are those of
+ * this kernel, and what kept them or the host from going back may be gone.
+ *
+ * Return: 0, or -EBUSY if it is not degraded.
+ */
+int lu_engine_undo_again(struct lu_engine *e);

@@ -390,13 +390,35 @@ static void test_recover(void **state)
 	world_done(&w);
 }
 
+/* What an undo that failed for good has left is undone by a new daemon, as long as nothing has jumped. */
+static void test_undo_again(void **state)
+{
+	struct lu_journal_record last = { .seq = 3, .state = S(DEGRADED), .error = -EIO, .text = "VM a: hangs" };
+	struct world w;
+
+	world_init(&w);
+	assert_int_equal(lu_engine_recover(w.engine, &last, true), 0);
+	assert_int_equal(lu_engine_state(w.engine), S(DEGRADED));
+	assert_int_equal(w.active, LU_EFFECT_NONE);
+	assert_int_equal(lu_engine_undo_again(w.engine), 0);
+	assert_int_equal(lu_engine_state(w.engine), S(ABORTING));
+	assert_int_equal(w.active, LU_EFFECT_UNDO);
+	assert_string_equal(lu_engine_error(w.engine)->what, "VM a: hangs");
+	assert_int_equal(lu_engine_undo_again(w.engine), -EBUSY);
+	world_complete(&w);
+	assert_int_equal(lu_engine_state(w.engine), S(ABORTED));
+	assert_int_equal(lu_engine_undo_again(w.engine), -EBUSY);
+	world_done(&w);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_matrix),        cmocka_unit_test(test_rules),
-		cmocka_unit_test(test_state_event),   cmocka_unit_test(test_undo_twice),
-		cmocka_unit_test(test_start_refused), cmocka_unit_test(test_stale),
-		cmocka_unit_test(test_limits),        cmocka_unit_test(test_recover),
+		cmocka_unit_test(test_undo_again), cmocka_unit_test(test_matrix),
+		cmocka_unit_test(test_rules),      cmocka_unit_test(test_state_event),
+		cmocka_unit_test(test_undo_twice), cmocka_unit_test(test_start_refused),
+		cmocka_unit_test(test_stale),      cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_recover),
 	};
 
 	return cmocka_run_group_tests_name("table", tests, NULL, NULL);
