@@ -241,12 +241,17 @@ static int64_t time_of_day(const struct reference *ref)
 /* How far behind is the guest? Its answer is from between the question and now. */
 static int ask_behind(struct agent *a, const struct reference *ref, int64_t *ret_usec, struct lu_error *e)
 {
-	int64_t before = time_of_day(ref), guest;
+	int64_t before = time_of_day(ref), guest, behind;
 	int r = ask(a, "guest-get-time", NULL, 0, &guest, e);
 
-	if (r >= 0)
-		*ret_usec = (before + (time_of_day(ref) - before) / 2 - guest) / 1000;
-	return r;
+	if (r < 0)
+		return r;
+	/* the number is the guest's to choose */
+	if (__builtin_sub_overflow(before + (time_of_day(ref) - before) / 2, guest, &behind))
+		return lu_error_set(e, -ERANGE, NULL, "guest agent: guest-get-time: %lld is no time of day",
+				    (long long)guest);
+	*ret_usec = behind / 1000;
+	return 0;
 }
 
 static int set_clock(const struct lu_launch *l, const struct reference *ref, struct lu_clock *clock, struct lu_error *e)

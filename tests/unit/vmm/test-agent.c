@@ -24,6 +24,7 @@ enum {
 	HANGS_UP = 1 << 5,   /* at guest-set-time */
 	LONG_LINE = 1 << 6,  /* never ends it */
 	LIES = 1 << 7,       /* says that it has set the clock, and has not */
+	FAR_OFF = 1 << 8,    /* says the smallest number for the time of day */
 };
 
 static char dir[64];
@@ -51,6 +52,8 @@ static void answer(int fd, int how, struct json_object *o)
 			    "\xff{\"return\": 1}\n{\"return\": \"x\"}\nnoise\n[1]\n{\"error\": {\"desc\": \"not for you\"}}\n");
 		snprintf(text, sizeof(text), "{\"return\": %lld}\n",
 			 (long long)json_object_get_int64(json_object_object_get(args, "id")));
+	} else if (!strcmp(name, "guest-get-time") && (how & FAR_OFF)) {
+		strcpy(text, "{\"return\": -9223372036854775808}\n");
 	} else if (!strcmp(name, "guest-get-time")) {
 		snprintf(text, sizeof(text), how & WRONG_FORM ? "{\"return\": \"%lld\"}\n" : "{\"return\": %lld}\n",
 			 (long long)lu_clock_ns(CLOCK_REALTIME) - (long long)behind_ns);
@@ -139,6 +142,7 @@ static void test_agents(void **state)
 		{ "not what it says", LIES, false, "still" },
 		{ "another form", WRONG_FORM, false, "another form" },
 		{ "hangs up", HANGS_UP, false, "guest-set-time: " },
+		{ "a number that is no time", FAR_OFF, false, "no time of day" },
 		{ "no end of line", LONG_LINE, false, "too long" },
 	};
 	struct lu_init init = { .pkernfs = dir, .run = dir, .any_fs = true };
