@@ -6,6 +6,8 @@
 
 #include "config.h"
 
+#define LIMIT_MARGIN_USEC (20 * UINT64_C(1000000)) /* hooks come first, for up to ten seconds */
+
 struct parse {
 	struct lu_config *config;
 	const char *file;
@@ -142,4 +144,11 @@ void lu_config_clear(struct lu_config *c)
 	free(c->pkernfs);
 	free(c->vms_dir);
 	*c = (struct lu_config){ 0 };
+}
+
+uint64_t lu_config_limit(const struct lu_config *c, unsigned int default_sec)
+{
+	uint64_t usec = c->save_timeout_usec + LIMIT_MARGIN_USEC;
+
+	return usec > default_sec * UINT64_C(1000000) ? usec : default_sec * UINT64_C(1000000);
 }

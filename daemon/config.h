@@ -19,3 +19,6 @@ struct lu_config {
  */
 int lu_config_load(const char *dir, struct lu_config *ret, struct lu_error *error);
 void lu_config_clear(struct lu_config *c);
+
+/** lu_config_limit() - time limit of a state in which VMs are paused or saved; each VM's own ends first, so that it is named */
+uint64_t lu_config_limit(const struct lu_config *c, unsigned int default_sec);

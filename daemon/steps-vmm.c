@@ -69,6 +69,7 @@ static void on_stage(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 /* 0: an operation is under way; 1: nothing is left to do. */
 static int next(struct lu_update *u, struct lu_error *e)
 {
+	uint64_t limit = 0;
 	struct lu_vm *vm;
 	int r;
 
@@ -78,7 +79,9 @@ static int next(struct lu_update *u, struct lu_error *e)
 	if (u->vmm_stage == 0)
 		lu_job_progress(u->job, u->info.state, lu_vm_name(vm));
 	trace(u, stages[u->vmm_stage].phase, LU_TRACE_BEGIN, 0);
-	r = lu_vm_op_start(vm, stages[u->vmm_stage].op, u->doc.id, 0, on_stage, u);
+	if (stages[u->vmm_stage].op == LU_VM_PAUSE || stages[u->vmm_stage].op == LU_VM_SAVE)
+		limit = u->daemon->config.save_timeout_usec;
+	r = lu_vm_op_start(vm, stages[u->vmm_stage].op, u->doc.id, limit, on_stage, u);
 	return r < 0 ? lu_error_set(e, r, NULL, "VM %s: %s: %s", lu_vm_name(vm),
 				    lu_vm_op_to_string(stages[u->vmm_stage].op), strerror(-r)) :
 		       0;

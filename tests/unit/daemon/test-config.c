@@ -59,6 +59,17 @@ static void later_files_win(void **state)
 	assert_string_equal(c.vms_dir, "/tmp/vms");
 }
 
+/* The state's own limit must not end before the one that the operator gave each VM. */
+static void limits_follow(void **state)
+{
+	_cleanup_(lu_config_clear) struct lu_config c = { 0 };
+
+	put("luctld.conf", "[update]\nsave-timeout=600\n");
+	assert_int_equal(lu_config_load(dir, &c, NULL), 0);
+	assert_true(lu_config_limit(&c, 30) > 600000000);
+	assert_true(lu_config_limit(&c, 3000) == 3000000000);
+}
+
 static void bad_settings_are_named(void **state)
 {
 	static const struct {
@@ -91,6 +102,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(defaults_without_files, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(later_files_win, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(limits_follow, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(bad_settings_are_named, make_dir, remove_dir),
 	};
 
