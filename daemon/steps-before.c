@@ -10,11 +10,14 @@
  *	pause, save	↔ resume VMs
  *	load		↔ unload
  *	freeze		↔ thaw, beside the guests' going on
+ *
+ * What guests wrote is flushed twice: while they run, so that little is left, and when they are saved.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "cmdline.h"
+#include "disks.h"
 #include "filesystems.h"
 #include "kexec.h"
 #include "log.h"
@@ -210,9 +213,28 @@ int lu_step_unquiesce(struct lu_update *u, struct lu_error *e)
 	return lu_host_unquiesce(u->daemon->host, on_units, u, e);
 }
 
+static int do_flush(void *arg, struct lu_error *error)
+{
+	struct lu_update *u = arg;
+	_cleanup_free_ struct lu_disk_owner *owners = calloc(u->doc.n_vms ?: 1, sizeof(*owners));
+	size_t n = 0;
+
+	if (!owners)
+		return -ENOMEM;
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		struct lu_vm *vm = u->outcomes[i].vm;
+
+		if (vm && lu_vm_facts(vm)->pid > 0)
+			owners[n++] = (struct lu_disk_owner){ lu_vm_name(vm), lu_vm_facts(vm)->pid };
+	}
+	return lu_disks_flush(owners, n, error);
+}
+
 static int do_sync(void *arg, struct lu_error *error)
 {
-	return lu_filesystems_sync(error);
+	int r = do_flush(arg, error);
+
+	return r < 0 ? r : lu_filesystems_sync(error);
 }
 
 static void on_sync(void *userdata, int r, struct lu_error *error)
@@ -223,10 +245,21 @@ static void on_sync(void *userdata, int r, struct lu_error *error)
 	lu_step_done(u, r, error);
 }
 
+static int start_sync(struct lu_update *u, lu_worker_fn_t fn, const char *tag)
+{
+	lu_trace_add(u->trace, LU_PHASE_SYNC, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, tag);
+	return lu_worker_call(u->daemon->event, fn, u, WORKER_TIMEOUT_USEC, on_sync, u, &u->worker);
+}
+
 int lu_step_sync(struct lu_update *u, struct lu_error *e)
 {
-	lu_trace_add(u->trace, LU_PHASE_SYNC, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, NULL);
-	return lu_worker_call(u->daemon->event, do_sync, NULL, WORKER_TIMEOUT_USEC, on_sync, u, &u->worker);
+	return start_sync(u, do_sync, NULL);
+}
+
+/* Nothing syncs at reboot(KEXEC), and no guest writes any more. */
+int lu_step_flush(struct lu_update *u, struct lu_error *e)
+{
+	return start_sync(u, do_flush, "disks");
 }
 
 static int do_freeze(void *arg, struct lu_error *error)

@@ -99,6 +99,7 @@ int lu_step_quiesce(struct lu_update *u, struct lu_error *e);
 int lu_step_sync(struct lu_update *u, struct lu_error *e);
 int lu_step_pause_vms(struct lu_update *u, struct lu_error *e);
 int lu_step_save_vms(struct lu_update *u, struct lu_error *e);
+int lu_step_flush(struct lu_update *u, struct lu_error *e);
 int lu_step_freeze(struct lu_update *u, struct lu_error *e);
 int lu_step_look_again(struct lu_update *u, struct lu_error *e);
 int lu_step_check_again(struct lu_update *u, struct lu_error *e);

@@ -55,7 +55,7 @@ static const struct effect_steps {
 					   lu_step_sync } },
 	[LU_EFFECT_PAUSE] = { .steps = { step_hooks, lu_step_pause_vms } },
 	[LU_EFFECT_SAVE] = { .steps = { step_hooks, lu_step_save_vms } },
-	[LU_EFFECT_SEAL] = { .steps = { step_hooks, lu_step_freeze } },
+	[LU_EFFECT_SEAL] = { .steps = { step_hooks, lu_step_flush, lu_step_freeze } },
 	[LU_EFFECT_JUMP] = { .steps = { step_hooks, lu_step_look_again, lu_step_check_again, lu_step_jump } },
 	[LU_EFFECT_UNDO] = { .go_on = true,
 			     .steps = { lu_step_thaw, lu_step_resume_vms, lu_step_settle, lu_step_clocks,

@@ -17,6 +17,7 @@
  *    line one read at a time and nothing else, so that each has an interrupt of its own. Interrupts are those of its queue for them. A command that Linux had to
  *    time out is BAD: its interrupt was lost.
  *
+ *  - bulk: with bulk=<MiB> on the command line the second disk, /dev/vdb, is filled so far with words that say where they lie, once, before the first line. "bulk=BAD" if it can't be.
  *  - clocks: what they say, and how often somebody set the time of day. If there is a guest agent in the archive (qemu-ga), and a port for it, it is started.
  *
  * Whatever is absent is reported as none and not held against the guest. BAD stays BAD. The program does not exit: a guest that panics shows it.
@@ -159,6 +160,33 @@ static void disk_round(void)
 			disk_bad = 1;
 	}
 	disk_writes++;
+}
+
+/* -- bulk */
+
+static void bulk_write(void)
+{
+	const char *wanted = strstr(cmdline, "bulk=");
+	size_t mib = wanted ? strtoul(wanted + 5, NULL, 10) : 0;
+	uint64_t *piece, word = 0;
+	int fd;
+
+	if (!mib)
+		return;
+	fd = open("/dev/vdb", O_RDWR | O_DIRECT | O_CLOEXEC);
+	if (posix_memalign((void **)&piece, RECORD, 1 << 20))
+		abort();
+	for (size_t i = 0; i < mib; i++) {
+		for (size_t at = 0; at < (1 << 20) / 8; at++)
+			piece[at] = word++;
+		if (write(fd, piece, 1 << 20) != 1 << 20) {
+			printf("bulk=BAD at MiB %zu: %s\n", i, strerror(errno));
+			fflush(stdout);
+			break;
+		}
+	}
+	free(piece);
+	close(fd);
 }
 
 /* -- network */
@@ -543,6 +571,7 @@ int main(void)
 	fflush(stdout);
 	blob_init();
 	disk_init();
+	bulk_write();
 	net_init();
 	set_init();
 	agent_init();
