@@ -25,9 +25,14 @@ int cli_plan(struct cli *cli, bool may_lack_kernel, struct luctl_plan **ret)
 	if (cli_flag(cli, "reuse-cmdline") && cli_flag(cli, "cmdline"))
 		return cli_error(cli, EXIT_USAGE, "give only one of them",
 				 "--cmdline and --reuse-cmdline exclude each other");
+	if (cli_flag(cli, "no-initrd") && cli_flag(cli, "initrd"))
+		return cli_error(cli, EXIT_USAGE, "give only one of them",
+				 "--initrd and --no-initrd exclude each other");
 	r = luctl_plan_new(cli->ctx, kernel, &plan);
 	if (r >= 0 && (s = cli_value(cli, "initrd")))
 		r = luctl_plan_set_initrd(plan, s);
+	if (r >= 0)
+		r = luctl_plan_set_no_initrd(plan, cli_flag(cli, "no-initrd"));
 	if (r >= 0 && (s = cli_value(cli, "cmdline")))
 		r = luctl_plan_set_cmdline(plan, s);
 	if (r >= 0)
@@ -118,7 +123,7 @@ static int ask_vmm(struct cli *cli)
 /* The kernel stays: nothing of what says which kernel belongs here. */
 static int update_vmm(struct cli *cli)
 {
-	static const char *const others[] = { "kernel", "initrd", "cmdline", "reuse-cmdline", "exclude" };
+	static const char *const others[] = { "kernel", "initrd", "no-initrd", "cmdline", "reuse-cmdline", "exclude" };
 	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
 	_cleanup_free_ const char **vms = NULL;
 	int r;

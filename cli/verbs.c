@@ -9,6 +9,7 @@
 #define PLAN_OPTIONS                                                                                  \
 	{ "kernel", "IMAGE", "boot image of the target kernel", false },                              \
 		{ "initrd", "FILE", "its initial RAM disk", false },                                  \
+		{ "no-initrd", NULL, "it is meant to have none", false },                             \
 		{ "cmdline", "TEXT", "its command line; luctl adds what it needs", false },           \
 		{ "reuse-cmdline", NULL, "the running kernel's command line (the default)", false },  \
 	{                                                                                             \
@@ -28,6 +29,7 @@ static const struct cli_option check_options[] = { PLAN_OPTIONS, { 0 } };
 static const struct cli_option plan_options[] = {
 	{ "kernel", "IMAGE", "boot image of the target kernel, to judge it too", false },
 	{ "initrd", "FILE", "its initial RAM disk", false },
+	{ "no-initrd", NULL, "it is meant to have none", false },
 	{ "cmdline", "TEXT", "its command line; luctl adds what it needs", false },
 	{ "reuse-cmdline", NULL, "the running kernel's command line (the default)", false },
 	{ "exclude", "VM", "as if this VM was left out", true },

@@ -2,7 +2,7 @@
 /*
  * A check collects findings and never stops at the first: an operator wants the
  * whole list. In this order: pkernfs is there; the image can be read, speaks our
- * ABI and gets a command line; the initrd can be read; the target lets devices go on if a VM
+ * ABI and gets a command line; it has the initrd and the modules that this host needs; the target lets devices go on if a VM
  * has such, and no other device is marked to go on; every declared VM that is not excluded answers, can be carried, and would
  * survive the stop of the ordinary units, with all reasons of one that can't.
  *
@@ -111,6 +111,7 @@ static void check_image(struct lu_check *c)
 	}
 	lu_target_check(&c->image, path, &c->running, &c->findings);
 	check_cmdline(c);
+	lu_target_check_boot(AT_FDCWD, &c->image, &c->running, c->request->initrd, c->request->no_initrd, &c->findings);
 	if (access(LU_INIT_PATH, X_OK) < 0)
 		lu_findings_add(&c->findings, LU_LEVEL_ERROR, LU_INIT_PATH, "install luctl completely",
 				"the early init is missing: %s", strerror(errno));

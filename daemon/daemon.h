@@ -33,9 +33,10 @@ struct lu_daemon {
 
 /* What Update, Check and Plan were asked for. */
 struct lu_request {
-	char *kernel;  /* NULL: Plan, of this host and its VMs only */
-	char *initrd;  /* or NULL */
-	int kernel_fd; /* what these two paths are for the one who asks, opened by him; 0: he gave none */
+	char *kernel;   /* NULL: Plan, of this host and its VMs only */
+	char *initrd;   /* or NULL */
+	bool no_initrd; /* that there is none is meant */
+	int kernel_fd;  /* what these two paths are for the one who asks, opened by him; 0: he gave none */
 	int initrd_fd;
 	bool may_open;  /* he is root: then the paths are opened here */
 	char *cmdline;  /* as given, or NULL for the running kernel's */

@@ -111,9 +111,10 @@ static int read_option(sd_bus_message *m, const char *key, struct lu_request *q,
 		return q->kernel_fd ? given_twice(key, e) : copy_fd(m, &q->kernel_fd);
 	if (!strcmp(key, "initrd-fd"))
 		return q->initrd_fd ? given_twice(key, e) : copy_fd(m, &q->initrd_fd);
-	if (!strcmp(key, "reuse-cmdline")) {
+	if (!strcmp(key, "reuse-cmdline") || !strcmp(key, "no-initrd")) {
 		r = sd_bus_message_read(m, "v", "b", &b);
-		*reuse = b;
+		if (r >= 0)
+			*(key[0] == 'r' ? reuse : &q->no_initrd) = b;
 		return r;
 	}
 	if (!strcmp(key, "exclude")) {
@@ -173,6 +174,8 @@ static int read_request(sd_bus_message *m, bool may_lack_kernel, struct lu_reque
 		return lu_error_set(e, -EINVAL, "give the path by which it was opened, too",
 				    "an open file without its path");
 	q->may_open = lu_auth_is_root(m);
+	if (q->initrd && q->no_initrd)
+		return lu_error_set(e, -EINVAL, "give one of them", "both an initrd and none asked for");
 	if (!kernel[0])
 		return 0;
 	q->kernel = strdup(kernel);

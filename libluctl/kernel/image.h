@@ -62,7 +62,10 @@ int lu_image_parse(const void *data, size_t size, const char *name, struct lu_im
 struct lu_running {
 	char release[LU_RELEASE_MAX + 1];
 	struct lu_abi abi;
-	bool level5; /* 5-level page tables in use */
+	bool level5;  /* 5-level page tables in use */
+	bool initrd;  /* it was booted with one */
+	bool modules; /* parts of it are loadable modules that are loaded */
+	bool kexec_disabled;
 	bool pkernfs_known;
 	uint32_t pkernfs_version;  /* highest format version of a filesystem in memory */
 	uint64_t pkernfs_incompat; /* features in use there */
@@ -88,6 +91,17 @@ int lu_running_read_pkernfs(int rootfd, struct lu_running *running, struct lu_er
  */
 void lu_target_check(const struct lu_image *target, const char *path, const struct lu_running *running,
 		     struct lu_findings *findings);
+
+/**
+ * lu_target_check_boot() - will the host come up on @target?
+ * @rootfd: directory in place of / (/lib/modules), or AT_FDCWD
+ * @initrd: it gets one
+ * @no_initrd: that it gets none is meant
+ *
+ * A kernel that does not find its root, or lacks the modules that this host uses, loses every guest.
+ */
+void lu_target_check_boot(int rootfd, const struct lu_image *target, const struct lu_running *running, bool initrd,
+			  bool no_initrd, struct lu_findings *findings);
 
 /** lu_target_check_devices() - the same for passed-through devices that go on; adds nothing if there is no ABI note at all */
 void lu_target_check_devices(const struct lu_image *target, const struct lu_running *running,

@@ -8,6 +8,7 @@
 #include "image.h"
 
 #define CPUINFO_MAX (64u << 20) /* 1.5 kB a CPU, 8192 CPUs: 12 MiB */
+#define MODULES_MAX (4u << 20)  /* a line of some 80 bytes each */
 
 static const char *below(int rootfd, const char *path)
 {
@@ -72,6 +73,34 @@ int lu_running_read_pkernfs(int rootfd, struct lu_running *running, struct lu_er
 	return 0;
 }
 
+/*
+ * How this kernel came up: the boot loader's, or kexec's, header of struct boot_params (Documentation/arch/x86/boot.rst:
+ * ramdisk_size at 0x21c, its upper half at 0x0c4). A kernel that doesn't show it counts as one without initrd.
+ */
+static int read_boot(int rootfd, struct lu_running *running, struct lu_error *e)
+{
+	_cleanup_free_ char *params = NULL, *modules = NULL, *disabled = NULL;
+	uint32_t size = 0, upper = 0;
+	size_t n;
+	int r;
+
+	r = lu_read_file(rootfd, below(rootfd, "/sys/kernel/boot_params/data"), 4096, &params, &n);
+	if (r < 0 && r != -ENOENT)
+		return lu_error_set(e, r, NULL, "/sys/kernel/boot_params/data: %s", strerror(-r));
+	if (r == 0 && n >= 0x220) {
+		memcpy(&size, params + 0x21c, sizeof(size));
+		memcpy(&upper, params + 0x0c4, sizeof(upper));
+	}
+	running->initrd = size || upper;
+	r = lu_read_file(rootfd, below(rootfd, "/proc/modules"), MODULES_MAX, &modules, NULL);
+	if (r < 0 && r != -ENOENT)
+		return lu_error_set(e, r, NULL, "/proc/modules: %s", strerror(-r));
+	running->modules = r == 0 && modules[0];
+	r = lu_read_file(rootfd, below(rootfd, "/proc/sys/kernel/kexec_load_disabled"), 16, &disabled, NULL);
+	running->kexec_disabled = r == 0 && disabled[0] == '1';
+	return 0;
+}
+
 int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e)
 {
 	_cleanup_free_ char *release = NULL, *cpuinfo = NULL;
@@ -92,6 +121,9 @@ int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e)
 	/* The kernel shows la57 only while it uses 5-level page tables. */
 	running.level5 = flag_in_cpuinfo(cpuinfo, "la57");
 	r = lu_abi_running(rootfd, &running.abi, e);
+	if (r < 0)
+		return r;
+	r = read_boot(rootfd, &running, e);
 	if (r < 0)
 		return r;
 	r = lu_running_read_pkernfs(rootfd, &running, e);

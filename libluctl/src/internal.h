@@ -46,7 +46,7 @@ struct luctl_plan {
 	struct luctl_ctx *ctx;
 	char *kernel; /* NULL: for a judgement only */
 	char *initrd, *cmdline;
-	bool reuse;
+	bool reuse, no_initrd;
 	char **exclude;
 	size_t n_exclude;
 };

@@ -74,6 +74,13 @@ PUBLIC int luctl_plan_set_initrd(struct luctl_plan *plan, const char *initrd)
 	return absolute(plan->ctx, initrd, &plan->initrd);
 }
 
+PUBLIC int luctl_plan_set_no_initrd(struct luctl_plan *plan, bool none)
+{
+	ctx_begin(plan->ctx);
+	plan->no_initrd = none;
+	return 0;
+}
+
 static int fail_both(struct luctl_plan *plan)
 {
 	return ctx_fail(plan->ctx, -EINVAL, "give only one of them",
@@ -163,6 +170,8 @@ int plan_append(const struct luctl_plan *plan, sd_bus_message *m)
 		r = append_file(m, "kernel-fd", plan->kernel);
 	if (r >= 0 && plan->initrd)
 		r = append_file(m, "initrd-fd", plan->initrd);
+	if (r >= 0 && plan->no_initrd)
+		r = sd_bus_message_append(m, "{sv}", "no-initrd", "b", 1);
 	if (r >= 0 && plan->cmdline)
 		r = sd_bus_message_append(m, "{sv}", "cmdline", "s", plan->cmdline);
 	if (r >= 0 && plan->reuse)

@@ -165,6 +165,8 @@ int luctl_plan_new(struct luctl_ctx *ctx, const char *kernel, struct luctl_plan 
 void luctl_plan_free(struct luctl_plan *plan);
 const char *luctl_plan_kernel(const struct luctl_plan *plan);
 int luctl_plan_set_initrd(struct luctl_plan *plan, const char *initrd);
+/* That there is none is meant; else it is refused where the running kernel had one. Not together with the one before. */
+int luctl_plan_set_no_initrd(struct luctl_plan *plan, bool none);
 /* Whole command line of the target; luctl adds what it needs. Not together with the next one. */
 int luctl_plan_set_cmdline(struct luctl_plan *plan, const char *cmdline);
 /* The running kernel's command line; also the default. */

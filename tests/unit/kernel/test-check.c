@@ -235,12 +235,83 @@ static void test_two_notes(void **state)
 	assert_int_equal(lu_abi_from_notes(both, na + nb, 4, "x", &got, NULL), -EBADMSG);
 }
 
+static void boot_tree(const char *dir, const char *release, bool initrd, bool modules, const char *disabled)
+{
+	int root = open(dir, O_RDONLY | O_DIRECTORY);
+	uint8_t params[4096] = { 0 };
+	static const char *const folders[] = { "sys/kernel/boot_params", "proc/sys/kernel", "lib/modules" };
+	char path[128];
+
+	assert_true(root >= 0);
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		assert_int_equal(lu_mkdir_p(root, folders[i], 0755), 0);
+	params[0x21e] = initrd ? 0x40 : 0; /* 4 MiB */
+	put(root, "sys/kernel/boot_params/data", params, sizeof(params));
+	put(root, "proc/modules", "kvm_amd 200704 0 - Live 0x0000000000000000\n", modules ? 43 : 0);
+	put(root, "proc/sys/kernel/kexec_load_disabled", disabled, strlen(disabled));
+	snprintf(path, sizeof(path), "lib/modules/%s", release);
+	assert_int_equal(lu_mkdir_p(root, path, 0755), 0);
+	close(root);
+}
+
+/* What a host boots with beside the image: each thing missing alone. */
+static void test_boot(void **state)
+{
+	static const struct {
+		bool had_initrd, modules;
+		const char *installed, *disabled;
+		bool initrd, no_initrd;
+		const char *object; /* NULL: fine */
+	} rows[] = {
+		{ false, false, "7.3.4-lu", "0\n", false, false, NULL },
+		{ true, false, "7.3.4-lu", "0\n", false, false, "initrd" },
+		{ true, false, "7.3.4-lu", "0\n", false, true, NULL },
+		{ true, true, "7.3.4-lu", "0\n", true, false, NULL },
+		{ false, true, "7.2.0", "0\n", false, false, "/lib/modules/7.3.4-lu" },
+		{ false, false, "7.2.0", "0\n", false, false, NULL },
+		{ false, false, "7.3.4-lu", "1\n", false, false, "kernel.kexec_load_disabled" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		_cleanup_findings_ struct lu_findings f = LU_FINDINGS_INIT;
+		char dir[] = "/tmp/luctl-boot-XXXXXX", cmd[64];
+		struct lu_image t = good_image();
+		struct lu_running r;
+		const struct lu_finding *bad;
+		_cleanup_close_ int root = -EBADF;
+		size_t size;
+		struct test_note note = { .format = 1 };
+		_cleanup_free_ uint8_t *bytes = test_note(&note, &size);
+
+		assert_non_null(mkdtemp(dir));
+		boot_tree(dir, rows[i].installed, rows[i].had_initrd, rows[i].modules, rows[i].disabled);
+		root = open(dir, O_RDONLY | O_DIRECTORY);
+		put(root, "proc/sys/kernel/osrelease", "7.3.4-lu\n", 9);
+		put(root, "proc/cpuinfo", "processor : 0\nflags : fpu\n", 26);
+		put(root, "sys/kernel/notes", bytes, size);
+		assert_int_equal(lu_running_read(root, &r, NULL), 0);
+		assert_true(r.initrd == rows[i].had_initrd && r.modules == rows[i].modules);
+		lu_target_check_boot(root, &t, &r, rows[i].initrd, rows[i].no_initrd, &f);
+		bad = lu_findings_first_error(&f);
+		if (!rows[i].object) {
+			assert_null(bad);
+		} else {
+			assert_non_null(bad);
+			assert_string_equal(bad->object, rows[i].object);
+			assert_non_null(bad->hint);
+		}
+		snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+		assert_int_equal(system(cmd), 0);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_accepts),  cmocka_unit_test(test_refuses_each),
 		cmocka_unit_test(test_findings), cmocka_unit_test(test_findings_lost),
 		cmocka_unit_test(test_running),  cmocka_unit_test(test_two_notes),
+		cmocka_unit_test(test_boot),
 	};
 
 	return cmocka_run_group_tests_name("check", tests, NULL, NULL);
