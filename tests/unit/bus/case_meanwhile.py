@@ -15,6 +15,7 @@ def waiting(world):
     world.define("b", number=2)
     world.monitor("b")
     world.start()
+    world.polkit("yes")
 
 
 def test_removed(world):

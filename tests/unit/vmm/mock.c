@@ -15,6 +15,7 @@
 struct mock {
 	pthread_t thread;
 	int listener, fd;
+	int passed; /* descriptor that came last with a command, or -1 */
 	char *script;
 	char in[1 << 16];
 	size_t in_size;
@@ -86,6 +87,28 @@ static int judge(struct mock *m, struct json_object *cmd, const char *name)
 	return 0;
 }
 
+/* Bytes, and the descriptor that may come with them. */
+static ssize_t receive(struct mock *m)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { m->in + m->in_size, sizeof(m->in) - m->in_size };
+	struct msghdr mh = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
+	ssize_t n = recvmsg(m->fd, &mh, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&mh) : NULL;
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		if (m->passed >= 0)
+			close(m->passed);
+		memcpy(&m->passed, CMSG_DATA(c), sizeof(int));
+	}
+	return n;
+}
+
 static int read_line(struct mock *m, char line[static LINE_MAX_BYTES])
 {
 	for (;;) {
@@ -104,7 +127,7 @@ static int read_line(struct mock *m, char line[static LINE_MAX_BYTES])
 		}
 		if (poll(&p, 1, 10000) <= 0)
 			return give_up(m, "the client", "sent nothing for 10 s");
-		n = recv(m->fd, m->in + m->in_size, sizeof(m->in) - m->in_size, 0);
+		n = receive(m);
 		if (n <= 0)
 			return give_up(m, "the client", "closed");
 		m->in_size += (size_t)n;
@@ -203,6 +226,17 @@ static int write_file(struct mock *m, const char *path)
 	return 0;
 }
 
+static int write_passed(struct mock *m)
+{
+	static const char text[] = "what QEMU saves";
+
+	if (write(m->passed, text, sizeof(text) - 1) != sizeof(text) - 1)
+		return give_up(m, "what was passed", "can't be written");
+	close(m->passed);
+	m->passed = -1;
+	return 0;
+}
+
 static int play(struct mock *m, char *line)
 {
 	char *rest = strchr(line, ' ');
@@ -237,6 +271,8 @@ static int play(struct mock *m, char *line)
 	}
 	if (!strcmp(line, "file"))
 		return write_file(m, rest);
+	if (!strcmp(line, "save"))
+		return write_passed(m);
 	if (!strcmp(line, "huge"))
 		return huge(m);
 	if (!strcmp(line, "wait"))
@@ -274,6 +310,7 @@ struct mock *mock_start(const char *path, const char *script)
 
 	if (!m)
 		abort();
+	m->passed = -1;
 	unlink(path);
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
 	m->fd = -1;

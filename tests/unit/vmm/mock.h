@@ -14,7 +14,8 @@
  *	error CLASS DESC	refuse the last command
  *	hello		greet, expect qmp_capabilities, reply {}
  *	huge		begin a message that never ends
- *	file PATH	write into a file that is there, as QEMU does when it saves
+ *	file PATH	write into a file that is there
+ *	save		write into what the last add-fd brought, as QEMU does when it saves
  *	wait		until the client closes
  *	sleep MS
  *	close		close the connection

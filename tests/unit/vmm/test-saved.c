@@ -9,7 +9,7 @@
 
 #include "fixture.h"
 
-#define SAVED_FILES SAVE "file %s\nexpect query-migrate\nreply {\"status\": \"completed\"}\n"
+#define SAVED_FILES SAVE "save\nexpect query-migrate\nreply {\"status\": \"completed\"}\n"
 #define PREPARE_PAUSED                                                                                                           \
 	"hello\n" STATUS(                                                                                                        \
 		"paused") "expect query-migrate-capabilities\nreply [{\"capability\": \"x-ignore-shared\", \"state\": false}]\n" \
@@ -22,7 +22,7 @@ static struct mock *mock_saving(const char *before, const char *after)
 	char script[8192];
 
 	mock_schema(schema_file);
-	snprintf(script, sizeof(script), "%s" SAVED_FILES "%s", before, at("pkernfs/vm/" UUID_A "/state"), after);
+	snprintf(script, sizeof(script), "%s" SAVED_FILES "%s", before, after);
 	return mock_start(at("q"), script);
 }
 
