@@ -308,6 +308,9 @@ static void test_transfer_to_exec(void **state)
 
 			assert_int_equal(fstat(c.cpr.fds[i].fd, &st), 0);
 			inodes[i] = st.st_ino;
+			/* what is open otherwise is refused (collect.c), so a QEMU must have none */
+			expect((fcntl(c.cpr.fds[i].fd, F_GETFL) & (O_ACCMODE | O_PATH)) == O_RDWR, "%s",
+			       c.cpr.fds[i].name);
 			assert_true(c.cpr.fds[i].fd < EXEC_STATE);
 			c.numbers[i] = FIRST + 50 * round + 2 * (int)i;
 		}
