@@ -165,9 +165,15 @@ static int prepare(const struct work *w, struct lu_error *e)
 		char byte;
 
 		r = initrd_fd;
-		if (r >= 0 && pread(initrd_fd, &byte, 1, 0) < 1)
-			r = lu_error_set(&initrd, errno ? -errno : -ENODATA, HINT_READABLE, "%s: nothing can be read",
-					 s->initrd);
+		if (r >= 0) {
+			ssize_t n = pread(initrd_fd, &byte, 1, 0);
+
+			r = n < 0 ? -errno : n == 0 ? -ENODATA : 0;
+		}
+		if (r == -ENODATA)
+			(void)lu_error_set(&initrd, r, HINT_READABLE, "%s: is empty", s->initrd);
+		else if (r < 0)
+			(void)lu_error_set(&initrd, r, HINT_READABLE, "%s: %s", s->initrd, strerror(-r));
 		if (r < 0)
 			tell_error(&w->told->initrd_error, r, &initrd);
 	}

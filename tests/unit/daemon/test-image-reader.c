@@ -249,6 +249,10 @@ static void test_bad_images(void **state)
 	run(&(struct lu_image_source){ .kernel = at("none"), .initrd = at("none"), .may_open = true }, &o);
 	assert_true(o.code == -ENOENT && o.initrd_code == -ENOENT);
 	assert_non_null(strstr(o.what, "none: No such file or directory"));
+	assert_int_equal(lu_write_file(AT_FDCWD, at("empty"), "", 0, 0600), 0);
+	run(&(struct lu_image_source){ .kernel = at("empty"), .initrd = at("empty"), .may_open = true }, &o);
+	assert_true(o.code == -ENOEXEC && o.initrd_code == -ENODATA);
+	assert_non_null(strstr(o.initrd_what, "empty: is empty"));
 	/* larger than any image, and sparse */
 	assert_int_equal(lu_write_file(AT_FDCWD, at("huge"), "", 0, 0600), 0);
 	assert_int_equal(truncate(at("huge"), (off_t)LU_IMAGE_FILE_MAX + 1), 0);
