@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The parts of tests/run: when each runs, and which paths of the tree it covers. The one table of it.
+
+A part is a function of tests/run, or a scenario (a file of tests/scenarios), whose own file it covers by itself. A
+path that ends in / is a folder with all that is in it; others are patterns as of fnmatch. lint is part of every
+choice. What no part covers is found by lint; what only lint can judge is named in LINT_ALONE.
+"""
+
+import fnmatch
+import pathlib
+
+SERIES = ["kernel-patch/7.3/", "kernel-patch/7.2/", "kernel-patch/common/"]
+PKERNFS = SERIES + ["kernel-patch/include/", "kernel-patch/selftest", "kernel-patch/check-header", "kernel-patch/configs/"]
+PKEEP = PKERNFS + ["kernel-patch/pkeep/"]
+BUILD = ["meson.build", "meson_options.txt", "*/meson.build"]
+PROGRAMS = ["libluctl/", "daemon/", "cli/"]
+RUNNER = ["tests/run", "tests/parts.py", "tests/lab/say.py", "tests/lab/paths.py", "tests/lab/install.py", "tests/lab/apt.py"]
+LAB = ["tests/lab/", "tests/guests/", "tests/scenarios/"]
+# what an update goes through, whatever the guests have
+UPDATE = ["daemon/*.c", "daemon/*.h", "daemon/engine/", "daemon/vm/", "daemon/qmp/", "daemon/launch/", "daemon/lu-init/", "libluctl/base/", "systemd/"]
+DEVICES = ["daemon/devices/", "daemon/vm/passthrough.c", "daemon/vm/transfer.c", "daemon/lu-init/", "kernel-patch/pkeep/", "tests/lab/devices.py",
+           "tests/lab/wire.py", "tests/lab/nvme.py"]
+
+OWN_KERNEL = "a kernel of its own to build"
+EACH = "thirty-seven kernels to build"
+
+# name: what it covers, and for what a whole run leaves out the reason
+PARTS = {
+    "lint": (["tests/lint", *RUNNER], None),
+    "unit": ([*PROGRAMS, *BUILD, "schemas/", "docs/", "systemd/", "tests/unit/", "kernel-patch/include/", *RUNNER], None),
+    "warnings": ([*PROGRAMS, *BUILD, "tests/unit/", "tests/fuzz/"], "four builds of everything; unit and fuzz-short build with warnings as errors, too"),
+    "fuzz-short": ([*PROGRAMS, *BUILD, "schemas/", "tests/fuzz/", "tests/unit/kernel/", "tests/unit/pkernfs/"], None),
+    "fuzz": (["tests/fuzz/"], "its time: as many executions as it is told; fuzz-short makes some of them"),
+    "witness": (["tests/lab/check_witness.py", "tests/lab/witness.py", "tests/lab/timeline.py", "tests/lab/console.py"], None),
+    "pkernfs": (PKERNFS, None),
+    "pkernfs-damage": (PKERNFS, None),
+    "pkernfs-random": (PKERNFS, None),
+    "pkernfs-random-ten": (PKERNFS, "pkernfs-random makes two kexecs"),
+    "pkernfs-faults": (PKERNFS, OWN_KERNEL),
+    "pkernfs-restore-faults": (PKERNFS, OWN_KERNEL),
+    "pkernfs-kunit": (PKERNFS, OWN_KERNEL),
+    "pkernfs-kasan": (PKERNFS, OWN_KERNEL),
+    "pkernfs-others": (PKERNFS, "what others test says little about pkernfs"),
+    "pkernfs-lockdep": (PKERNFS, OWN_KERNEL),
+    "pkeep": (PKEEP, None),
+    "pkeep-more": (PKEEP, "pkeep runs the main cases"),
+    "pkeep-lockdep": (PKEEP, OWN_KERNEL),
+    "pkeep-kasan": (PKEEP, OWN_KERNEL),
+    "each-patch": (PKEEP, EACH),
+    "each-patch-7.2": (PKEEP, EACH),
+    # scenarios
+    "host-comes-up": ([*UPDATE, *LAB, *PKEEP], None),
+    "three-guests": ([*UPDATE, *DEVICES, *LAB, *PKEEP, "cli/", "libluctl/", "tests/demo", "tests/bench/"], None),
+    "versions": ([*UPDATE, *DEVICES, *LAB, *PKEEP], None),
+    "foreign-target": (["libluctl/kernel/", "daemon/check.c", *LAB], None),
+    "failures-before-the-jump": ([*UPDATE, *LAB], None),
+    "failures-after-the-jump": ([*UPDATE, *LAB], None),
+    "daemon-killed": ([*UPDATE, *LAB], None),
+    "device-checked": (DEVICES, "two kernels of its own to build"),
+    "device-controls": (DEVICES, "pkeep has what refuses and stops a device; this has it beside a guest"),
+    "five-in-a-row": (["daemon/update*", "daemon/steps-*", "daemon/lu-init/", "daemon/vm/"], "versions makes three updates in a row"),
+    "device-interrupts": (DEVICES, "three-guests and versions use MSI-X and devices with FLR; pkeep has all kinds"),
+    "device-kinds": (DEVICES, "three-guests and versions take a card along; this has five kinds of devices in two guests"),
+    "device-modes": (DEVICES, "the same with a card and a disk in each of VT-d's modes takes minutes"),
+    "device-refused": (DEVICES, "pkeep has wrong tables, too; this has them in a guest's devices.json"),
+    "clock-and-network": (["daemon/lu-init/agent.c", "daemon/lu-init/restore.c", "daemon/vm/pause.c", "tests/lab/agent.py", "tests/guests/"],
+                          "each scenario looks at the guests' clocks; what sets them needs a machine that does nothing else"),
+    "fifty-resumes": (["daemon/vm/pause.c", "daemon/lu-init/restore.c", *SERIES], "its time; each scenario looks at the guests' clocks at each resume"),
+    "device-stays": (DEVICES, "three-guests and versions take a card along; this has the control, too"),
+    "device-goes-back": (DEVICES, "daemon-killed and failures-before-the-jump take the same way back with guests without devices"),
+    "pkernfs-image": (["libluctl/pkernfs/", "cli/pkernfs.c", *SERIES], "what tests/unit/pkernfs shows on an image, on a whole host"),
+    "pkernfs-load": (["tests/lab/load.py", *SERIES], "its time, and packages that nothing else needs"),
+    "data-at-rest": (["daemon/disks.*", "daemon/steps-before.c", "daemon/filesystems.*"], "its time; each scenario with a disk looks at its records"),
+    "thaw-waits": (["daemon/filesystems.*", "daemon/steps-before.c", "daemon/worker.c"], "failures-before-the-jump thaws file systems that answer at once"),
+    "device-waits": (DEVICES, "failures-after-the-jump, with a device"),
+    "plan": (["daemon/check.c", "daemon/launch/reasons.c", "daemon/devices/pci.c", "daemon/devices/peek.c", "daemon/measured.c", "cli/plan.c"],
+             "unit tests have each reason; this shows them on real parts"),
+    "update-vmm": (["daemon/steps-vmm.c", "daemon/steps-after.c", "daemon/vm/", "daemon/lu-init/"], "device-goes-back takes the same way; this replaces QEMU on purpose"),
+}
+QUICK = ("lint", "unit", "fuzz-short", "witness")
+# read by people alone
+LINT_ALONE = ["*.md", "LICENSES/", ".clang-format", ".gitignore", ".ci/"]
+
+
+def matches(path, patterns):
+    return any(path.startswith(p) if p.endswith("/") else fnmatch.fnmatchcase(path, p) for p in patterns)
+
+
+def scenario_file(name):
+    return f"tests/scenarios/{name.replace('-', '_')}.py"
+
+
+def covering(path):
+    """The parts that cover a path, but for lint, which looks at all."""
+    if matches(path, LINT_ALONE):
+        return []
+    return [name for name, (covers, _) in PARTS.items() if name != "lint" and (path == scenario_file(name) or matches(path, covers))]
+
+
+def only_by_name():
+    return {name: why for name, (_, why) in PARTS.items() if why}
+
+
+def affected(paths):
+    """The parts that a change of these paths asks for, in the table's order, each with the first path that asks."""
+    chosen = {"lint": None}
+    for path in paths:
+        for name in covering(path):
+            chosen.setdefault(name, path)
+    return {name: chosen[name] for name in PARTS if name in chosen}
+
+
+def problems(tree):
+    """What the table lacks or has too much: for lint. @tree: the project's files."""
+    known = set(tree)
+    for name, (covers, why) in PARTS.items():
+        for pattern in covers:
+            if not any(matches(path, [pattern]) for path in known):
+                yield f"tests/parts.py: {name} covers {pattern}, and there is nothing"
+        if why is not None and name in QUICK:
+            yield f"tests/parts.py: {name} is left out of a whole run and is in the quick one"
+    run = pathlib.Path(__file__).with_name("run").read_text(encoding="utf-8")
+    for name in PARTS:
+        if f"def test_{name.replace('-', '_').replace('.', '_')}(" not in run and scenario_file(name) not in known:
+            yield f"tests/parts.py: {name} is neither a function of tests/run nor a scenario"
+    for path in known:
+        if fnmatch.fnmatchcase(path, "tests/scenarios/*.py") and path[len("tests/scenarios/"):-3].replace("_", "-") not in PARTS:
+            yield f"{path}: no row of tests/parts.py"
+        elif not covering(path) and not matches(path, LINT_ALONE) and not matches(path, PARTS["lint"][0]):
+            yield f"{path}: no part of tests/run covers it (tests/parts.py)"
