@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
-/* org.luctl1.Job: a piece of long work on the bus, with progress, cancelation and a result that can be asked for later. */
+/* org.luctl1.Job: a piece of long work on the bus, with progress, cancellation and a result that can be asked for later. */
 #include "daemon.h"
 
 /** lu_job_new() - a new job object; freed by the daemon's list, JOB_LINGER after it has finished */
