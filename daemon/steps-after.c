@@ -598,6 +598,9 @@ static int find_kept(struct lu_update *u, struct lu_vm *vm, struct lu_error *err
 		return lu_error_set(error, -EBADMSG, "luctl vm forget gives it up",
 				    "VM %s: its state was kept, but what is noted about it can't be read",
 				    lu_vm_name(vm));
+	if (!update && lu_vm_taken_up(vm))
+		return lu_error_set(error, -EALREADY, "if the guest doesn't run, its QEMU's monitor says why",
+				    "VM %s: its QEMU is there already", lu_vm_name(vm));
 	if (!update)
 		return lu_error_set(error, -ENODATA, "start it anew", "VM %s: no state of it was kept", lu_vm_name(vm));
 	if (lu_vm_error(vm))

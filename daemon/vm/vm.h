@@ -255,6 +255,9 @@ bool lu_vm_waits(struct lu_vm *vm, bool *ret_devices);
  */
 char *lu_vm_saved_by(struct lu_vm *vm);
 
+/** lu_vm_taken_up() - has a QEMU that still lives taken its saved state up, by what its result says? */
+bool lu_vm_taken_up(struct lu_vm *vm);
+
 /** lu_vm_forget() - by the operator's word: give up the saved state of @vm and all that is held for it; -ENODATA if none waits */
 int lu_vm_forget(struct lu_vm *vm, struct lu_error *e);
 

@@ -54,6 +54,17 @@ char *lu_vm_saved_by(struct lu_vm *vm)
 	return dir >= 0 ? steal_ptr(saved.update) : NULL;
 }
 
+bool lu_vm_taken_up(struct lu_vm *vm)
+{
+	_cleanup_close_ int root = vm->def.uuid ? lu_vms_pkernfs(vm->vms, NULL) : -EBADF, dir = -EBADF;
+	_cleanup_(lu_result_clear) struct lu_result result = { 0 };
+
+	dir = root < 0 ? root : lu_store_open(root, vm->def.uuid, false, NULL);
+	if (dir < 0 || lu_result_read(dir, &result, NULL) < 0)
+		return false;
+	return lu_result_alive(&result);
+}
+
 pid_t lu_vm_process_lives(const struct lu_vm *vm)
 {
 	return lu_vm_lives(vm) ? lu_vm_process(vm) : 0;

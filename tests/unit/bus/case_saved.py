@@ -201,6 +201,22 @@ def test_not_while_updating(world):
     assert FOLDER.exists()
 
 
+def test_taken_up(world):
+    """A QEMU has it, and lives, whether or not it lets the guest run: told, and not loaded a second time."""
+    saved(world)
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
+        boot = f.read().strip()
+    qemu = world.run(["sleep", "1000"])
+    with open(f"/proc/{qemu.pid}/stat", encoding="ascii") as f:
+        born = int(f.read().rpartition(")")[2].split()[19])
+    world.save(UUID, "result.json", world.example("result", "valid-running", update=UPDATE, uuid=UUID, boot_id=boot, pid=qemu.pid,
+                                                  start_time=born))
+    world.start()
+    error = world.root.fails("Restore", "a")
+    assert error.errno == "EALREADY" and "its QEMU is there already" in error.what, error
+    assert (FOLDER / "state").exists()
+
+
 def test_ran_since(world):
     """A guest that has run since has no state that waits: it is not shown as saved and stands in nobody's way."""
     saved(world)
