@@ -42,6 +42,7 @@ PARTS = {
     "pkernfs-kasan": (PKERNFS, OWN_KERNEL),
     "pkernfs-others": (PKERNFS, "what others test says little about pkernfs"),
     "pkernfs-lockdep": (PKERNFS, OWN_KERNEL),
+    "pkernfs-races": (PKERNFS, OWN_KERNEL),
     "pkeep": (PKEEP, None),
     "pkeep-more": (PKEEP, "pkeep runs the main cases"),
     "pkeep-lockdep": (PKEEP, OWN_KERNEL),
