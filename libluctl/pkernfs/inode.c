@@ -79,6 +79,8 @@ static const char *record_check(const struct pkernfs_inode *rec, uint64_t ino)
 {
 	const char *what = NULL;
 
+	if (rec->flags & PKERNFS_I_DAMAGED)
+		return "was found damaged by an earlier kernel, and is out of use";
 	if (rec->ino != ino || ino > PKERNFS_MAX_INO)
 		return "has a number that does not match its place in the table";
 	switch (rec->mode & S_IFMT) {
@@ -119,7 +121,7 @@ int pk_check_sum(struct pk_fs *fs, struct pk_inode *inode, const struct pkernfs_
 	uint32_t crc;
 	int r;
 
-	if (fs->sealed) {
+	if (fs->sealed && !(rec->flags & PKERNFS_I_DAMAGED)) {
 		r = pk_crc_record(fs->ctx, rec, &crc);
 		if (r < 0)
 			return r;
@@ -152,8 +154,7 @@ static int block_node(struct pk_walk *walk, uint64_t addr, const uint8_t *page)
 static int symlink_check(struct block_walk *bw, uint64_t index, const char *page)
 {
 	if (index || strnlen(page, PKERNFS_PAGE_SIZE) != bw->rec->size)
-		pk_blame(bw->fs, bw->inode->ino, LU_LEVEL_ERROR, NULL,
-			 "is a symbolic link of another length than it says");
+		return accuse(bw->fs, bw->inode, "is a symbolic link of another length than it says");
 	return 0;
 }
 
@@ -277,6 +278,8 @@ int pk_check_blocks(struct pk_fs *fs, struct pk_inode *inode, const struct pkern
 	count_inode(fs, &bw);
 	if (r != 0)
 		return r < 0 ? r : accuse(fs, inode, fs->ctx->why);
+	if (S_ISLNK(rec->mode) && !bw.entries)
+		accuse(fs, inode, "is a symbolic link to nowhere");
 	check_words(fs, &bw);
 	return rec->xattr ? check_xattr(fs, inode, rec) : 0;
 }

@@ -18,6 +18,8 @@ struct pk_ctx {
 	struct lu_claims claims;
 	uint64_t *pages; /* that were read, in any order */
 	size_t n_pages, room_pages;
+	bool root_sealed;
+	bool root_bad;   /* the root page does not match its checksum: slots have to by themselves */
 	uint64_t budget; /* pages that may still be read: no tree has more than there is memory */
 	char why[160];
 };
@@ -84,6 +86,10 @@ int pk_walk_tree(uint64_t tree, struct pk_walk *walk);
 int pk_crc_record(struct pk_ctx *ctx, const struct pkernfs_inode *rec, uint32_t *ret_crc);
 /** pk_crc_page() - the sum of a page with a seal in it, not yet inverted if more follows */
 uint32_t pk_crc_page(const void *page, size_t seal);
+/** pk_crc_super_page() - the first part of the sum of a super page and the nodes of its inode table */
+uint32_t pk_crc_super_page(const struct pkernfs_super *super);
+/** pk_crc_slot() - the sum of a slot of the root page */
+uint32_t pk_crc_slot(const struct pkernfs_slot *slot);
 /** pk_claim() - this filesystem has a block at @addr, for @ino (0: for itself) */
 int pk_claim(struct pk_fs *fs, uint64_t addr, unsigned int order, uint64_t ino);
 

@@ -12,7 +12,7 @@
 enum lu_pkernfs_state {
 	LU_PKERNFS_UNKNOWN,  /* its metadata was not read */
 	LU_PKERNFS_INTACT,   /* no error was found */
-	LU_PKERNFS_DAMAGED,  /* what is intact can be mounted read-only */
+	LU_PKERNFS_DAMAGED,  /* what is intact can be used, but perhaps only read: findings say what isn't */
 	LU_PKERNFS_UNUSABLE, /* can't be mounted by a kernel of this format */
 };
 

@@ -136,6 +136,22 @@ uint32_t pk_crc_page(const void *page, size_t seal)
 	return (uint32_t)crc32(0, copy, sizeof(copy));
 }
 
+uint32_t pk_crc_super_page(const struct pkernfs_super *super)
+{
+	struct pkernfs_super copy = *super;
+
+	copy.tree_crc = 0;
+	return pk_crc_page(&copy, offsetof(struct pkernfs_super, seal));
+}
+
+uint32_t pk_crc_slot(const struct pkernfs_slot *slot)
+{
+	struct pkernfs_slot copy = *slot;
+
+	copy.crc = 0;
+	return (uint32_t)crc32(0, (const uint8_t *)&copy, sizeof(copy));
+}
+
 /* Owners: filesystem + 1 above the inode's number, which has 31 bits and a bit */
 static uint64_t owner_of(const struct pk_fs *fs, uint64_t ino)
 {

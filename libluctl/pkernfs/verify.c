@@ -3,7 +3,8 @@
  * The offline verifier; see verify.h. It does what the kernel does at boot
  * (fs/pkernfs/restore.c), in its order, and more:
  *
- *  1. the root page: found by its magic unless its address is given; format, sum, slots
+ *  1. the root page: found by its magic unless its address is given; format, sum; if that
+ *     does not match, the sum of each slot
  *  2. for each filesystem: the super page can be read; sums of it and the inode table
  *  3. for each inode: its sum, its record
  *  4. for each inode that is intact: nodes and blocks are claimed, so that two words that
@@ -200,6 +201,42 @@ static int inode_add(struct table_walk *table, uint64_t index, uint64_t addr, co
 	return 0;
 }
 
+/* Records that read as free although none of these was: what their place says is damaged */
+static int check_free(struct table_walk *table, uint64_t index, uint64_t addr, const struct pkernfs_inode_page *page)
+{
+	for (unsigned int i = 0; i < PKERNFS_INODES_PER_PAGE; i++)
+		if (!page->inode[i].ino && page->inode[i].crc != PKERNFS_FREE_CRC && index + i)
+			pk_blame(
+				table->fs, index * PKERNFS_INODES_PER_PAGE + i, LU_LEVEL_ERROR, NULL,
+				"was in use, or is damaged: its record reads as free and does not say so in its checksum");
+	return 0;
+}
+
+/* The large sum does not match: is it single records, so that kernels go on with the rest? */
+static int check_tree(struct pk_fs *fs)
+{
+	struct table_walk table = {
+		.walk = { .ctx = fs->ctx, .node = table_node },
+		.fs = fs,
+		.crc = pk_crc_super_page(&fs->super),
+	};
+	bool known = fs->super.compat & PKERNFS_COMPAT_TREE_SUM;
+	int r = known ? pk_walk_tree(fs->super.inodes, &table.walk) : 0;
+
+	if (r < 0)
+		return r;
+	if (!known || r > 0 || table.crc != fs->super.tree_crc) {
+		tell(fs, LU_LEVEL_ERROR, NULL, "super page or inode table", "does not match its checksum");
+		return 0;
+	}
+	tell(fs, LU_LEVEL_ERROR, NULL, "inode table", "does not match its checksum");
+	table.walk.node = NULL;
+	table.walk.entry = table_entry;
+	table.page = check_free;
+	r = pk_walk_tree(fs->super.inodes, &table.walk);
+	return r < 0 ? r : 0;
+}
+
 /* Sums of super page and inode table; learns which inodes there are */
 static int check_table(struct pk_fs *fs, const struct pkernfs_slot *slot)
 {
@@ -213,13 +250,18 @@ static int check_table(struct pk_fs *fs, const struct pkernfs_slot *slot)
 
 	if (fs->super.seal.state != PKERNFS_SEALED && fs->super.seal.state != PKERNFS_OPEN)
 		tell(fs, LU_LEVEL_ERROR, NULL, "super page", "has a seal that is neither open nor closed");
-	fs->sealed = fs->super.seal.state == PKERNFS_SEALED;
+	fs->sealed = fs->super.seal.state != PKERNFS_OPEN;
 	r = pk_walk_tree(fs->super.inodes, &table.walk);
 	if (r < 0)
 		return r;
-	if (fs->sealed && (r > 0 || table.crc != fs->super.seal.crc)) {
+	if (fs->sealed && r > 0) {
 		tell(fs, LU_LEVEL_ERROR, NULL, "super page or inode table", "does not match its checksum");
 		fs->damaged = true;
+	} else if (fs->sealed && table.crc != fs->super.seal.crc) {
+		fs->damaged = true;
+		r = check_tree(fs);
+		if (r < 0)
+			return r;
 	}
 	if (r > 0) {
 		unusable(fs, NULL, "inode table", fs->ctx->why);
@@ -296,7 +338,8 @@ static void check_super_words(struct pk_fs *fs, const struct pkernfs_slot *slot)
 		     "has a feature bit for its pool that its size disagrees with");
 	if (super->compat & ~PKERNFS_COMPAT_SUPP)
 		tell(fs, LU_LEVEL_OK, NULL, "super page", "has features that may be ignored");
-	else if (slot->flags || slot->reserved || !pk_zero(super->reserved, sizeof(super->reserved)))
+	else if (slot->flags & ~PKERNFS_SLOT_SUPP || slot->reserved ||
+		 !pk_zero(super->reserved, sizeof(super->reserved)))
 		tell(fs, LU_LEVEL_WARNING, NULL, "super page",
 		     "or its slot has bytes set that this format does not define");
 }
@@ -391,26 +434,57 @@ static int check_root(struct pk_ctx *ctx, uint64_t addr, struct pkernfs_root *ro
 				(unsigned long long)PKERNFS_INCOMPAT_SUPP);
 		return PK_BAD;
 	}
-	if (root->seal.state == PKERNFS_SEALED) {
-		if (pk_crc_page(root, offsetof(struct pkernfs_root, seal)) != root->seal.crc) {
+	ctx->root_sealed = root->seal.state != PKERNFS_OPEN;
+	if (ctx->root_sealed) {
+		ctx->root_bad = pk_crc_page(root, offsetof(struct pkernfs_root, seal)) != root->seal.crc;
+		if (ctx->root_bad)
 			lu_findings_add(f, LU_LEVEL_ERROR, "pkernfs root page", NULL, "does not match its checksum");
-			return PK_BAD;
-		}
-	} else if (root->seal.state != PKERNFS_OPEN) {
-		lu_findings_add(f, LU_LEVEL_ERROR, "pkernfs root page", NULL,
-				"has a seal that is neither open nor closed");
+		if (root->seal.state != PKERNFS_SEALED)
+			lu_findings_add(f, LU_LEVEL_ERROR, "pkernfs root page", NULL,
+					"has a seal that is neither open nor closed");
 	}
-	for (unsigned int i = 0; i < PKERNFS_SLOTS; i++)
-		if (memchr(root->slot[i].name, '\0', sizeof(root->slot[i].name)) == NULL) {
-			lu_findings_add(f, LU_LEVEL_ERROR, "pkernfs root page", NULL, "slot %u has no name", i);
-			return PK_BAD;
-		}
 	r = lu_claims_add(&ctx->claims, addr, 0, 1, &other);
 	return r < 0 ? lu_error_set(ctx->e, r, NULL, "out of memory") : 0;
 }
 
-static void check_slots(struct pk_ctx *ctx, const struct pkernfs_root *root)
+/* Clears what a kernel would not use, so that the rest is looked at */
+static void check_slot(struct pk_ctx *ctx, struct pkernfs_slot *slot, unsigned int i)
 {
+	const struct pkernfs_slot none = { .flags = PKERNFS_SLOT_SUM };
+	bool matches = slot->flags & PKERNFS_SLOT_SUM && pk_crc_slot(slot) == slot->crc;
+	const char *what = NULL;
+	enum lu_level level = LU_LEVEL_ERROR;
+
+	if (slot->flags & PKERNFS_SLOT_DAMAGED)
+		what = "is out of use since an earlier kernel found it damaged";
+	else if (memchr(slot->name, '\0', sizeof(slot->name)) == NULL)
+		what = "has no name";
+	else if (ctx->root_bad && !matches && slot->crc == pk_crc_slot(&none))
+		level = LU_LEVEL_WARNING, what = "is damaged, but was free";
+	else if (ctx->root_bad && !matches)
+		what = "does not match its checksum, if it has one: what was in it is not available";
+	if (what) {
+		lu_findings_add(&ctx->report->findings, level, "pkernfs root page", NULL, "slot %u %s", i, what);
+		*slot = none;
+	} else if (slot->flags & PKERNFS_SLOT_SUM && !matches && !ctx->root_bad && slot->crc && ctx->root_sealed) {
+		lu_findings_add(&ctx->report->findings, LU_LEVEL_WARNING, "pkernfs root page", NULL,
+				"slot %u does not match its checksum, though the page does: an older kernel changed it",
+				i);
+	}
+}
+
+static void check_slots(struct pk_ctx *ctx, struct pkernfs_root *root)
+{
+	bool marked = false;
+
+	for (unsigned int i = 0; i < PKERNFS_SLOTS; i++) {
+		marked |= root->slot[i].flags & PKERNFS_SLOT_DAMAGED;
+		check_slot(ctx, &root->slot[i], i);
+	}
+	if (!ctx->root_bad && marked != !!(root->incompat & PKERNFS_INCOMPAT_SLOT))
+		lu_findings_add(&ctx->report->findings, marked ? LU_LEVEL_ERROR : LU_LEVEL_WARNING, "pkernfs root page",
+				marked ? "an older kernel would use such a slot" : NULL,
+				"has a feature bit for damaged slots that its slots disagree with");
 	for (unsigned int i = 0; i < PKERNFS_SLOTS; i++)
 		for (unsigned int k = 0; root->slot[i].super && k < i; k++)
 			if (root->slot[k].super && strcmp(root->slot[i].name, root->slot[k].name) == 0)

@@ -259,6 +259,8 @@ static void seal_fs(struct image_fs *fs, bool sealed)
 			continue;
 		rec = &((struct pkernfs_inode_page *)image_at(fs->image, *slot))->inode[ino % PKERNFS_INODES_PER_PAGE];
 		if (!rec->ino)
+			rec->crc = PKERNFS_FREE_CRC;
+		if (!rec->ino || rec->flags & PKERNFS_I_DAMAGED)
 			continue;
 		rec->crc = 0;
 		crc = (uint32_t)crc32(0, (const uint8_t *)rec, sizeof(*rec));
@@ -268,6 +270,10 @@ static void seal_fs(struct image_fs *fs, bool sealed)
 	super->seal = (struct pkernfs_seal){ .generation = 7, .boottime_ns = 1000, .tsc = 5000, .duration_ns = 300 };
 	if (!sealed)
 		return;
+	super->compat |= PKERNFS_COMPAT_TREE_SUM;
+	super->tree_crc = 0;
+	super->tree_crc =
+		crc_tree(fs, super->inodes, false, (uint32_t)crc32(0, (const uint8_t *)super, sizeof(*super)));
 	super->seal.crc = crc_tree(fs, super->inodes, true, (uint32_t)crc32(0, (const uint8_t *)super, sizeof(*super)));
 	super->seal.state = PKERNFS_SEALED;
 }
@@ -282,6 +288,11 @@ void image_seal(struct image *image, bool sealed)
 		seal_fs(&fs, sealed);
 	}
 	root->seal = (struct pkernfs_seal){ .generation = 7, .boottime_ns = 2000 };
+	for (unsigned int i = 0; sealed && i < PKERNFS_SLOTS; i++) {
+		root->slot[i].flags |= PKERNFS_SLOT_SUM;
+		root->slot[i].crc = 0;
+		root->slot[i].crc = (uint32_t)crc32(0, (const uint8_t *)&root->slot[i], sizeof(root->slot[i]));
+	}
 	if (sealed) {
 		root->seal.crc = (uint32_t)crc32(0, (const uint8_t *)root, sizeof(*root));
 		root->seal.state = PKERNFS_SEALED;

@@ -211,7 +211,7 @@ static void test_damage_has_a_name(void **state)
 	table = fs.super->inodes;
 
 	rec->mtime_ns ^= 1;
-	expect_error(&image, "pkernfs \"\": super page or inode table", "checksum");
+	expect_error(&image, "pkernfs \"\": inode table", "checksum");
 	rec->mtime_ns ^= 1;
 	/* a node of a file's map */
 	((uint64_t *)image_at(&image, rec->map & PKERNFS_ADDR_MASK))[1] ^= 1 << 21;
@@ -317,6 +317,120 @@ static void test_sealed_and_wrong(void **state)
 	strcpy(((struct pkernfs_root *)image_at(&image, IMAGE_ROOT))->slot[1].name, "second");
 	image_seal(&image, true);
 	expect_clean(&image);
+	image_free(&image);
+}
+
+/* How many filesystems are shown, and how many errors there are */
+static void expect_counts(struct image *image, size_t n_fs, size_t errors)
+{
+	struct verdict v;
+	size_t n = 0;
+
+	judge(image, &v);
+	for (size_t i = 0; i < v.report.findings.n; i++)
+		n += v.report.findings.list[i].level == LU_LEVEL_ERROR;
+	if (v.r < 0 || v.report.n_fs != n_fs || n != errors)
+		print_verdict(&v);
+	assert_int_equal(v.r, 0);
+	assert_int_equal(v.report.n_fs, n_fs);
+	assert_int_equal(n, errors);
+	verdict_clear(&v);
+}
+
+/* Damage to the root page costs the filesystem whose slot it hits, and no other */
+static void test_slots(void **state)
+{
+	struct pkernfs_root *root;
+	struct image image;
+	struct verdict v;
+
+	image_large(&image);
+	root = image_at(&image, IMAGE_ROOT);
+	image_seal(&image, true);
+	root->slot[1].name[0] ^= 1;
+	expect_counts(&image, 1, 2);
+	judge(&image, &v);
+	assert_string_equal(v.report.fs[0].name, "");
+	assert_int_equal(v.report.fs[0].state, LU_PKERNFS_INTACT);
+	assert_non_null(strstr(v.report.findings.list[1].what, "slot 1 does not match its checksum"));
+	verdict_clear(&v);
+	root->slot[1].name[0] ^= 1;
+	root->slot[0].super ^= 1 << 20;
+	expect_counts(&image, 1, 2);
+	root->slot[0].super ^= 1 << 20;
+	/* that of a free one, and of the head, costs none */
+	root->slot[40].super = 1 << 20;
+	expect_counts(&image, 2, 1);
+	root->slot[40].super = 0;
+	root->seal.duration_ns ^= 1;
+	expect_counts(&image, 2, 1);
+	root->seal.duration_ns ^= 1;
+	expect_clean(&image);
+
+	/* as a kernel marks it that found that, with the feature bit that old ones refuse */
+	root->slot[1].flags |= PKERNFS_SLOT_DAMAGED;
+	RESEALED("root page", "slot 1 is out of use");
+	expect_counts(&image, 1, 2);
+	root->incompat |= PKERNFS_INCOMPAT_SLOT;
+	image_seal(&image, true);
+	expect_counts(&image, 1, 1);
+	root->slot[1].flags = 0;
+	root->incompat = 0;
+
+	/* one that knows no sums of slots: changed in between; all are lost if the page is damaged */
+	image_seal(&image, true);
+	root->slot[1].node = 0;
+	root->seal.state = root->seal.crc = 0;
+	root->seal.crc = (uint32_t)crc32(0, (const uint8_t *)root, sizeof(*root));
+	root->seal.state = PKERNFS_SEALED;
+	expect_counts(&image, 2, 0);
+	for (unsigned int i = 0; i < PKERNFS_SLOTS; i++)
+		root->slot[i].flags = root->slot[i].crc = 0;
+	root->slot[1].name[0] ^= 1;
+	expect_counts(&image, 0, 1 + PKERNFS_SLOTS);
+	image_free(&image);
+}
+
+/* Single records that are damaged are told from a table that is */
+static void test_records(void **state)
+{
+	struct pkernfs_inode *rec;
+	struct image_fs fs;
+	struct image image;
+
+	image_large(&image);
+	image_seal(&image, true);
+	fs = first_fs(&image);
+	rec = image_inode(&fs, 3);
+	rec->mode ^= 1;
+	expect_error(&image, "pkernfs \"\": inode table", "checksum");
+	expect_counts(&image, 2, 2);
+	rec->mode ^= 1;
+	/* in use, and reads as free; its name leads nowhere then */
+	rec->ino = 0;
+	expect_error(&image, "pkernfs \"\": inode table", "checksum");
+	{
+		struct verdict v;
+		bool found = false;
+
+		judge(&image, &v);
+		for (size_t i = 0; i < v.report.findings.n; i++)
+			found |= strstr(v.report.findings.list[i].object, "inode 3") &&
+				 strstr(v.report.findings.list[i].what, "reads as free");
+		assert_true(found);
+		verdict_clear(&v);
+	}
+	rec->ino = 3;
+	expect_clean(&image);
+	/* the super page is not a record */
+	fs.super->reserved[100] = 1;
+	expect_error(&image, "pkernfs \"\": super page or inode table", "checksum");
+	fs.super->reserved[100] = 0;
+	/* what was found damaged stays so, whatever its sum */
+	rec->flags |= PKERNFS_I_DAMAGED;
+	rec->map = PKERNFS_ADDR_MASK | 7;
+	RESEALED("inode 3 (/vm/ram)", "by an earlier kernel");
+	expect_counts(&image, 2, 1);
 	image_free(&image);
 }
 
@@ -531,6 +645,8 @@ int main(void)
 		cmocka_unit_test(test_each_byte_of_an_open_one),
 		cmocka_unit_test(test_damage_has_a_name),
 		cmocka_unit_test(test_sealed_and_wrong),
+		cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_loops),
 		cmocka_unit_test(test_torn_is_a_warning),
 		cmocka_unit_test(test_truncated),
