@@ -74,6 +74,7 @@ static int note_decode(const uint8_t *desc, size_t size, const char *object, str
 	abi.pkernfs_min_version = le32toh(note.pkernfs_min_version);
 	abi.pkernfs_incompat = le64toh(note.pkernfs_incompat_supported);
 	abi.pkernfs_ro_compat = le64toh(note.pkernfs_ro_compat_supported);
+	abi.iommu = le64toh(note.iommu);
 	if (compat_copy(abi.kho, note.kho_compat, sizeof(note.kho_compat)) < 0 ||
 	    compat_copy(abi.luo, note.luo_compat, sizeof(note.luo_compat)) < 0 ||
 	    compat_copy(abi.pkeep, note.pkeep_compat, sizeof(note.pkeep_compat)) < 0 || !abi.kho[0])
@@ -91,7 +92,8 @@ static bool abi_equal(const struct lu_abi *a, const struct lu_abi *b)
 {
 	return a->pkernfs_version == b->pkernfs_version && a->pkernfs_min_version == b->pkernfs_min_version &&
 	       a->pkernfs_incompat == b->pkernfs_incompat && a->pkernfs_ro_compat == b->pkernfs_ro_compat &&
-	       strcmp(a->kho, b->kho) == 0 && strcmp(a->luo, b->luo) == 0 && strcmp(a->pkeep, b->pkeep) == 0;
+	       a->iommu == b->iommu && strcmp(a->kho, b->kho) == 0 && strcmp(a->luo, b->luo) == 0 &&
+	       strcmp(a->pkeep, b->pkeep) == 0;
 }
 
 static int notes_overrun(const char *object, struct lu_error *e)

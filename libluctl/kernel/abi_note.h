@@ -16,6 +16,7 @@ struct lu_abi {
 	uint32_t pkernfs_min_version;      /* oldest format it reads */
 	uint64_t pkernfs_incompat;         /* incompat features it understands */
 	uint64_t pkernfs_ro_compat;        /* ro_compat features it understands */
+	uint64_t iommu;                    /* LUCTL_NOTE_IOMMU_* of <linux/luctl_note.h>; 0: it doesn't say */
 	char kho[LU_ABI_STRING_MAX + 1];   /* "kho-v4" */
 	char luo[LU_ABI_STRING_MAX + 1];   /* "luo-v5"; empty: built without LUO */
 	char pkeep[LU_ABI_STRING_MAX + 1]; /* "pkeep-v1"; empty: devices can't go on */

@@ -271,6 +271,19 @@ int lu_cmdline_running(int rootfd, char **ret, struct lu_error *e)
 	return 0;
 }
 
+void lu_cmdline_each(const char *line, const char *param, void (*found)(const char *value, size_t size, void *userdata),
+		     void *userdata)
+{
+	const char *value;
+	struct word w;
+	bool closed;
+	size_t n;
+
+	while (word_next(&line, &w, &closed) && !word_is_end(&w))
+		if (word_sets(&w, param, &value, &n))
+			found(value, n, userdata);
+}
+
 int lu_cmdline_get(const char *line, const char *param, char **ret)
 {
 	const char *value, *found = NULL;

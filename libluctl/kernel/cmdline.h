@@ -46,6 +46,15 @@ uint32_t lu_tsc_khz(void);
 int lu_cmdline_running(int rootfd, char **ret, struct lu_error *e);
 
 /**
+ * lu_cmdline_each() - all values of a parameter before "--", in order
+ * @found: called with each value without quotes, not NUL-terminated, "" for a flag
+ *
+ * For parameters that add up; of others the last one counts (lu_cmdline_get()).
+ */
+void lu_cmdline_each(const char *line, const char *param, void (*found)(const char *value, size_t size, void *userdata),
+		     void *userdata);
+
+/**
  * lu_cmdline_get() - value of a parameter, the last one before "--", as the kernel reads it
  * @ret: the value without quotes, "" for a flag; free() it
  *

@@ -103,6 +103,17 @@ void lu_target_check(const struct lu_image *target, const char *path, const stru
 void lu_target_check_boot(int rootfd, const struct lu_image *target, const struct lu_running *running, bool initrd,
 			  bool no_initrd, struct lu_findings *findings);
 
+/**
+ * lu_target_check_iommu() - will the target translate for devices that go on, and remap their interrupts?
+ * @path: what the findings call the target
+ * @cmdline: its command line
+ *
+ * If it doesn't, it stops all of them. In which mode the IOMMU works is no question: it stays in the one it is in. Adds
+ * nothing if the target has no ABI note or no pkeep.
+ */
+void lu_target_check_iommu(const struct lu_image *target, const char *path, const char *cmdline,
+			   struct lu_findings *findings);
+
 /** lu_target_check_devices() - the same for passed-through devices that go on; adds nothing if there is no ABI note at all */
 void lu_target_check_devices(const struct lu_image *target, const struct lu_running *running,
 			     struct lu_findings *findings);

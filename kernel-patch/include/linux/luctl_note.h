@@ -22,6 +22,14 @@
 #define LUCTL_NOTE_SIZE		96	/* of version 1; a note may be longer */
 #define LUCTL_NOTE_MAX		4096	/* a reader refuses longer ones */
 
+/* What the image does with IOMMUs, if its command line says nothing else */
+#define LUCTL_NOTE_IOMMU_TOLD	(1ULL << 0)	/* the other bits say so; else they are unknown */
+#define LUCTL_NOTE_IOMMU_VTD	(1ULL << 1)	/* it has a driver for Intel VT-d */
+#define LUCTL_NOTE_IOMMU_VTD_ON	(1ULL << 2)	/* which translates */
+#define LUCTL_NOTE_IOMMU_VTD_SM	(1ULL << 3)	/* in scalable mode, if there is */
+#define LUCTL_NOTE_IOMMU_IRQ	(1ULL << 4)	/* and remaps interrupts */
+#define LUCTL_NOTE_IOMMU_KEEPS	(1ULL << 5)	/* it stays in the mode it finds */
+
 /**
  * struct luctl_note - the note's descriptor
  * @version: LUCTL_NOTE_VERSION
@@ -34,6 +42,7 @@
  * @pkeep_compat: compatible string of devices that go on over kexec, NUL
  *                padded; empty: none
  * @pkernfs_ro_compat_supported: ro_compat bits of pkernfs it knows
+ * @iommu: LUCTL_NOTE_IOMMU_*
  * @reserved: zero
  */
 struct luctl_note {
@@ -46,7 +55,8 @@ struct luctl_note {
 	char   luo_compat[16];
 	char   pkeep_compat[16];
 	__le64 pkernfs_ro_compat_supported;
-	__le64 reserved[2];
+	__le64 iommu;
+	__le64 reserved;
 } __attribute__((packed));
 
 #if defined(__KERNEL__) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L)

@@ -45,6 +45,7 @@ uint8_t *test_note(const struct test_note *n, size_t *ret_size)
 		.pkernfs_min_version = n->min_version,
 		.pkernfs_incompat_supported = n->incompat,
 		.pkernfs_ro_compat_supported = n->ro_compat,
+		.iommu = n->iommu,
 	};
 	uint8_t *p = calloc(1, at + sizeof(note) + n->extra);
 

@@ -16,7 +16,7 @@ struct test_note {
 	uint32_t size;     /* what it says; 0: the right one */
 	uint32_t extra;    /* bytes behind what we know of it */
 	uint32_t format, min_version;
-	uint64_t incompat, ro_compat;
+	uint64_t incompat, ro_compat, iommu;
 	const char *kho, *luo; /* NULL: "kho-v4", "luo-v5" */
 };
 

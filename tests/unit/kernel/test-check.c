@@ -128,6 +128,67 @@ static void test_refuses_each(void **state)
 	expect(&t, &r, "running kernel", "7.3.4-lu has no luctl ABI note");
 }
 
+/* What the target does with the IOMMU: image, command line, first finding that is no praise, or NULL */
+static void test_iommu(void **state)
+{
+	enum {
+		TOLD = 1,
+		VTD = 2,
+		ON = 4,
+		SM = 8,
+		IRQ = 16,
+		KEEPS = 32,
+		GOOD = TOLD | VTD | IRQ | KEEPS
+	};
+	static const struct {
+		uint64_t iommu;
+		const char *cmdline;
+		enum lu_level level;
+		const char *object;
+	} all[] = {
+		{ GOOD, "intel_iommu=on", LU_LEVEL_OK, NULL },
+		{ GOOD | ON, "", LU_LEVEL_OK, NULL },
+		{ GOOD | ON | SM, "intel_iommu=sm_off", LU_LEVEL_OK, NULL },
+		{ GOOD, "intel_iommu=sm_on,on", LU_LEVEL_OK, NULL },
+		{ GOOD, "intel_iommu=on intel_iommu=sm_on iommu=pt", LU_LEVEL_OK, NULL },
+		{ GOOD, "intel_iommu=off intel_iommu=on", LU_LEVEL_OK, NULL },
+		{ GOOD, "intremap=off intremap=on,nosid intel_iommu=on", LU_LEVEL_OK, NULL },
+		{ GOOD | ON, "-- intel_iommu=off", LU_LEVEL_OK, NULL },
+		{ GOOD, "", LU_LEVEL_ERROR, "command line" },
+		{ GOOD, "intel_iommu=sm_on", LU_LEVEL_ERROR, "command line" },
+		{ GOOD, "-- intel_iommu=on", LU_LEVEL_ERROR, "command line" },
+		{ GOOD | ON, "intel_iommu=off", LU_LEVEL_ERROR, "command line" },
+		{ GOOD | ON, "intel_iommu=on,sm_on,off", LU_LEVEL_ERROR, "command line" },
+		{ GOOD | ON, "iommu=pt,off", LU_LEVEL_ERROR, "command line" },
+		{ GOOD | ON, "intremap=off", LU_LEVEL_ERROR, "interrupts" },
+		{ GOOD | ON, "nointremap", LU_LEVEL_ERROR, "interrupts" },
+		{ (GOOD | ON) & ~IRQ, "", LU_LEVEL_ERROR, "interrupts" },
+		{ (GOOD | ON) & ~VTD, "", LU_LEVEL_ERROR, "IMG" },
+		{ (GOOD | ON) & ~KEEPS, "", LU_LEVEL_WARNING, "IMG" },
+		{ 0, "intel_iommu=off", LU_LEVEL_ERROR, "command line" },
+		{ 0, "", LU_LEVEL_WARNING, "IMG" },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		_cleanup_findings_ struct lu_findings f = LU_FINDINGS_INIT;
+		struct lu_image t = good_image();
+
+		t.abi.iommu = all[i].iommu;
+		lu_target_check_iommu(&t, "IMG", all[i].cmdline, &f);
+		assert_int_equal(f.n, 0); /* without pkeep this is no question */
+		strcpy(t.abi.pkeep, "pkeep-v1");
+		lu_target_check_iommu(&t, "IMG", all[i].cmdline, &f);
+		if (!all[i].object) {
+			assert_int_equal(f.n, 0);
+			continue;
+		}
+		assert_true(f.n > 0);
+		assert_int_equal(f.list[0].level, all[i].level);
+		assert_string_equal(f.list[0].object, all[i].object);
+		assert_non_null(f.list[0].hint);
+	}
+}
+
 static void test_findings(void **state)
 {
 	_cleanup_findings_ struct lu_findings f = LU_FINDINGS_INIT;
@@ -311,7 +372,7 @@ int main(void)
 		cmocka_unit_test(test_accepts),  cmocka_unit_test(test_refuses_each),
 		cmocka_unit_test(test_findings), cmocka_unit_test(test_findings_lost),
 		cmocka_unit_test(test_running),  cmocka_unit_test(test_two_notes),
-		cmocka_unit_test(test_boot),
+		cmocka_unit_test(test_boot),     cmocka_unit_test(test_iommu),
 	};
 
 	return cmocka_run_group_tests_name("check", tests, NULL, NULL);

@@ -96,14 +96,17 @@ static void test_note_sizes(void **state)
 	struct lu_image image;
 
 	t.note.ro_compat = 8;
+	t.note.iommu = 0x2b;
 	t.note.extra = 64;
 	assert_int_equal(parse(&t, false, &image, NULL), 0);
 	assert_int_equal(image.abi.pkernfs_version, 2);
 	assert_int_equal(image.abi.pkernfs_ro_compat, 8);
+	assert_int_equal(image.abi.iommu, 0x2b);
 	t.note.extra = 0;
 	t.note.size = 56;
 	assert_int_equal(parse(&t, false, &image, NULL), 0);
 	assert_int_equal(image.abi.pkernfs_ro_compat, 0);
+	assert_int_equal(image.abi.iommu, 0);
 	assert_string_equal(image.abi.luo, "luo-v5");
 }
 
