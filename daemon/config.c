@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Settings: one row of on_key() for each, with what it expects. Files are read in the order of config.h, and
+ * a later one's value takes the place of an earlier one's. The first setting that is no good ends it, with its file and what
+ * was expected; then nothing of what was read counts.
+ */
 #include <dirent.h>
 #include <ini.h>
 #include <stdio.h>
@@ -6,6 +11,7 @@
 
 #include "config.h"
 
+#define LU_CONFIG_RESTORES_MAX 4096u
 #define LIMIT_MARGIN_USEC (20 * UINT64_C(1000000)) /* hooks come first, for up to ten seconds */
 
 struct parse {
@@ -39,6 +45,54 @@ static int parse_seconds(const char *v, uint64_t *ret_usec)
 	return 0;
 }
 
+static int parse_count(const char *v, uint64_t *ret)
+{
+	unsigned long n;
+	char *end;
+
+	if (!strcmp(v, "cpus")) {
+		*ret = 0;
+		return 0;
+	}
+	errno = 0;
+	n = strtoul(v, &end, 10);
+	if (errno || end == v || *end || *v == '-' || n < 1 || n > LU_CONFIG_RESTORES_MAX)
+		return -EINVAL;
+	*ret = n;
+	return 0;
+}
+
+static void list_free(char **list)
+{
+	for (char **s = list; s && *s; s++)
+		free(*s);
+	free(list);
+}
+
+/* Words between blanks. A later file's list takes the place of an earlier one's. */
+static int parse_names(const char *v, char ***ret)
+{
+	_cleanup_free_ char *copy = strdup(v);
+	char **list = calloc(strlen(v) / 2 + 2, sizeof(*list));
+	size_t n = 0;
+	int r = copy && list ? 0 : -ENOMEM;
+
+	for (char *save = NULL, *s = copy ? strtok_r(copy, " \t", &save) : NULL; r == 0 && s;
+	     s = strtok_r(NULL, " \t", &save)) {
+		if (!lu_name_valid(s) && !lu_uuid_valid(s))
+			r = -EINVAL;
+		else if (!(list[n++] = strdup(s)))
+			r = -ENOMEM;
+	}
+	if (r < 0) {
+		list_free(list);
+		return r;
+	}
+	list_free(*ret);
+	*ret = list;
+	return 0;
+}
+
 static int parse_path(const char *v, char **ret)
 {
 	char *s;
@@ -69,6 +123,10 @@ static int on_key(void *userdata, const char *section, const char *key, const ch
 		r = parse_bool(value, &p->config->freeze), expect = "yes or no";
 	else if (!strcmp(section, "update") && !strcmp(key, "save-timeout"))
 		r = parse_seconds(value, &p->config->save_timeout_usec), expect = "seconds from 1 to 3600";
+	else if (!strcmp(section, "update") && !strcmp(key, "restores"))
+		r = parse_count(value, &p->config->restores), expect = "cpus, or a number from 1 to 4096";
+	else if (!strcmp(section, "update") && !strcmp(key, "order"))
+		r = parse_names(value, &p->config->order), expect = "names or UUIDs of VMs, with blanks between";
 	else
 		r = -ENOENT;
 	if (r == 0)
@@ -143,6 +201,7 @@ void lu_config_clear(struct lu_config *c)
 {
 	free(c->pkernfs);
 	free(c->vms_dir);
+	list_free(c->order);
 	*c = (struct lu_config){ 0 };
 }
 
@@ -151,4 +210,12 @@ uint64_t lu_config_limit(const struct lu_config *c, unsigned int default_sec)
 	uint64_t usec = c->save_timeout_usec + LIMIT_MARGIN_USEC;
 
 	return usec > default_sec * UINT64_C(1000000) ? usec : default_sec * UINT64_C(1000000);
+}
+
+size_t lu_config_turn(const struct lu_config *c, const char *name, const char *uuid)
+{
+	for (size_t i = 0; c->order && c->order[i]; i++)
+		if (!strcmp(c->order[i], name) || !strcasecmp(c->order[i], uuid))
+			return i;
+	return SIZE_MAX;
 }

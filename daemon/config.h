@@ -9,6 +9,8 @@ struct lu_config {
 	bool quiesce;               /* stop ordinary units before the guests are paused */
 	bool freeze;                /* freeze the block file systems at the jump */
 	uint64_t save_timeout_usec; /* for pausing and for saving one VM */
+	uint64_t restores;          /* how many VMs are restored at once; 0: as many as there are CPUs */
+	char **order;               /* names or UUIDs of the VMs that come first, NULL-terminated; or NULL */
 };
 
 /**
@@ -19,6 +21,9 @@ struct lu_config {
  */
 int lu_config_load(const char *dir, struct lu_config *ret, struct lu_error *error);
 void lu_config_clear(struct lu_config *c);
+
+/** lu_config_turn() - place of a VM in the order, or SIZE_MAX if it is not named there */
+size_t lu_config_turn(const struct lu_config *c, const char *name, const char *uuid);
 
 /** lu_config_limit() - time limit of a state in which VMs are paused or saved; each VM's own ends first, so that it is named */
 uint64_t lu_config_limit(const struct lu_config *c, unsigned int default_sec);

@@ -240,6 +240,40 @@ struct restore_call {
 	size_t index;
 };
 
+static bool wants_restore(const struct lu_outcome *o)
+{
+	return o->vm && !o->alive && (!o->read || (o->result.status == LU_RESULT_FAILED && o->result.retry));
+}
+
+static void on_restored(void *userdata, int r, struct lu_error *error);
+
+/* In the order of the request, and no more at once than it says. */
+static void restore_more(struct lu_update *u)
+{
+	size_t limit = lu_request_restores(&u->doc);
+
+	for (; u->restore_next < u->doc.n_vms && u->pending < limit; u->restore_next++) {
+		struct lu_outcome *o = &u->outcomes[u->restore_next];
+		struct restore_call *c;
+		int r;
+
+		if (!wants_restore(o))
+			continue;
+		lu_error_clear(&o->error);
+		c = calloc(1, sizeof(*c));
+		if (!c) {
+			outcome_fail(o, "luctl restore tries again", strerror(ENOMEM));
+			continue;
+		}
+		*c = (struct restore_call){ u, u->restore_next };
+		r = start_restore(u, u->restore_next, PROGRAM_ONLY, on_restored, free, c, &o->error);
+		if (r < 0)
+			free(c);
+		else
+			u->pending++;
+	}
+}
+
 static void on_restored(void *userdata, int r, struct lu_error *error)
 {
 	struct restore_call *c = userdata;
@@ -247,35 +281,16 @@ static void on_restored(void *userdata, int r, struct lu_error *error)
 
 	restored(u, c->index, PROGRAM_ONLY);
 	free(c);
-	if (--u->pending == 0)
+	u->pending--;
+	restore_more(u);
+	if (u->pending == 0)
 		lu_step_done(u, 0, NULL);
-}
-
-static bool wants_restore(const struct lu_outcome *o)
-{
-	return o->vm && !o->alive && (!o->read || (o->result.status == LU_RESULT_FAILED && o->result.retry));
 }
 
 int lu_step_restore(struct lu_update *u, struct lu_error *e)
 {
-	for (size_t i = 0; i < u->doc.n_vms; i++) {
-		struct lu_outcome *o = &u->outcomes[i];
-		struct restore_call *c;
-		int r;
-
-		if (!wants_restore(o))
-			continue;
-		c = calloc(1, sizeof(*c));
-		if (!c)
-			return u->pending ? 0 : -ENOMEM;
-		*c = (struct restore_call){ u, i };
-		lu_error_clear(&o->error);
-		r = start_restore(u, i, PROGRAM_ONLY, on_restored, free, c, &o->error);
-		if (r < 0)
-			free(c);
-		else
-			u->pending++;
-	}
+	u->restore_next = 0;
+	restore_more(u);
 	return u->pending ? 0 : 1;
 }
 

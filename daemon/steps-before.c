@@ -30,6 +30,21 @@ static int run_worker(struct lu_update *u, lu_worker_fn_t fn)
 	return lu_worker_call(u->daemon->event, fn, NULL, WORKER_TIMEOUT_USEC, lu_step_worker_done, u, &u->worker);
 }
 
+/* Whose turn is first in the next kernel: as the operator says, then those whose devices go on meanwhile, then by name. */
+static int by_turn(const void *a, const void *b, void *config)
+{
+	const struct lu_check_vm *x = a, *y = b;
+	size_t turn_x = lu_config_turn(config, lu_vm_name(x->vm), lu_vm_uuid(x->vm) ?: ""),
+	       turn_y = lu_config_turn(config, lu_vm_name(y->vm), lu_vm_uuid(y->vm) ?: "");
+	bool devices_x = lu_vm_facts(x->vm)->devices, devices_y = lu_vm_facts(y->vm)->devices;
+
+	if (turn_x != turn_y)
+		return turn_x < turn_y ? -1 : 1;
+	if (devices_x != devices_y)
+		return devices_x ? -1 : 1;
+	return strcmp(lu_vm_name(x->vm), lu_vm_name(y->vm));
+}
+
 /* The VMs that will come along become part of the request. */
 static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *e)
 {
@@ -47,6 +62,9 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 	u->outcomes = calloc(c->n_vms ?: 1, sizeof(*u->outcomes));
 	if (!u->doc.vms || !u->outcomes)
 		return -ENOMEM;
+	u->doc.restores = u->daemon->config.restores;
+	if (c->n_vms)
+		qsort_r(c->vms, c->n_vms, sizeof(*c->vms), by_turn, &u->daemon->config);
 	for (size_t i = 0; i < c->n_vms; i++) {
 		size_t at = u->doc.n_vms;
 

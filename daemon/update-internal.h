@@ -47,8 +47,9 @@ struct lu_update {
 	enum lu_effect effect;
 	uint64_t cookie;
 	size_t step;
-	size_t pending; /* VMs that have not answered yet */
-	bool hooks;     /* are there any? As seen when no guest stood still */
+	size_t pending;      /* VMs that have not answered yet */
+	size_t restore_next; /* of restore: the VM whose turn is next */
+	bool hooks;          /* are there any? As seen when no guest stood still */
 	struct lu_worker *worker;
 	struct lu_error error; /* first error of this step */
 	struct lu_thaw {

@@ -213,6 +213,13 @@ int lu_launch_spawn(const struct lu_launch *l, int state_fd, const struct lu_lau
 		    pid_t *ret_pid, int *ret_pidfd, struct lu_error *e);
 
 /**
+ * lu_launch_hurry() - while it starts, let a process and its threads go before those that run guests already; or no longer
+ *
+ * A guest that stands still needs a CPU more than one that runs. That it can't be had makes nothing wrong.
+ */
+void lu_launch_hurry(pid_t pid, bool on);
+
+/**
  * lu_launch_meet_needs() - modules, directories, devices with their owners
  * @timeout_ms: for all waiting together
  *

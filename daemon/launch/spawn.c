@@ -22,6 +22,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -34,6 +35,8 @@
 #include "clock.h"
 #include "launch.h"
 #include "rlimits.h"
+
+#define HURRY_NICE -10
 
 struct failure {
 	char step[24];
@@ -352,4 +355,31 @@ int lu_launch_spawn(const struct lu_launch *l, int state_fd, const struct lu_lau
 	*ret_pid = pid;
 	*ret_pidfd = steal_fd(&pidfd);
 	return 0;
+}
+
+void lu_launch_hurry(pid_t pid, bool on)
+{
+	char path[32], nice[8];
+	int fd;
+
+	/* a thread that is made by another one while the list is read is met by the second reading */
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	for (int times = 0; times < 2; times++) {
+		DIR *dir = opendir(path);
+		struct dirent *d;
+
+		while (dir && (d = readdir(dir)))
+			if (atoi(d->d_name) > 0)
+				(void)setpriority(PRIO_PROCESS, (id_t)atoi(d->d_name), on ? HURRY_NICE : 0);
+		if (dir)
+			closedir(dir);
+	}
+	/* it has a session of its own, so where the kernel groups by sessions this is what counts */
+	snprintf(path, sizeof(path), "/proc/%d/autogroup", (int)pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	snprintf(nice, sizeof(nice), "%d", on ? HURRY_NICE : 0);
+	(void)!write(fd, nice, strlen(nice));
+	close(fd);
 }

@@ -42,6 +42,15 @@ enum lu_may lu_may_restore(const struct lu_saved *saved, const struct lu_result 
 	return result->status == LU_RESULT_FAILED && result->retry ? LU_MAY_RESTORE : LU_MAY_NOT_STALE;
 }
 
+bool lu_turn_free(const uint64_t *begun_ns, size_t n, size_t limit, uint64_t now_ns)
+{
+	size_t busy = 0;
+
+	for (size_t i = 0; i < n; i++)
+		busy += now_ns - begun_ns[i] < LU_INIT_TURN_MS * 1000000ULL;
+	return busy < limit;
+}
+
 int lu_real_init(const char *cmdline, char **ret)
 {
 	static const char key[] = "luctl.init=";

@@ -11,14 +11,19 @@
  * record is damaged gets it by the unit that launch.json names.
  *
  * Then "booted" goes into the journal, so that no later lu-init takes up this update
- * again. If that can't be written we go on: result.json of each VM guards the same.
+ * again. If that can't be written we go on, since result.json guards the same for each VM: "loaded" is
+ * durable before its guest is let run, and a VM of which that can't be written is not let run.
  *
- * VMs run in parallel, since most of a restore is waiting for QEMU's start. Children
+ * VMs are resumed in the order of the request, as many at once as it says, by default as many as there are CPUs: starting
+ * a QEMU is work for a CPU, and more of them at once only make all of them late. A VM that takes
+ * longer than LU_INIT_TURN_MS waits for something else and keeps nobody waiting. Children
  * that are not done at the total limit are left to finish in the background; they
- * hold their VM's lock, so luctld can't get in between.
+ * hold their VM's lock, so luctld can't get in between. A VM whose turn had not come by then is luctld's.
  */
 #include <dirent.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -27,6 +32,7 @@
 #include "lu-init.h"
 
 #define VMS_MAX 4096
+#define TURN_NSEC 200000000 /* how often it is looked whether somebody's turn has come */
 
 int lu_open_pkernfs(const struct lu_init *i, struct lu_error *e)
 {
@@ -76,8 +82,15 @@ static void mark_waiting(struct lu_init *i, int root)
 		free(list);
 }
 
+/* A VM that is to be resumed. */
+struct waiting {
+	char uuid[37];
+	uint64_t index; /* its turn */
+};
+
 /* Marks the VM and says whether it is to be resumed now. */
-static bool consider(struct lu_init *i, int root, const char *uuid, const char *update, struct lu_preload *preload)
+static bool consider(struct lu_init *i, int root, const char *uuid, const char *update, struct lu_preload *preload,
+		     uint64_t *ret_index)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
@@ -113,6 +126,7 @@ static bool consider(struct lu_init *i, int root, const char *uuid, const char *
 	if (r < 0 || !launch.early)
 		return false;
 	lu_preload_add(preload, &launch);
+	*ret_index = saved.index;
 	return true;
 }
 
@@ -131,43 +145,93 @@ static pid_t start(struct lu_init *i, int root, const char *uuid, const char *up
 	_exit(r < 0 ? 1 : 0);
 }
 
-/* Waits for all children that are still there, until the deadline. */
-static void wait_all(struct lu_init *i, unsigned int n, uint64_t deadline_ns)
+static int by_index(const void *a, const void *b)
 {
-	unsigned int failed = 0, left = n;
+	const struct waiting *x = a, *y = b;
+
+	return x->index != y->index ? (x->index < y->index ? -1 : 1) : strcmp(x->uuid, y->uuid);
+}
+
+/* Those that are being resumed. */
+struct crowd {
+	pid_t *pids;
+	uint64_t *begun_ns;
+	size_t n;
+	unsigned int failed;
+};
+
+/* Takes those off who are done. */
+static void crowd_reap(struct crowd *c)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (size_t k = 0; k < c->n; k++) {
+			if (c->pids[k] != pid)
+				continue;
+			c->n--;
+			c->pids[k] = c->pids[c->n];
+			c->begun_ns[k] = c->begun_ns[c->n];
+			c->failed += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+			break;
+		}
+	}
+}
+
+static void resume_in_turn(struct lu_init *i, int root, const char *update, const struct waiting *list, size_t n,
+			   size_t limit)
+{
+	uint64_t now = lu_clock_ns(CLOCK_MONOTONIC), deadline = now + LU_INIT_TOTAL_MS * 1000000ULL;
+	struct crowd c = { .pids = calloc(n ?: 1, sizeof(*c.pids)), .begun_ns = calloc(n ?: 1, sizeof(*c.begun_ns)) };
+	size_t next = 0;
 	sigset_t chld;
 
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
-	while (left > 0) {
-		uint64_t now = lu_clock_ns(CLOCK_MONOTONIC);
-		struct timespec ts;
-		int status;
-		pid_t pid;
+	while (c.pids && c.begun_ns && (next < n || c.n > 0) && now < deadline) {
+		struct timespec ts = { .tv_nsec = TURN_NSEC };
 
-		pid = waitpid(-1, &status, WNOHANG);
-		if (pid < 0)
-			break;
-		if (pid > 0) {
-			left--;
-			failed += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-			continue;
+		for (; next < n && lu_turn_free(c.begun_ns, c.n, limit, now); next++) {
+			pid_t pid = start(i, root, list[next].uuid, update);
+
+			if (pid < 0) {
+				lu_log(i, "VM %s: fork: %s", list[next].uuid, strerror(errno));
+				c.failed++;
+				continue;
+			}
+			c.pids[c.n] = pid;
+			c.begun_ns[c.n++] = now;
 		}
-		if (now >= deadline_ns)
-			break;
-		ts.tv_sec = (time_t)((deadline_ns - now) / 1000000000u);
-		ts.tv_nsec = (long)((deadline_ns - now) % 1000000000u);
 		(void)sigtimedwait(&chld, NULL, &ts); /* blocked since before the first fork, so none is missed */
+		crowd_reap(&c);
+		now = lu_clock_ns(CLOCK_MONOTONIC);
 	}
-	lu_log(i, "%u of %u VMs resumed%s", n - failed - left, n, left ? ", the rest is still at it" : "");
+	lu_log(i, "%zu of %zu VMs resumed%s%s", next - c.failed - c.n, n, c.n ? ", some are still at it" : "",
+	       next < n ? ", the rest is luctld's" : "");
+	free(c.pids);
+	free(c.begun_ns);
+}
+
+static size_t how_many(int root)
+{
+	struct lu_request_doc doc = { 0 };
+	size_t n;
+
+	/* a request that can't be read says nothing about the VMs' own records */
+	if (lu_request_doc_read(root, &doc, NULL) < 0)
+		doc = (struct lu_request_doc){ 0 };
+	n = lu_request_restores(&doc);
+	lu_request_doc_clear(&doc);
+	return n;
 }
 
 static int resume_all(struct lu_init *i, int root, const char *update)
 {
-	uint64_t deadline = lu_clock_ns(CLOCK_MONOTONIC) + LU_INIT_TOTAL_MS * 1000000ULL;
 	struct lu_preload preload = { 0 };
+	struct waiting *waiting = NULL;
 	struct dirent **list = NULL;
-	unsigned int started = 0;
+	size_t n_waiting = 0;
 	sigset_t chld;
 	int n;
 
@@ -177,18 +241,24 @@ static int resume_all(struct lu_init *i, int root, const char *update)
 	n = scandirat(root, "vm", &list, is_uuid_dir, alphasort);
 	if (n < 0)
 		return -errno;
+	waiting = calloc(n ? (size_t)n : 1, sizeof(*waiting));
 	/* all markers before the first child: a crash of ours must not leave one out */
-	for (int k = 0; k < n; k++)
-		if (k >= VMS_MAX || !consider(i, root, list[k]->d_name, update, &preload))
-			list[k]->d_name[0] = '\0';
-	lu_preload_start(&preload);
 	for (int k = 0; k < n; k++) {
-		if (list[k]->d_name[0] && start(i, root, list[k]->d_name, update) > 0)
-			started++;
+		uint64_t index = 0;
+
+		if (k < VMS_MAX && consider(i, root, list[k]->d_name, update, &preload, &index) && waiting) {
+			waiting[n_waiting].index = index;
+			snprintf(waiting[n_waiting++].uuid, sizeof(waiting->uuid), "%.36s", list[k]->d_name);
+		}
 		free(list[k]);
 	}
 	free(list);
-	wait_all(i, started, deadline);
+	lu_preload_start(&preload);
+	if (n_waiting) {
+		qsort(waiting, n_waiting, sizeof(*waiting), by_index);
+		resume_in_turn(i, root, update, waiting, n_waiting, how_many(root));
+	}
+	free(waiting);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "journal.h"
 #include "launch.h"
 #include "luo.h"
+#include "request.h"
 #include "store.h"
 #include "trace.h"
 #include "wire.h"
@@ -29,6 +30,7 @@ struct lu_init {
 /* Time limits. A VM's own ends first, so that it can say what it was waiting for. */
 #define LU_INIT_VM_MS 55000u    /* one VM, from its start to cont */
 #define LU_INIT_NEEDS_MS 3000u  /* of which for devices to appear */
+#define LU_INIT_TURN_MS 10000u  /* after which it no longer keeps others waiting */
 #define LU_INIT_AGENT_MS 5000u  /* a guest agent, once its guest runs */
 #define LU_INIT_TOTAL_MS 60000u /* all of them; then the real init is executed whatever they do */
 
@@ -74,6 +76,15 @@ enum lu_may {
  * @alive: lu_result_alive(@result)
  */
 enum lu_may lu_may_restore(const struct lu_saved *saved, const struct lu_result *result, bool alive);
+
+/**
+ * lu_turn_free() - may one more VM be begun?
+ * @begun_ns: when those were begun that are not done yet
+ * @limit: how many at once
+ *
+ * One that takes longer than LU_INIT_TURN_MS waits for something else than a CPU, and does not count any more.
+ */
+bool lu_turn_free(const uint64_t *begun_ns, size_t n, size_t limit, uint64_t now_ns);
 
 /** lu_real_init() - value of luctl.init= in a kernel command line; 1 with @ret, 0 if not there */
 int lu_real_init(const char *cmdline, char **ret);

@@ -37,8 +37,8 @@
  * writes. That is no part of the format: the file ends where its records end.
  *
  * Who writes: luctld; and lu-init one record, state booted (event recover), before it resumes the
- * first VM. From then on no lu-init will act on this journal again, so the saved
- * state of a VM that has run on can not be used a second time.
+ * first VM. From then on no lu-init will act on this journal again. That the saved state of a VM
+ * that has run on is not used a second time does not hang on it: result.json of the VM says so (store.h).
  */
 #include <assert.h>
 

@@ -70,6 +70,27 @@ static void limits_follow(void **state)
 	assert_true(lu_config_limit(&c, 3000) == 3000000000);
 }
 
+static void order_of_restores(void **state)
+{
+	_cleanup_(lu_config_clear) struct lu_config c = { 0 };
+
+	assert_int_equal(lu_config_load(dir, &c, NULL), 0);
+	assert_int_equal(c.restores, 0);
+	assert_true(lu_config_turn(&c, "a", "") == SIZE_MAX);
+	lu_config_clear(&c);
+	put("luctld.conf", "[update]\nrestores=12\norder=db  6A1D3A5E-0f0f-4b6e-9d5e-2f6f8f1c0001 web1\n");
+	assert_int_equal(lu_config_load(dir, &c, NULL), 0);
+	assert_int_equal(c.restores, 12);
+	assert_int_equal(lu_config_turn(&c, "db", "00000000-0f0f-4b6e-9d5e-2f6f8f1c0001"), 0);
+	assert_int_equal(lu_config_turn(&c, "x", "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0001"), 1);
+	assert_int_equal(lu_config_turn(&c, "web1", ""), 2);
+	assert_true(lu_config_turn(&c, "web", "") == SIZE_MAX);
+	lu_config_clear(&c);
+	put("luctld.conf", "[update]\nrestores=cpus\norder=\n");
+	assert_int_equal(lu_config_load(dir, &c, NULL), 0);
+	assert_int_equal(c.restores, 0);
+}
+
 static void bad_settings_are_named(void **state)
 {
 	static const struct {
@@ -80,6 +101,9 @@ static void bad_settings_are_named(void **state)
 		{ "[update]\nsave-timeout=-1\n", "save-timeout=-1: expected seconds" },
 		{ "[update]\nsave-timeout=5s\n", "save-timeout=5s: expected seconds" },
 		{ "[paths]\npkernfs=here\n", "pkernfs=here: expected an absolute path" },
+		{ "[update]\nrestores=0\n", "restores=0: expected cpus, or a number" },
+		{ "[update]\nrestores=4097\n", "restores=4097: expected cpus" },
+		{ "[update]\norder=a/b\n", "order=a/b: expected names" },
 		{ "[update]\nquiet=yes\n", "unknown setting [update] quiet" },
 		{ "[upgrade]\nquiesce=yes\n", "unknown setting [upgrade] quiesce" },
 		{ "just words\n", "luctld.conf:1: not a setting" },
@@ -103,6 +127,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(defaults_without_files, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(later_files_win, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(limits_follow, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(order_of_restores, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(bad_settings_are_named, make_dir, remove_dir),
 	};
 

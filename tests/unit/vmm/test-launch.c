@@ -8,8 +8,8 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
@@ -777,17 +777,39 @@ static int teardown(void **state)
 	return system(command);
 }
 
+/* Who starts goes before who runs already. Needs the right to do so. */
+static void test_hurry(void **state)
+{
+	pid_t pid = fork();
+	int during, after;
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	lu_launch_hurry(pid, true);
+	during = getpriority(PRIO_PROCESS, (id_t)pid);
+	lu_launch_hurry(pid, false);
+	after = getpriority(PRIO_PROCESS, (id_t)pid);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	if (geteuid() == 0)
+		assert_int_equal(during, -10);
+	assert_int_equal(after, 0);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_restorable),     cmocka_unit_test(test_property),
-		cmocka_unit_test(test_check),          cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_late),           cmocka_unit_test(test_argv_stable),
-		cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_state_fd),
-		cmocka_unit_test(test_spawn_fails),    cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_tmpfs),          cmocka_unit_test(test_all_reasons),
-		cmocka_unit_test(test_preload),        cmocka_unit_test(test_foreign_node),
-		cmocka_unit_test(test_made_directory), cmocka_unit_test(test_may_write),
+		cmocka_unit_test(test_restorable),   cmocka_unit_test(test_hurry),
+		cmocka_unit_test(test_property),     cmocka_unit_test(test_check),
+		cmocka_unit_test(test_devices),      cmocka_unit_test(test_late),
+		cmocka_unit_test(test_argv_stable),  cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_state_fd),     cmocka_unit_test(test_spawn_fails),
+		cmocka_unit_test(test_refusals),     cmocka_unit_test(test_tmpfs),
+		cmocka_unit_test(test_all_reasons),  cmocka_unit_test(test_preload),
+		cmocka_unit_test(test_foreign_node), cmocka_unit_test(test_made_directory),
+		cmocka_unit_test(test_may_write),
 	};
 
 	if (argc > 1)

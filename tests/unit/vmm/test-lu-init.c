@@ -47,6 +47,21 @@ static void test_may_restore(void **state)
 	}
 }
 
+static void test_turns(void **state)
+{
+	const uint64_t turn = LU_INIT_TURN_MS * 1000000ULL, now = 10 * turn;
+	const uint64_t young[] = { now, now - turn / 2, now - 1 },
+		       old[] = { now - turn, now - 2 * turn, now - turn / 2 };
+
+	assert_true(lu_turn_free(NULL, 0, 1, now));
+	assert_false(lu_turn_free(young, 3, 3, now));
+	assert_true(lu_turn_free(young, 3, 4, now));
+	assert_false(lu_turn_free(young, 1, 1, now));
+	/* one that hangs keeps nobody waiting for ever */
+	assert_true(lu_turn_free(old, 2, 1, now));
+	assert_false(lu_turn_free(old, 3, 1, now));
+}
+
 static void test_real_init(void **state)
 {
 	static const struct {
@@ -79,6 +94,7 @@ int main(void)
 		cmocka_unit_test(test_decide),
 		cmocka_unit_test(test_may_restore),
 		cmocka_unit_test(test_real_init),
+		cmocka_unit_test(test_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
+#include <unistd.h>
 
 #include "request.h"
 
@@ -26,8 +27,16 @@ static const struct lu_json_field doc_fields[] = {
 	{ "vms", LU_JSON_OBJECTS, offsetof(struct lu_request_doc, vms), LU_JSON_REQUIRED, .max = 4096,
 	  .table = &vm_table, .count_offset = offsetof(struct lu_request_doc, n_vms) },
 	{ "excluded", LU_JSON_STRINGS, offsetof(struct lu_request_doc, excluded), LU_JSON_REQUIRED, .max = 4096 },
+	{ "restores", LU_JSON_UINT, offsetof(struct lu_request_doc, restores), .max = LU_REQUEST_RESTORES_MAX },
 };
 static const struct lu_json_table doc_table = LU_JSON_DOCUMENT("request", struct lu_request_doc, doc_fields, 1);
+
+size_t lu_request_restores(const struct lu_request_doc *doc)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return doc->restores ? (size_t)doc->restores : cpus > 0 ? (size_t)cpus : 1;
+}
 
 void lu_request_doc_clear(struct lu_request_doc *doc)
 {

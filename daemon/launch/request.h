@@ -2,7 +2,7 @@
 #pragma once
 /*
  * update/request.json (schema request): what was asked for, as the next kernel
- * needs to know it. A VM's place in "vms" is its index in the flight recorder.
+ * needs to know it. A VM's place in "vms" is its index in the flight recorder, and its turn when VMs are restored.
  */
 #include "json.h"
 
@@ -22,7 +22,13 @@ struct lu_request_doc {
 	struct lu_request_vm *vms;
 	size_t n_vms;
 	char **excluded;
+	uint64_t restores; /* how many VMs are restored at once; 0: as many as there are CPUs */
 };
+
+#define LU_REQUEST_RESTORES_MAX 4096u
+
+/** lu_request_restores() - how many at once in this kernel, at least 1 */
+size_t lu_request_restores(const struct lu_request_doc *doc);
 
 void lu_request_doc_clear(struct lu_request_doc *doc);
 
