@@ -285,7 +285,8 @@ static int capture_status(const struct lu_capture_from *from, pid_t pid, struct 
 	l->uid = u[0];
 	l->gid = g[0];
 	l->umask = mask & 0777;
-	l->cap_bounding = bnd;
+	/* root gets back by its exec what the bounding set admits: no more than it has now */
+	l->cap_bounding = u[0] == 0 ? bnd & prm : bnd;
 	l->cap_ambient = amb;
 	l->no_new_privs = nnp != 0;
 	return 0;

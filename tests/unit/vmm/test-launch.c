@@ -5,10 +5,12 @@
  */
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -222,6 +224,7 @@ static void test_argv_stable(void **state)
 enum {
 	PLAIN,
 	WRAPPED,
+	WEAK, /* root, but by its exec it loses all capabilities */
 	DELETED,
 	NAMESPACE,
 	ON_TMPFS,
@@ -244,6 +247,8 @@ static void child_does(int what)
 		open(path, O_RDWR | O_CREAT, 0600);
 		unlink(path);
 	}
+	if (what == WEAK && prctl(PR_SET_SECUREBITS, SECBIT_NOROOT) < 0)
+		_exit(1);
 	if (what == NAMESPACE && unshare(CLONE_NEWUTS) < 0)
 		_exit(77);
 	if (what == ON_TMPFS) {
@@ -611,6 +616,43 @@ static void test_made_directory(void **state)
 	free(l.needs);
 }
 
+static uint64_t permitted(pid_t pid)
+{
+	_cleanup_free_ char *text = NULL;
+	char name[40];
+	const char *p;
+
+	snprintf(name, sizeof(name), "/proc/%d/status", (int)pid);
+	assert_int_equal(lu_read_file(AT_FDCWD, name, 1 << 16, &text, NULL), 0);
+	p = strstr(text, "CapPrm:");
+	assert_non_null(p);
+	return strtoull(p + 7, NULL, 16);
+}
+
+/* Root without capabilities (SecureBits=noroot of its unit) is no stronger after a restore. */
+static void test_weak_root(void **state)
+{
+	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int pidfd = -1;
+	char log[128];
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	pid = start_child(WEAK);
+	assert_int_equal(permitted(pid), 0);
+	expect(capture(pid, getpid(), &l, &e) == 0, "%s", e.what);
+	stop_child(pid);
+	complete(&l);
+	snprintf(log, sizeof(log), "%s/weak.log", dir);
+	expect(lu_launch_spawn(&l, -1, NULL, log, &pid, &pidfd, &e) == 0, "%s", e.what);
+	assert_int_equal(permitted(pid), 0);
+	close(pidfd);
+	stop_child(pid);
+	unlink(log);
+}
+
 static void refused(int what, const char *word)
 {
 	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
@@ -801,15 +843,15 @@ static void test_hurry(void **state)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_restorable),   cmocka_unit_test(test_hurry),
-		cmocka_unit_test(test_property),     cmocka_unit_test(test_check),
-		cmocka_unit_test(test_devices),      cmocka_unit_test(test_late),
-		cmocka_unit_test(test_argv_stable),  cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_state_fd),     cmocka_unit_test(test_spawn_fails),
-		cmocka_unit_test(test_refusals),     cmocka_unit_test(test_tmpfs),
-		cmocka_unit_test(test_all_reasons),  cmocka_unit_test(test_preload),
-		cmocka_unit_test(test_foreign_node), cmocka_unit_test(test_made_directory),
-		cmocka_unit_test(test_may_write),
+		cmocka_unit_test(test_restorable),     cmocka_unit_test(test_hurry),
+		cmocka_unit_test(test_weak_root),      cmocka_unit_test(test_property),
+		cmocka_unit_test(test_check),          cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_late),           cmocka_unit_test(test_argv_stable),
+		cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_state_fd),
+		cmocka_unit_test(test_spawn_fails),    cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_tmpfs),          cmocka_unit_test(test_all_reasons),
+		cmocka_unit_test(test_preload),        cmocka_unit_test(test_foreign_node),
+		cmocka_unit_test(test_made_directory), cmocka_unit_test(test_may_write),
 	};
 
 	if (argc > 1)
