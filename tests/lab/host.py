@@ -174,7 +174,7 @@ class Host:
         self._boot = boot
         now = self.pump.clock()
         if system:
-            self.run(f"systemctl is-system-running --wait", check=False, timeout=max(10, end - time.monotonic()))
+            self.run("systemctl is-system-running --wait", check=False, timeout=max(10, end - time.monotonic()))
         return now
 
     # -- doing things in it

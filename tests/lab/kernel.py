@@ -14,7 +14,6 @@ import fcntl
 import importlib.machinery
 import importlib.util
 import os
-import pathlib
 import re
 import shutil
 import subprocess
