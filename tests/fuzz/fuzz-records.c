@@ -10,7 +10,7 @@
 #include "fuzz.h"
 
 #include "../../daemon/measured.h"
-#include "../../daemon/request.h"
+#include "../../daemon/launch/request.h"
 
 static int dir = -EBADF;
 
