@@ -57,11 +57,11 @@ FAULTS = {
     "a guest of libvirt is started after the check": (
         ("preparing", "mkdir -p /run/libvirt/qemu && systemd-run --unit lab-domain -p IgnoreOnIsolate=yes bash -c 'exec -a qemu-lab sleep 600' && "
                       "systemctl show -p MainPID --value lab-domain > /run/libvirt/qemu/lab.pid"),
-        "systemctl stop lab-domain; rm -r /run/libvirt", "libvirt domain lab: was started since the check"),
+        "systemctl stop lab-domain; rm /run/libvirt/qemu/lab.pid", "libvirt domain lab: was started since the check"),
     "a guest of libvirt runs": (
         "mkdir -p /run/libvirt/qemu && systemd-run --unit lab-domain bash -c 'exec -a qemu-lab sleep 600' && "
         "systemctl show -p MainPID --value lab-domain > /run/libvirt/qemu/lab.pid",
-        "systemctl stop lab-domain; rm -r /run/libvirt", "libvirt domain lab"),
+        "systemctl stop lab-domain; rm /run/libvirt/qemu/lab.pid", "libvirt domain lab"),
     "the reboot call fails": (
         "mkdir -p /etc/systemd/system/luctld.service.d && printf '[Service]\\nSystemCallFilter=~reboot\\n' > /etc/systemd/system/luctld.service.d/fault.conf && " + RELOAD,
         "rm /etc/systemd/system/luctld.service.d/fault.conf && " + RELOAD, "reboot"),
