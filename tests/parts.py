@@ -22,7 +22,7 @@ DEVICES = ["daemon/devices/", "daemon/vm/passthrough.c", "daemon/vm/transfer.c",
            "tests/lab/wire.py", "tests/lab/nvme.py"]
 
 OWN_KERNEL = "a kernel of its own to build"
-EACH = "thirty-seven kernels to build"
+EACH = "a kernel to build for each patch"
 
 # name: what it covers, and for what a whole run leaves out the reason
 PARTS = {
