@@ -17,7 +17,7 @@ PROGRAMS = ["libluctl/", "daemon/", "cli/"]
 RUNNER = ["tests/run", "tests/parts.py", "tests/lab/say.py", "tests/lab/paths.py", "tests/lab/install.py", "tests/lab/apt.py"]
 LAB = ["tests/lab/", "tests/guests/", "tests/scenarios/"]
 # what an update goes through, whatever the guests have
-UPDATE = ["daemon/*.c", "daemon/*.h", "daemon/engine/", "daemon/vm/", "daemon/qmp/", "daemon/launch/", "daemon/lu-init/", "libluctl/base/", "systemd/"]
+UPDATE = ["daemon/main.c", "daemon/bus/", "daemon/update/", "daemon/host/", "daemon/engine/", "daemon/vm/", "daemon/qmp/", "daemon/launch/", "daemon/lu-init/", "libluctl/base/", "systemd/"]
 DEVICES = ["daemon/devices/", "daemon/vm/passthrough.c", "daemon/vm/transfer.c", "daemon/lu-init/", "kernel-patch/pkeep/", "tests/lab/devices.py",
            "tests/lab/wire.py", "tests/lab/nvme.py"]
 
@@ -53,13 +53,13 @@ PARTS = {
     "host-comes-up": ([*UPDATE, *LAB, *PKEEP], None),
     "three-guests": ([*UPDATE, *DEVICES, *LAB, *PKEEP, "cli/", "libluctl/", "tests/demo", "tests/bench/"], None),
     "versions": ([*UPDATE, *DEVICES, *LAB, *PKEEP], None),
-    "foreign-target": (["libluctl/kernel/", "daemon/check.c", *LAB], None),
+    "foreign-target": (["libluctl/kernel/", "daemon/update/check.c", *LAB], None),
     "failures-before-the-jump": ([*UPDATE, *LAB], None),
     "failures-after-the-jump": ([*UPDATE, *LAB], None),
     "daemon-killed": ([*UPDATE, *LAB], None),
     "device-checked": (DEVICES, "two kernels of its own to build"),
     "device-controls": (DEVICES, "pkeep has what refuses and stops a device; this has it beside a guest"),
-    "five-in-a-row": (["daemon/update*", "daemon/steps-*", "daemon/lu-init/", "daemon/vm/"], "versions makes three updates in a row"),
+    "five-in-a-row": (["daemon/update/", "daemon/lu-init/", "daemon/vm/"], "versions makes three updates in a row"),
     "device-interrupts": (DEVICES, "three-guests and versions use MSI-X and devices with FLR; pkeep has all kinds"),
     "device-kinds": (DEVICES, "three-guests and versions take a card along; this has five kinds of devices in two guests"),
     "device-modes": (DEVICES, "the same with a card and a disk in each of VT-d's modes takes minutes"),
@@ -71,12 +71,12 @@ PARTS = {
     "device-goes-back": (DEVICES, "daemon-killed and failures-before-the-jump take the same way back with guests without devices"),
     "pkernfs-image": (["libluctl/pkernfs/", "cli/pkernfs.c", *SERIES], "what tests/unit/pkernfs shows on an image, on a whole host"),
     "pkernfs-load": (["tests/lab/load.py", *SERIES], "its time, and packages that nothing else needs"),
-    "data-at-rest": (["daemon/disks.*", "daemon/steps-before.c", "daemon/filesystems.*"], "its time; each scenario with a disk looks at its records"),
-    "thaw-waits": (["daemon/filesystems.*", "daemon/steps-before.c", "daemon/worker.c"], "failures-before-the-jump thaws file systems that answer at once"),
+    "data-at-rest": (["daemon/host/disks.*", "daemon/update/steps-before.c", "daemon/host/filesystems.*"], "its time; each scenario with a disk looks at its records"),
+    "thaw-waits": (["daemon/host/filesystems.*", "daemon/update/steps-before.c", "daemon/host/worker.c"], "failures-before-the-jump thaws file systems that answer at once"),
     "device-waits": (DEVICES, "failures-after-the-jump, with a device"),
-    "plan": (["daemon/check.c", "daemon/launch/reasons.c", "daemon/devices/pci.c", "daemon/devices/peek.c", "daemon/measured.c", "cli/plan.c"],
+    "plan": (["daemon/update/check.c", "daemon/launch/reasons.c", "daemon/devices/pci.c", "daemon/devices/peek.c", "daemon/update/measured.c", "cli/plan.c"],
              "unit tests have each reason; this shows them on real parts"),
-    "update-vmm": (["daemon/steps-vmm.c", "daemon/steps-after.c", "daemon/vm/", "daemon/lu-init/"], "device-goes-back takes the same way; this replaces QEMU on purpose"),
+    "update-vmm": (["daemon/update/steps-vmm.c", "daemon/update/steps-after.c", "daemon/vm/", "daemon/lu-init/"], "device-goes-back takes the same way; this replaces QEMU on purpose"),
 }
 QUICK = ("lint", "unit", "fuzz-short", "witness")
 # read by people alone

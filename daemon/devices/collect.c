@@ -30,7 +30,7 @@
 #include <sys/vfs.h>
 
 #include "launch.h"
-#include "private.h"
+#include "devices-internal.h"
 
 #define TRIES 8
 #define RECORDS_MAX (64U << 20)

@@ -21,7 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "private.h"
+#include "devices-internal.h"
 
 void lu_facts_clear(struct lu_facts *f)
 {

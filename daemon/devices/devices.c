@@ -15,7 +15,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "private.h"
+#include "devices-internal.h"
 
 #define VECTORS_MAX 2048 /* of MSI-X, by its capability's 11 bits */
 

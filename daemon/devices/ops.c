@@ -4,7 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-#include "private.h"
+#include "devices-internal.h"
 
 static int kernel_ioctl(void *context, int fd, unsigned long request, void *arg)
 {

@@ -17,7 +17,7 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 
-#include "private.h"
+#include "devices-internal.h"
 
 #define HINT_SHARE "start it with memory-backend-file,share=on in pkernfs, and -machine aux-ram-share=on"
 

@@ -22,7 +22,7 @@
  * for each eventfd. INTx is a level, it comes again by itself, and so it is left unmasked whether or not
  * it was masked: one that waited for a lost unmask would never come.
  */
-#include "private.h"
+#include "devices-internal.h"
 
 struct plan {
 	const struct lu_devices *d;

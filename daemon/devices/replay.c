@@ -30,7 +30,7 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 
-#include "private.h"
+#include "devices-internal.h"
 
 #define POLL_MS 5
 

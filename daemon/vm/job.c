@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The runner of operations. An operation is a table of steps (private.h); this file
+ * The runner of operations. An operation is a table of steps (vm-internal.h); this file
  * walks it: a step that waits hands control back to the event loop, and what it
  * waited for comes back here through its reply or its timer.
  *
@@ -25,7 +25,7 @@
 #include <sys/vfs.h>
 
 #include "clock.h"
-#include "private.h"
+#include "vm-internal.h"
 
 static const struct {
 	const char *name;

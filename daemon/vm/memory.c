@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "private.h"
+#include "vm-internal.h"
 
 static bool has_memory(const struct lu_vm *vm, const struct stat *st)
 {

@@ -28,7 +28,7 @@
 
 #include "devices.h"
 #include "luo.h"
-#include "private.h"
+#include "vm-internal.h"
 
 #define POLL_USEC 2000u
 #define SILENCE_TRIES 100u /* as long as a QEMU may take to end */

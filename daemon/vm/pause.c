@@ -33,7 +33,7 @@
 #include <string.h>
 
 #include "clock.h"
-#include "private.h"
+#include "vm-internal.h"
 
 /* The migration of a paused guest takes milliseconds; each poll costs QEMU a round trip. */
 #define POLL_FIRST_USEC 1000u

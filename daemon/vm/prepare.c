@@ -30,7 +30,7 @@
 #include <sys/vfs.h>
 
 #include "pci.h"
-#include "private.h"
+#include "vm-internal.h"
 
 #define STATE_ROOM (32ULL << 20)
 

@@ -31,7 +31,7 @@
 #include "argv.h"
 #include "devices.h"
 #include "pci.h"
-#include "private.h"
+#include "vm-internal.h"
 
 #define RAM_MAX 64
 #define HUGETLBFS_TYPE 0x958458f6UL

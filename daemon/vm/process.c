@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "private.h"
+#include "vm-internal.h"
 
 #define STORE_PIDFD "process" /* as in passthrough.c */
 

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "argv.h"
-#include "private.h"
+#include "vm-internal.h"
 
 #define DEF_MAX (64U << 10)
 #define VMS_MAX 4096

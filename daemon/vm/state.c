@@ -12,7 +12,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
-#include "private.h"
+#include "vm-internal.h"
 
 #define PIECE (8u << 20) /* some 5 ms */
 

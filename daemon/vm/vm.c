@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "private.h"
+#include "vm-internal.h"
 
 const char *lu_vm_name(const struct lu_vm *vm)
 {

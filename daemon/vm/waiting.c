@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "private.h"
+#include "vm-internal.h"
 
 /* The VM's directory, with its record if a state waits there. */
 static int open_waiting(struct lu_vm *vm, int *ret_root, struct lu_saved *ret, struct lu_error *why)

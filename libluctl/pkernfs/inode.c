@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "internal.h"
+#include "pkernfs-internal.h"
 
 bool pk_zero(const void *data, size_t size)
 {

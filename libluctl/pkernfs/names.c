@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "internal.h"
+#include "pkernfs-internal.h"
 
 #define PATH_DEPTH_MAX 1024
 #define PATH_TEXT_MAX 1024 /* bytes of a path that are told */

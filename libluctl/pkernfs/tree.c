@@ -9,7 +9,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "internal.h"
+#include "pkernfs-internal.h"
 
 int pk_bad(struct pk_ctx *ctx, const char *fmt, ...)
 {

@@ -25,7 +25,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-#include "internal.h"
+#include "pkernfs-internal.h"
 
 #define ROOTS_MAX 8
 

@@ -9,7 +9,7 @@
  * "warning" what a kernel puts right or doesn't look at.
  */
 #include "memory.h"
-#include "report.h"
+#include "verdict.h"
 
 #define LU_PKERNFS_FIND UINT64_MAX /* as the address of the root page: look for it */
 

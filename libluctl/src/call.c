@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "internal.h"
+#include "luctl-internal.h"
 
 #define DEFAULT_TIMEOUT_USEC (120ull * 1000000)
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "config-version.h"
-#include "internal.h"
+#include "luctl-internal.h"
 
 PUBLIC const char *luctl_version(void)
 {

@@ -22,7 +22,7 @@
 #include <string.h>
 
 #include "clock.h"
-#include "internal.h"
+#include "luctl-internal.h"
 
 struct luctl_job {
 	struct luctl_ctx *ctx;

@@ -4,7 +4,7 @@
  * document (schema plan). Verdicts, reasons and devices are parts of the judgement and
  * live as long as it. It is made by the code that refuses an update, so both agree.
  */
-#include "internal.h"
+#include "luctl-internal.h"
 
 PUBLIC int luctl_judge(struct luctl_plan *plan, struct luctl_judgement **ret_judgement)
 {

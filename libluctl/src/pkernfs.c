@@ -6,8 +6,8 @@
  */
 #include <string.h>
 
-#include "internal.h"
-#include "host.h"
+#include "luctl-internal.h"
+#include "this-host.h"
 #include "verify.h"
 
 struct luctl_pkernfs {

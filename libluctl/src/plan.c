@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "internal.h"
+#include "luctl-internal.h"
 
 static int absolute(struct luctl_ctx *ctx, const char *path, char **ret)
 {

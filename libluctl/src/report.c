@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "internal.h"
+#include "luctl-internal.h"
 
 PUBLIC int luctl_report_get(struct luctl_ctx *ctx, struct luctl_report **ret_report)
 {

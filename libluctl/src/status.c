@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "clock.h"
-#include "internal.h"
+#include "luctl-internal.h"
 
 #define POLL_USEC 250000u
 

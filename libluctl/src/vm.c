@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "internal.h"
+#include "luctl-internal.h"
 
 PUBLIC int luctl_vms_get(struct luctl_ctx *ctx, struct luctl_vms **ret_vms)
 {

@@ -9,7 +9,7 @@
 #include "documents.h"
 #include "launch.h"
 #include "argv.h"
-#include "report.h"
+#include "verdict.h"
 #include "store.h"
 
 /* of daemon/vm, whose own headers need more than a table */

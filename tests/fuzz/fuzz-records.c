@@ -9,7 +9,7 @@
 
 #include "fuzz.h"
 
-#include "../../daemon/measured.h"
+#include "../../daemon/update/measured.h"
 #include "../../daemon/launch/request.h"
 
 static int dir = -EBADF;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "documents.h"
-#include "report.h"
+#include "verdict.h"
 
 int main(int argc, char **argv)
 {

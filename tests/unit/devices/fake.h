@@ -10,7 +10,7 @@
 #include "test.h"
 
 #include "launch.h"
-#include "private.h"
+#include "devices-internal.h"
 
 #define FAKE_FILES 1088
 #define FAKE_OBJECTS 64

@@ -3,7 +3,7 @@
 /* A VM with one passed-through device, as facts; and records of IOMMU_STATE made by hand. */
 #include "test.h"
 
-#include "private.h"
+#include "devices-internal.h"
 
 #define SAMPLE_FDS 8
 #define SAMPLE_RECORDS 4096

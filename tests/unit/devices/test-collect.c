@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "vm.h"
+#include "sample-vm.h"
 
 static void test_found(void **state)
 {

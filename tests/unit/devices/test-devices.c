@@ -10,7 +10,7 @@
 
 #include "test.h"
 
-#include "private.h"
+#include "devices-internal.h"
 
 static const char *examples;
 

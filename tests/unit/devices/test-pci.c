@@ -11,7 +11,7 @@
 #include "test.h"
 
 #include "pci.h"
-#include "private.h"
+#include "devices-internal.h"
 
 #define ADDRESS "0000:00:0c.0"
 #define BASE "sys/bus/pci/devices/" ADDRESS

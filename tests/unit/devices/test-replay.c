@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
-#include "vm.h"
+#include "sample-vm.h"
 
 static unsigned int allocations, no_memory_at; /* 0: none fails */
 

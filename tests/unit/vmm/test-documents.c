@@ -10,7 +10,7 @@
 
 #include "test.h"
 
-#include "private.h"
+#include "vm-internal.h"
 
 static const char *examples;
 

@@ -5,7 +5,7 @@
 #include "test.h"
 
 #include "mock.h"
-#include "private.h"
+#include "vm-internal.h"
 
 #define UUID_A "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000a"
 #define UUID_B "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c000b"

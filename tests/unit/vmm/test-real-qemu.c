@@ -24,7 +24,7 @@
 #include "test.h"
 
 #include "journal.h"
-#include "private.h"
+#include "vm-internal.h"
 #include "trace.h"
 
 #define VCPUS 2

@@ -8,7 +8,7 @@
 
 #include "test.h"
 
-#include "private.h"
+#include "vm-internal.h"
 
 static char dir[64];
 static struct lu_vms vms;

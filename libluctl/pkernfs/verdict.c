@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <string.h>
 
-#include "report.h"
+#include "verdict.h"
 
 #define R LU_JSON_REQUIRED
 #define N (LU_JSON_REQUIRED | LU_JSON_NULLABLE)

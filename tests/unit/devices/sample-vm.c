@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "vm.h"
+#include "sample-vm.h"
 
 static void ok(int r)
 {

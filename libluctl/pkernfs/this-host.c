@@ -13,7 +13,7 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
-#include "host.h"
+#include "this-host.h"
 #include "verify.h"
 
 #define TRIES 3

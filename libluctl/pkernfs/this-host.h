@@ -4,7 +4,7 @@
  * This host's own pkernfs: its metadata out of memory, where that can be read, and what
  * mount table and sysfs tell of it.
  */
-#include "report.h"
+#include "verdict.h"
 
 /**
  * lu_pkernfs_host() - everything that is known

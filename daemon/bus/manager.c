@@ -11,7 +11,7 @@
 #include "argv.h"
 #include "auth.h"
 #include "check.h"
-#include "documents.h"
+#include "replies.h"
 #include "job.h"
 #include "update.h"
 

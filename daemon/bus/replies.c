@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#include "documents.h"
+#include "replies.h"
 #include "update.h"
 
 struct doc {
