@@ -29,7 +29,7 @@
 
 static const struct {
 	const char *name;
-	const lu_step_t *steps;
+	const lu_vm_step_t *steps;
 	uint64_t limit_usec;
 } ops[LU_VM_OP_MAX] = {
 	[LU_VM_PROBE] = { "probe", lu_probe_steps, 10000000 },
@@ -47,12 +47,12 @@ const char *lu_vm_op_to_string(enum lu_vm_op op)
 	return op < LU_VM_OP_MAX ? ops[op].name : "?";
 }
 
-static void job_free(struct lu_job *j)
+static void job_free(struct lu_vm_job *j)
 {
 	sd_event_source_disable_unref(j->timer);
 	sd_event_source_disable_unref(j->again);
 	sd_event_source_disable_unref(j->defer);
-	lu_job_forget_back(j);
+	lu_vm_job_forget_back(j);
 	lu_error_clear(&j->error);
 	lu_saved_clear(&j->saved);
 	lu_launch_clear(&j->launch);
@@ -69,14 +69,14 @@ static void job_free(struct lu_job *j)
 }
 
 /* Takes the job off its VM; nothing that is under way reaches it any more. */
-static void job_unhook(struct lu_job *j)
+static void job_unhook(struct lu_vm_job *j)
 {
 	if (j->vm->qmp)
 		lu_qmp_forget(j->vm->qmp, j);
 	j->vm->job = NULL;
 }
 
-static void job_end(struct lu_job *j, int r)
+static void job_end(struct lu_vm_job *j, int r)
 {
 	struct lu_vm *vm = j->vm;
 
@@ -95,7 +95,7 @@ static void job_end(struct lu_job *j, int r)
 }
 
 /* Goes on after a step or handler that returned @r. */
-static void job_run(struct lu_job *j, int r)
+static void job_run(struct lu_vm_job *j, int r)
 {
 	for (;;) {
 		if (r == 0)
@@ -110,14 +110,14 @@ static void job_run(struct lu_job *j, int r)
 	}
 }
 
-void lu_job_continue(struct lu_job *j, int r)
+void lu_vm_job_continue(struct lu_vm_job *j, int r)
 {
 	job_run(j, r);
 }
 
 static int on_limit(sd_event_source *s, uint64_t usec, void *userdata)
 {
-	struct lu_job *j = userdata;
+	struct lu_vm_job *j = userdata;
 
 	job_end(j, lu_error_set(&j->error, -ETIMEDOUT, "QEMU hangs or is overloaded; see its log",
 				"VM %s: %s took longer than its time limit", j->vm->name, ops[j->op].name));
@@ -126,7 +126,7 @@ static int on_limit(sd_event_source *s, uint64_t usec, void *userdata)
 
 static int on_again(sd_event_source *s, uint64_t usec, void *userdata)
 {
-	struct lu_job *j = userdata;
+	struct lu_vm_job *j = userdata;
 
 	job_run(j, j->steps[j->step](j));
 	return 0;
@@ -134,7 +134,7 @@ static int on_again(sd_event_source *s, uint64_t usec, void *userdata)
 
 static int on_first(sd_event_source *s, void *userdata)
 {
-	struct lu_job *j = userdata;
+	struct lu_vm_job *j = userdata;
 
 	job_run(j, j->error.code ? j->error.code : j->steps[0](j));
 	return 0;
@@ -143,7 +143,7 @@ static int on_first(sd_event_source *s, void *userdata)
 static void on_reply(struct lu_qmp *q, int r, struct json_object *data, const char *class, const struct lu_error *e,
 		     void *userdata)
 {
-	struct lu_job *j = userdata;
+	struct lu_vm_job *j = userdata;
 
 	if (((j->tolerant & LU_TOLERATE_REFUSAL) && r == -EREMOTEIO) ||
 	    ((j->tolerant & LU_TOLERATE_DEATH) && (r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET))) {
@@ -160,7 +160,7 @@ static void on_reply(struct lu_qmp *q, int r, struct json_object *data, const ch
 	job_run(j, j->reply(j, data));
 }
 
-static int command(struct lu_job *j, const char *name, struct json_object *args, int fd, lu_reply_t reply,
+static int command(struct lu_vm_job *j, const char *name, struct json_object *args, int fd, lu_vm_reply_t reply,
 		   unsigned int tolerant)
 {
 	uint64_t now = lu_clock_ns(CLOCK_MONOTONIC) / 1000;
@@ -174,22 +174,23 @@ static int command(struct lu_job *j, const char *name, struct json_object *args,
 	return r < 0 ? r : 1;
 }
 
-int lu_job_command(struct lu_job *j, const char *name, struct json_object *args, lu_reply_t reply)
+int lu_vm_job_command(struct lu_vm_job *j, const char *name, struct json_object *args, lu_vm_reply_t reply)
 {
 	return command(j, name, args, -1, reply, 0);
 }
 
-int lu_job_try(struct lu_job *j, const char *name, struct json_object *args, unsigned int tolerate, lu_reply_t reply)
+int lu_vm_job_try(struct lu_vm_job *j, const char *name, struct json_object *args, unsigned int tolerate,
+		  lu_vm_reply_t reply)
 {
 	return command(j, name, args, -1, reply, tolerate);
 }
 
-int lu_job_command_fd(struct lu_job *j, const char *name, struct json_object *args, int fd, lu_reply_t reply)
+int lu_vm_job_command_fd(struct lu_vm_job *j, const char *name, struct json_object *args, int fd, lu_vm_reply_t reply)
 {
 	return command(j, name, args, fd, reply, 0);
 }
 
-int lu_job_again(struct lu_job *j, uint64_t usec)
+int lu_vm_job_again(struct lu_vm_job *j, uint64_t usec)
 {
 	int r;
 
@@ -210,7 +211,7 @@ static void on_event(struct lu_qmp *q, const char *name, struct json_object *dat
 int lu_vm_op_start(struct lu_vm *vm, enum lu_vm_op op, const char *update, uint64_t timeout_usec, lu_vm_done_t done,
 		   void *userdata)
 {
-	struct lu_job *j;
+	struct lu_vm_job *j;
 	int r;
 
 	if (vm->job)
@@ -253,7 +254,7 @@ int lu_vm_op_start(struct lu_vm *vm, enum lu_vm_op op, const char *update, uint6
 	return 0;
 }
 
-void lu_job_cancel(struct lu_job *j)
+void lu_vm_job_cancel(struct lu_vm_job *j)
 {
 	if (!j)
 		return;
@@ -263,7 +264,7 @@ void lu_job_cancel(struct lu_job *j)
 
 void lu_vm_op_cancel(struct lu_vm *vm)
 {
-	lu_job_cancel(vm->job);
+	lu_vm_job_cancel(vm->job);
 }
 
 bool lu_vm_op_busy(const struct lu_vm *vm)
@@ -312,7 +313,7 @@ struct json_object *lu_json_args(const char *key, ...)
 	return obj;
 }
 
-int lu_job_note_peer(struct lu_job *j)
+int lu_vm_job_note_peer(struct lu_vm_job *j)
 {
 	struct lu_vm_facts *f = &j->vm->facts;
 	const char *version = lu_qmp_version(j->vm->qmp);
@@ -328,7 +329,7 @@ int lu_job_note_peer(struct lu_job *j)
 	return version && !f->qemu_version ? -ENOMEM : 0;
 }
 
-static int on_status(struct lu_job *j, struct json_object *data)
+static int on_status(struct lu_vm_job *j, struct json_object *data)
 {
 	const char *status = lu_member_string(data, "status");
 	int r;
@@ -336,7 +337,7 @@ static int on_status(struct lu_job *j, struct json_object *data)
 	if (!status)
 		return lu_error_set(&j->error, -EBADMSG, NULL, "VM %s: QEMU's answer to query-status has no status",
 				    j->vm->name);
-	r = lu_job_note_peer(j);
+	r = lu_vm_job_note_peer(j);
 	if (r < 0)
 		return r;
 	free(j->status);
@@ -348,17 +349,17 @@ static int on_status(struct lu_job *j, struct json_object *data)
 	return 0;
 }
 
-int lu_job_query_status(struct lu_job *j)
+int lu_vm_job_query_status(struct lu_vm_job *j)
 {
-	return lu_job_command(j, "query-status", NULL, on_status);
+	return lu_vm_job_command(j, "query-status", NULL, on_status);
 }
 
-int lu_job_set_mode(struct lu_job *j, const char *mode, unsigned int tolerate, lu_reply_t reply)
+int lu_vm_job_set_mode(struct lu_vm_job *j, const char *mode, unsigned int tolerate, lu_vm_reply_t reply)
 {
-	return lu_job_try(j, "migrate-set-parameters", lu_json_args("mode", mode, NULL), tolerate, reply);
+	return lu_vm_job_try(j, "migrate-set-parameters", lu_json_args("mode", mode, NULL), tolerate, reply);
 }
 
-int lu_job_set_ignore_shared(struct lu_job *j, bool on, unsigned int tolerate, lu_reply_t reply)
+int lu_vm_job_set_ignore_shared(struct lu_vm_job *j, bool on, unsigned int tolerate, lu_vm_reply_t reply)
 {
 	struct json_object *args = json_object_new_object(), *list = json_object_new_array(),
 			   *cap = lu_json_args("capability", "x-ignore-shared", NULL);
@@ -373,10 +374,10 @@ int lu_job_set_ignore_shared(struct lu_job *j, bool on, unsigned int tolerate, l
 		json_object_put(args);
 		return -ENOMEM;
 	}
-	return lu_job_try(j, "migrate-set-capabilities", args, tolerate, reply);
+	return lu_vm_job_try(j, "migrate-set-capabilities", args, tolerate, reply);
 }
 
-int lu_job_capture(struct lu_job *j, struct lu_reasons *reasons, struct lu_launch *ret, struct lu_error *e)
+int lu_vm_job_capture(struct lu_vm_job *j, struct lu_reasons *reasons, struct lu_launch *ret, struct lu_error *e)
 {
 	struct lu_capture_from from = { .pkernfs = j->vm->vms->pkernfs,
 					.reference = j->vm->vms->any_fs ? 0 : 1,
@@ -407,13 +408,13 @@ int lu_vms_pkernfs(const struct lu_vms *vms, struct lu_error *e)
 	return steal_fd(&fd);
 }
 
-int lu_job_open_pkernfs(struct lu_job *j)
+int lu_vm_job_open_pkernfs(struct lu_vm_job *j)
 {
 	j->pkernfs_fd = lu_vms_pkernfs(j->vm->vms, &j->error);
 	return j->pkernfs_fd < 0 ? j->pkernfs_fd : 0;
 }
 
-int lu_job_load_saved(struct lu_job *j)
+int lu_vm_job_load_saved(struct lu_vm_job *j)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	int r;
@@ -436,7 +437,7 @@ int lu_job_load_saved(struct lu_job *j)
 	return 0;
 }
 
-int lu_job_write_saved(struct lu_job *j)
+int lu_vm_job_write_saved(struct lu_vm_job *j)
 {
 	return lu_saved_write(j->dir_fd, &j->saved, &j->error);
 }

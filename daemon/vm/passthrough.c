@@ -291,17 +291,17 @@ static void keep(void *context, enum lu_transfer_fd which, int fd)
 	lu_vm_store_fd(p->uuid, kept_names[which], fd);
 }
 
-static int on_migrate(struct lu_job *j, struct json_object *data)
+static int on_migrate(struct lu_vm_job *j, struct json_object *data)
 {
 	return 0;
 }
 
-static void socket_dir(const struct lu_job *j, char ret[static 108])
+static void socket_dir(const struct lu_vm_job *j, char ret[static 108])
 {
 	snprintf(ret, 108, "%s/cpr-%s", j->vm->vms->run, j->vm->def.uuid);
 }
 
-int lu_job_transfer(struct lu_job *j)
+int lu_vm_job_transfer(struct lu_vm_job *j)
 {
 	_cleanup_close_ int fd = openat(j->dir_fd, "state", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	struct lu_transfer_keeper keeper = { .cpr = hold, .keep = keep };
@@ -327,11 +327,11 @@ int lu_job_transfer(struct lu_job *j)
 	if (r < 0)
 		return r;
 	args = lu_transfer_args(p->transfer);
-	return args ? lu_job_command(j, "migrate", args, on_migrate) : -ENOMEM;
+	return args ? lu_vm_job_command(j, "migrate", args, on_migrate) : -ENOMEM;
 }
 
 /* QEMU may be done before we have read everything. */
-int lu_job_transferred(struct lu_job *j)
+int lu_vm_job_transferred(struct lu_vm_job *j)
 {
 	struct lu_passthrough *p = j->vm->passthrough;
 	int r;
@@ -339,7 +339,7 @@ int lu_job_transferred(struct lu_job *j)
 	if (!p)
 		return 0;
 	r = lu_transfer_done(p->transfer, &j->error);
-	return r < 0 ? r : r > 0 ? 0 : lu_job_again(j, POLL_USEC);
+	return r < 0 ? r : r > 0 ? 0 : lu_vm_job_again(j, POLL_USEC);
 }
 
 static int preserve(struct lu_passthrough *p, const struct lu_devices *d, struct lu_error *e)
@@ -357,7 +357,7 @@ static int preserve(struct lu_passthrough *p, const struct lu_devices *d, struct
 	return r;
 }
 
-static int collect(struct lu_job *j, struct lu_devices *ret)
+static int collect(struct lu_vm_job *j, struct lu_devices *ret)
 {
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
 			    sys = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -378,20 +378,20 @@ static int collect(struct lu_job *j, struct lu_devices *ret)
 }
 
 /* 1 while somebody else has the device open. */
-static int open_session(struct lu_job *j)
+static int open_session(struct lu_vm_job *j)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_close_ int device = lu_luo_open(LU_LUO_DEVICE, 0, &e);
 
 	if (device == -EBUSY && j->luo_tries++ < LUO_TRIES)
-		return lu_job_again(j, POLL_USEC);
+		return lu_vm_job_again(j, POLL_USEC);
 	if (device >= 0)
 		return lu_luo_create(device, j->vm->def.uuid, &j->vm->passthrough->session, &j->error);
 	lu_error_move(&j->error, &e);
 	return device;
 }
 
-int lu_job_note_devices(struct lu_job *j)
+int lu_vm_job_note_devices(struct lu_vm_job *j)
 {
 	_cleanup_(lu_devices_clear) struct lu_devices devices = { 0 };
 	struct lu_passthrough *p = j->vm->passthrough;
@@ -421,7 +421,7 @@ int lu_job_note_devices(struct lu_job *j)
 
 /* --- resume --- */
 
-static int set_status(struct lu_job *j, const char *status)
+static int set_status(struct lu_vm_job *j, const char *status)
 {
 	free(j->status);
 	j->status = strdup(status);
@@ -432,14 +432,14 @@ static int set_status(struct lu_job *j, const char *status)
  * Nobody answers. A QEMU that is ending is given the time for it. One that lives on without a monitor may have let
  * the guest run; only if it gave its devices away it has not, for it can't.
  */
-static int on_silence(struct lu_job *j)
+static int on_silence(struct lu_vm_job *j)
 {
 	struct lu_vm *vm = j->vm;
 
 	if (!lu_vm_lives(vm))
 		return set_status(j, "gone");
 	if (j->tries++ < SILENCE_TRIES)
-		return lu_job_again(j, SILENCE_USEC);
+		return lu_vm_job_again(j, SILENCE_USEC);
 	if (vm->passthrough && vm->passthrough->n_fds > 0 && j->op != LU_VM_REPLACE)
 		return set_status(j, "silent");
 	vm->facts.state = LU_VM_UNREACHABLE;
@@ -450,29 +450,29 @@ static int on_silence(struct lu_job *j)
 		(int)lu_vm_process(vm));
 }
 
-static int on_status(struct lu_job *j, struct json_object *data)
+static int on_status(struct lu_vm_job *j, struct json_object *data)
 {
 	return data ? set_status(j, lu_member_string(data, "status") ?: "") : on_silence(j);
 }
 
 /* An earlier attempt may have ended QEMU already; what was committed can be taken up by another one. */
-int lu_job_query_or_gone(struct lu_job *j)
+int lu_vm_job_query_or_gone(struct lu_vm_job *j)
 {
 	return j->vm->passthrough || (j->have_saved && j->saved.complete) ?
-		       lu_job_try(j, "query-status", NULL, LU_TOLERATE_DEATH, on_status) :
-		       lu_job_query_status(j);
+		       lu_vm_job_try(j, "query-status", NULL, LU_TOLERATE_DEATH, on_status) :
+		       lu_vm_job_query_status(j);
 }
 
-bool lu_job_answers(const struct lu_job *j)
+bool lu_vm_job_answers(const struct lu_vm_job *j)
 {
 	return strcmp(j->status, "gone") != 0 && strcmp(j->status, "silent") != 0;
 }
 
 /* In place of a daemon that died while it received. Returns 1 while there is something to wait for. */
-static int receive_rest(struct lu_job *j)
+static int receive_rest(struct lu_vm_job *j)
 {
 	struct lu_passthrough *p = j->vm->passthrough;
-	bool alive = lu_job_answers(j) && lu_job_note_peer(j) >= 0;
+	bool alive = lu_vm_job_answers(j) && lu_vm_job_note_peer(j) >= 0;
 	char dir[108];
 	int r = 0;
 
@@ -484,13 +484,13 @@ static int receive_rest(struct lu_job *j)
 	if (r < 0 || !p->transfer)
 		return r;
 	r = lu_transfer_done(p->transfer, &j->error);
-	return r < 0 ? r : r > 0 ? 0 : lu_job_again(j, POLL_USEC);
+	return r < 0 ? r : r > 0 ? 0 : lu_vm_job_again(j, POLL_USEC);
 }
 
-static bool must_go_back(const struct lu_job *j)
+static bool must_go_back(const struct lu_vm_job *j)
 {
 	const struct lu_passthrough *p = j->vm->passthrough;
-	bool gone = !lu_job_answers(j);
+	bool gone = !lu_vm_job_answers(j);
 
 	if (j->op == LU_VM_REPLACE)
 		return true;
@@ -501,10 +501,10 @@ static bool must_go_back(const struct lu_job *j)
 
 /* The job may end before the restore does, by its time limit. */
 struct lu_back {
-	struct lu_job *job;
+	struct lu_vm_job *job;
 };
 
-void lu_job_forget_back(struct lu_job *j)
+void lu_vm_job_forget_back(struct lu_vm_job *j)
 {
 	if (j->back)
 		j->back->job = NULL;
@@ -514,7 +514,7 @@ void lu_job_forget_back(struct lu_job *j)
 static void on_restored(void *userdata, int r, struct lu_error *error)
 {
 	struct lu_back *back = userdata;
-	struct lu_job *j = back->job;
+	struct lu_vm_job *j = back->job;
 
 	free(back);
 	if (!j)
@@ -527,17 +527,17 @@ static void on_restored(void *userdata, int r, struct lu_error *error)
 	j->went_back = r >= 0;
 	if (j->went_back)
 		lu_vm_drop_process(j->vm);
-	lu_job_continue(j, r);
+	lu_vm_job_continue(j, r);
 }
 
 /* Before it is ended: by now another program may stand at its path. Without it there is one try less. */
-static void hold_program(struct lu_job *j)
+static void hold_program(struct lu_vm_job *j)
 {
 	char path[32];
 
 	if (j->vm->exe_fd >= 0 || !strcmp(j->status, "gone"))
 		return;
-	if (lu_job_answers(j) && lu_job_note_peer(j) < 0)
+	if (lu_vm_job_answers(j) && lu_vm_job_note_peer(j) < 0)
 		return;
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)j->vm->facts.pid);
 	j->vm->exe_fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -546,14 +546,14 @@ static void hold_program(struct lu_job *j)
 }
 
 /* A guest's memory takes its time to be unmapped, and others wait for their turn: 1 while it has not ended. */
-static int wait_for_end(struct lu_job *j)
+static int wait_for_end(struct lu_vm_job *j)
 {
 	if (poll(&(struct pollfd){ .fd = j->ending_fd, .events = POLLIN }, 1, 0) == 1)
 		return 0;
-	return lu_job_again(j, POLL_USEC);
+	return lu_vm_job_again(j, POLL_USEC);
 }
 
-static int kill_old(struct lu_job *j)
+static int kill_old(struct lu_vm_job *j)
 {
 	_cleanup_close_ int fd = -EBADF;
 
@@ -561,10 +561,10 @@ static int kill_old(struct lu_job *j)
 		return wait_for_end(j);
 	if (!strcmp(j->status, "gone"))
 		return 0;
-	if (lu_job_answers(j) && (lu_job_note_peer(j) < 0 || j->vm->facts.pid <= 0))
+	if (lu_vm_job_answers(j) && (lu_vm_job_note_peer(j) < 0 || j->vm->facts.pid <= 0))
 		return -ESRCH;
 	/* the one that is silent, or that was prepared, by the descriptor that is held of it */
-	if (!lu_job_answers(j) || lu_vm_process(j->vm) == j->vm->facts.pid)
+	if (!lu_vm_job_answers(j) || lu_vm_process(j->vm) == j->vm->facts.pid)
 		fd = j->vm->pidfd >= 0 ? fcntl(j->vm->pidfd, F_DUPFD_CLOEXEC, 3) : pidfd_open(lu_vm_process(j->vm), 0);
 	else
 		fd = pidfd_open(j->vm->facts.pid, 0);
@@ -580,7 +580,7 @@ static int kill_old(struct lu_job *j)
  * The state is whole, so it is made a commit if it is none yet: lu-init takes nothing else. The
  * unit is marked first, since it must not start a QEMU when it sees the old one end.
  */
-int lu_job_go_back(struct lu_job *j)
+int lu_vm_job_go_back(struct lu_vm_job *j)
 {
 	int r = 0;
 
@@ -592,7 +592,7 @@ int lu_job_go_back(struct lu_job *j)
 	if (j->vm->ran) {
 		j->saved.complete = false;
 		if (j->have_saved)
-			(void)lu_job_write_saved(j);
+			(void)lu_vm_job_write_saved(j);
 		return lu_error_set(&j->error, -ESTALE, "start the guest afresh from its disks",
 				    "VM %s: it has run since its state was saved, so that no longer fits its memory",
 				    j->vm->name);
@@ -605,7 +605,7 @@ int lu_job_go_back(struct lu_job *j)
 		return lu_error_set(&j->error, -ENODATA, "start the guest afresh from its disks",
 				    "VM %s: its QEMU gave its devices away, but its state did not arrive", j->vm->name);
 	if (r >= 0 && !j->saved.complete)
-		r = lu_job_commit(j);
+		r = lu_vm_job_commit(j);
 	if (r > 0)
 		return r;
 	if (r >= 0 && j->vm->def.unit && j->ending_fd < 0)

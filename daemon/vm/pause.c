@@ -40,14 +40,14 @@
 #define POLL_LATER_USEC 5000u
 #define SUM_PIECE (8u << 20) /* of a state that is summed up at a time; some 10 ms */
 
-static int need_saved(struct lu_job *j)
+static int need_saved(struct lu_vm_job *j)
 {
 	if (j->have_saved)
 		return 0;
 	return lu_error_set(&j->error, -ENOENT, NULL, "VM %s: not prepared for update %s", j->vm->name, j->update);
 }
 
-static bool runs(const struct lu_job *j)
+static bool runs(const struct lu_vm_job *j)
 {
 	return !strcmp(j->status, "running") || !strcmp(j->status, "suspended");
 }
@@ -55,7 +55,7 @@ static bool runs(const struct lu_job *j)
 /* --- pause --- */
 
 /* A guest whose state is elsewhere, or is being moved there, is somebody else's. */
-static int judge_status(struct lu_job *j)
+static int judge_status(struct lu_vm_job *j)
 {
 	static const char *const fine[] = { "running", "suspended", "paused", "prelaunch" };
 
@@ -71,7 +71,7 @@ static int judge_status(struct lu_job *j)
  * Durable before the stop: from here on, and not before, RESUME may let the guest run, also in another process. One
  * that was paused by somebody else is not ours to run.
  */
-static int note_pause(struct lu_job *j)
+static int note_pause(struct lu_vm_job *j)
 {
 	struct lu_stamp now = lu_stamp_now();
 
@@ -81,16 +81,16 @@ static int note_pause(struct lu_job *j)
 	j->saved.running = runs(j);
 	j->saved.pause_tsc = runs(j) ? now.tsc : 0;
 	j->saved.pause_realtime_usec = runs(j) ? now.realtime_ns / 1000 : 0;
-	return lu_job_write_saved(j);
+	return lu_vm_job_write_saved(j);
 }
 
-static int on_stop(struct lu_job *j, struct json_object *data)
+static int on_stop(struct lu_vm_job *j, struct json_object *data)
 {
 	j->vm->facts.state = LU_VM_PAUSED;
 	return 0;
 }
 
-static int stop(struct lu_job *j)
+static int stop(struct lu_vm_job *j)
 {
 	struct lu_stamp now = lu_stamp_now();
 
@@ -99,16 +99,16 @@ static int stop(struct lu_job *j)
 	if (!runs(j))
 		return 0;
 	j->vm->stopped = true;
-	return lu_job_command(j, "stop", NULL, on_stop);
+	return lu_vm_job_command(j, "stop", NULL, on_stop);
 }
 
 /* clang-format off */
-const lu_step_t lu_pause_steps[] = {
-	lu_job_open_pkernfs,
-	lu_job_load_saved,
+const lu_vm_step_t lu_pause_steps[] = {
+	lu_vm_job_open_pkernfs,
+	lu_vm_job_load_saved,
 	need_saved,
-	lu_job_query_status,
-	lu_job_same_process,
+	lu_vm_job_query_status,
+	lu_vm_job_same_process,
 	judge_status,
 	note_pause,
 	stop,
@@ -118,7 +118,7 @@ const lu_step_t lu_pause_steps[] = {
 
 /* --- save --- */
 
-static int must_stand(struct lu_job *j)
+static int must_stand(struct lu_vm_job *j)
 {
 	if (!runs(j))
 		return 0;
@@ -126,12 +126,12 @@ static int must_stand(struct lu_job *j)
 			    "VM %s runs and can't be saved", j->vm->name);
 }
 
-static int on_migrate(struct lu_job *j, struct json_object *data)
+static int on_migrate(struct lu_vm_job *j, struct json_object *data)
 {
 	return 0;
 }
 
-static int on_fd_added(struct lu_job *j, struct json_object *data)
+static int on_fd_added(struct lu_vm_job *j, struct json_object *data)
 {
 	struct json_object *id = lu_member(data, "fdset-id", json_type_int);
 	char uri[48];
@@ -141,27 +141,27 @@ static int on_fd_added(struct lu_job *j, struct json_object *data)
 				    j->vm->name);
 	j->vm->fdset = json_object_get_int64(id);
 	snprintf(uri, sizeof(uri), "file:/dev/fdset/%lld", (long long)j->vm->fdset);
-	return lu_job_command(j, "migrate", lu_json_args("uri", uri, NULL), on_migrate);
+	return lu_vm_job_command(j, "migrate", lu_json_args("uri", uri, NULL), on_migrate);
 }
 
-static int migrate(struct lu_job *j)
+static int migrate(struct lu_vm_job *j)
 {
 	_cleanup_close_ int fd = -EBADF;
 
 	if (j->vm->facts.devices)
-		return lu_job_transfer(j);
-	fd = lu_job_open_state(j);
+		return lu_vm_job_transfer(j);
+	fd = lu_vm_job_open_state(j);
 	if (fd < 0)
 		return fd;
-	return lu_job_command_fd(j, "add-fd", NULL, fd, on_fd_added);
+	return lu_vm_job_command_fd(j, "add-fd", NULL, fd, on_fd_added);
 }
 
-static int poll_again(struct lu_job *j)
+static int poll_again(struct lu_vm_job *j)
 {
-	return lu_job_again(j, j->polls++ < 10 ? POLL_FIRST_USEC : POLL_LATER_USEC);
+	return lu_vm_job_again(j, j->polls++ < 10 ? POLL_FIRST_USEC : POLL_LATER_USEC);
 }
 
-static int on_progress(struct lu_job *j, struct json_object *data)
+static int on_progress(struct lu_vm_job *j, struct json_object *data)
 {
 	const char *status = lu_member_string(data, "status"), *why = lu_member_string(data, "error-desc");
 
@@ -173,19 +173,19 @@ static int on_progress(struct lu_job *j, struct json_object *data)
 	return poll_again(j);
 }
 
-static int wait_completed(struct lu_job *j)
+static int wait_completed(struct lu_vm_job *j)
 {
-	return lu_job_command(j, "query-migrate", NULL, on_progress);
+	return lu_vm_job_command(j, "query-migrate", NULL, on_progress);
 }
 
-int lu_job_commit(struct lu_job *j)
+int lu_vm_job_commit(struct lu_vm_job *j)
 {
 	_cleanup_close_ int fd = openat(j->dir_fd, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	int r;
 
 	r = fd < 0 || fsync(fd) < 0 ? -errno : lu_store_sum_some(fd, SUM_PIECE, &j->sum);
 	if (r == 0) /* others want to be heard, too */
-		return lu_job_again(j, 1);
+		return lu_vm_job_again(j, 1);
 	j->saved.size = j->sum.size;
 	if (r >= 0 && j->saved.size == 0)
 		r = -ENODATA;
@@ -200,36 +200,36 @@ int lu_job_commit(struct lu_job *j)
 		j->saved.pause_realtime_usec = j->vm->pause_realtime_usec;
 	}
 	j->saved.saved_tsc = lu_stamp_now().tsc;
-	return lu_job_write_saved(j);
+	return lu_vm_job_write_saved(j);
 }
 
 /* clang-format off */
-const lu_step_t lu_save_steps[] = {
-	lu_job_open_pkernfs,
-	lu_job_load_saved,
+const lu_vm_step_t lu_save_steps[] = {
+	lu_vm_job_open_pkernfs,
+	lu_vm_job_load_saved,
 	need_saved,
-	lu_job_query_status,
-	lu_job_same_process,
+	lu_vm_job_query_status,
+	lu_vm_job_same_process,
 	must_stand,
 	migrate,
 	wait_completed,
-	lu_job_take_state,
-	lu_job_transferred,
-	lu_job_note_devices,
-	lu_job_commit,
+	lu_vm_job_take_state,
+	lu_vm_job_transferred,
+	lu_vm_job_note_devices,
+	lu_vm_job_commit,
 	NULL,
 };
 /* clang-format on */
 
 /* --- resume --- */
 
-static int take_back(struct lu_job *j)
+static int take_back(struct lu_vm_job *j)
 {
 	if (!j->have_saved || !j->saved.complete)
 		return 0;
 	j->saved.complete = false;
 	j->took_back = true;
-	if (lu_job_write_saved(j) < 0) {
+	if (lu_vm_job_write_saved(j) < 0) {
 		/* then the state itself goes: a sum without its file is no commit either */
 		lu_error_clear(&j->error);
 		(void)unlinkat(j->dir_fd, "state", 0);
@@ -239,23 +239,23 @@ static int take_back(struct lu_job *j)
 }
 
 /* QEMU refused to let it run, so it has not: what was saved of it is worth what it was before. */
-static void put_commit_back(struct lu_job *j)
+static void put_commit_back(struct lu_vm_job *j)
 {
 	if (!j->took_back)
 		return;
 	j->saved.complete = true;
-	(void)lu_job_write_saved(j);
+	(void)lu_vm_job_write_saved(j);
 	lu_error_clear(&j->error);
 }
 
 /* The record, if it can be had. Not having it must not keep a guest from running. */
-static int load_record(struct lu_job *j)
+static int load_record(struct lu_vm_job *j)
 {
 	int r;
 
-	r = lu_job_open_pkernfs(j);
+	r = lu_vm_job_open_pkernfs(j);
 	if (r >= 0)
-		r = lu_job_load_saved(j);
+		r = lu_vm_job_load_saved(j);
 	j->bad_record = r < 0;
 	if (r < 0)
 		lu_error_clear(&j->error);
@@ -266,53 +266,53 @@ static int load_record(struct lu_job *j)
 }
 
 /* If there was another QEMU to be started, its word counts. */
-static int query_new(struct lu_job *j)
+static int query_new(struct lu_vm_job *j)
 {
-	return j->went_back ? lu_job_query_status(j) : 0;
+	return j->went_back ? lu_vm_job_query_status(j) : 0;
 }
 
 /* Only if we stopped it: whoever else did, by a pause or by a migration to elsewhere, lets it run or does not. */
-static int wanted_running(const struct lu_job *j)
+static int wanted_running(const struct lu_vm_job *j)
 {
 	return j->vm->stopped;
 }
 
-static int on_cancelled(struct lu_job *j, struct json_object *data)
+static int on_cancelled(struct lu_vm_job *j, struct json_object *data)
 {
-	return lu_job_again(j, POLL_LATER_USEC);
+	return lu_vm_job_again(j, POLL_LATER_USEC);
 }
 
-static int on_migration_state(struct lu_job *j, struct json_object *data)
+static int on_migration_state(struct lu_vm_job *j, struct json_object *data)
 {
 	static const char *const busy[] = { "setup", "active", "device", "pre-switchover", "wait-unplug" };
 	const char *status = lu_member_string(data, "status");
 
 	if (status && !strcmp(status, "cancelling"))
-		return lu_job_again(j, POLL_LATER_USEC);
+		return lu_vm_job_again(j, POLL_LATER_USEC);
 	for (size_t i = 0; status && i < ARRAY_SIZE(busy); i++)
 		if (!strcmp(status, busy[i]))
-			return lu_job_try(j, "migrate_cancel", NULL, LU_TOLERATE_REFUSAL, on_cancelled);
+			return lu_vm_job_try(j, "migrate_cancel", NULL, LU_TOLERATE_REFUSAL, on_cancelled);
 	return 0;
 }
 
-static int end_migration(struct lu_job *j)
+static int end_migration(struct lu_vm_job *j)
 {
-	if (runs(j) || !lu_job_answers(j))
+	if (runs(j) || !lu_vm_job_answers(j))
 		return 0;
-	return lu_job_command(j, "query-migrate", NULL, on_migration_state);
+	return lu_vm_job_command(j, "query-migrate", NULL, on_migration_state);
 }
 
-static int on_settled(struct lu_job *j, struct json_object *data);
+static int on_settled(struct lu_vm_job *j, struct json_object *data);
 
-static int settle(struct lu_job *j)
+static int settle(struct lu_vm_job *j)
 {
-	if (runs(j) || !lu_job_answers(j))
+	if (runs(j) || !lu_vm_job_answers(j))
 		return 0;
-	return lu_job_command(j, "query-status", NULL, on_settled);
+	return lu_vm_job_command(j, "query-status", NULL, on_settled);
 }
 
 /* Between "completed" and postmigrate lies a moment in which cont is refused. */
-static int on_settled(struct lu_job *j, struct json_object *data)
+static int on_settled(struct lu_vm_job *j, struct json_object *data)
 {
 	const char *status = lu_member_string(data, "status");
 
@@ -325,13 +325,13 @@ static int on_settled(struct lu_job *j, struct json_object *data)
 	return j->status ? 0 : -ENOMEM;
 }
 
-static int on_announced(struct lu_job *j, struct json_object *data)
+static int on_announced(struct lu_vm_job *j, struct json_object *data)
 {
 	return 0;
 }
 
 /* Switches may have forgotten it while it stood still. A QEMU that refuses has told nobody, nothing else. */
-static int on_cont(struct lu_job *j, struct json_object *data)
+static int on_cont(struct lu_vm_job *j, struct json_object *data)
 {
 	if (!data) {
 		put_commit_back(j);
@@ -340,32 +340,32 @@ static int on_cont(struct lu_job *j, struct json_object *data)
 				    "VM %s: QEMU does not let it run: %s", j->vm->name, j->refused ?: "");
 	}
 	j->vm->continued = true;
-	return lu_job_try(j, "announce-self", json_tokener_parse(LU_LAUNCH_ANNOUNCE), LU_TOLERATE_REFUSAL,
-			  on_announced);
+	return lu_vm_job_try(j, "announce-self", json_tokener_parse(LU_LAUNCH_ANNOUNCE), LU_TOLERATE_REFUSAL,
+			     on_announced);
 }
 
-static int cont(struct lu_job *j)
+static int cont(struct lu_vm_job *j)
 {
 	/* let run by somebody, and paused again: it is in his hands */
 	if (j->vm->ran && !strcmp(j->status, "paused"))
 		j->vm->stopped = false;
 	if (runs(j) || !wanted_running(j))
 		return 0;
-	return lu_job_try(j, "cont", NULL, LU_TOLERATE_REFUSAL, on_cont);
+	return lu_vm_job_try(j, "cont", NULL, LU_TOLERATE_REFUSAL, on_cont);
 }
 
 /* It is as it was: what somebody does to the guest from now on is not ours to undo. In the next kernel the report needs the stamp. */
-static void forget_pause(struct lu_job *j)
+static void forget_pause(struct lu_vm_job *j)
 {
 	if (j->op != LU_VM_RESUME || !j->have_saved || !j->saved.pause_tsc ||
 	    faccessat(j->dir_fd, "result.json", F_OK, 0) == 0)
 		return;
 	j->saved.pause_tsc = j->saved.pause_realtime_usec = 0;
-	(void)lu_job_write_saved(j);
+	(void)lu_vm_job_write_saved(j);
 	lu_error_clear(&j->error);
 }
 
-static int check_running(struct lu_job *j)
+static int check_running(struct lu_vm_job *j)
 {
 	if (wanted_running(j) && !runs(j))
 		return lu_error_set(&j->error, -EIO, "see the log of its QEMU",
@@ -381,13 +381,13 @@ static int check_running(struct lu_job *j)
 	return 0;
 }
 
-static int on_removed(struct lu_job *j, struct json_object *data)
+static int on_removed(struct lu_vm_job *j, struct json_object *data)
 {
 	return 0;
 }
 
 /* The state file that QEMU still holds. If our connection was lost meanwhile, QEMU has dropped it by itself. */
-static int drop_fd(struct lu_job *j)
+static int drop_fd(struct lu_vm_job *j)
 {
 	struct json_object *args;
 	int64_t fdset = j->vm->fdset;
@@ -400,20 +400,20 @@ static int drop_fd(struct lu_job *j)
 		json_object_put(args);
 		return -ENOMEM;
 	}
-	return lu_job_try(j, "remove-fd", args, LU_TOLERATE_REFUSAL, on_removed);
+	return lu_vm_job_try(j, "remove-fd", args, LU_TOLERATE_REFUSAL, on_removed);
 }
 
 /* clang-format off */
-const lu_step_t lu_resume_steps[] = {
+const lu_vm_step_t lu_resume_steps[] = {
 	load_record,
-	lu_job_query_or_gone,
+	lu_vm_job_query_or_gone,
 	end_migration,
 	settle,
-	lu_job_go_back,
+	lu_vm_job_go_back,
 	query_new,
 	take_back, /* before the guest runs, and not before: a QEMU that had to be started is started from the commit */
 	cont,
-	lu_job_query_status,
+	lu_vm_job_query_status,
 	check_running,
 	drop_fd,
 	NULL,
@@ -422,7 +422,7 @@ const lu_step_t lu_resume_steps[] = {
 
 /* --- verify --- */
 
-static int must_be_saved(struct lu_job *j)
+static int must_be_saved(struct lu_vm_job *j)
 {
 	if (j->have_saved && j->saved.complete)
 		return 0;
@@ -430,7 +430,7 @@ static int must_be_saved(struct lu_job *j)
 }
 
 /* What came over a connection that is lost nobody knows. */
-static int must_be_connected(struct lu_job *j)
+static int must_be_connected(struct lu_vm_job *j)
 {
 	if (lu_qmp_connected(j->vm->qmp))
 		return 0;
@@ -438,22 +438,22 @@ static int must_be_connected(struct lu_job *j)
 			    "VM %s: the connection to its monitor was lost since its state was saved", j->vm->name);
 }
 
-static int settle_saved(struct lu_job *j)
+static int settle_saved(struct lu_vm_job *j)
 {
 	return strcmp(j->status, "finish-migrate") ? 0 : settle(j);
 }
 
 /* Whoever lets a saved guest run makes its memory newer than its state, also if he pauses it again. */
-static int must_stand_saved(struct lu_job *j)
+static int must_stand_saved(struct lu_vm_job *j)
 {
-	if (!j->vm->ran && (!strcmp(j->status, "postmigrate") || !lu_job_answers(j)))
+	if (!j->vm->ran && (!strcmp(j->status, "postmigrate") || !lu_vm_job_answers(j)))
 		return 0;
 	return lu_error_set(&j->error, -EBUSY, "somebody else let the guest run: only one program may manage a VM",
 			    "VM %s: %s since its state was saved, so that no longer fits its memory", j->vm->name,
 			    !strcmp(j->status, "postmigrate") ? "it has run" : "its QEMU is not as it was");
 }
 
-static int on_devices(struct lu_job *j, struct json_object *data)
+static int on_devices(struct lu_vm_job *j, struct json_object *data)
 {
 	_cleanup_free_ char *now = NULL;
 	int r = lu_probe_plugged(data, &now);
@@ -465,20 +465,20 @@ static int on_devices(struct lu_job *j, struct json_object *data)
 			    now, j->vm->plugged);
 }
 
-static int same_devices(struct lu_job *j)
+static int same_devices(struct lu_vm_job *j)
 {
-	return lu_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral", NULL), LU_TOLERATE_REFUSAL,
-			  on_devices);
+	return lu_vm_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral", NULL), LU_TOLERATE_REFUSAL,
+			     on_devices);
 }
 
 /* clang-format off */
-const lu_step_t lu_verify_steps[] = {
-	lu_job_open_pkernfs,
-	lu_job_load_saved,
+const lu_vm_step_t lu_verify_steps[] = {
+	lu_vm_job_open_pkernfs,
+	lu_vm_job_load_saved,
 	must_be_saved,
 	must_be_connected,
-	lu_job_query_status,
-	lu_job_same_process,
+	lu_vm_job_query_status,
+	lu_vm_job_same_process,
 	settle_saved,
 	must_stand_saved,
 	same_devices,
@@ -489,14 +489,14 @@ const lu_step_t lu_verify_steps[] = {
 /* --- replace --- */
 
 /* clang-format off */
-const lu_step_t lu_replace_steps[] = {
-	lu_job_open_pkernfs,
-	lu_job_load_saved,
+const lu_vm_step_t lu_replace_steps[] = {
+	lu_vm_job_open_pkernfs,
+	lu_vm_job_load_saved,
 	must_be_saved,
-	lu_job_query_or_gone,
+	lu_vm_job_query_or_gone,
 	settle_saved,
 	must_stand_saved,
-	lu_job_go_back,
+	lu_vm_job_go_back,
 	query_new,
 	take_back,
 	check_running,

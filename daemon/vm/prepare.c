@@ -34,7 +34,7 @@
 
 #define STATE_ROOM (32ULL << 20)
 
-static int check_verdict(struct lu_job *j)
+static int check_verdict(struct lu_vm_job *j)
 {
 	const struct lu_vm_facts *f = &j->vm->facts;
 	char prefix[80];
@@ -46,7 +46,7 @@ static int check_verdict(struct lu_job *j)
 		       lu_error_set(&j->error, -EOPNOTSUPP, NULL, "%sit has not been judged yet", prefix);
 }
 
-static int on_capabilities(struct lu_job *j, struct json_object *data)
+static int on_capabilities(struct lu_vm_job *j, struct json_object *data)
 {
 	bool found = false;
 
@@ -65,12 +65,12 @@ static int on_capabilities(struct lu_job *j, struct json_object *data)
 	return 0;
 }
 
-static int ask_capabilities(struct lu_job *j)
+static int ask_capabilities(struct lu_vm_job *j)
 {
-	return lu_job_command(j, "query-migrate-capabilities", NULL, on_capabilities);
+	return lu_vm_job_command(j, "query-migrate-capabilities", NULL, on_capabilities);
 }
 
-static int on_parameters(struct lu_job *j, struct json_object *data)
+static int on_parameters(struct lu_vm_job *j, struct json_object *data)
 {
 	const char *mode = lu_member_string(data, "mode");
 
@@ -78,25 +78,25 @@ static int on_parameters(struct lu_job *j, struct json_object *data)
 	return 0;
 }
 
-static int ask_parameters(struct lu_job *j)
+static int ask_parameters(struct lu_vm_job *j)
 {
-	return lu_job_command(j, "query-migrate-parameters", NULL, on_parameters);
+	return lu_vm_job_command(j, "query-migrate-parameters", NULL, on_parameters);
 }
 
-static int on_cpus(struct lu_job *j, struct json_object *data)
+static int on_cpus(struct lu_vm_job *j, struct json_object *data)
 {
 	json_object_put(j->cpus);
 	j->cpus = json_object_get(data);
 	return 0;
 }
 
-static int ask_cpus(struct lu_job *j)
+static int ask_cpus(struct lu_vm_job *j)
 {
-	return lu_job_command(j, "query-cpus-fast", NULL, on_cpus);
+	return lu_vm_job_command(j, "query-cpus-fast", NULL, on_cpus);
 }
 
 /* Where each vCPU's thread may run: libvirt and administrators pin them one by one. */
-static int fill_vcpus(struct lu_job *j)
+static int fill_vcpus(struct lu_vm_job *j)
 {
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = proc < 0 ? -errno : 0;
@@ -123,13 +123,13 @@ static int set_string(char **to, const char *from)
 	return from && !*to ? -ENOMEM : 0;
 }
 
-static int fill_launch(struct lu_job *j)
+static int fill_launch(struct lu_vm_job *j)
 {
 	struct lu_vm *vm = j->vm;
 	struct lu_launch *l = &j->launch;
 	int r;
 
-	r = lu_job_capture(j, NULL, l, &j->error);
+	r = lu_vm_job_capture(j, NULL, l, &j->error);
 	if (r >= 0)
 		r = fill_vcpus(j);
 	if (r < 0)
@@ -162,7 +162,7 @@ static int fill_launch(struct lu_job *j)
 	return 0;
 }
 
-static int check_room(struct lu_job *j)
+static int check_room(struct lu_vm_job *j)
 {
 	unsigned long long room;
 	struct statfs fs;
@@ -177,7 +177,7 @@ static int check_room(struct lu_job *j)
 			    j->vm->name, STATE_ROOM >> 10);
 }
 
-static int fill_saved(struct lu_job *j)
+static int fill_saved(struct lu_vm_job *j)
 {
 	struct lu_saved *s = &j->saved;
 
@@ -198,7 +198,7 @@ static int fill_saved(struct lu_job *j)
 	return 0;
 }
 
-static int write_files(struct lu_job *j)
+static int write_files(struct lu_vm_job *j)
 {
 	_cleanup_close_ int state = -EBADF;
 	int r;
@@ -231,23 +231,23 @@ static int write_files(struct lu_job *j)
 		return lu_error_set(&j->error, -errno, "remove files that nobody needs or mount it with more room",
 				    "pkernfs: no room for the state of VM %s: %s", j->vm->name, strerror(errno));
 	r = fill_saved(j);
-	return r < 0 ? r : lu_job_write_saved(j);
+	return r < 0 ? r : lu_vm_job_write_saved(j);
 }
 
-static int on_set(struct lu_job *j, struct json_object *data)
+static int on_set(struct lu_vm_job *j, struct json_object *data)
 {
 	return 0;
 }
 
-static int set_ignore_shared(struct lu_job *j)
+static int set_ignore_shared(struct lu_vm_job *j)
 {
 	/* in the mode cpr-transfer memory is left out anyway, and with the capability QEMU does not load the state (cpr.h) */
-	return lu_job_set_ignore_shared(j, !j->vm->facts.devices, 0, on_set);
+	return lu_vm_job_set_ignore_shared(j, !j->vm->facts.devices, 0, on_set);
 }
 
-static int set_mode(struct lu_job *j)
+static int set_mode(struct lu_vm_job *j)
 {
-	return lu_job_set_mode(j, lu_vm_mode(j->vm), 0, on_set);
+	return lu_vm_job_set_mode(j, lu_vm_mode(j->vm), 0, on_set);
 }
 
 int lu_device_mark(const char *device, bool on, struct lu_error *e)
@@ -272,7 +272,7 @@ void lu_devices_marked(void (*marked)(const char *address, void *userdata), void
 		lu_pci_marked(sys, marked, userdata);
 }
 
-static int mark_devices(struct lu_job *j)
+static int mark_devices(struct lu_vm_job *j)
 {
 	int r = 0;
 
@@ -282,11 +282,11 @@ static int mark_devices(struct lu_job *j)
 }
 
 /* What waits to be restored is not ours to write over, nor is a record that can't be read. */
-static int load_saved(struct lu_job *j)
+static int load_saved(struct lu_vm_job *j)
 {
 	_cleanup_(lu_saved_clear) struct lu_saved waiting = { 0 };
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
-	int r = lu_job_load_saved(j);
+	int r = lu_vm_job_load_saved(j);
 
 	if (r == -ENOMEM)
 		return r;
@@ -300,12 +300,12 @@ static int load_saved(struct lu_job *j)
 }
 
 /* clang-format off */
-const lu_step_t lu_prepare_steps[] = {
+const lu_vm_step_t lu_prepare_steps[] = {
 	check_verdict,
-	lu_job_open_pkernfs,
+	lu_vm_job_open_pkernfs,
 	load_saved,
-	lu_job_query_status,
-	lu_job_hold_process,
+	lu_vm_job_query_status,
+	lu_vm_job_hold_process,
 	ask_capabilities,
 	ask_parameters,
 	ask_cpus,
@@ -319,22 +319,22 @@ const lu_step_t lu_prepare_steps[] = {
 
 /* --- undo --- */
 
-static int restore_mode(struct lu_job *j)
+static int restore_mode(struct lu_vm_job *j)
 {
 	if (!j->have_saved)
 		return 0;
-	return lu_job_set_mode(j, j->saved.mode ?: "normal", LU_TOLERATE_DEATH, on_set);
+	return lu_vm_job_set_mode(j, j->saved.mode ?: "normal", LU_TOLERATE_DEATH, on_set);
 }
 
-static int restore_ignore_shared(struct lu_job *j)
+static int restore_ignore_shared(struct lu_vm_job *j)
 {
 	if (!j->have_saved)
 		return 0;
-	return lu_job_set_ignore_shared(j, j->saved.ignore_shared, LU_TOLERATE_DEATH, on_set);
+	return lu_vm_job_set_ignore_shared(j, j->saved.ignore_shared, LU_TOLERATE_DEATH, on_set);
 }
 
 /* Only the guest's own running or the operator's word may cost a state that is whole. */
-static bool must_stay(const struct lu_job *j)
+static bool must_stay(const struct lu_vm_job *j)
 {
 	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
 
@@ -344,7 +344,7 @@ static bool must_stay(const struct lu_job *j)
 }
 
 /* A mark that stays would forbid other jumps; the record of which there are goes with the files. */
-static int unmark_devices(struct lu_job *j)
+static int unmark_devices(struct lu_vm_job *j)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	int r = 0;
@@ -360,7 +360,7 @@ static int unmark_devices(struct lu_job *j)
 	return r;
 }
 
-static int remove_files(struct lu_job *j)
+static int remove_files(struct lu_vm_job *j)
 {
 	if (must_stay(j))
 		return 0;
@@ -371,9 +371,9 @@ static int remove_files(struct lu_job *j)
 }
 
 /* clang-format off */
-const lu_step_t lu_unprepare_steps[] = {
-	lu_job_open_pkernfs,
-	lu_job_load_saved,
+const lu_vm_step_t lu_unprepare_steps[] = {
+	lu_vm_job_open_pkernfs,
+	lu_vm_job_load_saved,
 	restore_mode,
 	restore_ignore_shared,
 	unmark_devices,

@@ -40,13 +40,13 @@
 #define QEMU_CPR_MAJOR 10
 #define QEMU_CPR_MINOR 2
 
-static int begin(struct lu_job *j)
+static int begin(struct lu_vm_job *j)
 {
 	lu_vm_facts_clear(&j->vm->facts);
 	return 0;
 }
 
-static int judge_status(struct lu_job *j)
+static int judge_status(struct lu_vm_job *j)
 {
 	static const char *const fine[] = { "running", "paused", "prelaunch", "suspended" };
 	struct lu_vm *vm = j->vm;
@@ -67,7 +67,7 @@ pid:
 	return 0;
 }
 
-static int on_uuid(struct lu_job *j, struct json_object *data)
+static int on_uuid(struct lu_vm_job *j, struct json_object *data)
 {
 	const char *uuid = lu_member_string(data, "UUID");
 
@@ -78,12 +78,12 @@ static int on_uuid(struct lu_job *j, struct json_object *data)
 	return 0;
 }
 
-static int ask_uuid(struct lu_job *j)
+static int ask_uuid(struct lu_vm_job *j)
 {
-	return lu_job_try(j, "query-uuid", NULL, LU_TOLERATE_REFUSAL, on_uuid);
+	return lu_vm_job_try(j, "query-uuid", NULL, LU_TOLERATE_REFUSAL, on_uuid);
 }
 
-static int on_machine(struct lu_job *j, struct json_object *data)
+static int on_machine(struct lu_vm_job *j, struct json_object *data)
 {
 	const char *type = json_object_is_type(data, json_type_string) ? json_object_get_string(data) : NULL;
 	static const char suffix[] = "-machine";
@@ -97,15 +97,15 @@ static int on_machine(struct lu_job *j, struct json_object *data)
 	return j->vm->machine ? 0 : -ENOMEM;
 }
 
-static int ask_machine(struct lu_job *j)
+static int ask_machine(struct lu_vm_job *j)
 {
-	return lu_job_try(j, "qom-get", lu_json_args("path", "/machine", "property", "type", NULL), LU_TOLERATE_REFUSAL,
-			  on_machine);
+	return lu_vm_job_try(j, "qom-get", lu_json_args("path", "/machine", "property", "type", NULL),
+			     LU_TOLERATE_REFUSAL, on_machine);
 }
 
 /* --- memory --- */
 
-static int on_names(struct lu_job *j, struct json_object *data)
+static int on_names(struct lu_vm_job *j, struct json_object *data)
 {
 	json_object_put(j->names);
 	j->names = NULL;
@@ -117,13 +117,13 @@ static int on_names(struct lu_job *j, struct json_object *data)
 	return 0;
 }
 
-static int list_objects(struct lu_job *j)
+static int list_objects(struct lu_vm_job *j)
 {
-	return lu_job_command(j, "qom-list", lu_json_args("path", "/objects", NULL), on_names);
+	return lu_vm_job_command(j, "qom-list", lu_json_args("path", "/objects", NULL), on_names);
 }
 
 /* The object under the cursor: its name, and T of type "child<T>"; NULL at the end. */
-static const char *cursor(struct lu_job *j, const char **ret_type, size_t *ret_len)
+static const char *cursor(struct lu_vm_job *j, const char **ret_type, size_t *ret_len)
 {
 	static const char child[] = "child<";
 
@@ -145,15 +145,15 @@ static bool type_is(const char *type, size_t len, const char *want)
 	return len == strlen(want) && !strncmp(type, want, len);
 }
 
-static int judge_memory(struct lu_job *j);
+static int judge_memory(struct lu_vm_job *j);
 
-static int next_object(struct lu_job *j)
+static int next_object(struct lu_vm_job *j)
 {
 	j->i++;
 	return judge_memory(j);
 }
 
-static int ask_object(struct lu_job *j, const char *property, lu_reply_t reply)
+static int ask_object(struct lu_vm_job *j, const char *property, lu_vm_reply_t reply)
 {
 	const char *type, *name;
 	char path[300];
@@ -162,11 +162,11 @@ static int ask_object(struct lu_job *j, const char *property, lu_reply_t reply)
 	name = cursor(j, &type, &len);
 	if (!name || snprintf(path, sizeof(path), "/objects/%s", name) >= (int)sizeof(path))
 		return -EBADMSG;
-	return lu_job_try(j, "qom-get", lu_json_args("path", path, "property", property, NULL), LU_TOLERATE_REFUSAL,
-			  reply);
+	return lu_vm_job_try(j, "qom-get", lu_json_args("path", path, "property", property, NULL), LU_TOLERATE_REFUSAL,
+			     reply);
 }
 
-static int on_discard(struct lu_job *j, struct json_object *data)
+static int on_discard(struct lu_vm_job *j, struct json_object *data)
 {
 	if (data && json_object_get_boolean(data))
 		lu_vm_refuse(j->vm, "start it with discard-data=off",
@@ -213,7 +213,7 @@ static void judge_file(struct lu_vm *vm, const struct lu_vm_ram *ram)
 			     ram->path, other);
 }
 
-static int on_size(struct lu_job *j, struct json_object *data)
+static int on_size(struct lu_vm_job *j, struct json_object *data)
 {
 	struct lu_vm_facts *f = &j->vm->facts;
 	struct lu_vm_ram *ram = &f->ram[f->n_ram - 1];
@@ -224,7 +224,7 @@ static int on_size(struct lu_job *j, struct json_object *data)
 	return ask_object(j, "discard-data", on_discard);
 }
 
-static int on_share(struct lu_job *j, struct json_object *data)
+static int on_share(struct lu_vm_job *j, struct json_object *data)
 {
 	const char *type, *name;
 	size_t len;
@@ -236,7 +236,7 @@ static int on_share(struct lu_job *j, struct json_object *data)
 	return ask_object(j, "size", on_size);
 }
 
-static int on_path(struct lu_job *j, struct json_object *data)
+static int on_path(struct lu_vm_job *j, struct json_object *data)
 {
 	const char *path = json_object_is_type(data, json_type_string) ? json_object_get_string(data) : "";
 	struct lu_vm_facts *f = &j->vm->facts;
@@ -263,7 +263,7 @@ static int on_path(struct lu_job *j, struct json_object *data)
 	return ask_object(j, "share", on_share);
 }
 
-static int on_hugetlb(struct lu_job *j, struct json_object *data)
+static int on_hugetlb(struct lu_vm_job *j, struct json_object *data)
 {
 	static const char *const hint =
 		"use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>";
@@ -276,7 +276,7 @@ static int on_hugetlb(struct lu_job *j, struct json_object *data)
 	return next_object(j);
 }
 
-static int judge_memory(struct lu_job *j)
+static int judge_memory(struct lu_vm_job *j)
 {
 	struct lu_vm *vm = j->vm;
 	const char *type, *name;
@@ -324,7 +324,7 @@ static void judge_device(struct lu_vm *vm, const char *name, const char *type, s
 				     refused[i].what);
 }
 
-static int on_devices(struct lu_job *j, struct json_object *data)
+static int on_devices(struct lu_vm_job *j, struct json_object *data)
 {
 	const char *type, *name;
 	size_t len;
@@ -368,7 +368,7 @@ int lu_probe_plugged(struct json_object *data, char **ret)
 	return 0;
 }
 
-static int on_named_devices(struct lu_job *j, struct json_object *data)
+static int on_named_devices(struct lu_vm_job *j, struct json_object *data)
 {
 	json_object_put(j->devices);
 	j->devices = json_object_get(data);
@@ -377,16 +377,16 @@ static int on_named_devices(struct lu_job *j, struct json_object *data)
 	return lu_probe_plugged(data, &j->vm->plugged) ?: on_devices(j, data);
 }
 
-static int list_named_devices(struct lu_job *j)
+static int list_named_devices(struct lu_vm_job *j)
 {
-	return lu_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral", NULL), LU_TOLERATE_REFUSAL,
-			  on_named_devices);
+	return lu_vm_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral", NULL), LU_TOLERATE_REFUSAL,
+			     on_named_devices);
 }
 
-static int list_other_devices(struct lu_job *j)
+static int list_other_devices(struct lu_vm_job *j)
 {
-	return lu_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral-anon", NULL), LU_TOLERATE_REFUSAL,
-			  on_devices);
+	return lu_vm_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral-anon", NULL), LU_TOLERATE_REFUSAL,
+			     on_devices);
 }
 
 /* --- migration --- */
@@ -398,35 +398,35 @@ static struct json_object *blockers(struct json_object *data)
 	return list && json_object_array_length(list) > 0 ? list : NULL;
 }
 
-static int done_here(struct lu_job *j, struct json_object *data)
+static int done_here(struct lu_vm_job *j, struct json_object *data)
 {
 	return 0;
 }
 
-static int on_blockers_cpr(struct lu_job *j, struct json_object *data)
+static int on_blockers_cpr(struct lu_vm_job *j, struct json_object *data)
 {
 	struct json_object *list = blockers(data);
 
 	for (size_t i = 0; list && i < json_object_array_length(list); i++)
 		lu_vm_refuse(j->vm, NULL, "QEMU can't save it: %s",
 			     json_object_get_string(json_object_array_get_idx(list, i)));
-	return lu_job_set_mode(j, j->mode[0] ? j->mode : "normal", LU_TOLERATE_REFUSAL, done_here);
+	return lu_vm_job_set_mode(j, j->mode[0] ? j->mode : "normal", LU_TOLERATE_REFUSAL, done_here);
 }
 
-static int on_mode_set(struct lu_job *j, struct json_object *data)
+static int on_mode_set(struct lu_vm_job *j, struct json_object *data)
 {
-	return lu_job_command(j, "query-migrate", NULL, on_blockers_cpr);
+	return lu_vm_job_command(j, "query-migrate", NULL, on_blockers_cpr);
 }
 
-static int on_mode(struct lu_job *j, struct json_object *data)
+static int on_mode(struct lu_vm_job *j, struct json_object *data)
 {
 	const char *mode = lu_member_string(data, "mode");
 
 	snprintf(j->mode, sizeof(j->mode), "%s", mode ?: "");
-	return lu_job_set_mode(j, lu_vm_mode(j->vm), LU_TOLERATE_REFUSAL, on_mode_set);
+	return lu_vm_job_set_mode(j, lu_vm_mode(j->vm), LU_TOLERATE_REFUSAL, on_mode_set);
 }
 
-static int on_migrate(struct lu_job *j, struct json_object *data)
+static int on_migrate(struct lu_vm_job *j, struct json_object *data)
 {
 	static const char *const busy[] = { "setup",           "active",          "device",
 					    "cancelling",      "pre-switchover",  "wait-unplug",
@@ -438,15 +438,15 @@ static int on_migrate(struct lu_job *j, struct json_object *data)
 			return lu_vm_refuse(j->vm, "wait until it has ended", "a migration is under way (%s)", status);
 	if (!blockers(data))
 		return 0;
-	return lu_job_command(j, "query-migrate-parameters", NULL, on_mode);
+	return lu_vm_job_command(j, "query-migrate-parameters", NULL, on_mode);
 }
 
-static int ask_migration(struct lu_job *j)
+static int ask_migration(struct lu_vm_job *j)
 {
-	return lu_job_command(j, "query-migrate", NULL, on_migrate);
+	return lu_vm_job_command(j, "query-migrate", NULL, on_migrate);
 }
 
-static int on_parameters(struct lu_job *j, struct json_object *data)
+static int on_parameters(struct lu_vm_job *j, struct json_object *data)
 {
 	/* the mode parameter came with cpr-reboot, in QEMU 8.2 */
 	if (!lu_member_string(data, "mode"))
@@ -455,9 +455,9 @@ static int on_parameters(struct lu_job *j, struct json_object *data)
 	return 0;
 }
 
-static int ask_parameters(struct lu_job *j)
+static int ask_parameters(struct lu_vm_job *j)
 {
-	return lu_job_command(j, "query-migrate-parameters", NULL, on_parameters);
+	return lu_vm_job_command(j, "query-migrate-parameters", NULL, on_parameters);
 }
 
 static bool has_device(struct json_object *list, const char *id)
@@ -485,7 +485,7 @@ static bool names_device(char *const *argv, const char *id)
 }
 
 /* The next QEMU has the devices that the command line names, so these must be the ones that are there. */
-static int judge_plugged(struct lu_job *j)
+static int judge_plugged(struct lu_vm_job *j)
 {
 	static const char child[] = "child<", *const hint = "put it on QEMU's command line, or exclude the VM";
 	struct lu_arg arg = { 0 };
@@ -511,7 +511,7 @@ static int judge_plugged(struct lu_job *j)
 	return 0;
 }
 
-static int on_aux_ram(struct lu_job *j, struct json_object *data)
+static int on_aux_ram(struct lu_vm_job *j, struct json_object *data)
 {
 	if (!data || !json_object_get_boolean(data))
 		lu_vm_refuse(j->vm, "start it with -machine aux-ram-share=on",
@@ -527,7 +527,7 @@ bool lu_probe_too_old(const char *version)
 	       (major < QEMU_CPR_MAJOR || (major == QEMU_CPR_MAJOR && minor < QEMU_CPR_MINOR));
 }
 
-static int judge_functions(struct lu_job *j)
+static int judge_functions(struct lu_vm_job *j)
 {
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
 			    sys = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
@@ -550,7 +550,7 @@ static int judge_functions(struct lu_job *j)
 }
 
 /* Root opens them for the next QEMU, to map them for the devices: so this one must be allowed to. */
-static void judge_access(struct lu_job *j)
+static void judge_access(struct lu_vm_job *j)
 {
 	const struct lu_vm_facts *f = &j->vm->facts;
 	struct stat st;
@@ -562,7 +562,7 @@ static void judge_access(struct lu_job *j)
 				     f->ram[i].path, (unsigned long long)j->launch.uid);
 }
 
-static int judge_passed_through(struct lu_job *j)
+static int judge_passed_through(struct lu_vm_job *j)
 {
 	struct lu_vm *vm = j->vm;
 	int r;
@@ -578,18 +578,18 @@ static int judge_passed_through(struct lu_job *j)
 	r = judge_functions(j);
 	if (r < 0)
 		return r;
-	return lu_job_try(j, "qom-get", lu_json_args("path", "/machine", "property", "aux-ram-share", NULL),
-			  LU_TOLERATE_REFUSAL, on_aux_ram);
+	return lu_vm_job_try(j, "qom-get", lu_json_args("path", "/machine", "property", "aux-ram-share", NULL),
+			     LU_TOLERATE_REFUSAL, on_aux_ram);
 }
 
-static int judge_process(struct lu_job *j)
+static int judge_process(struct lu_vm_job *j)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct lu_vm_facts *f = &j->vm->facts;
 	int r;
 
 	lu_launch_clear(&j->launch);
-	r = lu_job_capture(j, &f->reasons, &j->launch, &e);
+	r = lu_vm_job_capture(j, &f->reasons, &j->launch, &e);
 	if (r < 0)
 		return lu_vm_refuse(j->vm, e.hint, "%s", e.what ?: strerror(-r));
 	f->early = j->launch.early;
@@ -598,16 +598,16 @@ static int judge_process(struct lu_job *j)
 	return judge_plugged(j);
 }
 
-static int conclude(struct lu_job *j)
+static int conclude(struct lu_vm_job *j)
 {
 	j->vm->facts.updatable = !lu_reasons_any(&j->vm->facts.reasons);
 	return 0;
 }
 
 /* clang-format off */
-const lu_step_t lu_probe_steps[] = {
+const lu_vm_step_t lu_probe_steps[] = {
 	begin,
-	lu_job_query_status,
+	lu_vm_job_query_status,
 	judge_status,
 	ask_uuid,
 	ask_machine,

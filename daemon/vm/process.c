@@ -25,7 +25,7 @@ static bool ended(int pidfd)
 	return poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 0) != 0;
 }
 
-int lu_job_hold_process(struct lu_job *j)
+int lu_vm_job_hold_process(struct lu_vm_job *j)
 {
 	struct lu_vm *vm = j->vm;
 
@@ -41,7 +41,7 @@ int lu_job_hold_process(struct lu_job *j)
 	return 0;
 }
 
-int lu_job_same_process(struct lu_job *j)
+int lu_vm_job_same_process(struct lu_vm_job *j)
 {
 	const struct lu_vm *vm = j->vm;
 

@@ -88,7 +88,7 @@ static void vm_free(struct lu_vm *vm)
 {
 	if (!vm)
 		return;
-	lu_job_cancel(vm->job);
+	lu_vm_job_cancel(vm->job);
 	lu_qmp_free(vm->qmp);
 	lu_json_free(&lu_vm_def_table, &vm->def);
 	lu_error_clear(&vm->error);
@@ -127,7 +127,7 @@ void lu_vms_free(struct lu_vms *vms)
 		struct lu_vm *vm = vms->first;
 
 		vms->first = vm->next;
-		lu_job_cancel(vm->job);
+		lu_vm_job_cancel(vm->job);
 		lu_vm_unref(vm);
 	}
 	lu_passthrough_free(vms->stored);

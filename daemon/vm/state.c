@@ -16,7 +16,7 @@
 
 #define PIECE (8u << 20) /* some 5 ms */
 
-int lu_job_open_state(struct lu_job *j)
+int lu_vm_job_open_state(struct lu_vm_job *j)
 {
 	char self[48];
 	int fd;
@@ -32,7 +32,7 @@ int lu_job_open_state(struct lu_job *j)
 			fd;
 }
 
-int lu_job_take_state(struct lu_job *j)
+int lu_vm_job_take_state(struct lu_vm_job *j)
 {
 	_cleanup_close_ int to = -EBADF;
 	off_t at = (off_t)j->copied;
@@ -58,7 +58,7 @@ int lu_job_take_state(struct lu_job *j)
 				    "pkernfs: the state file of VM %s: %s", j->vm->name, strerror(errno));
 	j->copied = (uint64_t)at;
 	if (n > 0)
-		return lu_job_again(j, 1);
+		return lu_vm_job_again(j, 1);
 	closep(&j->state_fd);
 	j->state_fd = -EBADF;
 	return 0;

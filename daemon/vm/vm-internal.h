@@ -22,7 +22,7 @@ struct lu_vm_def {
 
 extern const struct lu_json_table lu_vm_def_table;
 
-struct lu_job;
+struct lu_vm_job;
 struct lu_back;
 struct lu_passthrough;
 
@@ -40,7 +40,7 @@ struct lu_vm {
 	unsigned int index;
 	struct lu_vm_facts facts;
 	struct lu_qmp *qmp;
-	struct lu_job *job;
+	struct lu_vm_job *job;
 	char *machine;                      /* versioned machine type, by PROBE */
 	bool stopped;                       /* PAUSE stopped the guest, RESUME has not let it run yet */
 	bool continued;                     /* RESUME let it run on */
@@ -72,13 +72,13 @@ struct lu_vms {
  * it waits (a command's reply, a timer), or a negative errno. What it waits for calls
  * its handler, which returns the same. After the last step the job has succeeded.
  */
-typedef int (*lu_step_t)(struct lu_job *j);
-typedef int (*lu_reply_t)(struct lu_job *j, struct json_object *data);
+typedef int (*lu_vm_step_t)(struct lu_vm_job *j);
+typedef int (*lu_vm_reply_t)(struct lu_vm_job *j, struct json_object *data);
 
-struct lu_job {
+struct lu_vm_job {
 	struct lu_vm *vm;
 	enum lu_vm_op op;
-	const lu_step_t *steps;
+	const lu_vm_step_t *steps;
 	size_t step;
 	char update[37]; /* "" if none was given */
 	int ending_fd;   /* pidfd of a QEMU that was killed and has not ended yet */
@@ -90,7 +90,7 @@ struct lu_job {
 	sd_event_source *timer; /* the whole operation's limit */
 	sd_event_source *again; /* the present step's pause */
 	sd_event_source *defer; /* first step, or the end */
-	lu_reply_t reply;       /* of the command that is under way */
+	lu_vm_reply_t reply;    /* of the command that is under way */
 	unsigned int tolerant;  /* LU_TOLERATE_*: then reply gets NULL */
 	int result;
 	bool ended;
@@ -123,63 +123,64 @@ struct lu_job {
 #define LU_TOLERATE_REFUSAL 1u /* QEMU refuses the command */
 #define LU_TOLERATE_DEATH 2u   /* nobody is there any more */
 
-extern const lu_step_t lu_probe_steps[], lu_prepare_steps[], lu_unprepare_steps[], lu_pause_steps[], lu_save_steps[],
+extern const lu_vm_step_t lu_probe_steps[], lu_prepare_steps[], lu_unprepare_steps[], lu_pause_steps[], lu_save_steps[],
 	lu_resume_steps[], lu_replace_steps[], lu_verify_steps[];
 
-/** lu_job_command() - send a command and wait; @args is taken over. To be returned by a step or handler */
-int lu_job_command(struct lu_job *j, const char *name, struct json_object *args, lu_reply_t reply);
+/** lu_vm_job_command() - send a command and wait; @args is taken over. To be returned by a step or handler */
+int lu_vm_job_command(struct lu_vm_job *j, const char *name, struct json_object *args, lu_vm_reply_t reply);
 
-/** lu_job_try() - the same, but what @tolerate says is no error: then @reply gets NULL */
-int lu_job_try(struct lu_job *j, const char *name, struct json_object *args, unsigned int tolerate, lu_reply_t reply);
+/** lu_vm_job_try() - the same, but what @tolerate says is no error: then @reply gets NULL */
+int lu_vm_job_try(struct lu_vm_job *j, const char *name, struct json_object *args, unsigned int tolerate,
+		  lu_vm_reply_t reply);
 
-/** lu_job_command_fd() - the same with a file descriptor */
-int lu_job_command_fd(struct lu_job *j, const char *name, struct json_object *args, int fd, lu_reply_t reply);
+/** lu_vm_job_command_fd() - the same with a file descriptor */
+int lu_vm_job_command_fd(struct lu_vm_job *j, const char *name, struct json_object *args, int fd, lu_vm_reply_t reply);
 
-/** lu_job_again() - run the present step again after a pause. To be returned by a step or handler */
-int lu_job_again(struct lu_job *j, uint64_t usec);
+/** lu_vm_job_again() - run the present step again after a pause. To be returned by a step or handler */
+int lu_vm_job_again(struct lu_vm_job *j, uint64_t usec);
 
-/** lu_job_query_status() - a step: query-status into j->status and facts.state */
-int lu_job_query_status(struct lu_job *j);
+/** lu_vm_job_query_status() - a step: query-status into j->status and facts.state */
+int lu_vm_job_query_status(struct lu_vm_job *j);
 
-/** lu_job_open_pkernfs() - a step: open pkernfs (checked) into pkernfs_fd */
-int lu_job_open_pkernfs(struct lu_job *j);
+/** lu_vm_job_open_pkernfs() - a step: open pkernfs (checked) into pkernfs_fd */
+int lu_vm_job_open_pkernfs(struct lu_vm_job *j);
 
-/** lu_job_load_saved() - a step: saved.json of this update into j->saved, have_saved; none is fine */
-int lu_job_load_saved(struct lu_job *j);
+/** lu_vm_job_load_saved() - a step: saved.json of this update into j->saved, have_saved; none is fine */
+int lu_vm_job_load_saved(struct lu_vm_job *j);
 
-int lu_job_write_saved(struct lu_job *j);
+int lu_vm_job_write_saved(struct lu_vm_job *j);
 
-/** lu_job_note_peer() - facts.pid and version from the connection */
-int lu_job_note_peer(struct lu_job *j);
+/** lu_vm_job_note_peer() - facts.pid and version from the connection */
+int lu_vm_job_note_peer(struct lu_vm_job *j);
 
-void lu_job_cancel(struct lu_job *j);
+void lu_vm_job_cancel(struct lu_vm_job *j);
 
-/** lu_job_continue() - go on after a step that waits for something that is no command and no timer; @r is what the step would return */
-void lu_job_continue(struct lu_job *j, int r);
+/** lu_vm_job_continue() - go on after a step that waits for something that is no command and no timer; @r is what the step would return */
+void lu_vm_job_continue(struct lu_vm_job *j, int r);
 
-/** lu_job_open_state() - a descriptor for QEMU to write its state into; lu_job_take_state() - a step: then into pkernfs */
-int lu_job_open_state(struct lu_job *j);
-int lu_job_take_state(struct lu_job *j);
+/** lu_vm_job_open_state() - a descriptor for QEMU to write its state into; lu_vm_job_take_state() - a step: then into pkernfs */
+int lu_vm_job_open_state(struct lu_vm_job *j);
+int lu_vm_job_take_state(struct lu_vm_job *j);
 
-/** lu_job_commit() - a step: sum up the state file and write saved.json, complete */
-int lu_job_commit(struct lu_job *j);
+/** lu_vm_job_commit() - a step: sum up the state file and write saved.json, complete */
+int lu_vm_job_commit(struct lu_vm_job *j);
 
 /* Steps for passed-through devices (passthrough.c); each does nothing for other VMs, but for the last three. */
-int lu_job_transfer(struct lu_job *j);     /* in place of writing the state into a file */
-int lu_job_transferred(struct lu_job *j);  /* wait until all of it was received */
-int lu_job_note_devices(struct lu_job *j); /* devices.json, LUO session */
-int lu_job_go_back(struct lu_job *j);      /* another QEMU in place of one that can't be continued */
-/* query-status; "gone" if its QEMU has ended, "silent" if it must be ended; lu_job_answers(): neither */
-int lu_job_query_or_gone(struct lu_job *j);
-bool lu_job_answers(const struct lu_job *j);
-void lu_job_forget_back(struct lu_job *j);
+int lu_vm_job_transfer(struct lu_vm_job *j);     /* in place of writing the state into a file */
+int lu_vm_job_transferred(struct lu_vm_job *j);  /* wait until all of it was received */
+int lu_vm_job_note_devices(struct lu_vm_job *j); /* devices.json, LUO session */
+int lu_vm_job_go_back(struct lu_vm_job *j);      /* another QEMU in place of one that can't be continued */
+/* query-status; "gone" if its QEMU has ended, "silent" if it must be ended; lu_vm_job_answers(): neither */
+int lu_vm_job_query_or_gone(struct lu_vm_job *j);
+bool lu_vm_job_answers(const struct lu_vm_job *j);
+void lu_vm_job_forget_back(struct lu_vm_job *j);
 
 /*
  * Which process is the VM's QEMU, and does it live (process.c)? Two steps after query-status: remember it, from now on;
  * is it still that one?
  */
-int lu_job_hold_process(struct lu_job *j);
-int lu_job_same_process(struct lu_job *j);
+int lu_vm_job_hold_process(struct lu_vm_job *j);
+int lu_vm_job_same_process(struct lu_vm_job *j);
 
 /** lu_vm_lives() - does any process have the guest, whether or not its monitor can be reached? */
 bool lu_vm_lives(const struct lu_vm *vm);
@@ -203,12 +204,12 @@ void lu_passthrough_give_back(struct lu_vms *vms, struct lu_vm *vm);
 /** lu_passthrough_free() - close the descriptors and the session; NULL is fine */
 void lu_passthrough_free(struct lu_passthrough *p);
 
-/** lu_job_capture() - /proc's part of launch.json of the VM's QEMU; @reasons as in struct lu_capture_from */
-int lu_job_capture(struct lu_job *j, struct lu_reasons *reasons, struct lu_launch *ret, struct lu_error *e);
+/** lu_vm_job_capture() - /proc's part of launch.json of the VM's QEMU; @reasons as in struct lu_capture_from */
+int lu_vm_job_capture(struct lu_vm_job *j, struct lu_reasons *reasons, struct lu_launch *ret, struct lu_error *e);
 
-/** lu_job_set_mode() - migrate-set-parameters mode=@mode; lu_job_set_ignore_shared() - the capability */
-int lu_job_set_mode(struct lu_job *j, const char *mode, unsigned int tolerate, lu_reply_t reply);
-int lu_job_set_ignore_shared(struct lu_job *j, bool on, unsigned int tolerate, lu_reply_t reply);
+/** lu_vm_job_set_mode() - migrate-set-parameters mode=@mode; lu_vm_job_set_ignore_shared() - the capability */
+int lu_vm_job_set_mode(struct lu_vm_job *j, const char *mode, unsigned int tolerate, lu_vm_reply_t reply);
+int lu_vm_job_set_ignore_shared(struct lu_vm_job *j, bool on, unsigned int tolerate, lu_vm_reply_t reply);
 
 /** lu_device_mark() - mark a function to go on over the jump, or take the mark away */
 int lu_device_mark(const char *device, bool on, struct lu_error *e);

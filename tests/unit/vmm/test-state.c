@@ -25,15 +25,15 @@ static int teardown(void **state)
 	return rmdir(dir);
 }
 
-static int begin(struct lu_job *j)
+static int begin(struct lu_vm_job *j)
 {
-	*j = (struct lu_job){ .vm = &vm, .pkernfs_fd = -EBADF, .state_fd = -EBADF };
+	*j = (struct lu_vm_job){ .vm = &vm, .pkernfs_fd = -EBADF, .state_fd = -EBADF };
 	j->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(j->dir_fd >= 0);
-	return lu_job_open_state(j);
+	return lu_vm_job_open_state(j);
 }
 
-static void end(struct lu_job *j, int fd)
+static void end(struct lu_vm_job *j, int fd)
 {
 	j->again = sd_event_source_disable_unref(j->again);
 	unlinkat(j->dir_fd, "state", 0);
@@ -44,11 +44,11 @@ static void end(struct lu_job *j, int fd)
 }
 
 /* Until it does not want another turn; how many it took. */
-static int take(struct lu_job *j, int *ret)
+static int take(struct lu_vm_job *j, int *ret)
 {
 	int turns = 1;
 
-	while ((*ret = lu_job_take_state(j)) == 1)
+	while ((*ret = lu_vm_job_take_state(j)) == 1)
 		turns++;
 	return turns;
 }
@@ -59,7 +59,7 @@ static void test_copied(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		_cleanup_free_ unsigned char *data = malloc(sizes[i] + 1), *got = malloc(sizes[i] + 1);
-		struct lu_job j;
+		struct lu_vm_job j;
 		int fd = begin(&j), r, turns, file;
 
 		assert_true(fd >= 0);
@@ -81,7 +81,7 @@ static void test_copied(void **state)
 		assert_int_equal(pwrite(fd, "other", 5, 0), 5);
 		assert_int_equal(pread(file, got, sizes[i] + 1, 0), sizes[i]);
 		assert_memory_equal(got, data, sizes[i]);
-		assert_int_equal(lu_job_take_state(&j), 0); /* there is nothing more to take */
+		assert_int_equal(lu_vm_job_take_state(&j), 0); /* there is nothing more to take */
 		close(file);
 		end(&j, fd);
 	}
@@ -89,7 +89,7 @@ static void test_copied(void **state)
 
 static void test_too_large(void **state)
 {
-	struct lu_job j;
+	struct lu_vm_job j;
 	int fd = begin(&j), r;
 	struct stat st;
 
@@ -105,11 +105,11 @@ static void test_too_large(void **state)
 /* It becomes larger while it is copied. */
 static void test_grows(void **state)
 {
-	struct lu_job j;
+	struct lu_vm_job j;
 	int fd = begin(&j), r;
 
 	assert_int_equal(ftruncate(fd, 9 << 20), 0);
-	assert_int_equal(lu_job_take_state(&j), 1);
+	assert_int_equal(lu_vm_job_take_state(&j), 1);
 	assert_int_equal(ftruncate(fd, (off_t)1 << 50), 0);
 	assert_int_equal(take(&j, &r), 1);
 	assert_int_equal(r, -EFBIG);
