@@ -14,26 +14,32 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-#include "auth.h"
 #include "argv.h"
-#include "daemon.h"
-#include "job.h"
+#include "auth.h"
+#include "bus.h"
 #include "log.h"
-#include "update.h"
+#include "manager.h"
 
 #define STOP_TIMEOUT_USEC (40 * UINT64_C(1000000))
+
+/* Who owns what: all of it is here. */
+struct lu_daemon {
+	sd_bus *bus;
+	struct lu_update_env env;
+	struct lu_update *update;
+	struct lu_manager *manager;
+};
 
 static void daemon_clear(struct lu_daemon *d)
 {
 	lu_auth_end();
-	lu_manager_clear(d);
 	d->update = lu_update_free(d->update);
-	lu_jobs_free(d);
-	lu_vms_free(d->vms);
-	d->host = lu_host_free(d->host);
+	d->manager = lu_manager_free(d->manager);
+	lu_vms_free(d->env.vms);
+	d->env.host = lu_host_free(d->env.host);
 	d->bus = sd_bus_flush_close_unref(d->bus);
-	d->event = sd_event_unref(d->event);
-	lu_config_clear(&d->config);
+	d->env.event = sd_event_unref(d->env.event);
+	lu_config_clear(&d->env.config);
 }
 
 /* Waits until the cancelled update has come to rest. */
@@ -42,7 +48,7 @@ static int on_stopping(sd_event_source *s, uint64_t usec, void *userdata)
 	struct lu_daemon *d = userdata;
 
 	if (!lu_update_info(d->update)->running)
-		return sd_event_exit(d->event, 0);
+		return sd_event_exit(d->env.event, 0);
 	(void)sd_event_source_set_time_relative(s, 50 * 1000);
 	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
@@ -52,7 +58,7 @@ static int on_give_up(sd_event_source *s, uint64_t usec, void *userdata)
 	struct lu_daemon *d = userdata;
 
 	log_error("the update could not be taken back in time; the next start of luctld does it");
-	return sd_event_exit(d->event, 1);
+	return sd_event_exit(d->env.event, 1);
 }
 
 static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
@@ -60,11 +66,11 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
 	struct lu_daemon *d = userdata;
 
 	if (!lu_update_info(d->update)->running)
-		return sd_event_exit(d->event, 0);
+		return sd_event_exit(d->env.event, 0);
 	(void)lu_update_cancel(d->update, "luctld is being stopped", NULL);
-	if (sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, 0, 0, on_stopping, d) < 0 ||
-	    sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, STOP_TIMEOUT_USEC, 0, on_give_up, d) < 0)
-		return sd_event_exit(d->event, 1);
+	if (sd_event_add_time_relative(d->env.event, NULL, CLOCK_MONOTONIC, 0, 0, on_stopping, d) < 0 ||
+	    sd_event_add_time_relative(d->env.event, NULL, CLOCK_MONOTONIC, STOP_TIMEOUT_USEC, 0, on_give_up, d) < 0)
+		return sd_event_exit(d->env.event, 1);
 	return 0;
 }
 
@@ -80,13 +86,13 @@ static int setup_event(struct lu_daemon *d)
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	(void)signal(SIGPIPE, SIG_IGN);
-	r = sd_event_default(&d->event);
+	r = sd_event_default(&d->env.event);
 	if (r >= 0)
-		r = sd_event_add_signal(d->event, NULL, SIGTERM, on_signal, d);
+		r = sd_event_add_signal(d->env.event, NULL, SIGTERM, on_signal, d);
 	if (r >= 0)
-		r = sd_event_add_signal(d->event, NULL, SIGINT, on_signal, d);
+		r = sd_event_add_signal(d->env.event, NULL, SIGINT, on_signal, d);
 	if (r >= 0)
-		r = sd_event_set_watchdog(d->event, 1);
+		r = sd_event_set_watchdog(d->env.event, 1);
 	return r;
 }
 
@@ -97,37 +103,39 @@ static void take_stored(struct lu_daemon *d)
 	int n = sd_listen_fds_with_names(true, &names);
 
 	for (int i = 0; i < n; i++)
-		if (lu_vms_take_stored(d->vms, SD_LISTEN_FDS_START + i, names[i]) <= 0)
+		if (lu_vms_take_stored(d->env.vms, SD_LISTEN_FDS_START + i, names[i]) <= 0)
 			close(SD_LISTEN_FDS_START + i);
 }
 
 static int setup(struct lu_daemon *d, struct lu_error *e)
 {
-	struct lu_vm_env env = { .run = LU_RUN_DIR, .restore = lu_update_restore_here, .restore_context = d };
+	struct lu_vm_env env = { .run = LU_RUN_DIR, .restore = lu_update_restore_here, .restore_context = &d->update };
 	int r;
 
-	r = lu_config_load("/etc/luctl", &d->config, e);
+	r = lu_config_load("/etc/luctl", &d->env.config, e);
 	if (r < 0)
 		return r;
-	env.pkernfs = d->config.pkernfs;
+	env.pkernfs = d->env.config.pkernfs;
 	r = setup_event(d);
 	if (r >= 0)
 		r = sd_bus_open_system(&d->bus);
 	if (r < 0)
 		return lu_error_set(e, r, "is dbus.service running?", "system bus: %s", strerror(-r));
-	r = sd_bus_attach_event(d->bus, d->event, SD_EVENT_PRIORITY_NORMAL);
+	r = sd_bus_attach_event(d->bus, d->env.event, SD_EVENT_PRIORITY_NORMAL);
 	if (r >= 0)
-		r = lu_host_new(d->event, d->bus, &d->host);
+		r = lu_host_new(d->env.event, d->bus, &d->env.host);
 	if (r >= 0)
-		r = lu_vms_new(&d->vms, d->event, &env);
+		r = lu_vms_new(&d->env.vms, d->env.event, &env);
 	if (r >= 0)
 		take_stored(d);
 	if (r >= 0)
-		r = lu_vms_load(d->vms, d->config.vms_dir, e);
+		r = lu_vms_load(d->env.vms, d->env.config.vms_dir, e);
 	if (r >= 0)
-		r = lu_update_new(d, &d->update);
+		r = lu_manager_new(&d->env, d->bus, &d->manager);
 	if (r >= 0)
-		r = lu_manager_export(d);
+		r = lu_update_new(&d->env, &lu_manager_news, d->manager, &d->update);
+	if (r >= 0)
+		r = lu_manager_export(d->manager, d->update);
 	return r;
 }
 
@@ -148,7 +156,7 @@ static int run(struct lu_daemon *d)
 		return log_failure(r, &e, "start");
 	}
 	(void)sd_notify(0, "READY=1");
-	r = sd_event_loop(d->event);
+	r = sd_event_loop(d->env.event);
 	(void)sd_notify(0, "STOPPING=1");
 	return r;
 }

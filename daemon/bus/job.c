@@ -3,28 +3,29 @@
 #include <string.h>
 
 #include "auth.h"
+#include "bus.h"
 #include "job.h"
 
 #define JOB_LINGER_USEC (60 * UINT64_C(1000000))
-#define JOB_INTERFACE "org.luctl1.Job"
 
 struct lu_job {
 	struct lu_job *next;
-	struct lu_daemon *daemon;
+	struct lu_jobs *jobs;
 	char path[48];
 	const char *kind;
 	char *state;
 	const char *result;
-	int (*cancel)(struct lu_daemon *d, struct lu_error *error);
+	lu_job_cancel_t cancel;
+	void *userdata;
 	sd_bus_slot *slot;
 	sd_event_source *linger;
 };
 
-static void job_free(struct lu_job *j)
+void lu_job_drop(struct lu_job *j)
 {
 	struct lu_job **at;
 
-	for (at = &j->daemon->jobs; *at; at = &(*at)->next) {
+	for (at = &j->jobs->first; *at; at = &(*at)->next) {
 		if (*at == j) {
 			*at = j->next;
 			break;
@@ -36,10 +37,10 @@ static void job_free(struct lu_job *j)
 	free(j);
 }
 
-void lu_jobs_free(struct lu_daemon *d)
+void lu_jobs_clear(struct lu_jobs *jobs)
 {
-	while (d->jobs)
-		job_free(d->jobs);
+	while (jobs->first)
+		lu_job_drop(jobs->first);
 }
 
 static int cancel_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -52,7 +53,7 @@ static int cancel_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error
 		r = lu_error_set(&e, -EALREADY, NULL, "job %s: %s", j->path,
 				 *j->result ? "has finished already" : "can't be canceled");
 	else
-		r = j->cancel(j->daemon, &e);
+		r = j->cancel(j->userdata, &e);
 	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, NULL);
 }
 
@@ -72,25 +73,25 @@ static const sd_bus_vtable job_vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
-int lu_job_new(struct lu_daemon *d, const char *kind, int (*cancel)(struct lu_daemon *d, struct lu_error *error),
-	       struct lu_job **ret)
+int lu_job_new(struct lu_jobs *jobs, const char *kind, lu_job_cancel_t cancel, void *userdata, struct lu_job **ret)
 {
 	struct lu_job *j = calloc(1, sizeof(*j));
 	int r;
 
 	if (!j)
 		return -ENOMEM;
-	j->daemon = d;
+	j->jobs = jobs;
 	j->kind = kind;
 	j->result = "";
 	j->cancel = cancel;
+	j->userdata = userdata;
 	j->state = strdup("");
-	snprintf(j->path, sizeof(j->path), LU_BUS_PATH "/job/%u", ++d->last_job);
-	j->next = d->jobs;
-	d->jobs = j;
-	r = j->state ? sd_bus_add_object_vtable(d->bus, &j->slot, j->path, JOB_INTERFACE, job_vtable, j) : -ENOMEM;
+	snprintf(j->path, sizeof(j->path), LU_BUS_PATH "/job/%u", ++jobs->last);
+	j->next = jobs->first;
+	jobs->first = j;
+	r = j->state ? sd_bus_add_object_vtable(jobs->bus, &j->slot, j->path, LU_BUS_JOB, job_vtable, j) : -ENOMEM;
 	if (r < 0) {
-		job_free(j);
+		lu_job_drop(j);
 		return r;
 	}
 	*ret = j;
@@ -113,13 +114,13 @@ void lu_job_progress(struct lu_job *j, const char *state, const char *detail)
 		return;
 	free(j->state);
 	j->state = copy;
-	(void)sd_bus_emit_properties_changed(j->daemon->bus, j->path, JOB_INTERFACE, "State", NULL);
-	(void)sd_bus_emit_signal(j->daemon->bus, j->path, JOB_INTERFACE, "Progress", "ss", state, detail ?: "");
+	(void)sd_bus_emit_properties_changed(j->jobs->bus, j->path, LU_BUS_JOB, "State", NULL);
+	(void)sd_bus_emit_signal(j->jobs->bus, j->path, LU_BUS_JOB, "Progress", "ss", state, detail ?: "");
 }
 
 static int on_linger(sd_event_source *s, uint64_t usec, void *userdata)
 {
-	job_free(userdata);
+	lu_job_drop(userdata);
 	return 0;
 }
 
@@ -128,10 +129,10 @@ void lu_job_finish(struct lu_job *j, const char *result, const struct lu_error *
 	if (!j)
 		return;
 	j->result = result;
-	(void)sd_bus_emit_properties_changed(j->daemon->bus, j->path, JOB_INTERFACE, "Result", NULL);
-	(void)sd_bus_emit_signal(j->daemon->bus, j->path, JOB_INTERFACE, "Finished", "sss", result,
+	(void)sd_bus_emit_properties_changed(j->jobs->bus, j->path, LU_BUS_JOB, "Result", NULL);
+	(void)sd_bus_emit_signal(j->jobs->bus, j->path, LU_BUS_JOB, "Finished", "sss", result,
 				 error && error->what ? error->what : "", error && error->hint ? error->hint : "");
-	if (sd_event_add_time_relative(j->daemon->event, &j->linger, CLOCK_MONOTONIC, JOB_LINGER_USEC, 0, on_linger,
-				       j) < 0)
-		job_free(j);
+	if (sd_event_add_time_relative(j->jobs->event, &j->linger, CLOCK_MONOTONIC, JOB_LINGER_USEC, 0, on_linger, j) <
+	    0)
+		lu_job_drop(j);
 }

@@ -10,54 +10,22 @@
 
 #include "argv.h"
 #include "auth.h"
+#include "bus.h"
 #include "check.h"
-#include "replies.h"
 #include "job.h"
+#include "manager.h"
+#include "replies.h"
 #include "update.h"
 
 #define CHECKS_MAX 8
 
-void lu_request_clear(struct lu_request *q)
-{
-	lu_argv_free(q->exclude);
-	lu_argv_free(q->only);
-	free(q->kernel);
-	free(q->initrd);
-	free(q->cmdline);
-	if (q->kernel_fd > 0)
-		close(q->kernel_fd);
-	if (q->initrd_fd > 0)
-		close(q->initrd_fd);
-	*q = (struct lu_request){ 0 };
-}
-
-static bool names(char *const *list, const struct lu_vm *vm)
-{
-	for (; list && *list; list++)
-		if (!strcmp(*list, lu_vm_name(vm)) || (lu_vm_uuid(vm) && !strcasecmp(*list, lu_vm_uuid(vm))))
-			return true;
-	return false;
-}
-
-bool lu_request_excludes(const struct lu_request *q, const struct lu_vm *vm)
-{
-	return names(q->exclude, vm);
-}
-
-bool lu_request_concerns(const struct lu_request *q, const struct lu_vm *vm)
-{
-	return !q->only || names(q->only, vm);
-}
-
-int lu_reply_error(sd_bus_message *m, const char *name, int r, const struct lu_error *e)
-{
-	const char *what = e && e->what ? e->what : strerror(-r);
-	const char *hint = e && e->hint ? e->hint : "";
-
-	if (name)
-		return sd_bus_reply_method_errorf(m, name, "%s%s%s", what, *hint ? "\n" : "", hint);
-	return sd_bus_reply_method_errnof(m, -r, "%s%s%s", what, *hint ? "\n" : "", hint);
-}
+struct lu_manager {
+	struct lu_update_env *env;
+	sd_bus *bus;
+	struct lu_update *update;
+	struct lu_pending *pending;
+	struct lu_jobs jobs;
+};
 
 static int reply_document(sd_bus_message *m, char *text)
 {
@@ -99,7 +67,7 @@ static int given_twice(const char *key, struct lu_error *e)
 	return lu_error_set(e, -EINVAL, "give it once", "option %s is given twice", key);
 }
 
-static int read_option(sd_bus_message *m, const char *key, struct lu_request *q, bool *reuse, struct lu_error *e)
+static int read_option(sd_bus_message *m, const char *key, struct lu_asked *q, bool *reuse, struct lu_error *e)
 {
 	int r, b;
 
@@ -129,7 +97,7 @@ static int read_option(sd_bus_message *m, const char *key, struct lu_request *q,
 }
 
 /* What no file and no VM can be called does not go into documents, which bound their texts. */
-static int check_names(const struct lu_request *q, const char *kernel, struct lu_error *e)
+static int check_names(const struct lu_asked *q, const char *kernel, struct lu_error *e)
 {
 	if (strlen(kernel) >= PATH_MAX || (q->initrd && strlen(q->initrd) >= PATH_MAX))
 		return lu_error_set(e, -ENAMETOOLONG, "give a shorter path", "%s: its path has more than %d bytes",
@@ -143,7 +111,7 @@ static int check_names(const struct lu_request *q, const char *kernel, struct lu
 	return 0;
 }
 
-static int read_request(sd_bus_message *m, bool may_lack_kernel, struct lu_request *q, struct lu_error *e)
+static int read_request(sd_bus_message *m, bool may_lack_kernel, struct lu_asked *q, struct lu_error *e)
 {
 	const char *kernel, *key;
 	bool reuse = false;
@@ -182,20 +150,39 @@ static int read_request(sd_bus_message *m, bool may_lack_kernel, struct lu_reque
 	return q->kernel ? 0 : -ENOMEM;
 }
 
-static int update_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int cancel_update(void *userdata, struct lu_error *error)
 {
-	_cleanup_(lu_request_clear) struct lu_request q = { 0 };
-	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_daemon *d = userdata;
+	struct lu_manager *mgr = userdata;
+
+	return lu_update_cancel(mgr->update, "cancelled by request", error);
+}
+
+/* The job is there first: the update tells it how far it is from the beginning. */
+static int start_update(struct lu_manager *mgr, sd_bus_message *m, struct lu_asked *q, struct lu_error *e)
+{
+	_cleanup_free_ char *path = NULL;
 	struct lu_job *job;
 	int r;
 
-	r = read_request(m, false, &q, &e);
-	if (r == 0)
-		r = lu_update_start(d->update, &q, &job, &e);
+	r = lu_job_new(&mgr->jobs, "update", cancel_update, mgr, &job);
 	if (r < 0)
-		return lu_reply_error(m, NULL, r, &e);
-	return sd_bus_reply_method_return(m, "o", lu_job_path(job));
+		return lu_reply_error(m, NULL, r, e);
+	path = strdup(lu_job_path(job));
+	r = path ? lu_update_start(mgr->update, q, job, e) : -ENOMEM;
+	if (r < 0) {
+		lu_job_drop(job);
+		return lu_reply_error(m, NULL, r, e);
+	}
+	return sd_bus_reply_method_return(m, "o", path);
+}
+
+static int update_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(lu_asked_clear) struct lu_asked q = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int r = read_request(m, false, &q, &e);
+
+	return r < 0 ? lu_reply_error(m, NULL, r, &e) : start_update(userdata, m, &q, &e);
 }
 
 static int method_update(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -205,23 +192,17 @@ static int method_update(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int update_vmm_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	_cleanup_(lu_request_clear) struct lu_request q = { .vmm = true };
+	_cleanup_(lu_asked_clear) struct lu_asked q = { .vmm = true };
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_daemon *d = userdata;
-	struct lu_job *job;
-	int r;
+	int r = sd_bus_message_read_strv(m, &q.only);
 
-	r = sd_bus_message_read_strv(m, &q.only);
 	if (r < 0)
 		return r;
 	if (q.only && !q.only[0]) {
 		lu_argv_free(q.only);
 		q.only = NULL;
 	}
-	r = lu_update_start(d->update, &q, &job, &e);
-	if (r < 0)
-		return lu_reply_error(m, NULL, r, &e);
-	return sd_bus_reply_method_return(m, "o", lu_job_path(job));
+	return start_update(userdata, m, &q, &e);
 }
 
 static int method_update_vmm(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -232,9 +213,9 @@ static int method_update_vmm(sd_bus_message *m, void *userdata, sd_bus_error *er
 /* A call that waits for VMs to answer; one of the daemon's list until it is answered or the daemon ends. */
 struct lu_pending {
 	struct lu_pending *next;
-	struct lu_daemon *daemon;
+	struct lu_manager *manager;
 	sd_bus_message *message;
-	struct lu_request request;
+	struct lu_asked asked;
 	struct lu_check *check; /* Check, Plan */
 	char *vm;               /* DescribeVM: which */
 	bool plan;              /* Plan, not Check */
@@ -243,28 +224,28 @@ struct lu_pending {
 
 static void pending_free(struct lu_pending *p)
 {
-	struct lu_pending **at = &p->daemon->pending;
+	struct lu_pending **at = &p->manager->pending;
 
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
 	lu_check_free(p->check);
-	lu_request_clear(&p->request);
+	lu_asked_clear(&p->asked);
 	sd_bus_message_unref(p->message);
 	free(p->vm);
 	free(p);
 }
 
-static struct lu_pending *pending_new(struct lu_daemon *d, sd_bus_message *m)
+static struct lu_pending *pending_new(struct lu_manager *mgr, sd_bus_message *m)
 {
 	struct lu_pending *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
-	p->daemon = d;
+	p->manager = mgr;
 	p->message = sd_bus_message_ref(m);
-	p->next = d->pending;
-	d->pending = p;
+	p->next = mgr->pending;
+	mgr->pending = p;
 	return p;
 }
 
@@ -275,42 +256,48 @@ static void on_checked(struct lu_check *c, void *userdata)
 	if (c->refused.code)
 		(void)lu_reply_error(p->message, NULL, c->refused.code, &c->refused);
 	else
-		(void)reply_document(p->message,
-				     p->plan ? lu_document_plan(c) : lu_document_check(c, p->request.kernel));
+		(void)reply_document(p->message, p->plan ? lu_document_plan(c) : lu_document_check(c, p->asked.kernel));
 	pending_free(p);
 }
 
 /* Each may keep a process and a copy of an image busy. */
-static size_t checks(const struct lu_daemon *d)
+static size_t checks(const struct lu_manager *mgr)
 {
 	size_t n = 0;
 
-	for (const struct lu_pending *p = d->pending; p; p = p->next)
+	for (const struct lu_pending *p = mgr->pending; p; p = p->next)
 		n += p->check != NULL;
 	return n;
 }
 
-static int check(sd_bus_message *m, struct lu_daemon *d, bool plan)
+static bool update_runs(void *userdata)
+{
+	const struct lu_pending *p = userdata;
+
+	return lu_update_info(p->manager->update)->running;
+}
+
+static int check(sd_bus_message *m, struct lu_manager *mgr, bool plan)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct lu_pending *p;
 	int r;
 
-	if (lu_update_info(d->update)->running) {
+	if (lu_update_info(mgr->update)->running) {
 		r = lu_error_set(&e, -EBUSY, "luctl status tells how far it is", "an update is under way");
 		return lu_reply_error(m, NULL, r, &e);
 	}
-	if (checks(d) >= CHECKS_MAX) {
+	if (checks(mgr) >= CHECKS_MAX) {
 		r = lu_error_set(&e, -EBUSY, "try again when they are done", "%d checks are under way", CHECKS_MAX);
 		return lu_reply_error(m, NULL, r, &e);
 	}
-	p = pending_new(d, m);
+	p = pending_new(mgr, m);
 	if (!p)
 		return -ENOMEM;
 	p->plan = plan;
-	r = read_request(m, plan, &p->request, &e);
+	r = read_request(m, plan, &p->asked, &e);
 	if (r == 0)
-		r = lu_check_start(d, &p->request, false, on_checked, p, &p->check);
+		r = lu_check_start(mgr->env, &p->asked, update_runs, on_checked, p, &p->check);
 	if (r < 0) {
 		pending_free(p);
 		return lu_reply_error(m, NULL, r, &e);
@@ -347,10 +334,10 @@ static int reply_vms(struct lu_pending *p)
 	int r;
 
 	if (!p->vm)
-		return reply_document(p->message, lu_document_vms(p->daemon));
-	vm = lu_vms_find(p->daemon->vms, p->vm);
+		return reply_document(p->message, lu_document_vms(p->manager->env, p->manager->update));
+	vm = lu_vms_find(p->manager->env->vms, p->vm);
 	if (vm)
-		return reply_document(p->message, lu_document_vm(p->daemon, vm));
+		return reply_document(p->message, lu_document_vm(p->manager->update, vm));
 	r = lu_error_set(&e, -ENOENT, "see luctl vm list", "VM %s: not known", p->vm);
 	return lu_reply_error(p->message, NULL, r, &e);
 }
@@ -367,10 +354,10 @@ static void on_probed(struct lu_vm *vm, int r, const struct lu_error *e, void *u
 }
 
 /* Probes what is idle, so that the answer is fresh; during an update the last known facts do. */
-static int describe(struct lu_daemon *d, sd_bus_message *m, const char *key)
+static int describe(struct lu_manager *mgr, sd_bus_message *m, const char *key)
 {
-	struct lu_pending *p = pending_new(d, m);
-	bool running = lu_update_info(d->update)->running;
+	struct lu_pending *p = pending_new(mgr, m);
+	bool running = lu_update_info(mgr->update)->running;
 	int r = 0;
 
 	if (!p || (key && !(p->vm = strdup(key)))) {
@@ -379,9 +366,9 @@ static int describe(struct lu_daemon *d, sd_bus_message *m, const char *key)
 		return -ENOMEM;
 	}
 	if (!running)
-		(void)lu_vms_load(d->vms, d->config.vms_dir, NULL);
-	for (struct lu_vm *vm = running ? NULL : lu_vms_first(d->vms); vm; vm = lu_vm_next(vm)) {
-		if (lu_vm_error(vm) || (key && vm != lu_vms_find(d->vms, key)))
+		(void)lu_vms_load(mgr->env->vms, mgr->env->config.vms_dir, NULL);
+	for (struct lu_vm *vm = running ? NULL : lu_vms_first(mgr->env->vms); vm; vm = lu_vm_next(vm)) {
+		if (lu_vm_error(vm) || (key && vm != lu_vms_find(mgr->env->vms, key)))
 			continue;
 		if (lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_probed, p) == 0)
 			p->left++;
@@ -409,7 +396,7 @@ static int method_describe_vm(sd_bus_message *m, void *userdata, sd_bus_error *e
 static int add_vm_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_daemon *d = userdata;
+	struct lu_manager *mgr = userdata;
 	struct lu_vm *vm;
 	const char *json;
 	int r;
@@ -417,39 +404,39 @@ static int add_vm_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error
 	r = sd_bus_message_read(m, "s", &json);
 	if (r < 0)
 		return r;
-	if (lu_update_info(d->update)->running)
+	if (lu_update_info(mgr->update)->running)
 		r = lu_error_set(&e, -EBUSY, "luctl status tells how far it is",
 				 "an update is under way, which it would not be part of");
 	else
-		r = lu_vms_add(d->vms, json, &vm, &e);
+		r = lu_vms_add(mgr->env->vms, json, &vm, &e);
 	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, NULL);
 }
 
 static int remove_vm_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_daemon *d = userdata;
+	struct lu_manager *mgr = userdata;
 	const char *key;
 	int r;
 
 	r = sd_bus_message_read(m, "s", &key);
 	if (r < 0)
 		return r;
-	if (lu_update_info(d->update)->running)
+	if (lu_update_info(mgr->update)->running)
 		r = lu_error_set(&e, -EBUSY, "luctl status tells how far it is", "an update is under way");
 	else
-		r = lu_vms_remove(d->vms, key, &e);
+		r = lu_vms_remove(mgr->env->vms, key, &e);
 	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, NULL);
 }
 
 /* What is in pkernfs decides, and that is looked at now. */
-static struct lu_vm *find_saved(struct lu_daemon *d, const char *key, struct lu_error *e)
+static struct lu_vm *find_saved(struct lu_manager *mgr, const char *key, struct lu_error *e)
 {
 	struct lu_vm *vm;
 
-	if (!lu_update_info(d->update)->running)
-		(void)lu_vms_load(d->vms, d->config.vms_dir, NULL);
-	vm = lu_vms_find(d->vms, key);
+	if (!lu_update_info(mgr->update)->running)
+		(void)lu_vms_load(mgr->env->vms, mgr->env->config.vms_dir, NULL);
+	vm = lu_vms_find(mgr->env->vms, key);
 	if (!vm)
 		(void)lu_error_set(e, -ENOENT, "see luctl vm list", "VM %s: not known", key);
 	return vm;
@@ -458,7 +445,8 @@ static struct lu_vm *find_saved(struct lu_daemon *d, const char *key, struct lu_
 static int restore_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_daemon *d = userdata;
+	_cleanup_free_ char *path = NULL;
+	struct lu_manager *mgr = userdata;
 	struct lu_job *job = NULL;
 	struct lu_vm *vm;
 	const char *key;
@@ -467,15 +455,24 @@ static int restore_allowed(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	r = sd_bus_message_read(m, "s", &key);
 	if (r < 0)
 		return r;
-	vm = find_saved(d, key, &e);
-	r = vm ? lu_update_restore(d->update, vm, &job, &e) : e.code;
-	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, "o", lu_job_path(job));
+	vm = find_saved(mgr, key, &e);
+	r = vm ? lu_job_new(&mgr->jobs, "restore", NULL, NULL, &job) : e.code;
+	if (r == 0) {
+		path = strdup(lu_job_path(job));
+		r = path ? lu_update_restore(mgr->update, vm, job, &e) : -ENOMEM;
+	}
+	if (r < 0) {
+		if (job)
+			lu_job_drop(job);
+		return lu_reply_error(m, NULL, r, &e);
+	}
+	return sd_bus_reply_method_return(m, "o", path);
 }
 
 static int forget_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_daemon *d = userdata;
+	struct lu_manager *mgr = userdata;
 	struct lu_vm *vm;
 	const char *key;
 	int r;
@@ -483,8 +480,8 @@ static int forget_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error
 	r = sd_bus_message_read(m, "s", &key);
 	if (r < 0)
 		return r;
-	vm = find_saved(d, key, &e);
-	r = vm ? lu_update_forget(d->update, vm, &e) : e.code;
+	vm = find_saved(mgr, key, &e);
+	r = vm ? lu_update_forget(mgr->update, vm, &e) : e.code;
 	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, NULL);
 }
 
@@ -513,8 +510,8 @@ static int method_forget_state(sd_bus_message *m, void *userdata, sd_bus_error *
 static int abort_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_daemon *d = userdata;
-	int r = lu_update_cancel(d->update, "aborted by request", &e);
+	struct lu_manager *mgr = userdata;
+	int r = lu_update_cancel(mgr->update, "aborted by request", &e);
 
 	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, NULL);
 }
@@ -526,17 +523,19 @@ static int method_abort(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int method_get_status(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	return reply_document(m, lu_document_status(userdata));
+	struct lu_manager *mgr = userdata;
+
+	return reply_document(m, lu_document_status(mgr->env, mgr->update));
 }
 
 static int method_get_report(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_free_ char *path = NULL, *text = NULL;
-	struct lu_daemon *d = userdata;
+	struct lu_manager *mgr = userdata;
 	int r;
 
-	if (asprintf(&path, "%s/update/report.json", d->config.pkernfs) < 0) {
+	if (asprintf(&path, "%s/update/report.json", mgr->env->config.pkernfs) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}
@@ -551,9 +550,9 @@ static int method_get_report(sd_bus_message *m, void *userdata, sd_bus_error *er
 static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
 		     void *userdata, sd_bus_error *error)
 {
-	struct lu_daemon *d = userdata;
+	struct lu_manager *mgr = userdata;
 
-	return sd_bus_message_append(reply, "s", lu_update_info(d->update)->state);
+	return sd_bus_message_append(reply, "s", lu_update_info(mgr->update)->state);
 }
 
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -594,13 +593,59 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
-int lu_manager_export(struct lu_daemon *d)
+/* --- what the update tells --- */
+
+static void news_state(void *context)
 {
-	return sd_bus_add_object_vtable(d->bus, NULL, LU_BUS_PATH, "org.luctl1.Manager", manager_vtable, d);
+	struct lu_manager *mgr = context;
+
+	(void)sd_bus_emit_properties_changed(mgr->bus, LU_BUS_PATH, LU_BUS_MANAGER, "State", NULL);
 }
 
-void lu_manager_clear(struct lu_daemon *d)
+static void news_progress(void *job, const char *state, const char *detail)
 {
-	while (d->pending)
-		pending_free(d->pending);
+	lu_job_progress(job, state, detail);
+}
+
+static void news_finished(void *job, const char *result, const struct lu_error *error)
+{
+	lu_job_finish(job, result, error);
+}
+
+const struct lu_update_news lu_manager_news = {
+	.state = news_state,
+	.progress = news_progress,
+	.finished = news_finished,
+};
+
+/* --- life --- */
+
+int lu_manager_new(struct lu_update_env *env, sd_bus *bus, struct lu_manager **ret)
+{
+	struct lu_manager *mgr = calloc(1, sizeof(*mgr));
+
+	if (!mgr)
+		return -ENOMEM;
+	mgr->env = env;
+	mgr->bus = bus;
+	mgr->jobs = (struct lu_jobs){ .event = env->event, .bus = bus };
+	*ret = mgr;
+	return 0;
+}
+
+int lu_manager_export(struct lu_manager *mgr, struct lu_update *update)
+{
+	mgr->update = update;
+	return sd_bus_add_object_vtable(mgr->bus, NULL, LU_BUS_PATH, LU_BUS_MANAGER, manager_vtable, mgr);
+}
+
+struct lu_manager *lu_manager_free(struct lu_manager *mgr)
+{
+	if (!mgr)
+		return NULL;
+	while (mgr->pending)
+		pending_free(mgr->pending);
+	lu_jobs_clear(&mgr->jobs);
+	free(mgr);
+	return NULL;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "filesystems.h"
 #include "replies.h"
 #include "update.h"
 
@@ -87,7 +88,7 @@ static char *doc_text(struct doc *o)
 	return text;
 }
 
-static const char *vm_state(struct lu_daemon *d, struct lu_vm *vm)
+static const char *vm_state(struct lu_vm *vm)
 {
 	const struct lu_vm_facts *f = lu_vm_facts(vm);
 
@@ -104,7 +105,7 @@ static bool updatable(struct lu_vm *vm)
 	return f->updatable && (f->state == LU_VM_RUNNING || f->state == LU_VM_PAUSED);
 }
 
-static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
+static struct doc vm_doc(struct lu_update *u, struct lu_vm *vm, bool version)
 {
 	const struct lu_vm_facts *f = lu_vm_facts(vm);
 	struct json_object *ram = json_object_new_array(), *devices = json_object_new_array();
@@ -118,7 +119,7 @@ static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
 	add_string(&o, "qmp", lu_vm_qmp(vm));
 	add_string(&o, "unit", lu_vm_unit(vm));
 	add(&o, "pid", f->pid > 0 ? json_object_new_int64(f->pid) : NULL);
-	add_string(&o, "state", vm_state(d, vm));
+	add_string(&o, "state", vm_state(vm));
 	add_bool(&o, "updatable", updatable(vm));
 	snprintf(prefix, sizeof(prefix), "VM %s: ", lu_vm_name(vm));
 	if (keeper > 0)
@@ -143,24 +144,24 @@ static struct doc vm_doc(struct lu_daemon *d, struct lu_vm *vm, bool version)
 	o.failed |= !devices;
 	add(&o, "devices", devices);
 	add(&o, "keeper", keeper > 0 ? json_object_new_int64(keeper) : NULL);
-	add_string(&o, "restored_by", lu_update_vm_restored_by(d->update, vm));
+	add_string(&o, "restored_by", lu_update_vm_restored_by(u, vm));
 	return o;
 }
 
-char *lu_document_vm(struct lu_daemon *d, struct lu_vm *vm)
+char *lu_document_vm(struct lu_update *u, struct lu_vm *vm)
 {
-	struct doc o = vm_doc(d, vm, true);
+	struct doc o = vm_doc(u, vm, true);
 
 	return doc_text(&o);
 }
 
-char *lu_document_vms(struct lu_daemon *d)
+char *lu_document_vms(const struct lu_update_env *env, struct lu_update *u)
 {
 	struct json_object *list = json_object_new_array();
 	struct doc o = doc_new(true);
 
-	for (struct lu_vm *vm = list ? lu_vms_first(d->vms) : NULL; vm; vm = lu_vm_next(vm)) {
-		struct doc x = vm_doc(d, vm, false);
+	for (struct lu_vm *vm = list ? lu_vms_first(env->vms) : NULL; vm; vm = lu_vm_next(vm)) {
+		struct doc x = vm_doc(u, vm, false);
 
 		o.failed |= x.failed || json_object_array_add(list, x.root) < 0;
 	}
@@ -169,9 +170,9 @@ char *lu_document_vms(struct lu_daemon *d)
 	return doc_text(&o);
 }
 
-char *lu_document_status(struct lu_daemon *d)
+char *lu_document_status(const struct lu_update_env *env, struct lu_update *u)
 {
-	const struct lu_update_info *info = lu_update_info(d->update);
+	const struct lu_update_info *info = lu_update_info(u);
 	struct doc o = doc_new(true), x;
 	uint64_t size = 0, avail = 0, n = 0;
 	struct utsname uts = { 0 };
@@ -191,17 +192,17 @@ char *lu_document_status(struct lu_daemon *d)
 	}
 	add_string(&o, "kernel", uts.release);
 	add_string(&o, "daemon", PROJECT_VERSION);
-	mounted = lu_pkernfs_mounted(d, &size, &avail);
+	mounted = lu_pkernfs_mounted(env->config.pkernfs, &size, &avail);
 	x = doc_new(false);
-	add_string(&x, "path", d->config.pkernfs);
+	add_string(&x, "path", env->config.pkernfs);
 	add_bool(&x, "mounted", mounted);
 	add_int(&x, "size", size);
 	add_int(&x, "free", avail);
 	add_doc(&o, "pkernfs", x);
-	for (struct lu_vm *vm = lu_vms_first(d->vms); vm; vm = lu_vm_next(vm))
+	for (struct lu_vm *vm = lu_vms_first(env->vms); vm; vm = lu_vm_next(vm))
 		n += updatable(vm);
 	x = doc_new(false);
-	add_int(&x, "total", lu_vms_count(d->vms));
+	add_int(&x, "total", lu_vms_count(env->vms));
 	add_int(&x, "updatable", n);
 	add_doc(&o, "vms", x);
 	add_error(&o, "error", info->error);
@@ -333,7 +334,7 @@ char *lu_document_plan(const struct lu_check *c)
 	struct json_object *findings = lu_findings_to_json(&host), *vms = json_object_new_array();
 	struct doc o = doc_new(true);
 
-	add_string(&o, "kernel", c->request->kernel);
+	add_string(&o, "kernel", c->asked->kernel);
 	add_string(&o, "release", c->image.release[0] ? c->image.release : NULL);
 	add_bool(&o, "ok", lu_findings_ok(&c->findings));
 	o.failed |= !findings;

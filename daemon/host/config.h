@@ -3,6 +3,8 @@
 /* Settings of the daemon: /etc/luctl/luctld.conf, then luctld.conf.d/NAME.conf in the order of their names. */
 #include "error.h"
 
+#define LU_RUN_DIR "/run/luctl"
+
 struct lu_config {
 	char *pkernfs;              /* mount point of pkernfs */
 	char *vms_dir;              /* directory of declared VMs */

@@ -23,9 +23,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
 #include "filesystems.h"
+#include <linux/pkernfs.h>
 
 struct mount_list {
 	char **dirs;
@@ -149,4 +151,17 @@ int lu_filesystems_freeze(struct lu_error *error)
 int lu_filesystems_thaw(struct lu_error *error)
 {
 	return for_each_mount(thaw_one, true, error);
+}
+
+bool lu_pkernfs_mounted(const char *path, uint64_t *ret_size, uint64_t *ret_free)
+{
+	struct statfs st;
+
+	if (statfs(path, &st) < 0 || (uint64_t)st.f_type != PKERNFS_SUPER_MAGIC)
+		return false;
+	if (ret_size)
+		*ret_size = st.f_blocks * (uint64_t)st.f_bsize;
+	if (ret_free)
+		*ret_free = st.f_bavail * (uint64_t)st.f_bsize;
+	return true;
 }

@@ -20,3 +20,6 @@ int lu_filesystems_freeze(struct lu_error *error);
 
 /** lu_filesystems_thaw() - thaw every frozen block file system; does nothing where none is */
 int lu_filesystems_thaw(struct lu_error *error);
+
+/** lu_pkernfs_mounted() - is pkernfs mounted at @path? @ret_size, @ret_free in bytes, may be NULL */
+bool lu_pkernfs_mounted(const char *path, uint64_t *ret_size, uint64_t *ret_free);

@@ -28,7 +28,6 @@
 #include "clock.h"
 #include "host.h"
 #include "log.h"
-#include "store.h"
 
 #define CALL_TIMEOUT_USEC (10 * UINT64_C(1000000))
 #define RELOAD_TIMEOUT_USEC (90 * UINT64_C(1000000))
@@ -779,7 +778,7 @@ static int on_run(sd_bus_message *m, void *userdata, sd_bus_error *e)
 	return 0;
 }
 
-int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu_worker_done_t done,
+int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, int kept, lu_worker_done_t done,
 		sd_event_destroy_t forget, void *userdata, struct lu_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -795,7 +794,7 @@ int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu
 		r = sd_bus_message_append(m, "(sv)", "IgnoreOnIsolate", "b", true);
 	/* a unit that fails takes with it what is in it: not one in which a process keeps devices */
 	if (r >= 0)
-		r = sd_bus_message_append(m, "(sv)", "SuccessExitStatus", "(aiai)", 1, LU_INIT_KEPT, 0);
+		r = sd_bus_message_append(m, "(sv)", "SuccessExitStatus", "(aiai)", 1, kept, 0);
 	if (r >= 0)
 		r = sd_bus_message_open_container(m, 'r', "sv");
 	if (r >= 0)

@@ -62,12 +62,13 @@ void lu_host_reset_failed(struct lu_host *h, const char *unit);
 
 /**
  * lu_host_run() - run a program as a transient service outside of this daemon's sandbox; asynchronous
+ * @kept: exit code by which the program says that it failed, but left a process that is to live on
  *
- * What the program leaves running stays in the unit's cgroup, as long as the program succeeded or said LU_INIT_KEPT
- * (store.h) and nobody stops the unit. The callback gets its result; if lu_host_cancel() comes first,
+ * What the program leaves running stays in the unit's cgroup, as long as the program succeeded or said @kept
+ * and nobody stops the unit. The callback gets its result; if lu_host_cancel() comes first,
  * @forget is called in its place.
  */
-int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, lu_worker_done_t done,
+int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, int kept, lu_worker_done_t done,
 		sd_event_destroy_t forget, void *userdata, struct lu_error *error);
 
 /**

@@ -21,40 +21,23 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <sys/statfs.h>
 
 #include "check.h"
 #include "cmdline.h"
+#include "filesystems.h"
 #include "log.h"
-#include "update.h"
-#include <linux/pkernfs.h>
 
 #define CMDLINE_FALLBACK_MAX 2047
 #define BUSY_RETRY_USEC 50000
 #define BUSY_TRIES 300
-
-bool lu_pkernfs_mounted(const struct lu_daemon *d, uint64_t *ret_size, uint64_t *ret_free)
-{
-	struct statfs st;
-
-	if (statfs(d->config.pkernfs, &st) < 0 || (uint64_t)st.f_type != PKERNFS_SUPER_MAGIC)
-		return false;
-	if (ret_size)
-		*ret_size = st.f_blocks * (uint64_t)st.f_bsize;
-	if (ret_free)
-		*ret_free = st.f_bavail * (uint64_t)st.f_bsize;
-	return true;
-}
 
 struct lu_check *lu_check_free(struct lu_check *c)
 {
 	if (!c)
 		return NULL;
 	for (size_t i = 0; i < c->n_vms; i++) {
-		if (lu_vm_userdata(c->vms[i].vm) == c) {
-			lu_vm_set_userdata(c->vms[i].vm, NULL);
+		if (c->vms[i].probed)
 			lu_vm_op_cancel(c->vms[i].vm);
-		}
 		lu_vm_unref(c->vms[i].vm);
 		lu_reasons_clear(&c->vms[i].reasons);
 	}
@@ -83,13 +66,12 @@ static void check_cmdline(struct lu_check *c)
 	int r = 0;
 
 	/* who gives a command line may know better */
-	if (!c->request->cmdline || lu_cmdline_get(c->request->cmdline, "tsc_early_khz", &given) == 0)
+	if (!c->asked->cmdline || lu_cmdline_get(c->asked->cmdline, "tsc_early_khz", &given) == 0)
 		tsc_khz = lu_tsc_khz();
-	if (!c->request->cmdline)
+	if (!c->asked->cmdline)
 		r = lu_cmdline_running(AT_FDCWD, &running, &e);
 	if (r == 0)
-		r = lu_cmdline_target(c->request->cmdline ?: running, c->image.abi.pkeep, tsc_khz, max, &c->cmdline,
-				      &e);
+		r = lu_cmdline_target(c->asked->cmdline ?: running, c->image.abi.pkeep, tsc_khz, max, &c->cmdline, &e);
 	if (r < 0)
 		lu_findings_add_error(&c->findings, "command line", &e);
 }
@@ -97,10 +79,10 @@ static void check_cmdline(struct lu_check *c)
 static void check_image(struct lu_check *c)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	const char *path = c->request->kernel;
+	const char *path = c->asked->kernel;
 
-	if (c->request->initrd && c->initrd_error.code)
-		lu_findings_add_error(&c->findings, c->request->initrd, &c->initrd_error);
+	if (c->asked->initrd && c->initrd_error.code)
+		lu_findings_add_error(&c->findings, c->asked->initrd, &c->initrd_error);
 	if (c->image_error.code) {
 		lu_findings_add_error(&c->findings, path, &c->image_error);
 		return;
@@ -111,7 +93,7 @@ static void check_image(struct lu_check *c)
 	}
 	lu_target_check(&c->image, path, &c->running, &c->findings);
 	check_cmdline(c);
-	lu_target_check_boot(AT_FDCWD, &c->image, &c->running, c->request->initrd, c->request->no_initrd, &c->findings);
+	lu_target_check_boot(AT_FDCWD, &c->image, &c->running, c->asked->initrd, c->asked->no_initrd, &c->findings);
 	if (access(LU_INIT_PATH, X_OK) < 0)
 		lu_findings_add(&c->findings, LU_LEVEL_ERROR, LU_INIT_PATH, "install luctl completely",
 				"the early init is missing: %s", strerror(errno));
@@ -119,9 +101,9 @@ static void check_image(struct lu_check *c)
 
 static void check_pkernfs(struct lu_check *c)
 {
-	if (!lu_pkernfs_mounted(c->daemon, NULL, NULL))
+	if (!lu_pkernfs_mounted(c->env->config.pkernfs, NULL, NULL))
 		lu_findings_add(
-			&c->findings, LU_LEVEL_ERROR, c->daemon->config.pkernfs,
+			&c->findings, LU_LEVEL_ERROR, c->env->config.pkernfs,
 			"boot a kernel with the luctl series and kho=on; systemctl start run-luctl-pkernfs.mount",
 			"pkernfs is not mounted here");
 }
@@ -145,9 +127,9 @@ static void check_unit(struct lu_check *c, struct lu_check_vm *v)
 	_cleanup_free_ char *unit = NULL;
 	int r;
 
-	if (!c->daemon->config.quiesce || c->request->vmm)
+	if (!c->env->config.quiesce || c->asked->vmm)
 		return;
-	r = lu_host_survives(c->daemon->host, lu_vm_facts(v->vm)->pid, &unit, &e);
+	r = lu_host_survives(c->env->host, lu_vm_facts(v->vm)->pid, &unit, &e);
 	if (r < 0)
 		lu_reasons_add_error(&v->reasons, NULL, &e);
 	else if (r == 0)
@@ -176,7 +158,7 @@ static void check_devices(struct lu_check *c)
 	if (!c->devices || !c->cmdline)
 		return;
 	lu_target_check_devices(&c->image, &c->running, &c->findings);
-	lu_target_check_iommu(&c->image, c->request->kernel, c->cmdline, &c->findings);
+	lu_target_check_iommu(&c->image, c->asked->kernel, c->cmdline, &c->findings);
 	if (lu_cmdline_get(c->cmdline, "liveupdate", &liveupdate) <= 0 || strcmp(liveupdate, "on") != 0)
 		lu_findings_add(
 			&c->findings, LU_LEVEL_ERROR, "command line", "add liveupdate=on",
@@ -211,7 +193,7 @@ static void tell_marked(const char *address, void *userdata)
 /* Marks that aren't ours: luctld sets them in the state preparing. */
 static void check_marks(struct lu_check *c)
 {
-	if (c->request->kernel)
+	if (c->asked->kernel)
 		lu_devices_marked(tell_marked, c);
 }
 
@@ -300,12 +282,12 @@ char *lu_check_domain(struct lu_vms *vms, const struct lu_domains *domains, char
 /* Guests of libvirt can't be carried over yet: each is named. In this kernel nothing happens to them. */
 static void check_domains(struct lu_check *c)
 {
-	for (size_t i = 0; i < c->domains.n && !c->request->vmm; i++) {
+	for (size_t i = 0; i < c->domains.n && !c->asked->vmm; i++) {
 		const struct lu_domain *d = &c->domains.list[i];
-		bool excluded = names(c->request->exclude, d->name);
+		bool excluded = names(c->asked->exclude, d->name);
 		char object[128];
 
-		if (is_declared(c->daemon->vms, d))
+		if (is_declared(c->env->vms, d))
 			continue;
 		snprintf(object, sizeof(object), "libvirt domain %s", d->name);
 		lu_findings_add(&c->findings, excluded ? LU_LEVEL_WARNING : LU_LEVEL_ERROR, object,
@@ -336,8 +318,8 @@ static bool is_off(struct lu_check *c, struct lu_vm *vm)
 	char scope[128];
 
 	snprintf(scope, sizeof(scope), "luctl-vm-%s.scope", lu_vm_name(vm));
-	return lu_vm_unit(vm) && lu_host_unit_active(c->daemon->host, lu_vm_unit(vm), NULL) == 0 &&
-	       lu_host_unit_active(c->daemon->host, scope, NULL) == 0;
+	return lu_vm_unit(vm) && lu_host_unit_active(c->env->host, lu_vm_unit(vm), NULL) == 0 &&
+	       lu_host_unit_active(c->env->host, scope, NULL) == 0;
 }
 
 static struct lu_check_vm *find(struct lu_check *c, struct lu_vm *vm)
@@ -354,11 +336,11 @@ static void on_probe(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 	struct lu_check *c = userdata;
 	struct lu_check_vm *v = find(c, vm);
 
-	lu_vm_set_userdata(vm, NULL);
+	v->probed = false;
 	lu_vm_disconnect(vm);
 	if ((r == -ENOENT || r == -ECONNREFUSED) && is_off(c, vm)) {
 		v->verdict = LU_VERDICT_OFF;
-		if (c->request->only)
+		if (c->asked->only)
 			lu_reasons_add(&v->reasons, NULL, NULL, "is not running");
 	} else if (r < 0) {
 		add_error(v, e);
@@ -382,9 +364,9 @@ static bool check_waiting(struct lu_check *c, struct lu_check_vm *v)
 	v->waits = lu_vm_waits(v->vm, &devices);
 	if (!v->waits)
 		return false;
-	if (c->request->vmm && !c->request->only)
+	if (c->asked->vmm && !c->asked->only)
 		v->verdict = LU_VERDICT_LEFT_OUT;
-	else if (!lu_request_excludes(c->request, v->vm))
+	else if (!lu_asked_excludes(c->asked, v->vm))
 		lu_reasons_add(&v->reasons, NULL, LU_VM_WAITS_HINT, "its state that was saved waits to be restored");
 	else if (devices)
 		lu_reasons_add(
@@ -401,7 +383,7 @@ static void check_vm(struct lu_check *c, struct lu_check_vm *v)
 
 	if (check_waiting(c, v))
 		return;
-	if (lu_request_excludes(c->request, v->vm)) {
+	if (lu_asked_excludes(c->asked, v->vm)) {
 		v->verdict = LU_VERDICT_LEFT_OUT;
 		return;
 	}
@@ -414,7 +396,7 @@ static void check_vm(struct lu_check *c, struct lu_check_vm *v)
 		lu_reasons_add(&v->reasons, NULL, "try again", "can't be probed: %s", strerror(-r));
 		return;
 	}
-	lu_vm_set_userdata(v->vm, c);
+	v->probed = true;
 	c->pending++;
 }
 
@@ -428,12 +410,12 @@ static bool is_domain(const struct lu_check *c, const char *name)
 
 static void check_excluded(struct lu_check *c)
 {
-	for (char **p = c->request->exclude; p && *p; p++)
-		if (!lu_vms_find(c->daemon->vms, *p) && !is_domain(c, *p))
+	for (char **p = c->asked->exclude; p && *p; p++)
+		if (!lu_vms_find(c->env->vms, *p) && !is_domain(c, *p))
 			lu_findings_add(&c->findings, LU_LEVEL_ERROR, *p, "see luctl vm list",
 					"no such VM, so it can't be excluded");
-	for (char **p = c->request->only; p && *p; p++)
-		if (!lu_vms_find(c->daemon->vms, *p))
+	for (char **p = c->asked->only; p && *p; p++)
+		if (!lu_vms_find(c->env->vms, *p))
 			lu_findings_add(&c->findings, LU_LEVEL_ERROR, *p, "see luctl vm list", "no such VM");
 }
 
@@ -441,18 +423,18 @@ static void check_vms(struct lu_check *c)
 {
 	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
 
-	if (lu_vms_load(c->daemon->vms, c->daemon->config.vms_dir, &error) < 0)
-		lu_findings_add_error(&c->findings, c->daemon->config.vms_dir, &error);
+	if (lu_vms_load(c->env->vms, c->env->config.vms_dir, &error) < 0)
+		lu_findings_add_error(&c->findings, c->env->config.vms_dir, &error);
 	if (lu_domains_read(AT_FDCWD, &c->domains) < 0)
 		c->findings.failed = -ENOMEM;
 	check_excluded(c);
-	c->vms = calloc(lu_vms_count(c->daemon->vms) ?: 1, sizeof(*c->vms));
+	c->vms = calloc(lu_vms_count(c->env->vms) ?: 1, sizeof(*c->vms));
 	if (!c->vms) {
 		c->findings.failed = -ENOMEM;
 		return;
 	}
-	for (struct lu_vm *vm = lu_vms_first(c->daemon->vms); vm; vm = lu_vm_next(vm))
-		if (lu_request_concerns(c->request, vm))
+	for (struct lu_vm *vm = lu_vms_first(c->env->vms); vm; vm = lu_vm_next(vm))
+		if (lu_asked_concerns(c->asked, vm))
 			c->vms[c->n_vms++].vm = lu_vm_ref(vm);
 	for (size_t i = 0; i < c->n_vms; i++)
 		check_vm(c, &c->vms[i]);
@@ -460,7 +442,7 @@ static void check_vms(struct lu_check *c)
 
 static bool any_busy(struct lu_check *c)
 {
-	for (struct lu_vm *vm = lu_vms_first(c->daemon->vms); vm; vm = lu_vm_next(vm))
+	for (struct lu_vm *vm = lu_vms_first(c->env->vms); vm; vm = lu_vm_next(vm))
 		if (!lu_vm_error(vm) && lu_vm_op_busy(vm))
 			return true;
 	return false;
@@ -481,7 +463,7 @@ static void on_image(void *userdata, struct lu_image_read *result)
 /* Takes its time, so it is done by another process; false: no need to wait. */
 static bool ask_image(struct lu_check *c)
 {
-	const struct lu_request *q = c->request;
+	const struct lu_asked *q = c->asked;
 	struct lu_image_source source = { .kernel = q->kernel,
 					  .initrd = q->initrd,
 					  .kernel_fd = q->kernel_fd,
@@ -492,16 +474,16 @@ static bool ask_image(struct lu_check *c)
 	if (!q->kernel || c->image_asked)
 		return false;
 	c->image_asked = true;
-	r = lu_image_reader_start(c->daemon->event, &source, on_image, c, &c->reader);
+	r = lu_image_reader_start(c->env->event, &source, on_image, c, &c->reader);
 	if (r < 0)
 		(void)lu_error_set(&c->image_error, r, NULL, "%s: can't be read: %s", q->kernel, strerror(-r));
 	return r >= 0;
 }
 
 /* What a question would ask of the VMs would disturb the update. */
-static bool gives_way(struct lu_check *c)
+static bool must_end(struct lu_check *c)
 {
-	if (c->of_update || !lu_update_info(c->daemon->update)->running)
+	if (!c->gives_way || !c->gives_way(c->userdata))
 		return false;
 	(void)lu_error_set(&c->refused, -EBUSY, "luctl status tells how far it is", "an update has begun meanwhile");
 	return true;
@@ -511,7 +493,7 @@ static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct lu_check *c = userdata;
 
-	if (gives_way(c)) {
+	if (must_end(c)) {
 		c->done(c, c->userdata);
 		return 0;
 	}
@@ -523,7 +505,7 @@ static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 			return 0;
 	}
 	check_pkernfs(c);
-	if (c->request->kernel)
+	if (c->asked->kernel)
 		check_image(c);
 	check_vms(c);
 	if (c->pending == 0)
@@ -531,7 +513,7 @@ static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
-int lu_check_start(struct lu_daemon *d, const struct lu_request *q, bool of_update,
+int lu_check_start(const struct lu_update_env *env, const struct lu_asked *q, bool (*gives_way)(void *userdata),
 		   void (*done)(struct lu_check *c, void *userdata), void *userdata, struct lu_check **ret)
 {
 	struct lu_check *c = calloc(1, sizeof(*c));
@@ -539,13 +521,13 @@ int lu_check_start(struct lu_daemon *d, const struct lu_request *q, bool of_upda
 
 	if (!c)
 		return -ENOMEM;
-	c->daemon = d;
+	c->env = env;
 	c->image_fd = -EBADF;
-	c->request = q;
-	c->of_update = of_update;
+	c->asked = q;
+	c->gives_way = gives_way;
 	c->done = done;
 	c->userdata = userdata;
-	r = sd_event_add_time_relative(d->event, &c->turn, CLOCK_MONOTONIC, 0, 0, on_turn, c);
+	r = sd_event_add_time_relative(env->event, &c->turn, CLOCK_MONOTONIC, 0, 0, on_turn, c);
 	if (r < 0) {
 		lu_check_free(c);
 		return r;

@@ -5,7 +5,9 @@
  * every VM come along? Used by the methods Check and Plan and by the first state of an
  * update, so what they say is what an update refuses.
  */
-#include "daemon.h"
+#include "asked.h"
+#include "env.h"
+#include "findings.h"
 #include "image-reader.h"
 #include "libvirt.h"
 #include "measured.h"
@@ -24,7 +26,8 @@ const char *lu_verdict_name(enum lu_verdict verdict);
 struct lu_check_vm {
 	struct lu_vm *vm; /* a reference */
 	enum lu_verdict verdict;
-	bool waits; /* its saved state waits to be restored */
+	bool waits;  /* its saved state waits to be restored */
+	bool probed; /* PROBE of it is under way, for this check */
 	struct lu_reasons reasons;
 	struct lu_prediction predicted;
 };
@@ -40,8 +43,8 @@ struct lu_check {
 	size_t n_vms;
 
 	/* private */
-	struct lu_daemon *daemon;
-	const struct lu_request *request;
+	const struct lu_update_env *env;
+	const struct lu_asked *asked;
 	size_t pending;
 	struct lu_domains domains; /* of libvirt, that run */
 	sd_event_source *turn;
@@ -49,28 +52,26 @@ struct lu_check {
 	bool image_asked; /* and @image_error, @initrd_error are what was found */
 	struct lu_error image_error, initrd_error;
 	bool devices;            /* some VM has passed-through ones */
-	bool of_update;          /* the first state of an update, not a question */
 	struct lu_error refused; /* an update has begun meanwhile: there is no verdict */
 	unsigned int tries;      /* to find no VM busy */
+	bool (*gives_way)(void *userdata);
 	void (*done)(struct lu_check *c, void *userdata);
 	void *userdata;
 };
 
 /**
  * lu_check_start() - look at everything; asynchronous
- * @of_update: else it gives way to an update that begins: then c->refused is set
  * @q: must live until @done or lu_check_free(); without a kernel only this host and its VMs are judged
+ * @gives_way: asked with @userdata now and then: has an update begun meanwhile, which this check would disturb? Then
+ *	c->refused is set. NULL: it is an update's own check
  * @done: the verdict is lu_findings_ok(&c->findings); the caller frees @c
  *
  * Return: 0, or a negative errno if it can't even be tried.
  */
-int lu_check_start(struct lu_daemon *d, const struct lu_request *q, bool of_update,
+int lu_check_start(const struct lu_update_env *env, const struct lu_asked *q, bool (*gives_way)(void *userdata),
 		   void (*done)(struct lu_check *c, void *userdata), void *userdata, struct lu_check **ret);
 struct lu_check *lu_check_free(struct lu_check *c);
 DEFINE_CLEANUP(struct lu_check *, lu_check_free)
 
 /** lu_check_domain() - the name of a guest of libvirt that is neither excluded nor one of @vms' own (free() it), NULL: there is none */
 char *lu_check_domain(struct lu_vms *vms, const struct lu_domains *domains, char *const *excluded);
-
-/** lu_pkernfs_mounted() - is pkernfs mounted where the settings say? @ret_size, @ret_free in bytes, may be NULL */
-bool lu_pkernfs_mounted(const struct lu_daemon *d, uint64_t *ret_size, uint64_t *ret_free);

@@ -10,6 +10,8 @@
  */
 #include "json.h"
 
+#define LU_MEASURED_DIR "/var/lib/luctl"
+#define LU_MEASURED_PATH LU_MEASURED_DIR "/measured.json"
 #define LU_MEASURED_UNKNOWN UINT64_MAX
 
 struct lu_measured_vm {

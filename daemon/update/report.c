@@ -16,7 +16,10 @@
 #include <sys/utsname.h>
 
 #include "log.h"
-#include "update-internal.h"
+#include "measured.h"
+#include "outcomes.h"
+#include "report.h"
+#include "steps.h"
 
 #define REPORT_PATH "update/report.json"
 #define MEASURE_TIMEOUT_USEC (10 * UINT64_C(1000000))
@@ -404,7 +407,7 @@ int lu_step_measure(struct lu_update *u, struct lu_error *e)
 {
 	if (u->pkernfs_fd < 0 || !u->outcomes)
 		return 1;
-	return lu_worker_call(u->daemon->event, do_measure, u, MEASURE_TIMEOUT_USEC, on_measured, u, &u->worker);
+	return lu_worker_call(u->env->event, do_measure, u, MEASURE_TIMEOUT_USEC, on_measured, u, &u->worker);
 }
 
 int lu_step_report(struct lu_update *u, struct lu_error *e)

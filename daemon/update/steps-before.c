@@ -21,13 +21,15 @@
 #include "filesystems.h"
 #include "kexec.h"
 #include "log.h"
-#include "update-internal.h"
+#include "outcomes.h"
+#include "steps-before.h"
+#include "steps.h"
 
 #define WORKER_TIMEOUT_USEC (120 * UINT64_C(1000000))
 
 static int run_worker(struct lu_update *u, lu_worker_fn_t fn)
 {
-	return lu_worker_call(u->daemon->event, fn, NULL, WORKER_TIMEOUT_USEC, lu_step_worker_done, u, &u->worker);
+	return lu_worker_call(u->env->event, fn, NULL, WORKER_TIMEOUT_USEC, lu_step_worker_done, u, &u->worker);
 }
 
 /* Whose turn is first in the next kernel: as the operator says, then those whose devices go on meanwhile, then by name. */
@@ -62,9 +64,9 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 	u->outcomes = calloc(c->n_vms ?: 1, sizeof(*u->outcomes));
 	if (!u->doc.vms || !u->outcomes)
 		return -ENOMEM;
-	u->doc.restores = u->daemon->config.restores;
+	u->doc.restores = u->env->config.restores;
 	if (c->n_vms)
-		qsort_r(c->vms, c->n_vms, sizeof(*c->vms), by_turn, &u->daemon->config);
+		qsort_r(c->vms, c->n_vms, sizeof(*c->vms), by_turn, &u->env->config);
 	for (size_t i = 0; i < c->n_vms; i++) {
 		size_t at = u->doc.n_vms;
 
@@ -77,7 +79,7 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 		if (!u->doc.vms[at].name || !u->doc.vms[at].uuid)
 			return -ENOMEM;
 		/* defined anew since it was looked at: what was said of it need not hold */
-		if (lu_vms_find(u->daemon->vms, u->doc.vms[at].uuid) != c->vms[i].vm)
+		if (lu_vms_find(u->env->vms, u->doc.vms[at].uuid) != c->vms[i].vm)
 			return lu_error_set(e, -ESTALE, "try again",
 					    "VM %s: its definition was changed during the check", u->doc.vms[at].name);
 		u->outcomes[at].vm = lu_vm_ref(c->vms[i].vm);
@@ -114,7 +116,7 @@ static void on_check(struct lu_check *c, void *userdata)
 
 int lu_step_check(struct lu_update *u, struct lu_error *e)
 {
-	return lu_check_start(u->daemon, &u->asked, true, on_check, u, &u->check);
+	return lu_check_start(u->env, &u->asked, NULL, on_check, u, &u->check);
 }
 
 /* The files that were checked, not what stands at their paths by now. */
@@ -124,7 +126,7 @@ int lu_step_load(struct lu_update *u, struct lu_error *e)
 					.initrd = u->doc.initrd,
 					.initrd_fd = u->asked.initrd_fd };
 
-	return lu_kexec_load(u->daemon->event, &files, u->doc.cmdline, lu_step_worker_done, u, &u->worker);
+	return lu_kexec_load(u->env->event, &files, u->doc.cmdline, lu_step_worker_done, u, &u->worker);
 }
 
 int lu_step_unload(struct lu_update *u, struct lu_error *e)
@@ -138,14 +140,14 @@ int lu_step_inhibit(struct lu_update *u, struct lu_error *e)
 {
 	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
 
-	if (lu_host_inhibit(u->daemon->host, &error) < 0)
+	if (lu_host_inhibit(u->env->host, &error) < 0)
 		log_warning("%s; others could shut the host down during the update", error.what ?: "no inhibitor");
 	return 1;
 }
 
 int lu_step_uninhibit(struct lu_update *u, struct lu_error *e)
 {
-	lu_host_uninhibit(u->daemon->host);
+	lu_host_uninhibit(u->env->host);
 	return 1;
 }
 
@@ -204,7 +206,7 @@ int lu_step_clocks(struct lu_update *u, struct lu_error *e)
 		if (!o->clock.update)
 			argv[n++] = u->doc.vms[i].uuid;
 	}
-	return n == 2 ? 1 : lu_worker_exec(u->daemon->event, argv, WORKER_TIMEOUT_USEC, on_clocks, u, &u->worker);
+	return n == 2 ? 1 : lu_worker_exec(u->env->event, argv, WORKER_TIMEOUT_USEC, on_clocks, u, &u->worker);
 }
 
 static void on_units(void *userdata, int r, struct lu_error *error)
@@ -217,10 +219,10 @@ static void on_units(void *userdata, int r, struct lu_error *error)
 
 int lu_step_quiesce(struct lu_update *u, struct lu_error *e)
 {
-	if (!u->daemon->config.quiesce)
+	if (!u->env->config.quiesce)
 		return 1;
 	lu_trace_add(u->trace, LU_PHASE_UNITS, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, "stop");
-	return lu_host_quiesce(u->daemon->host, on_units, u, e);
+	return lu_host_quiesce(u->env->host, on_units, u, e);
 }
 
 int lu_step_unquiesce(struct lu_update *u, struct lu_error *e)
@@ -228,7 +230,7 @@ int lu_step_unquiesce(struct lu_update *u, struct lu_error *e)
 	if (!lu_host_quiesced())
 		return 1;
 	lu_trace_add(u->trace, LU_PHASE_UNITS, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, "start");
-	return lu_host_unquiesce(u->daemon->host, on_units, u, e);
+	return lu_host_unquiesce(u->env->host, on_units, u, e);
 }
 
 static int do_flush(void *arg, struct lu_error *error)
@@ -266,7 +268,7 @@ static void on_sync(void *userdata, int r, struct lu_error *error)
 static int start_sync(struct lu_update *u, lu_worker_fn_t fn, const char *tag)
 {
 	lu_trace_add(u->trace, LU_PHASE_SYNC, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, tag);
-	return lu_worker_call(u->daemon->event, fn, u, WORKER_TIMEOUT_USEC, on_sync, u, &u->worker);
+	return lu_worker_call(u->env->event, fn, u, WORKER_TIMEOUT_USEC, on_sync, u, &u->worker);
 }
 
 int lu_step_sync(struct lu_update *u, struct lu_error *e)
@@ -287,19 +289,12 @@ static int do_freeze(void *arg, struct lu_error *error)
 
 int lu_step_freeze(struct lu_update *u, struct lu_error *e)
 {
-	return u->daemon->config.freeze ? run_worker(u, do_freeze) : 1;
+	return u->env->config.freeze ? run_worker(u, do_freeze) : 1;
 }
 
 static int do_thaw(void *arg, struct lu_error *error)
 {
 	return lu_filesystems_thaw(error);
-}
-
-void lu_thaw_forget(struct lu_update *u)
-{
-	lu_worker_free(u->thaw.worker);
-	lu_error_clear(&u->thaw.error);
-	u->thaw = (struct lu_thaw){ 0 };
 }
 
 static void on_thawed(void *userdata, int r, struct lu_error *error)
@@ -322,10 +317,10 @@ int lu_step_thaw(struct lu_update *u, struct lu_error *e)
 {
 	int r;
 
-	if (!u->daemon->config.freeze)
+	if (!u->env->config.freeze)
 		return 1;
 	lu_thaw_forget(u);
-	r = lu_worker_call(u->daemon->event, do_thaw, NULL, WORKER_TIMEOUT_USEC, on_thawed, u, &u->thaw.worker);
+	r = lu_worker_call(u->env->event, do_thaw, NULL, WORKER_TIMEOUT_USEC, on_thawed, u, &u->thaw.worker);
 	return r < 0 ? r : 1;
 }
 
@@ -337,14 +332,6 @@ int lu_step_thawed(struct lu_update *u, struct lu_error *e)
 		return 0;
 	lu_error_move(e, &u->thaw.error);
 	return e->code ? e->code : 1;
-}
-
-static bool in_list(char *const *list, const struct lu_vm *vm)
-{
-	for (; list && *list; list++)
-		if (!strcmp(*list, lu_vm_name(vm)) || (lu_vm_uuid(vm) && !strcasecmp(*list, lu_vm_uuid(vm))))
-			return true;
-	return false;
 }
 
 static bool takes_part(const struct lu_update *u, const struct lu_vm *vm)
@@ -360,24 +347,24 @@ static int look_for_others(struct lu_update *u, struct lu_error *e)
 {
 	_cleanup_free_ char *file = NULL, *domain = NULL;
 	struct lu_domains domains;
-	int r = lu_vms_changed(u->daemon->vms, u->daemon->config.vms_dir, &file);
+	int r = lu_vms_changed(u->env->vms, u->env->config.vms_dir, &file);
 
 	if (r > 0)
 		return lu_error_set(e, -EBUSY, "start the update again", "%s: was changed since the check", file);
 	if (r < 0)
-		return lu_error_set(e, r, NULL, "%s: %s", u->daemon->config.vms_dir, strerror(-r));
+		return lu_error_set(e, r, NULL, "%s: %s", u->env->config.vms_dir, strerror(-r));
 	for (size_t i = 0; i < u->doc.n_vms; i++)
-		if (lu_vms_find(u->daemon->vms, u->doc.vms[i].uuid) != u->outcomes[i].vm)
+		if (lu_vms_find(u->env->vms, u->doc.vms[i].uuid) != u->outcomes[i].vm)
 			return lu_error_set(e, -EBUSY, "start the update again",
 					    "VM %s: its definition was changed since the check", u->doc.vms[i].name);
-	for (struct lu_vm *vm = lu_vms_first(u->daemon->vms); vm; vm = lu_vm_next(vm))
-		if (!takes_part(u, vm) && !in_list(u->doc.excluded, vm) && lu_vm_listens(vm))
+	for (struct lu_vm *vm = lu_vms_first(u->env->vms); vm; vm = lu_vm_next(vm))
+		if (!takes_part(u, vm) && !lu_asked_names(u->doc.excluded, vm) && lu_vm_listens(vm))
 			return lu_error_set(e, -EBUSY, "start the update again", "VM %s: was started since the check",
 					    lu_vm_name(vm));
 	r = lu_domains_read(AT_FDCWD, &domains);
 	if (r < 0)
 		return r;
-	domain = lu_check_domain(u->daemon->vms, &domains, u->doc.excluded);
+	domain = lu_check_domain(u->env->vms, &domains, u->doc.excluded);
 	lu_domains_clear(&domains);
 	return domain ? lu_error_set(e, -EBUSY, "shut it down, migrate it away, or exclude it",
 				     "libvirt domain %s: was started since the check", domain) :

@@ -7,14 +7,17 @@
  *
  * Unhappy paths: 1. anything up to save fails: the effect fails, and undo lets this guest go on in
  * the QEMU that it has. 2. The new QEMU does not take the guest over: the program of the old one, which
- * is held open, is started from the same saved state (steps-after.c); the guest goes on with that, the
+ * is held open, is started from the same saved state (restore.c); the guest goes on with that, the
  * effect fails, and no further VM is touched. 3. Neither does: the state is kept for luctl
  * restore. 4. The daemon dies: undo in the next one, by what the VM's record and its process say.
  * VMs that were replaced before stay on the new QEMU in all cases.
  */
 #include <string.h>
 
-#include "update-internal.h"
+#include "outcomes.h"
+#include "restore.h"
+#include "steps-vmm.h"
+#include "steps.h"
 
 static const struct {
 	enum lu_vm_op op;
@@ -77,10 +80,10 @@ static int next(struct lu_update *u, struct lu_error *e)
 		return 1;
 	vm = u->outcomes[u->vmm_vm].vm;
 	if (u->vmm_stage == 0)
-		lu_job_progress(u->job, u->info.state, lu_vm_name(vm));
+		u->news->progress(u->job, u->info.state, lu_vm_name(vm));
 	trace(u, stages[u->vmm_stage].phase, LU_TRACE_BEGIN, 0);
 	if (stages[u->vmm_stage].op == LU_VM_PAUSE || stages[u->vmm_stage].op == LU_VM_SAVE)
-		limit = u->daemon->config.save_timeout_usec;
+		limit = u->env->config.save_timeout_usec;
 	r = lu_vm_op_start(vm, stages[u->vmm_stage].op, u->doc.id, limit, on_stage, u);
 	return r < 0 ? lu_error_set(e, r, NULL, "VM %s: %s: %s", lu_vm_name(vm),
 				    lu_vm_op_to_string(stages[u->vmm_stage].op), strerror(-r)) :

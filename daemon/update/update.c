@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Between the engine, which knows no I/O, and the world. Here: the engine's ops
- * (journal, timer, progress), the list of steps that make up each effect, start,
- * cancel and recovery. What a step does is in steps-before.c and steps-after.c.
- *
- * An effect is a list of steps run one after the other. The first that fails
- * ends the effect, except in undo, where every step is tried and the first error
- * is kept. Hooks of the administrator are the first step; in undo they come after
- * the guests run again, which are not to wait for them. Nor are they to wait for
- * the thawing of file systems, which goes on beside them.
+ * (journal, timer, progress), start, cancel and recovery. Which steps make up each
+ * effect is in effects.c, who runs them in steps.c, what they do in steps-*.c.
  *
  * Life: start → the engine commits "checking" (which makes journal, trace and
  * request anew) → steps → … → the jump, where this process ends; or a state of
@@ -33,151 +27,23 @@
 #include <sys/random.h>
 #include <sys/utsname.h>
 
-#include "hooks.h"
+#include "effects.h"
 #include "log.h"
-#include "update-internal.h"
+#include "outcomes.h"
+#include "restore.h"
+#include "steps.h"
+#include "update.h"
 
 #define JOURNAL_PATH "update/journal"
 #define TRACE_PATH "update/trace"
-#define HOOK_TIMEOUT_USEC (60 * UINT64_C(1000000))
-#define HOOK_BLACKOUT_TIMEOUT_USEC (10 * UINT64_C(1000000))
-#define STEPS_MAX 12
 
-static int step_hooks(struct lu_update *u, struct lu_error *e);
-
-static const struct effect_steps {
-	bool go_on; /* try every step, whatever failed before */
-	lu_step_t steps[STEPS_MAX];
-} effect_steps[LU_EFFECT_MAX] = {
-	[LU_EFFECT_CHECK] = { .steps = { step_hooks, lu_step_check } },
-	[LU_EFFECT_LOAD] = { .steps = { step_hooks, lu_step_load } },
-	[LU_EFFECT_PREPARE] = { .steps = { step_hooks, lu_step_inhibit, lu_step_prepare_vms, lu_step_quiesce,
-					   lu_step_sync } },
-	[LU_EFFECT_PAUSE] = { .steps = { step_hooks, lu_step_pause_vms } },
-	[LU_EFFECT_SAVE] = { .steps = { step_hooks, lu_step_save_vms } },
-	[LU_EFFECT_SEAL] = { .steps = { step_hooks, lu_step_flush, lu_step_freeze } },
-	[LU_EFFECT_JUMP] = { .steps = { step_hooks, lu_step_look_again, lu_step_check_again, lu_step_jump } },
-	[LU_EFFECT_UNDO] = { .go_on = true,
-			     .steps = { lu_step_thaw, lu_step_resume_vms, lu_step_settle, lu_step_clocks,
-					lu_step_thawed, step_hooks, lu_step_unload, lu_step_unprepare_vms,
-					lu_step_unquiesce, lu_step_uninhibit, lu_step_report } },
-	[LU_EFFECT_REVIEW] = { .steps = { step_hooks, lu_step_review } },
-	[LU_EFFECT_ADOPT] = { .steps = { step_hooks, lu_step_adopt } },
-	[LU_EFFECT_RESTORE] = { .steps = { step_hooks, lu_step_restore } },
-	[LU_EFFECT_RESUME] = { .steps = { step_hooks, lu_step_resume_loaded, lu_step_verify } },
-	[LU_EFFECT_FINISH] = { .steps = { step_hooks, lu_step_report, lu_step_measure, lu_step_cleanup } },
-	[LU_EFFECT_EXAMINE] = { .steps = { step_hooks, lu_step_check } },
-	[LU_EFFECT_REPLACE] = { .steps = { step_hooks, lu_step_replace, lu_step_report } },
-};
-
-/* --- steps --- */
-
-static void effect_forget(struct lu_update *u)
-{
-	u->worker = lu_worker_free(u->worker);
-	lu_thaw_forget(u);
-	u->check = lu_check_free(u->check);
-	lu_error_clear(&u->error);
-	u->pending = 0;
-	u->effect = LU_EFFECT_NONE;
-}
-
-static void effect_complete(struct lu_update *u)
-{
-	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
-
-	lu_error_move(&error, &u->error);
-	effect_forget(u);
-	(void)lu_engine_complete(u->engine, u->cookie, error.code ? &error : NULL);
-}
-
-/* Runs steps until one has to wait or there is none left. */
-static void steps_run(struct lu_update *u)
-{
-	const struct effect_steps *es = &effect_steps[u->effect];
-	uint64_t cookie = u->cookie;
-
-	while (u->step < STEPS_MAX && es->steps[u->step]) {
-		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-		int r = es->steps[u->step++](u, &e);
-
-		if (u->cookie != cookie || u->effect == LU_EFFECT_NONE || r == 0)
-			return;
-		if (r > 0)
-			continue;
-		if (!e.code)
-			(void)lu_error_set(&e, r, NULL, "%s: %s", lu_effect_name(u->effect), strerror(-r));
-		if (es->go_on)
-			(void)log_failure(r, &e, "going on");
-		lu_error_move(&u->error, &e);
-		if (!es->go_on)
-			break;
-	}
-	effect_complete(u);
-}
-
-void lu_step_done(struct lu_update *u, int r, const struct lu_error *e)
-{
-	bool go_on = effect_steps[u->effect].go_on;
-
-	u->worker = lu_worker_free(u->worker);
-	if (r < 0) {
-		(void)lu_error_set(&u->error, r, e ? e->hint : NULL, "%s", e && e->what ? e->what : strerror(-r));
-		if (go_on && e)
-			(void)log_failure(r, e, "going on");
-	}
-	if (r < 0 && !go_on)
-		effect_complete(u);
-	else
-		steps_run(u);
-}
-
-void lu_step_worker_done(void *userdata, int r, struct lu_error *error)
-{
-	lu_step_done(userdata, r, error);
-}
-
-/* On the way back and after the jump hooks are told, not asked. */
-static int hooks_result(struct lu_update *u, int r, struct lu_error *e)
-{
-	if (r < 0 && (u->effect == LU_EFFECT_UNDO || (u->effect > LU_EFFECT_JUMP && u->effect < LU_EFFECT_EXAMINE))) {
-		(void)log_failure(r, e, "hook");
-		lu_error_clear(e);
-		return 1;
-	}
-	return r;
-}
-
-static void on_hooks(void *userdata, int r, struct lu_error *error)
-{
-	struct lu_update *u = userdata;
-
-	lu_step_done(u, hooks_result(u, r, error), error);
-}
-
-static int step_hooks(struct lu_update *u, struct lu_error *e)
-{
-	bool paused = u->effect >= LU_EFFECT_PAUSE && u->effect <= LU_EFFECT_JUMP;
-	int r;
-
-	/* reading a directory may have to wait for the disk: not while guests stand still */
-	if (!paused)
-		u->hooks = lu_hooks_present();
-	if (!u->hooks)
-		return 1;
-	r = lu_hooks_run(u->daemon->event, u->info.state, u->doc.id,
-			 paused ? HOOK_BLACKOUT_TIMEOUT_USEC : HOOK_TIMEOUT_USEC, on_hooks, u, &u->worker);
-	return hooks_result(u, r, e);
-}
+/* --- the engine's ops --- */
 
 static int op_start_effect(void *ud, enum lu_effect effect, uint64_t cookie, struct lu_error *e)
 {
 	struct lu_update *u = ud;
 
-	u->effect = effect;
-	u->cookie = cookie;
-	u->step = 0;
-	steps_run(u);
+	lu_steps_begin(u, effect, cookie);
 	return 0;
 }
 
@@ -188,90 +54,8 @@ static void op_cancel_effect(void *ud, enum lu_effect effect, uint64_t cookie)
 	for (size_t i = 0; i < u->doc.n_vms; i++)
 		if (u->outcomes && u->outcomes[i].vm)
 			lu_vm_op_cancel(u->outcomes[i].vm);
-	lu_host_cancel(u->daemon->host);
-	effect_forget(u);
-}
-
-/* --- VMs in parallel --- */
-
-static void trace_vm(struct lu_update *u, struct lu_vm *vm, enum lu_phase phase, enum lu_trace_kind kind, int r)
-{
-	for (size_t i = 0; i < u->doc.n_vms; i++)
-		if (u->outcomes[i].vm == vm)
-			lu_trace_add(u->trace, phase, (unsigned int)i, kind, r, NULL);
-}
-
-static void on_vm(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
-{
-	struct lu_update *u = userdata;
-	enum lu_phase phase = (enum lu_phase)(uintptr_t)lu_vm_userdata(vm);
-
-	if (phase)
-		trace_vm(u, vm, phase, LU_TRACE_END, r);
-	if (phase == LU_PHASE_VM_PAUSE && r == 0)
-		trace_vm(u, vm, LU_PHASE_VM_BLACKOUT, LU_TRACE_BEGIN, 0);
-	if (phase == LU_PHASE_VM_RESUME && r == 0)
-		trace_vm(u, vm, LU_PHASE_VM_BLACKOUT, LU_TRACE_END, 0);
-	if (r < 0)
-		(void)lu_error_set(&u->error, r, e ? e->hint : NULL, "%s", e && e->what ? e->what : strerror(-r));
-	if (--u->pending > 0)
-		return;
-	if (u->error.code && !effect_steps[u->effect].go_on)
-		effect_complete(u);
-	else
-		steps_run(u);
-}
-
-int lu_step_vms_if(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase,
-		   bool (*wanted)(const struct lu_outcome *o), struct lu_error *e)
-{
-	uint64_t limit = op == LU_VM_PAUSE || op == LU_VM_SAVE ? u->daemon->config.save_timeout_usec : 0;
-	int ret = 1;
-
-	for (size_t i = 0; i < u->doc.n_vms; i++) {
-		struct lu_vm *vm = u->outcomes[i].vm;
-		int r;
-
-		if (!vm || (wanted && !wanted(&u->outcomes[i])))
-			continue;
-		lu_vm_set_userdata(vm, (void *)(uintptr_t)phase);
-		if (phase)
-			lu_trace_add(u->trace, phase, (unsigned int)i, LU_TRACE_BEGIN, 0, NULL);
-		r = lu_vm_op_start(vm, op, u->doc.id, limit, on_vm, u);
-		if (r == 0) {
-			u->pending++;
-			ret = 0;
-		} else {
-			(void)lu_error_set(e, r, NULL, "VM %s: %s: %s", lu_vm_name(vm), lu_vm_op_to_string(op),
-					   strerror(-r));
-		}
-	}
-	/* What could not even be started fails the step, but only once the others have answered. */
-	if (e->code && ret == 0)
-		lu_error_move(&u->error, e);
-	return e->code ? e->code : ret;
-}
-
-int lu_step_vms(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase, struct lu_error *e)
-{
-	return lu_step_vms_if(u, op, phase, NULL, e);
-}
-
-/* --- the engine's ops --- */
-
-int lu_update_open_pkernfs(struct lu_update *u, struct lu_error *e)
-{
-	if (!lu_pkernfs_mounted(u->daemon, NULL, NULL))
-		return lu_error_set(
-			e, -ENODEV,
-			"boot a kernel with the luctl series and kho=on; systemctl start run-luctl-pkernfs.mount",
-			"%s: pkernfs is not mounted here", u->daemon->config.pkernfs);
-	if (u->pkernfs_fd >= 0)
-		return 0;
-	u->pkernfs_fd = open(u->daemon->config.pkernfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (u->pkernfs_fd < 0)
-		return lu_error_set(e, -errno, NULL, "%s: %s", u->daemon->config.pkernfs, strerror(errno));
-	return 0;
+	lu_host_cancel(u->env->host);
+	lu_steps_forget(u);
 }
 
 static int begin_files(struct lu_update *u, struct lu_error *e)
@@ -332,7 +116,7 @@ static int op_arm_timer(void *ud, uint64_t usec)
 	if (usec == 0)
 		return u->timer ? sd_event_source_set_enabled(u->timer, SD_EVENT_OFF) : 0;
 	if (!u->timer)
-		return sd_event_add_time_relative(u->daemon->event, &u->timer, CLOCK_MONOTONIC, usec, 0, on_timer, u);
+		return sd_event_add_time_relative(u->env->event, &u->timer, CLOCK_MONOTONIC, usec, 0, on_timer, u);
 	r = sd_event_source_set_time_relative(u->timer, usec);
 	return r < 0 ? r : sd_event_source_set_enabled(u->timer, SD_EVENT_ONESHOT);
 }
@@ -355,13 +139,13 @@ static void come_to_rest(struct lu_update *u, enum lu_state s)
 	u->trace = NULL;
 	lu_journal_free(u->journal);
 	u->journal = NULL;
-	lu_request_clear(&u->asked);
+	lu_asked_clear(&u->asked);
 	closep(&u->image_fd);
 	u->image_fd = -EBADF;
 	for (size_t i = 0; i < u->doc.n_vms; i++)
 		if (u->outcomes[i].vm)
 			lu_vm_disconnect(u->outcomes[i].vm);
-	lu_job_finish(u->job, u->info.result, u->info.error->code ? u->info.error : NULL);
+	u->news->finished(u->job, u->info.result, u->info.error->code ? u->info.error : NULL);
 	u->job = NULL;
 }
 
@@ -382,8 +166,8 @@ static void op_entered(void *ud, const struct lu_transition *t)
 		lu_trace_add(u->trace, LU_PHASE_KEXEC, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, NULL);
 	log_info("update %s: %s%s%s", u->doc.id ?: "-", u->info.state, *what ? ", since " : "", what);
 	(void)sd_notifyf(0, "STATUS=%s", u->info.state);
-	lu_job_progress(u->job, u->info.state, what);
-	(void)sd_bus_emit_properties_changed(u->daemon->bus, LU_BUS_PATH, "org.luctl1.Manager", "State", NULL);
+	u->news->progress(u->job, u->info.state, what);
+	u->news->state(u->context);
 	if (!u->info.running)
 		come_to_rest(u, t->to);
 }
@@ -398,26 +182,7 @@ static const struct lu_engine_ops engine_ops = {
 
 /* --- start, cancel, recover --- */
 
-void lu_outcome_clear(struct lu_outcome *o)
-{
-	lu_error_clear(&o->error);
-	lu_clock_clear(&o->clock);
-	if (o->read)
-		lu_result_clear(&o->result);
-	lu_vm_unref(o->vm);
-	*o = (struct lu_outcome){ 0 };
-}
-
-static void outcomes_free(struct lu_update *u)
-{
-	for (size_t i = 0; u->outcomes && i < u->doc.n_vms; i++)
-		lu_outcome_clear(&u->outcomes[i]);
-	free(u->outcomes);
-	u->outcomes = NULL;
-	lu_request_doc_clear(&u->doc);
-}
-
-int lu_update_new(struct lu_daemon *d, struct lu_update **ret)
+int lu_update_new(struct lu_update_env *env, const struct lu_update_news *news, void *context, struct lu_update **ret)
 {
 	_cleanup_(lu_update_freep) struct lu_update *u = calloc(1, sizeof(*u));
 	static const struct lu_error none = LU_ERROR_INIT;
@@ -425,14 +190,17 @@ int lu_update_new(struct lu_daemon *d, struct lu_update **ret)
 
 	if (!u)
 		return -ENOMEM;
-	u->daemon = d;
+	u->env = env;
+	u->news = news;
+	u->context = context;
+	u->effects = lu_effects;
 	u->pkernfs_fd = -EBADF;
 	u->image_fd = -EBADF;
 	u->info.state = lu_state_name(LU_STATE_IDLE);
 	u->info.error = &none;
 	r = lu_engine_new(&engine_ops, u, &u->engine);
 	for (enum lu_state s = LU_STATE_PAUSING; r >= 0 && s <= LU_STATE_SAVING; s++)
-		r = lu_engine_set_limit(u->engine, s, lu_config_limit(&d->config, lu_state_row(s)->limit_sec));
+		r = lu_engine_set_limit(u->engine, s, lu_config_limit(&env->config, lu_state_row(s)->limit_sec));
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(u);
@@ -444,12 +212,12 @@ struct lu_update *lu_update_free(struct lu_update *u)
 	if (!u)
 		return NULL;
 	lu_engine_free(u->engine);
-	effect_forget(u);
+	lu_steps_forget(u);
 	sd_event_source_disable_unref(u->timer);
 	lu_journal_free(u->journal);
 	lu_trace_free(u->trace);
-	lu_request_clear(&u->asked);
-	outcomes_free(u);
+	lu_asked_clear(&u->asked);
+	lu_outcomes_free(u);
 	lu_outcome_clear(&u->kept);
 	free(u->kept_update);
 	closep(&u->pkernfs_fd);
@@ -472,7 +240,7 @@ static int new_uuid(char **ret)
 	return 0;
 }
 
-static int make_doc(const struct lu_request *q, struct lu_request_doc *doc)
+static int make_doc(const struct lu_asked *q, struct lu_request_doc *doc)
 {
 	struct utsname uts;
 	int r = new_uuid(&doc->id);
@@ -489,38 +257,34 @@ static int make_doc(const struct lu_request *q, struct lu_request_doc *doc)
 	return doc->kernel && doc->cmdline && doc->from && doc->excluded && !q->initrd == !doc->initrd ? 0 : -ENOMEM;
 }
 
-int lu_update_start(struct lu_update *u, struct lu_request *q, struct lu_job **ret, struct lu_error *error)
+int lu_update_start(struct lu_update *u, struct lu_asked *q, void *job, struct lu_error *error)
 {
 	struct lu_request_doc doc = { 0 };
 	int r;
 
-	if (u->info.running || u->restore_job)
+	if (u->info.running || u->restoring)
 		return lu_error_set(error, -EBUSY, "luctl status tells how far it is", "an update is under way");
 	r = make_doc(q, &doc);
 	if (r < 0) {
 		lu_request_doc_clear(&doc);
 		return r;
 	}
-	outcomes_free(u);
+	lu_outcomes_free(u);
 	u->doc = doc;
 	u->asked = *q;
-	*q = (struct lu_request){ 0 };
+	*q = (struct lu_asked){ 0 };
 	u->info.id = u->doc.id;
 	u->info.kernel = u->doc.kernel;
 	u->info.since_usec = lu_clock_ns(CLOCK_REALTIME) / 1000;
-	r = lu_job_new(u->daemon, "update", lu_update_cancel_job, &u->job);
-	if (r < 0)
-		return r;
-	*ret = u->job;
+	u->job = job;
 	r = lu_engine_start(u->engine, u->doc.vmm ? LU_EVENT_START_VMM : LU_EVENT_START, error);
 	if (r < 0) {
 		if (u->error.code) {
 			lu_error_clear(error);
 			lu_error_move(error, &u->error);
 		}
-		lu_job_finish(u->job, "failed", error);
 		u->job = NULL;
-		lu_request_clear(&u->asked);
+		lu_asked_clear(&u->asked);
 	}
 	lu_error_clear(&u->error);
 	return r;
@@ -529,11 +293,6 @@ int lu_update_start(struct lu_update *u, struct lu_request *q, struct lu_job **r
 int lu_update_cancel(struct lu_update *u, const char *why, struct lu_error *error)
 {
 	return lu_engine_cancel(u->engine, why, error);
-}
-
-int lu_update_cancel_job(struct lu_daemon *d, struct lu_error *error)
-{
-	return lu_update_cancel(d->update, "cancelled by request", error);
 }
 
 int lu_update_recover(struct lu_update *u, struct lu_error *error)

@@ -4,32 +4,47 @@
  * The update as the rest of the daemon sees it: one engine, its journal, its
  * effects. There is at most one update at a time; the last one is remembered.
  */
-#include "daemon.h"
-#include "job.h"
+#include "asked.h"
+#include "env.h"
 
-int lu_update_new(struct lu_daemon *d, struct lu_update **ret);
+struct lu_update;
+
+/**
+ * struct lu_update_news - what the update tells of itself; none of them may call it
+ * @state: lu_update_info() has changed
+ * @progress: of a piece of work that was asked for with @job; NULL: by a daemon before this one
+ * @finished: the same; @job is not told anything after that. Not called if the start has failed
+ */
+struct lu_update_news {
+	void (*state)(void *context);
+	void (*progress)(void *job, const char *state, const char *detail);
+	void (*finished)(void *job, const char *result, const struct lu_error *error);
+};
+
+/** lu_update_new() - @env, @news: must outlive it; @context: for news->state() */
+int lu_update_new(struct lu_update_env *env, const struct lu_update_news *news, void *context, struct lu_update **ret);
 struct lu_update *lu_update_free(struct lu_update *u);
 DEFINE_CLEANUP(struct lu_update *, lu_update_free)
 
 /** lu_update_recover() - at start: go on from what the journal in pkernfs says; a missing or foreign one is no error */
 int lu_update_recover(struct lu_update *u, struct lu_error *error);
 
-/** lu_update_start() - begin; takes the contents of @q over on success. The job ends with the update. */
-int lu_update_start(struct lu_update *u, struct lu_request *q, struct lu_job **ret, struct lu_error *error);
+/** lu_update_start() - begin; takes the contents of @q over on success. @job is told by news, maybe before this returns */
+int lu_update_start(struct lu_update *u, struct lu_asked *q, void *job, struct lu_error *error);
 
 /** lu_update_cancel() - end it, all guests go on with this kernel */
 int lu_update_cancel(struct lu_update *u, const char *why, struct lu_error *error);
 
-/** lu_update_cancel_job() - the same as the cancel function of the update's job */
-int lu_update_cancel_job(struct lu_daemon *d, struct lu_error *error);
-
-/** lu_update_restore() - bring up a VM whose state was kept, by whichever update; as a job */
-int lu_update_restore(struct lu_update *u, struct lu_vm *vm, struct lu_job **ret, struct lu_error *error);
+/** lu_update_restore() - bring up a VM whose state was kept, by whichever update; @job as for lu_update_start() */
+int lu_update_restore(struct lu_update *u, struct lu_vm *vm, void *job, struct lu_error *error);
 
 /** lu_update_forget() - by the operator's word: the VM's saved state is given up */
 int lu_update_forget(struct lu_update *u, struct lu_vm *vm, struct lu_error *error);
 
-/** lu_update_restore_here() - a VM's saved state goes on in a new QEMU with descriptors of ours (lu_vm_restore_t; @context: the daemon) */
+/**
+ * lu_update_restore_here() - a VM's saved state goes on in a new QEMU with descriptors of ours, as lu_vm_restore_t says
+ * @context: struct lu_update **, since the registry is made before the update
+ */
 int lu_update_restore_here(void *context, struct lu_vm *vm, lu_vm_restored_t done, void *userdata,
 			   struct lu_error *error);
 

@@ -53,7 +53,6 @@ struct lu_vm {
 	char *plugged;                      /* the devices that PROBE found, to see a change */
 	int exe_fd;                         /* program of a QEMU that was ended for another one; until UNPREPARE */
 	struct lu_passthrough *passthrough; /* by SAVE, if devices are passed through; until UNPREPARE */
-	void *userdata;
 };
 
 struct lu_vms {

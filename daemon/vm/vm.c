@@ -68,16 +68,6 @@ const struct lu_vm_facts *lu_vm_facts(const struct lu_vm *vm)
 	return &vm->facts;
 }
 
-void lu_vm_set_userdata(struct lu_vm *vm, void *userdata)
-{
-	vm->userdata = userdata;
-}
-
-void *lu_vm_userdata(const struct lu_vm *vm)
-{
-	return vm->userdata;
-}
-
 void lu_vm_set_index(struct lu_vm *vm, unsigned int index)
 {
 	vm->index = index > 0xffff ? 0xffff : index;

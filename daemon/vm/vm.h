@@ -189,9 +189,6 @@ const struct lu_error *lu_vm_error(const struct lu_vm *vm);
 /** lu_vm_facts() - never NULL */
 const struct lu_vm_facts *lu_vm_facts(const struct lu_vm *vm);
 
-void lu_vm_set_userdata(struct lu_vm *vm, void *userdata);
-void *lu_vm_userdata(const struct lu_vm *vm);
-
 /** lu_vm_set_index() - number of the VM in the flight recorder (trace.h); to be set before PREPARE, else 0xffff */
 void lu_vm_set_index(struct lu_vm *vm, unsigned int index);
 

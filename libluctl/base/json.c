@@ -36,7 +36,7 @@
 
 #define HINT_JSON "the file must be one JSON object (RFC 8259) in UTF-8"
 
-struct scan {
+struct json_scan {
 	const char *text;
 	size_t size;
 	const char *file;
@@ -65,7 +65,7 @@ static size_t line_at(const char *text, size_t offset)
 	return line;
 }
 
-static int scan_error(const struct scan *s, size_t offset, const char *hint, const char *what)
+static int scan_error(const struct json_scan *s, size_t offset, const char *hint, const char *what)
 {
 	return lu_error_set(s->e, -EBADMSG, hint, "%s: line %zu: %s", s->file, line_at(s->text, offset), what);
 }
@@ -89,7 +89,7 @@ static unsigned int escape_value(const char *p)
 }
 
 /* s->text[at] is the opening quote; *ret_end is behind the closing one. */
-static int scan_string(const struct scan *s, size_t at, size_t *ret_end)
+static int scan_string(const struct json_scan *s, size_t at, size_t *ret_end)
 {
 	const char *t = s->text;
 	size_t i = at + 1;
@@ -123,7 +123,7 @@ static int scan_string(const struct scan *s, size_t at, size_t *ret_end)
 }
 
 /* JSON's grammar of numbers, and the range of integers. */
-static int scan_number(const struct scan *s, size_t at, size_t *ret_end)
+static int scan_number(const struct json_scan *s, size_t at, size_t *ret_end)
 {
 	const char *t = s->text;
 	size_t i = at, digits;
@@ -177,7 +177,7 @@ static int scan_number(const struct scan *s, size_t at, size_t *ret_end)
 	return 0;
 }
 
-static int scan_word(const struct scan *s, size_t at, size_t *ret_end)
+static int scan_word(const struct json_scan *s, size_t at, size_t *ret_end)
 {
 	static const char *const words[] = { "true", "false", "null" };
 	size_t i = at;
@@ -192,7 +192,7 @@ static int scan_word(const struct scan *s, size_t at, size_t *ret_end)
 }
 
 /* The string token [at, end) as json-c reads it. */
-static struct json_object *token_string(const struct scan *s, size_t at, size_t end)
+static struct json_object *token_string(const struct json_scan *s, size_t at, size_t end)
 {
 	_cleanup_(tokener_freep) struct json_tokener *tok = json_tokener_new();
 
@@ -208,7 +208,7 @@ static int count_key(struct json_object *keys, const char *key, int add)
 	return lu_json_add(keys, key, json_object_new_int64(add));
 }
 
-static int scan_text(struct scan *s)
+static int scan_text(struct json_scan *s)
 {
 	size_t string_at = 0, string_end = 0;
 	char last = '\0';
@@ -283,7 +283,7 @@ static int count_tree(struct json_object *o, struct json_object *keys, unsigned 
  * message, but the keys of an object that was replaced are missing too: the first one in
  * the text's order is taken, since an outer key stands before the inner ones.
  */
-static int report_duplicate(struct scan *s, struct json_object *root)
+static int report_duplicate(struct json_scan *s, struct json_object *root)
 {
 	_cleanup_json_ struct json_object *keys = json_object_new_object();
 	size_t count = 0;
@@ -312,7 +312,7 @@ int lu_json_parse(const char *text, size_t size, size_t max, const char *file, s
 {
 	_cleanup_(tokener_freep) struct json_tokener *tok = NULL;
 	_cleanup_json_ struct json_object *root = NULL;
-	struct scan s = { .text = text, .size = size, .file = file, .e = e };
+	struct json_scan s = { .text = text, .size = size, .file = file, .e = e };
 	enum json_tokener_error error;
 	size_t n, end, members = 0;
 	int r;

@@ -156,7 +156,7 @@ static void a_program_is_run_while_the_loop_goes_on(void **state)
 	struct world w;
 
 	world_new(&w);
-	assert_int_equal(lu_host_run(w.host, UNIT, argv, on_done, NULL, &w, NULL), 0);
+	assert_int_equal(lu_host_run(w.host, UNIT, argv, LU_INIT_KEPT, on_done, NULL, &w, NULL), 0);
 	expect(seconds() - start < 2, "the call took %f s", seconds() - start);
 	turn(&w, 5, &w.done);
 	assert_int_equal(w.started, 1);
@@ -174,7 +174,7 @@ static void one_that_fails_is_told(void **state)
 
 	world_new(&w);
 	w.job_state = "failed";
-	assert_int_equal(lu_host_run(w.host, UNIT, argv, on_done, NULL, &w, NULL), 0);
+	assert_int_equal(lu_host_run(w.host, UNIT, argv, LU_INIT_KEPT, on_done, NULL, &w, NULL), 0);
 	turn(&w, 5, &w.done);
 	assert_int_equal(w.r, -EIO);
 	world_free(&w);
@@ -193,8 +193,9 @@ static void scopes_and_stops_are_not_waited_for(void **state)
 	assert_int_equal(w.scopes, 1);
 	assert_int_equal(w.stopped, 1);
 	/* nobody is told after it was cancelled */
-	assert_int_equal(
-		lu_host_run(w.host, UNIT, (const char *const[]){ "/bin/true", NULL }, on_done, forget, &w, NULL), 0);
+	assert_int_equal(lu_host_run(w.host, UNIT, (const char *const[]){ "/bin/true", NULL }, LU_INIT_KEPT, on_done,
+				     forget, &w, NULL),
+			 0);
 	lu_host_cancel(w.host);
 	turn(&w, 0.3, &w.done);
 	assert_int_equal(w.done, 0);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/* What Update, UpdateVMM, Check and Plan were asked for. What of it an update keeps is request.json. */
+#include "vm.h"
+
+struct lu_asked {
+	char *kernel;   /* NULL: Plan, of this host and its VMs only */
+	char *initrd;   /* or NULL */
+	bool no_initrd; /* that there is none is meant */
+	int kernel_fd;  /* what these two paths are for the one who asks, opened by him; 0: he gave none */
+	int initrd_fd;
+	bool may_open;  /* he is root: then the paths are opened here */
+	char *cmdline;  /* as given, or NULL for the running kernel's */
+	char **exclude; /* NULL-terminated names or UUIDs, or NULL */
+	bool vmm;       /* QEMU shall be replaced, not the kernel */
+	char **only;    /* if @vmm: of these VMs, as in @exclude; NULL: of all that run */
+};
+
+void lu_asked_clear(struct lu_asked *q);
+bool lu_asked_concerns(const struct lu_asked *q, const struct lu_vm *vm);
+bool lu_asked_excludes(const struct lu_asked *q, const struct lu_vm *vm);
+
+/** lu_asked_names() - is @vm one of these names or UUIDs? @list may be NULL */
+bool lu_asked_names(char *const *list, const struct lu_vm *vm);

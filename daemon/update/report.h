@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/* update/report.json, and what the next prediction is made of. */
+#include "update-internal.h"
+
+/** lu_step_report() - a step: write the report. Failing is logged, not an error */
+int lu_step_report(struct lu_update *u, struct lu_error *e);
+
+/** lu_step_measure() - a step: note what the parts of blackouts took (measured.h) */
+int lu_step_measure(struct lu_update *u, struct lu_error *e);
+
+/** lu_report_write() - @result: success, aborted or degraded; NULL: as the update's own report said */
+int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e);

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Restoring one VM by `lu-init --restore` in a transient unit of its own, so that the QEMU does not inherit this
+ * daemon's sandbox; what becomes of its unit, its scope and its keeper then. In the new kernel, in this one (going
+ * back with passed-through devices, replacing QEMU), and by the operator's request. A VM that fails is left with its
+ * state.
+ *
+ * All of it can be repeated by a new daemon process: results, scopes and processes are looked up anew.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+
+#include "cmdline.h"
+#include "log.h"
+#include "outcomes.h"
+#include "report.h"
+#include "restore.h"
+
+/* After adopting: a unit whose QEMU was ended on purpose is not failed. */
+static void forgive_unit(struct lu_update *u, size_t i)
+{
+	const char *unit = lu_outcome(u, i)->vm ? lu_vm_unit(lu_outcome(u, i)->vm) : NULL;
+
+	if (unit)
+		lu_host_reset_failed(u->env->host, unit);
+}
+
+void lu_outcome_adopt(struct lu_update *u, size_t i)
+{
+	struct lu_outcome *o = lu_outcome(u, i);
+	char scope[128], description[128];
+
+	snprintf(scope, sizeof(scope), "luctl-vm-%s.scope", lu_outcome_name(u, i));
+	snprintf(description, sizeof(description), "Virtual machine %s", lu_outcome_name(u, i));
+	lu_host_scope(u->env->host, scope, description, (pid_t)o->result.pid);
+	if (i != LU_OUTCOME_KEPT)
+		lu_trace_add(u->trace, LU_PHASE_VM_ADOPT, (unsigned int)i, LU_TRACE_MARK, 0, NULL);
+}
+
+/* A keeper lives in a unit of its own: the one it was started in ends. */
+pid_t lu_keeper_adopt(struct lu_update *u, const struct lu_vm *vm)
+{
+	pid_t pid = vm ? lu_vm_keeper(vm) : 0;
+	char scope[64], description[128];
+
+	if (pid <= 0)
+		return 0;
+	snprintf(scope, sizeof(scope), "luctl-keeper-%s.scope", lu_vm_uuid(vm));
+	snprintf(description, sizeof(description), "Devices of virtual machine %s, which is to be restored",
+		 lu_vm_name(vm));
+	lu_host_scope(u->env->host, scope, description, pid);
+	return pid;
+}
+
+/* --- restoring what is not there --- */
+
+static void restore_unit(struct lu_update *u, size_t i, enum lu_program program, char buf[static 128])
+{
+	snprintf(buf, 128, "luctl-restore-%s%s.service", program == LU_PROGRAM_OLD ? "old-" : "",
+		 lu_outcome_name(u, i));
+}
+
+int lu_restore_start(struct lu_update *u, size_t i, enum lu_program program, lu_worker_done_t done,
+		     sd_event_destroy_t forget, void *userdata, struct lu_error *e)
+{
+	_cleanup_free_ char *fds = NULL, *exe = NULL;
+	const char *argv[8] = { LU_INIT_PATH, "--restore", lu_outcome_uuid(u, i) };
+	size_t n = 3;
+	char unit[128];
+	int r = lu_vm_list_fds(lu_outcome(u, i)->vm, &fds);
+
+	if (r > 0) {
+		argv[n++] = "--fds";
+		argv[n++] = fds;
+	}
+	if (r >= 0 && program == LU_PROGRAM_OLD)
+		r = lu_vm_old_program(lu_outcome(u, i)->vm, &exe);
+	if (r < 0)
+		return r;
+	if (program == LU_PROGRAM_FIRST)
+		argv[n++] = "--no-keeper";
+	if (exe) {
+		argv[n++] = "--exe";
+		argv[n++] = exe;
+	}
+	restore_unit(u, i, program, unit);
+	return lu_host_run(u->env->host, unit, argv, LU_INIT_KEPT, done, forget, userdata, e);
+}
+
+void lu_restore_done(struct lu_update *u, size_t i, enum lu_program program)
+{
+	struct lu_outcome *o = lu_outcome(u, i);
+	char unit[128];
+
+	restore_unit(u, i, program, unit);
+	if (lu_outcome_read(u, i)) {
+		lu_outcome_adopt(u, i);
+		forgive_unit(u, i);
+	}
+	if (o->alive)
+		lu_host_stop_left(u->env->host, unit, (pid_t)o->result.pid);
+	else
+		lu_host_stop_left(u->env->host, unit, lu_keeper_adopt(u, o->vm));
+}
+
+void lu_outcome_settle(struct lu_update *u, size_t i)
+{
+	struct lu_outcome *o = lu_outcome(u, i);
+
+	/* no result: nobody has started another QEMU */
+	if (!o->vm || o->fell_back || lu_outcome_read(u, i)) {
+		if (o->alive) {
+			lu_outcome_adopt(u, i);
+			forgive_unit(u, i);
+		}
+		return;
+	}
+	if (!o->read)
+		lu_error_clear(&o->error);
+}
+
+/* --- the end of a QEMU that we brought over --- */
+
+struct qemu_watch {
+	struct lu_vms *vms;
+	char uuid[37];
+	pid_t pid;
+};
+
+static int on_end(sd_event_source *s, int fd, uint32_t events, void *userdata)
+{
+	struct qemu_watch *w = userdata;
+	struct lu_vm *vm = lu_vms_find(w->vms, w->uuid);
+
+	/* Its unit may start it again, unless another QEMU goes on with it or is about to. */
+	if (vm && (lu_vm_op_busy(vm) || (lu_vm_facts(vm)->pid > 0 && lu_vm_facts(vm)->pid != w->pid)))
+		return sd_event_source_set_enabled(s, SD_EVENT_OFF);
+	if (vm && lu_vm_unmark(vm, NULL) == 0)
+		log_info("VM %s has ended", lu_vm_name(vm));
+	return sd_event_source_set_enabled(s, SD_EVENT_OFF);
+}
+
+static void watch_pid(struct lu_update *u, struct lu_vm *vm, pid_t pid)
+{
+	_cleanup_free_ struct qemu_watch *w = calloc(1, sizeof(*w));
+	_cleanup_close_ int fd = pid > 0 ? pidfd_open(pid, 0) : -1;
+	sd_event_source *s = NULL;
+
+	if (!w || fd < 0)
+		return;
+	w->vms = u->env->vms;
+	w->pid = pid;
+	snprintf(w->uuid, sizeof(w->uuid), "%s", lu_vm_uuid(vm));
+	if (sd_event_add_io(u->env->event, &s, fd, EPOLLIN, on_end, w) < 0)
+		return;
+	(void)sd_event_source_set_io_fd_own(s, 1);
+	(void)steal_fd(&fd);
+	(void)sd_event_source_set_destroy_callback(s, free);
+	(void)steal_ptr(w);
+	(void)sd_event_source_set_floating(s, 1);
+	sd_event_source_unref(s);
+}
+
+void lu_outcome_watch(struct lu_update *u, size_t i)
+{
+	watch_pid(u, lu_outcome(u, i)->vm, lu_vm_facts(lu_outcome(u, i)->vm)->pid);
+}
+
+static void on_found(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
+{
+	struct lu_update *u = userdata;
+
+	lu_vm_disconnect(vm);
+	if (lu_vm_facts(vm)->pid > 0)
+		watch_pid(u, vm, lu_vm_facts(vm)->pid);
+	else if ((r == -ENOENT || r == -ECONNREFUSED) && !lu_vm_waits(vm, NULL))
+		(void)lu_vm_unmark(vm, NULL);
+}
+
+/* A daemon that starts while no update runs: who of those that came over is still there, and who is kept? */
+void lu_watch_all(struct lu_update *u)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		struct lu_vm *vm = u->outcomes[i].vm;
+		char unit[128];
+
+		if (!vm || lu_vm_error(vm))
+			continue;
+		(void)lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_found, u);
+		/* the daemon before us may have died when it had come about */
+		restore_unit(u, i, LU_PROGRAM_ONLY, unit);
+		if (lu_host_holds(unit, lu_vm_keeper(vm)))
+			lu_host_stop_left(u->env->host, unit, lu_keeper_adopt(u, vm));
+	}
+}
+
+/* --- another QEMU in this kernel: going back with passed-through devices, or replacing QEMU --- */
+
+struct here_call {
+	struct lu_update *update;
+	size_t index;
+	enum lu_program program;
+	struct lu_error first; /* why the new program did not do */
+	lu_vm_restored_t done;
+	void *userdata;
+};
+
+static void here_free(struct here_call *c)
+{
+	lu_error_clear(&c->first);
+	free(c);
+}
+
+/* The operation that waits for it was cancelled before, and has its own to free. */
+static void here_forget(void *userdata)
+{
+	struct here_call *c = userdata;
+
+	c->done(c->userdata, -ECANCELED, NULL);
+	here_free(c);
+}
+
+static void on_restored_here(void *userdata, int r, struct lu_error *error);
+
+/* The program that stands at QEMU's path did not take the guest over: once more with the one that had it. */
+static bool try_old(struct here_call *c)
+{
+	struct lu_outcome *o = &c->update->outcomes[c->index];
+
+	if (o->alive || c->program != LU_PROGRAM_FIRST || (o->read && !o->result.retry))
+		return false;
+	lu_error_move(&c->first, &o->error);
+	(void)log_failure(-EIO, &c->first, "trying its old QEMU");
+	c->program = LU_PROGRAM_OLD;
+	return lu_restore_start(c->update, c->index, c->program, on_restored_here, here_forget, c, &o->error) >= 0;
+}
+
+static void on_restored_here(void *userdata, int r, struct lu_error *error)
+{
+	struct here_call *c = userdata;
+	struct lu_outcome *o = &c->update->outcomes[c->index];
+
+	lu_restore_done(c->update, c->index, c->program);
+	if (try_old(c))
+		return;
+	if (o->alive) {
+		watch_pid(c->update, o->vm, (pid_t)o->result.pid);
+		o->fell_back = c->program == LU_PROGRAM_OLD;
+	}
+	if (o->alive && o->fell_back)
+		(void)lu_error_set(&o->error, -EIO, c->first.hint,
+				   "its new QEMU did not take it over, it goes on with the old one: %s",
+				   c->first.what ?: "no reason is known");
+	c->done(c->userdata, o->alive ? 0 : r < 0 ? r : -EIO, o->alive ? NULL : &o->error);
+	here_free(c);
+}
+
+int lu_update_restore_here(void *context, struct lu_vm *vm, lu_vm_restored_t done, void *userdata,
+			   struct lu_error *error)
+{
+	struct lu_update *u = *(struct lu_update **)context;
+	_cleanup_free_ char *exe = NULL;
+	struct here_call *c;
+	size_t i = 0;
+	int r;
+
+	while (u && i < u->doc.n_vms && u->outcomes[i].vm != vm)
+		i++;
+	if (!u || i == u->doc.n_vms)
+		return -ENOENT;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	*c = (struct here_call){ .update = u, .index = i, .done = done, .userdata = userdata };
+	c->program = lu_vm_old_program(vm, &exe) > 0 ? LU_PROGRAM_FIRST : LU_PROGRAM_ONLY;
+	r = lu_restore_start(u, i, c->program, on_restored_here, here_forget, c, error);
+	if (r < 0)
+		here_free(c);
+	return r;
+}
+
+/* --- restore by request --- */
+
+static bool same_vm(const struct lu_vm *a, const struct lu_vm *b)
+{
+	return a && b && lu_vm_uuid(a) && lu_vm_uuid(b) && !strcmp(lu_vm_uuid(a), lu_vm_uuid(b));
+}
+
+const char *lu_update_vm_restored_by(struct lu_update *u, struct lu_vm *vm)
+{
+	if (same_vm(u->kept.vm, vm) && u->kept.read && u->kept.alive)
+		return u->kept.result.by;
+	for (size_t i = 0; u->outcomes && i < u->doc.n_vms; i++)
+		if (same_vm(u->outcomes[i].vm, vm) && u->outcomes[i].read && u->outcomes[i].alive)
+			return u->outcomes[i].result.by;
+	return NULL;
+}
+
+/* If it was the last update that left the VM behind, its report is told that it runs. */
+static void report_restored(struct lu_update *u)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	size_t i = 0;
+
+	while (i < u->doc.n_vms && strcmp(u->doc.vms[i].uuid, lu_vm_uuid(u->kept.vm)) != 0)
+		i++;
+	if (i == u->doc.n_vms || !u->outcomes || strcmp(u->doc.id, u->kept_update) != 0)
+		return;
+	lu_vm_unref(u->outcomes[i].vm);
+	u->outcomes[i].vm = lu_vm_ref(u->kept.vm);
+	(void)lu_outcome_read(u, i);
+	if (lu_report_write(u, NULL, &e) < 0)
+		log_warning("report: %s", e.what ?: "can't be written");
+}
+
+static void on_restore_request(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_update *u = userdata;
+	struct lu_outcome *o = &u->kept;
+	void *job = u->restore_job;
+
+	u->restoring = false;
+	u->restore_job = NULL;
+	lu_restore_done(u, LU_OUTCOME_KEPT, LU_PROGRAM_ONLY);
+	if (o->alive) {
+		watch_pid(u, o->vm, (pid_t)o->result.pid);
+		report_restored(u);
+		/* what is held of it is held by its entry of today */
+		(void)lu_vm_clean(lu_vms_find(u->env->vms, lu_vm_uuid(o->vm)) ?: o->vm, NULL);
+	}
+	u->news->finished(job, o->alive ? "success" : "failed", &o->error);
+}
+
+static int busy(const struct lu_update *u, struct lu_error *error)
+{
+	if (!u->info.running && !u->restoring)
+		return 0;
+	return lu_error_set(error, -EBUSY, "luctl status tells how far it is", "an update or a restore is under way");
+}
+
+/* Is there a state, of any update, and may it be loaded? Then it becomes u->kept. */
+static int find_kept(struct lu_update *u, struct lu_vm *vm, struct lu_error *error)
+{
+	_cleanup_free_ char *update = lu_vm_saved_by(vm);
+	pid_t pid;
+
+	if (!update && lu_vm_waits(vm, NULL))
+		return lu_error_set(error, -EBADMSG, "luctl vm forget gives it up",
+				    "VM %s: its state was kept, but what is noted about it can't be read",
+				    lu_vm_name(vm));
+	if (!update && lu_vm_taken_up(vm))
+		return lu_error_set(error, -EALREADY, "if the guest doesn't run, its QEMU's monitor says why",
+				    "VM %s: its QEMU is there already", lu_vm_name(vm));
+	if (!update)
+		return lu_error_set(error, -ENODATA, "start it anew", "VM %s: no state of it was kept", lu_vm_name(vm));
+	if (lu_vm_error(vm))
+		return lu_error_set(error, lu_vm_error(vm)->code, lu_vm_error(vm)->hint, "%s",
+				    lu_vm_error(vm)->what ?: lu_vm_name(vm));
+	pid = lu_vm_process_lives(vm);
+	if (pid > 0)
+		return lu_error_set(error, -EALREADY, "if it does not run the guest, end that process first",
+				    "VM %s: a process has its memory already: %d", lu_vm_name(vm), (int)pid);
+	lu_outcome_clear(&u->kept);
+	free(u->kept_update);
+	u->kept_update = steal_ptr(update);
+	u->kept.vm = lu_vm_ref(vm);
+	return 0;
+}
+
+int lu_update_restore(struct lu_update *u, struct lu_vm *vm, void *job, struct lu_error *error)
+{
+	int r = busy(u, error);
+
+	if (r >= 0)
+		r = lu_update_open_pkernfs(u, error);
+	if (r >= 0)
+		r = find_kept(u, vm, error);
+	if (r < 0)
+		return r;
+	if (lu_outcome_read(u, LU_OUTCOME_KEPT))
+		return lu_error_set(error, -EALREADY, "if the guest doesn't run, its QEMU's monitor says why",
+				    "VM %s: its QEMU is there already", lu_vm_name(vm));
+	u->restoring = true;
+	u->restore_job = job;
+	u->news->progress(job, "restoring", lu_vm_name(vm));
+	r = lu_restore_start(u, LU_OUTCOME_KEPT, LU_PROGRAM_ONLY, on_restore_request, NULL, u, error);
+	if (r < 0) {
+		u->restoring = false;
+		u->restore_job = NULL;
+	}
+	return r;
+}
+
+int lu_update_forget(struct lu_update *u, struct lu_vm *vm, struct lu_error *error)
+{
+	int r = busy(u, error);
+
+	if (r >= 0)
+		r = lu_vm_forget(vm, error);
+	if (r < 0)
+		return r;
+	log_info("VM %s: its saved state was given up by request", lu_vm_name(vm));
+	/* of one that is not defined nothing is left */
+	if (lu_vm_stored(vm))
+		(void)lu_vms_remove(u->env->vms, lu_vm_uuid(vm), NULL);
+	return 0;
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The runner of effects. An effect is a list of steps run one after the other. The first that fails
+ * ends the effect, except in undo, where every step is tried and the first error
+ * is kept. Which steps make up which effect: effects.c.
+ */
+#include <string.h>
+
+#include "check.h"
+#include "log.h"
+#include "steps.h"
+
+void lu_thaw_forget(struct lu_update *u)
+{
+	lu_worker_free(u->thaw.worker);
+	lu_error_clear(&u->thaw.error);
+	u->thaw = (struct lu_thaw){ 0 };
+}
+
+void lu_steps_forget(struct lu_update *u)
+{
+	u->worker = lu_worker_free(u->worker);
+	lu_thaw_forget(u);
+	u->check = lu_check_free(u->check);
+	lu_error_clear(&u->error);
+	u->pending = 0;
+	u->effect = LU_EFFECT_NONE;
+}
+
+static void effect_complete(struct lu_update *u)
+{
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+
+	lu_error_move(&error, &u->error);
+	lu_steps_forget(u);
+	(void)lu_engine_complete(u->engine, u->cookie, error.code ? &error : NULL);
+}
+
+/* Runs steps until one has to wait or there is none left. */
+static void steps_run(struct lu_update *u)
+{
+	const struct lu_effect_steps *es = &u->effects[u->effect];
+	uint64_t cookie = u->cookie;
+
+	while (u->step < LU_STEPS_MAX && es->steps[u->step]) {
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		int r = es->steps[u->step++](u, &e);
+
+		if (u->cookie != cookie || u->effect == LU_EFFECT_NONE || r == 0)
+			return;
+		if (r > 0)
+			continue;
+		if (!e.code)
+			(void)lu_error_set(&e, r, NULL, "%s: %s", lu_effect_name(u->effect), strerror(-r));
+		if (es->go_on)
+			(void)log_failure(r, &e, "going on");
+		lu_error_move(&u->error, &e);
+		if (!es->go_on)
+			break;
+	}
+	effect_complete(u);
+}
+
+void lu_steps_begin(struct lu_update *u, enum lu_effect effect, uint64_t cookie)
+{
+	u->effect = effect;
+	u->cookie = cookie;
+	u->step = 0;
+	steps_run(u);
+}
+
+void lu_step_done(struct lu_update *u, int r, const struct lu_error *e)
+{
+	bool go_on = u->effects[u->effect].go_on;
+
+	u->worker = lu_worker_free(u->worker);
+	if (r < 0) {
+		(void)lu_error_set(&u->error, r, e ? e->hint : NULL, "%s", e && e->what ? e->what : strerror(-r));
+		if (go_on && e)
+			(void)log_failure(r, e, "going on");
+	}
+	if (r < 0 && !go_on)
+		effect_complete(u);
+	else
+		steps_run(u);
+}
+
+void lu_step_worker_done(void *userdata, int r, struct lu_error *error)
+{
+	lu_step_done(userdata, r, error);
+}
+
+/* --- VMs in parallel --- */
+
+static void trace_vm(struct lu_update *u, struct lu_vm *vm, enum lu_phase phase, enum lu_trace_kind kind, int r)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		if (u->outcomes[i].vm == vm)
+			lu_trace_add(u->trace, phase, (unsigned int)i, kind, r, NULL);
+}
+
+static void on_vm(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
+{
+	struct lu_update *u = userdata;
+	enum lu_phase phase = u->phase;
+
+	if (phase)
+		trace_vm(u, vm, phase, LU_TRACE_END, r);
+	if (phase == LU_PHASE_VM_PAUSE && r == 0)
+		trace_vm(u, vm, LU_PHASE_VM_BLACKOUT, LU_TRACE_BEGIN, 0);
+	if (phase == LU_PHASE_VM_RESUME && r == 0)
+		trace_vm(u, vm, LU_PHASE_VM_BLACKOUT, LU_TRACE_END, 0);
+	if (r < 0)
+		(void)lu_error_set(&u->error, r, e ? e->hint : NULL, "%s", e && e->what ? e->what : strerror(-r));
+	if (--u->pending > 0)
+		return;
+	if (u->error.code && !u->effects[u->effect].go_on)
+		effect_complete(u);
+	else
+		steps_run(u);
+}
+
+int lu_step_vms_if(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase,
+		   bool (*wanted)(const struct lu_outcome *o), struct lu_error *e)
+{
+	uint64_t limit = op == LU_VM_PAUSE || op == LU_VM_SAVE ? u->env->config.save_timeout_usec : 0;
+	int ret = 1;
+
+	u->phase = phase;
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		struct lu_vm *vm = u->outcomes[i].vm;
+		int r;
+
+		if (!vm || (wanted && !wanted(&u->outcomes[i])))
+			continue;
+		if (phase)
+			lu_trace_add(u->trace, phase, (unsigned int)i, LU_TRACE_BEGIN, 0, NULL);
+		r = lu_vm_op_start(vm, op, u->doc.id, limit, on_vm, u);
+		if (r == 0) {
+			u->pending++;
+			ret = 0;
+		} else {
+			(void)lu_error_set(e, r, NULL, "VM %s: %s: %s", lu_vm_name(vm), lu_vm_op_to_string(op),
+					   strerror(-r));
+		}
+	}
+	/* What could not even be started fails the step, but only once the others have answered. */
+	if (e->code && ret == 0)
+		lu_error_move(&u->error, e);
+	return e->code ? e->code : ret;
+}
+
+int lu_step_vms(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase, struct lu_error *e)
+{
+	return lu_step_vms_if(u, op, phase, NULL, e);
+}
