@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A running process as launch.json: identity, words and limits here, what it has
- * open in capture_files.c.
+ * open in capture_files.c, its namespaces in capture_space.c, what it loses in capture_identity.c.
  *
  * The aim is a second process that can't be told from the first by the guest. What
- * can't be had again from /proc (inherited descriptors, a private mount namespace, a
+ * can't be had again from /proc (inherited descriptors, a network namespace, a
  * user that QEMU has changed to by itself) is a reason to refuse it, so that the
  * verdict comes before the update and not as a dead guest after it. All reasons are
  * collected; only what can't be read at all ends it early.
@@ -47,7 +47,7 @@ int lu_proc_link(int proc_fd, pid_t pid, const char *what, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int proc_read(int proc_fd, pid_t pid, const char *what, char **ret, size_t *ret_size)
+int lu_proc_read(int proc_fd, pid_t pid, const char *what, char **ret, size_t *ret_size)
 {
 	char path[64];
 	int r;
@@ -127,7 +127,7 @@ static int capture_env(const struct lu_capture_from *from, pid_t pid, struct lu_
 	size_t size, n = 0;
 	int r;
 
-	r = proc_read(from->proc_fd, pid, "environ", &data, &size);
+	r = lu_proc_read(from->proc_fd, pid, "environ", &data, &size);
 	if (r < 0)
 		return r;
 	r = split_words(data, size, &words);
@@ -158,8 +158,14 @@ static int capture_env(const struct lu_capture_from *from, pid_t pid, struct lu_
 	return 0;
 }
 
+/* What a path is for the process, if it could execute it: 1, or 0. */
+static int program_at(int root, const char *path, struct stat *ret)
+{
+	return lu_stat_in(root, path, ret) == 0 && S_ISREG(ret->st_mode) && (ret->st_mode & 0111);
+}
+
 /* Finds the program that argv[0] means for this process; 1 with *ret, 0 if there is none. */
-static int resolve(const struct lu_launch *l, char **ret)
+static int resolve(int root, const struct lu_launch *l, struct stat *ret)
 {
 	const char *name = l->argv[0], *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	char buf[PATH_MAX];
@@ -168,8 +174,7 @@ static int resolve(const struct lu_launch *l, char **ret)
 		if (snprintf(buf, sizeof(buf), "%s%s%s", name[0] == '/' ? "" : l->cwd, name[0] == '/' ? "" : "/",
 			     name) >= (int)sizeof(buf))
 			return -ENAMETOOLONG;
-		*ret = realpath(buf, NULL);
-		return *ret ? 1 : 0;
+		return program_at(root, buf, ret);
 	}
 	for (size_t i = 0; i < l->n_env; i++)
 		if (!strcmp(l->env[i].name, "PATH"))
@@ -177,22 +182,22 @@ static int resolve(const struct lu_launch *l, char **ret)
 	for (const char *p = path; p && *p; p += strcspn(p, ":"), p += *p == ':') {
 		if (snprintf(buf, sizeof(buf), "%.*s/%s", (int)strcspn(p, ":"), p, name) >= (int)sizeof(buf))
 			continue;
-		if (access(buf, X_OK) == 0) {
-			*ret = realpath(buf, NULL);
-			return *ret ? 1 : 0;
-		}
+		if (program_at(root, buf, ret))
+			return 1;
 	}
 	return 0;
 }
 
-static int capture_words(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
+static int capture_words(const struct lu_capture_from *from, pid_t pid, int root, struct lu_launch *l,
+			 struct lu_reasons *why)
 {
 	static const char deleted[] = " (deleted)";
-	_cleanup_free_ char *data = NULL, *found = NULL, *real = NULL;
+	_cleanup_free_ char *data = NULL;
+	struct stat found, real;
 	size_t size, n;
 	int r;
 
-	r = proc_read(from->proc_fd, pid, "cmdline", &data, &size);
+	r = lu_proc_read(from->proc_fd, pid, "cmdline", &data, &size);
 	if (r < 0)
 		return r;
 	if (size == 0)
@@ -208,22 +213,22 @@ static int capture_words(const struct lu_capture_from *from, pid_t pid, struct l
 	n = strlen(l->exe);
 	if (n > strlen(deleted) && !strcmp(l->exe + n - strlen(deleted), deleted))
 		l->exe[n - strlen(deleted)] = '\0';
-	real = realpath(l->exe, NULL);
-	if (!real) {
+	r = lu_stat_in(root, l->exe, &real);
+	if (r < 0) {
 		lu_reasons_add(why, NULL, "install QEMU again at this place", "its program %s is gone: %s", l->exe,
-			       strerror(errno));
+			       strerror(-r));
 		return 0;
 	}
-	r = resolve(l, &found);
+	r = resolve(root, l, &found);
 	if (r < 0)
 		return r;
-	if (r == 0 || strcmp(found, real) != 0)
+	if (r == 0 || found.st_dev != real.st_dev || found.st_ino != real.st_ino)
 		lu_reasons_add(why, NULL, "start QEMU directly, not through a wrapper that changes its name",
 			       "it calls itself %s, but its program is %s", l->argv[0], l->exe);
 	return 0;
 }
 
-static const char *status_field(const char *text, const char *key)
+const char *lu_status_field(const char *text, const char *key)
 {
 	size_t n = strlen(key);
 
@@ -262,15 +267,15 @@ static int capture_status(const struct lu_capture_from *from, pid_t pid, struct 
 	const char *p;
 	int r;
 
-	r = proc_read(from->proc_fd, pid, "status", &text, NULL);
+	r = lu_proc_read(from->proc_fd, pid, "status", &text, NULL);
 	if (r < 0)
 		return r;
-#define SCAN(_key, _n, ...) (!(p = status_field(text, _key)) || sscanf(p, __VA_ARGS__) != (_n))
+#define SCAN(_key, _n, ...) (!(p = lu_status_field(text, _key)) || sscanf(p, __VA_ARGS__) != (_n))
 	if (SCAN("Uid", 4, "%lu %lu %lu %lu", &u[0], &u[1], &u[2], &u[3]) ||
 	    SCAN("Gid", 4, "%lu %lu %lu %lu", &g[0], &g[1], &g[2], &g[3]) || SCAN("Umask", 1, "%o", &mask) ||
 	    SCAN("CapPrm", 1, "%llx", &prm) || SCAN("CapBnd", 1, "%llx", &bnd) || SCAN("CapAmb", 1, "%llx", &amb) ||
 	    SCAN("NoNewPrivs", 1, "%u", &nnp) || SCAN("Cpus_allowed_list", 1, " %m[0-9,-]", &l->cpus) ||
-	    !(p = status_field(text, "Groups")))
+	    !(p = lu_status_field(text, "Groups")))
 		return -EBADMSG;
 #undef SCAN
 	r = capture_groups(p, l);
@@ -301,10 +306,10 @@ int lu_launch_add_vcpu(struct lu_launch *l, int proc_fd, pid_t pid, pid_t tid, u
 	int r;
 
 	snprintf(what, sizeof(what), "task/%d/status", (int)tid);
-	r = proc_read(proc_fd, pid, what, &text, NULL);
+	r = lu_proc_read(proc_fd, pid, what, &text, NULL);
 	if (r < 0)
 		return r;
-	p = status_field(text, "Cpus_allowed_list");
+	p = lu_status_field(text, "Cpus_allowed_list");
 	if (!p || sscanf(p, " %m[0-9,-]", &cpus) != 1)
 		return -EBADMSG;
 	v = reallocarray(l->vcpus, l->n_vcpus + 1, sizeof(*v));
@@ -337,7 +342,7 @@ static int capture_limits(const struct lu_capture_from *from, pid_t pid, struct 
 	_cleanup_free_ char *text = NULL;
 	int r;
 
-	r = proc_read(from->proc_fd, pid, "limits", &text, NULL);
+	r = lu_proc_read(from->proc_fd, pid, "limits", &text, NULL);
 	if (r < 0)
 		return r;
 	l->limits = calloc(ARRAY_SIZE(lu_limit_names), sizeof(*l->limits));
@@ -366,7 +371,7 @@ static int capture_cgroup(const struct lu_capture_from *from, pid_t pid, struct 
 	char *p;
 	int r;
 
-	r = proc_read(from->proc_fd, pid, "cgroup", &text, NULL);
+	r = lu_proc_read(from->proc_fd, pid, "cgroup", &text, NULL);
 	if (r < 0)
 		return r;
 	for (p = text; p; p = strchr(p, '\n')) {
@@ -380,36 +385,14 @@ static int capture_cgroup(const struct lu_capture_from *from, pid_t pid, struct 
 	return 0;
 }
 
-static int check_namespaces(const struct lu_capture_from *from, pid_t pid, struct lu_reasons *why)
+int lu_capture_feature(struct lu_launch *l, const char *feature)
 {
-	static const char *const spaces[] = { "mnt", "net", "user", "pid", "ipc", "uts" };
-	_cleanup_free_ char *root = NULL;
-	int r;
+	size_t n = 0;
 
-	if (!from->reference)
-		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(spaces); i++) {
-		_cleanup_free_ char *ours = NULL, *theirs = NULL;
-		char what[16];
-
-		snprintf(what, sizeof(what), "ns/%s", spaces[i]);
-		r = lu_proc_link(from->proc_fd, pid, what, &theirs);
-		if (r >= 0)
-			r = lu_proc_link(from->proc_fd, from->reference, what, &ours);
-		if (r < 0)
-			return r;
-		if (strcmp(ours, theirs) != 0)
-			lu_reasons_add(
-				why, NULL,
-				"a unit's PrivateTmp=, ProtectSystem= and the like make one; leave them out for QEMU",
-				"it runs in a %s namespace of its own", spaces[i]);
-	}
-	r = lu_proc_link(from->proc_fd, pid, "root", &root);
-	if (r < 0)
-		return r;
-	if (strcmp(root, "/") != 0)
-		lu_reasons_add(why, NULL, NULL, "it runs in a root directory of its own, %s", root);
-	return 0;
+	while (l->features[n])
+		n++;
+	l->features[n] = strdup(feature);
+	return l->features[n] ? 0 : -ENOMEM;
 }
 
 static int capture_devices(struct lu_launch *l, struct lu_reasons *why)
@@ -420,26 +403,26 @@ static int capture_devices(struct lu_launch *l, struct lu_reasons *why)
 	if (r < 0 || !devices[0])
 		return r;
 	l->devices = steal_ptr(devices);
-	l->features[0] = strdup(LU_LAUNCH_DEVICES);
-	return l->features[0] ? 0 : -ENOMEM;
+	return lu_capture_feature(l, LU_LAUNCH_DEVICES);
 }
 
 static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
 {
+	_cleanup_close_ int root = -EBADF;
 	_cleanup_free_ char *oom = NULL;
 	const char *late;
 	int r;
 
-	l->features = calloc(2, sizeof(*l->features));
+	l->features = calloc(LU_LAUNCH_FEATURES + 1, sizeof(*l->features));
 	if (!l->features)
 		return -ENOMEM;
-	r = check_namespaces(from, pid, why);
+	r = lu_capture_spaces(from, pid, l, &root, why);
 	if (r >= 0)
 		r = lu_proc_link(from->proc_fd, pid, "cwd", &l->cwd);
 	if (r >= 0)
 		r = capture_env(from, pid, l, why);
 	if (r >= 0)
-		r = capture_words(from, pid, l, why);
+		r = capture_words(from, pid, root, l, why);
 	if (r >= 0)
 		r = capture_status(from, pid, l, why);
 	if (r >= 0)
@@ -447,7 +430,7 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 	if (r >= 0)
 		r = capture_cgroup(from, pid, l);
 	if (r >= 0)
-		r = proc_read(from->proc_fd, pid, "oom_score_adj", &oom, NULL);
+		r = lu_proc_read(from->proc_fd, pid, "oom_score_adj", &oom, NULL);
 	if (r < 0)
 		return r;
 	l->oom_score_adj = strtol(oom, NULL, 10);
@@ -457,13 +440,17 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 	r = capture_devices(l, why);
 	if (r < 0)
 		return r;
+	r = lu_capture_identity(from, pid, l);
+	if (r < 0)
+		return r;
 	late = lu_argv_late(l->argv, l->uid == 0);
 	if (late) {
+		free(l->late);
 		l->late = strdup(late);
 		if (!l->late)
 			return -ENOMEM;
 	}
-	r = lu_capture_files(from, pid, l, why);
+	r = lu_capture_files(from, pid, root, l, why);
 	if (r < 0)
 		return r;
 	l->early = l->late == NULL;

@@ -43,6 +43,7 @@
 struct scan {
 	const struct lu_capture_from *from;
 	pid_t pid;
+	int root; /* its root directory: paths are what they are for it */
 	struct lu_launch *l;
 	struct lu_reasons *why;
 	char *pidfile;
@@ -66,11 +67,46 @@ static bool below(const char *path, const char *dir)
 	return !strncmp(path, dir, n) && (path[n] == '/' || path[n] == '\0');
 }
 
-static bool is_volatile(const char *path)
+static bool is_volatile(struct scan *s, const char *path)
 {
+	_cleanup_close_ int fd = lu_open_in(s->root, path, O_PATH);
 	struct statfs fs;
 
-	return statfs(path, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+	return fd >= 0 && fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
+/* The path itself may be a link. */
+static int link_stat(struct scan *s, const char *path, struct stat *ret)
+{
+	_cleanup_close_ int fd = lu_open_in(s->root, path, O_PATH | O_NOFOLLOW);
+
+	return fd < 0 || fstat(fd, ret) < 0 ? -1 : 0;
+}
+
+/*
+ * A need in the host's terms. What is in a file system that is the VM's own is made with that, so long as it is not a file
+ * with contents: of which the record of the view has said so.
+ */
+static int add_need(struct scan *s, const char *path, enum lu_need_kind kind, bool write, const struct stat *st)
+{
+	_cleanup_free_ char *host = NULL;
+	struct stat node;
+
+	if (!s->l->view)
+		return lu_launch_add_need(s->l, path, kind, write, st->st_uid, st->st_gid, st->st_mode & 07777);
+	host = lu_view_host_path(s->l->view, path);
+	if (host)
+		return lu_launch_add_need(s->l, host, kind, write, st->st_uid, st->st_gid, st->st_mode & 07777);
+	if (errno)
+		return -errno;
+	/* a node of a private /dev is made like the host's, which has an owner of its own */
+	if ((kind == LU_NEED_BLOCK || kind == LU_NEED_CHAR) && stat(path, &node) == 0 && node.st_rdev == st->st_rdev)
+		return lu_launch_add_need(s->l, path, kind, write, node.st_uid, node.st_gid, node.st_mode & 07777);
+	if (kind == LU_NEED_FILE)
+		lu_reasons_add(s->why, NULL, "move it to a directory that is not private to its unit",
+			       "it uses %s in its unit's private part of the file system, which does not survive",
+			       path);
+	return 0;
 }
 
 static int set_late(struct lu_launch *l, const char *path, const char *why)
@@ -82,6 +118,21 @@ static int set_late(struct lu_launch *l, const char *path, const char *why)
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+static bool is_private(const struct lu_view *v, const char *path)
+{
+	const struct lu_view_mount *m = lu_view_mount_of(v, path);
+
+	return m && m->kind == LU_VIEW_FRESH;
+}
+
+static bool is_made(const struct lu_view *v, const char *path)
+{
+	for (size_t i = 0; i < v->n_entries; i++)
+		if (!strcmp(v->entries[i].path, path))
+			return true;
+	return !strcmp(lu_view_mount_of(v, path)->path, path);
 }
 
 /* Directories of sockets and pid files: only those that vanish with the kernel have to be made. */
@@ -97,15 +148,23 @@ static int need_directory_of(struct scan *s, const char *path)
 	if (!slash || slash == dir)
 		return 0;
 	*slash = '\0';
-	if (stat(dir, &st) < 0 || !is_volatile(dir))
+	if (lu_stat_in(s->root, dir, &st) < 0 || !is_volatile(s, dir))
 		return 0;
+	if (s->l->view && is_private(s->l->view, dir)) {
+		if (!is_made(s->l->view, dir))
+			lu_reasons_add(
+				s->why, NULL, "have it in a directory of /run",
+				"it has %s in its unit's private part of the file system, which does not survive",
+				path);
+		return 0;
+	}
 	if (!below(dir, "/run") && !below(dir, "/var/run")) {
 		int r = set_late(s->l, dir, "is made by the host's services");
 
 		if (r < 0)
 			return r;
 	}
-	return lu_launch_add_need(s->l, dir, LU_NEED_DIRECTORY, false, st.st_uid, st.st_gid, st.st_mode & 07777);
+	return add_need(s, dir, LU_NEED_DIRECTORY, false, &st);
 }
 
 static int need_regular(struct scan *s, const char *path, const struct stat *st, bool write)
@@ -114,7 +173,7 @@ static int need_regular(struct scan *s, const char *path, const struct stat *st,
 
 	if (s->from->pkernfs && below(path, s->from->pkernfs))
 		return 0;
-	r = lu_launch_add_need(s->l, path, LU_NEED_FILE, write, st->st_uid, st->st_gid, st->st_mode & 07777);
+	r = add_need(s, path, LU_NEED_FILE, write, st);
 	if (r < 0)
 		return r;
 	return st->st_dev == s->root_dev ? 0 : set_late(s->l, path, "is on a file system that is mounted later");
@@ -147,10 +206,10 @@ static int need_node(struct scan *s, const char *path, const struct stat *st, bo
 	/* /dev/null and the like; terminals and ptys are made anew */
 	if (kind == LU_NEED_CHAR && (major(st->st_rdev) == 1 || major(st->st_rdev) == 5 || below(path, "/dev/pts")))
 		return 0;
-	r = lu_launch_add_need(s->l, path, kind, write, st->st_uid, st->st_gid, st->st_mode & 07777);
+	r = add_need(s, path, kind, write, st);
 	if (r < 0)
 		return r;
-	if (!below(path, "/dev") || (lstat(path, &link) == 0 && S_ISLNK(link.st_mode)) ||
+	if (!below(path, "/dev") || (link_stat(s, path, &link) == 0 && S_ISLNK(link.st_mode)) ||
 	    (kind == LU_NEED_BLOCK &&
 	     (is_made_later(st) || !strncmp(path, "/dev/nbd", 8) || !strncmp(path, "/dev/rbd", 8))))
 		return set_late(s->l, path, "is made by the host's services");
@@ -266,8 +325,9 @@ static int one_fd(struct scan *s, const char *fd)
 			       "it has a file open that has no name any more: %s", link);
 		return 0;
 	}
-	if (stat(link, &st) < 0) {
-		lu_reasons_add(s->why, NULL, NULL, "it has %s open: %s", link, strerror(errno));
+	r = lu_stat_in(s->root, link, &st);
+	if (r < 0) {
+		lu_reasons_add(s->why, NULL, NULL, "it has %s open: %s", link, strerror(-r));
 		return 0;
 	}
 	mode = open_flags(s, fd) & O_ACCMODE;
@@ -278,7 +338,7 @@ static int one_fd(struct scan *s, const char *fd)
 	r = open_add(s, link);
 	if (r < 0)
 		return r;
-	if (!is_volatile(link))
+	if (!is_volatile(s, link))
 		return need_regular(s, link, &st, mode != O_RDONLY);
 	if (mode == O_WRONLY || (s->pidfile && !strcmp(link, s->pidfile)))
 		return need_directory_of(s, link);
@@ -295,14 +355,14 @@ static int check_cwd(struct scan *s)
 	snprintf(path, sizeof(path), "%d/cwd", (int)s->pid);
 	if (fstatat(s->from->proc_fd, path, &here, 0) < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
-	if (stat(cwd, &named) < 0 || here.st_dev != named.st_dev || here.st_ino != named.st_ino) {
+	if (lu_stat_in(s->root, cwd, &named) < 0 || here.st_dev != named.st_dev || here.st_ino != named.st_ino) {
 		lu_reasons_add(s->why, NULL, "start it in a directory that stays (WorkingDirectory= of its unit)",
 			       "its working directory was removed: %s", cwd);
 		return 0;
 	}
 	if (named.st_dev == s->root_dev || (s->from->pkernfs && below(cwd, s->from->pkernfs)))
 		return 0;
-	if (is_volatile(cwd)) {
+	if (is_volatile(s, cwd)) {
 		lu_reasons_add(s->why, NULL, "start it in a directory on a disk (WorkingDirectory= of its unit)",
 			       "its working directory %s is in memory that does not survive", cwd);
 		return 0;
@@ -340,17 +400,17 @@ static int one_word(struct scan *s, const char *path)
 {
 	struct stat st, link;
 
-	if (stat(path, &st) < 0 || (s->from->pkernfs && below(path, s->from->pkernfs)) || is_open(s, path) ||
-	    below(path, "/proc") || below(path, "/sys"))
+	if (lu_stat_in(s->root, path, &st) < 0 || (s->from->pkernfs && below(path, s->from->pkernfs)) ||
+	    is_open(s, path) || below(path, "/proc") || below(path, "/sys"))
 		return 0;
 	if (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode))
 		return need_node(s, path, &st, false);
 	if (!S_ISREG(st.st_mode) || (s->pidfile && !strcmp(path, s->pidfile)))
 		return 0;
 	/* a symlink to something that is open is a second name of it, but must resolve early as well */
-	if (lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && link.st_dev != s->root_dev)
+	if (link_stat(s, path, &link) == 0 && S_ISLNK(link.st_mode) && link.st_dev != s->root_dev)
 		return set_late(s->l, path, "is on a file system that is mounted later");
-	if (is_volatile(path)) {
+	if (is_volatile(s, path)) {
 		lu_reasons_add(s->why, NULL, "move it to a disk",
 			       "it was started from %s, which is in memory that does not survive", path);
 		return 0;
@@ -461,9 +521,10 @@ static int note_mapped(struct scan *s)
 	return 0;
 }
 
-int lu_capture_files(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
+int lu_capture_files(const struct lu_capture_from *from, pid_t pid, int root, struct lu_launch *l,
+		     struct lu_reasons *why)
 {
-	_cleanup_(scan_done) struct scan s = { .from = from, .pid = pid, .l = l, .why = why };
+	_cleanup_(scan_done) struct scan s = { .from = from, .pid = pid, .root = root, .l = l, .why = why };
 	struct stat st;
 	char path[32];
 	int r;
@@ -482,7 +543,7 @@ int lu_capture_files(const struct lu_capture_from *from, pid_t pid, struct lu_la
 		r = note_modules(&s);
 	if (r >= 0)
 		r = note_mapped(&s);
-	if (r >= 0 && stat(l->exe, &st) == 0)
+	if (r >= 0 && lu_stat_in(root, l->exe, &st) == 0)
 		r = need_regular(&s, l->exe, &st, false);
 	if (r >= 0)
 		r = scan_fds(&s);

@@ -89,6 +89,16 @@ static const struct lu_json_field need_fields[] = {
 };
 static const struct lu_json_table need_table = LU_JSON_TABLE("need", struct lu_launch_need, need_fields);
 
+/* by SCHED_*; Linux has no 4, and deadlines are not kept */
+static const char *const policies[] = { "other", "fifo", "rr", "batch", "iso", "idle", NULL };
+
+static const struct lu_json_field sched_fields[] = {
+	{ "policy", LU_JSON_ENUM, offsetof(struct lu_launch_sched, policy), LU_JSON_REQUIRED, .names = policies },
+	{ "nice", LU_JSON_INT, offsetof(struct lu_launch_sched, nice), LU_JSON_REQUIRED, .min = -20, .max = 19 },
+	{ "priority", LU_JSON_UINT, offsetof(struct lu_launch_sched, priority), LU_JSON_REQUIRED, .max = 99 },
+};
+static const struct lu_json_table sched_table = LU_JSON_TABLE("sched", struct lu_launch_sched, sched_fields);
+
 #define FIELD(_key, _type, _flags, ...)                                             \
 	{                                                                           \
 #_key, _type, offsetof(struct lu_launch, _key), _flags, __VA_ARGS__ \
@@ -126,6 +136,9 @@ static const struct lu_json_field launch_fields[] = {
 	LIST(needs, LU_JSON_OBJECTS, .max = 1024, .table = &need_table),
 	FIELD(preload, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 1024),
 	FIELD(devices, LU_JSON_STRINGS, LU_JSON_NULLABLE, .max = 64),
+	/* left out where there is none, so that an older luctl can read it */
+	FIELD(view, LU_JSON_OBJECT_PTR, 0, .table = &lu_view_table),
+	FIELD(sched, LU_JSON_OBJECT_PTR, 0, .table = &sched_table),
 	FIELD(modules, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 64),
 	FIELD(machine, LU_JSON_STRING, LU_JSON_NULLABLE, .check = machine_valid, .expect = "a machine type"),
 	FIELD(qemu_version, LU_JSON_STRING, LU_JSON_NULLABLE, .max = 64),
@@ -141,6 +154,7 @@ void lu_launch_clear(struct lu_launch *l)
 
 int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e)
 {
+	static const char *const known[] = { LU_LAUNCH_DEVICES, LU_LAUNCH_VIEW, LU_LAUNCH_SCHED };
 	struct lu_launch l = { 0 };
 	int r;
 
@@ -148,7 +162,11 @@ int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e)
 	if (r < 0)
 		return r;
 	for (char **p = l.features; p && *p; p++) {
-		if (!strcmp(*p, LU_LAUNCH_DEVICES))
+		bool knows = false;
+
+		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+			knows |= !strcmp(*p, known[i]);
+		if (knows)
 			continue;
 		r = lu_error_set(e, -EOPNOTSUPP, "update luctl in the system that is booted",
 				 "launch.json of VM %s: needs feature \"%s\", which this luctl does not know", l.name,

@@ -5,9 +5,11 @@
  *
  * Contract. "version" is 1. "features" lists what a reader must understand beyond
  * this text; a reader refuses the document if it does not know one of them, and a
- * writer adds one only if the VM needs it. There is one: "devices", for a VM to which the PCI
- * functions of "devices" are passed through. QEMU is then started from its CPR stream
- * (daemon/devices), with everything in it set up before.
+ * writer adds one only if the VM needs it. There are
+ *	devices	for a VM to which the PCI functions of "devices" are passed through. QEMU is then started from its CPR
+ *		stream (daemon/devices), with everything in it set up before.
+ *	view	its QEMU runs in a mount namespace of its own, which is made again: view.h
+ *	sched	it is not scheduled as an ordinary process
  * Everything else is fixed: unknown keys are refused. Paths are absolute. Numbers
  * that mean "unlimited" are null. The document is written while the guest runs and
  * read by lu-init before the host has services, network or udev.
@@ -34,13 +36,24 @@
  * "preload" are files that QEMU has mapped (itself, its libraries): lu-init has them read
  * while QEMU starts, since in a new kernel nothing is cached. One that is gone is no error.
  *
- * Not carried: nice value and scheduling, affinity of other threads (I/O threads), seccomp
- * filters of the unit, keyrings, namespaces (refused if they differ from PID 1's).
+ * "needs" are in the host's terms, everything else that is a path in QEMU's own ("exe", "cwd", words of argv).
+ *
+ * Not carried, and named beforehand (capture_identity.c): affinity of other threads (I/O threads), scheduling of
+ * single threads, filters of system calls that its unit gave it, labels of LSMs. Not carried: keyrings. Refused:
+ * namespaces other than PID 1's, but for the mount namespace. Limits of its control group are daemon/'s affair.
  */
 #include "json.h"
 #include "reasons.h"
+#include "view.h"
 
 struct stat;
+
+/** struct lu_launch_sched - how the kernel schedules it; @policy: SCHED_* */
+struct lu_launch_sched {
+	int policy;
+	int64_t nice;
+	uint64_t priority; /* of a real-time policy */
+};
 
 struct lu_launch_var {
 	char *name;
@@ -109,9 +122,11 @@ struct lu_launch {
 	struct lu_launch_need *needs;
 	size_t n_needs;
 	char **preload;
-	char **devices; /* PCI functions that are passed through; NULL if there are none */
-	char **modules; /* kernel modules that were loaded and that QEMU uses */
-	char *machine;  /* versioned type: "pc-q35-11.1"; NULL: as in argv */
+	struct lu_view *view;          /* of its own mount namespace; NULL: it sees what the host sees */
+	struct lu_launch_sched *sched; /* NULL: as an ordinary process */
+	char **devices;                /* PCI functions that are passed through; NULL if there are none */
+	char **modules;                /* kernel modules that were loaded and that QEMU uses */
+	char *machine;                 /* versioned type: "pc-q35-11.1"; NULL: as in argv */
 	char *qemu_version;
 	bool early;
 	char *late; /* or NULL */
@@ -119,7 +134,11 @@ struct lu_launch {
 
 extern const struct lu_json_table lu_launch_table;
 
-#define LU_LAUNCH_DEVICES "devices" /* the feature */
+/* The features */
+#define LU_LAUNCH_DEVICES "devices"
+#define LU_LAUNCH_VIEW "view"
+#define LU_LAUNCH_SCHED "sched"
+#define LU_LAUNCH_FEATURES 3
 
 /* What lu_launch_argv() adds, and lu_argv_restorable() takes away */
 #define LU_LAUNCH_FD_OPAQUE "opaque=luctl-state"
@@ -157,12 +176,14 @@ int lu_launch_argv(const struct lu_launch *l, bool incoming, char ***ret);
  * @reference: the process whose namespaces and root the VM must share (1); 0: not checked
  * @pkernfs: mount point; files below it survive
  * @reasons: gets all that speaks against it, and capturing goes on; NULL: the first ends it as an error
+ * @losses: gets what its successor will not have, for the operator to know; may be NULL
  */
 struct lu_capture_from {
 	int proc_fd;
 	pid_t reference;
 	const char *pkernfs;
 	struct lu_reasons *reasons;
+	struct lu_reasons *losses;
 };
 
 /**
@@ -214,10 +235,11 @@ int lu_launch_spawn(const struct lu_launch *l, int state_fd, const struct lu_lau
 
 /**
  * lu_launch_hurry() - while it starts, let a process and its threads go before those that run guests already; or no longer
+ * @l: how it is scheduled otherwise
  *
  * A guest that stands still needs a CPU more than one that runs. That it can't be had makes nothing wrong.
  */
-void lu_launch_hurry(pid_t pid, bool on);
+void lu_launch_hurry(const struct lu_launch *l, pid_t pid, bool on);
 
 /**
  * lu_launch_meet_needs() - modules, directories, devices with their owners

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Starting a QEMU as it was started before. The child gets, in this order: a
- * session of its own, default signals, its OOM score, CPUs, limits, cgroup-free (who
- * moves it into a scope does so later), log and state file on their numbers, all
+ * session of its own, default signals, its OOM score, CPUs, scheduling, mount namespace,
+ * limits, cgroup-free (who moves it into a scope does so later), log and state file on their numbers, all
  * other descriptors closed, umask, bounding set, groups, ids, ambient
  * capabilities, no_new_privs, working directory, exec. What fails is reported
  * through a close-on-exec pipe as (step, errno), so that the parent can name it;
@@ -41,6 +41,7 @@
 struct failure {
 	char step[24];
 	int err;
+	char what[400]; /* what exactly, or "" */
 };
 
 static _Noreturn void die(int fd, const char *step)
@@ -48,6 +49,17 @@ static _Noreturn void die(int fd, const char *step)
 	struct failure f = { .err = errno };
 
 	snprintf(f.step, sizeof(f.step), "%s", step);
+	if (write(fd, &f, sizeof(f)) != (ssize_t)sizeof(f))
+		_exit(126);
+	_exit(127);
+}
+
+static _Noreturn void die_of(int fd, const char *step, int err, const struct lu_error *e)
+{
+	struct failure f = { .err = err };
+
+	snprintf(f.step, sizeof(f.step), "%s", step);
+	snprintf(f.what, sizeof(f.what), "%s", e->what ?: "");
 	if (write(fd, &f, sizeof(f)) != (ssize_t)sizeof(f))
 		_exit(126);
 	_exit(127);
@@ -162,6 +174,26 @@ static void set_oom(const struct lu_launch *l)
 	}
 }
 
+/* A guest that is scheduled otherwise is better than none. */
+static void set_sched(const struct lu_launch *l)
+{
+	struct sched_param p = { .sched_priority = l->sched ? (int)l->sched->priority : 0 };
+
+	if (!l->sched)
+		return;
+	(void)sched_setscheduler(0, l->sched->policy, &p);
+	(void)setpriority(PRIO_PROCESS, 0, (int)l->sched->nice);
+}
+
+static void see(const struct lu_launch *l, int errfd)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int r = l->view ? lu_view_make(l->view, &e) : 0;
+
+	if (r < 0)
+		die_of(errfd, "mount namespace", -r, &e);
+}
+
 int lu_launch_set_cpus(pid_t tid, const char *cpus)
 {
 	enum {
@@ -224,6 +256,8 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	set_oom(l);
 	if (l->cpus) /* a guest on another CPU is better than none */
 		(void)lu_launch_set_cpus(0, l->cpus);
+	set_sched(l);
+	see(l, errfd);
 	set_limits(l, errfd);
 	/* first everything above the numbers to be filled, then down */
 	errfd = move_up(errfd, hi + 1, errfd);
@@ -282,6 +316,7 @@ static int make_env(const struct lu_launch *l, const char *variable, char ***ret
 static int open_log(const char *log, struct lu_error *e)
 {
 	_cleanup_free_ char *dir = strdup(log);
+	struct stat st;
 	char *slash;
 	int fd, r;
 
@@ -294,9 +329,14 @@ static int open_log(const char *log, struct lu_error *e)
 		if (r < 0)
 			return lu_error_set(e, r, NULL, "%s: %s", dir, strerror(-r));
 	}
-	fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	/* the directory is QEMU's, whose user may have put something else there */
+	fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
 	if (fd < 0)
 		return lu_error_set(e, -errno, NULL, "log %s: %s", log, strerror(errno));
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
+		close(fd);
+		return lu_error_set(e, -EMEDIUMTYPE, "remove it", "log %s is no file of its own", log);
+	}
 	return fd;
 }
 
@@ -341,8 +381,9 @@ int lu_launch_spawn(const struct lu_launch *l, int state_fd, const struct lu_lau
 		if (!strcmp(f.step, "exec"))
 			return lu_error_set(e, -f.err, f.err == ENOENT ? "is QEMU still installed?" : NULL,
 					    "VM %s: cannot execute %s: %s", l->name, l->exe, strerror(f.err));
+		f.what[sizeof(f.what) - 1] = '\0';
 		return lu_error_set(e, -f.err, NULL, "VM %s: cannot set the %s of its QEMU: %s", l->name, f.step,
-				    strerror(f.err));
+				    f.what[0] ? f.what : strerror(f.err));
 	}
 	/* our child, not waited for yet: the number is still its own */
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -357,8 +398,9 @@ int lu_launch_spawn(const struct lu_launch *l, int state_fd, const struct lu_lau
 	return 0;
 }
 
-void lu_launch_hurry(pid_t pid, bool on)
+void lu_launch_hurry(const struct lu_launch *l, pid_t pid, bool on)
 {
+	int ordinary = l->sched ? (int)l->sched->nice : 0;
 	char path[32], nice[8];
 	int fd;
 
@@ -370,7 +412,7 @@ void lu_launch_hurry(pid_t pid, bool on)
 
 		while (dir && (d = readdir(dir)))
 			if (atoi(d->d_name) > 0)
-				(void)setpriority(PRIO_PROCESS, (id_t)atoi(d->d_name), on ? HURRY_NICE : 0);
+				(void)setpriority(PRIO_PROCESS, (id_t)atoi(d->d_name), on ? HURRY_NICE : ordinary);
 		if (dir)
 			closedir(dir);
 	}

@@ -47,6 +47,9 @@ void lu_log_error(const struct lu_init *i, const char *prefix, const struct lu_e
 /** lu_mounts_basic() - /proc, /sys, /dev, /run as the real init would make them; what is mounted is left alone */
 void lu_mounts_basic(const struct lu_init *i);
 
+/** lu_mounts_share() - as the real init will: QEMUs in mount namespaces of their own see what is mounted later */
+void lu_mounts_share(const struct lu_init *i);
+
 /** lu_mounts_pkernfs() - mount pkernfs unless it is mounted; negative errno if this kernel has none */
 int lu_mounts_pkernfs(const struct lu_init *i);
 

@@ -78,6 +78,7 @@ static int as_init(struct lu_init *i, char **argv)
 	i->early = i->kmsg = true;
 	lu_mounts_basic(i);
 	r = lu_mounts_pkernfs(i);
+	lu_mounts_share(i);
 	if (r < 0)
 		lu_log(i, "no pkernfs, so no VMs to resume: %s", strerror(-r));
 	else

@@ -48,6 +48,12 @@ void lu_mounts_basic(const struct lu_init *i)
 	}
 }
 
+void lu_mounts_share(const struct lu_init *i)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) < 0)
+		lu_log(i, "mounts can't be shared: %s", strerror(errno));
+}
+
 int lu_mounts_pkernfs(const struct lu_init *i)
 {
 	int r;

@@ -317,7 +317,7 @@ static int let_run(struct restore *r, struct lu_error *e)
 	if (k < 0)
 		return k;
 	/* those who still wait for their start go first */
-	lu_launch_hurry(r->pid, false);
+	lu_launch_hurry(&r->launch, r->pid, false);
 	if (!r->saved.running || r->init->keep_paused)
 		return write_result(r, LU_RESULT_PAUSED, e);
 	trace(r, LU_PHASE_VM_RESUME, LU_TRACE_BEGIN, 0);
@@ -385,7 +385,7 @@ static int start_and_load(struct restore *r, int state_fd, struct lu_error *e)
 	k = lu_launch_spawn(&r->launch, state_fd, more(r, &with), r->log, &r->pid, &r->pidfd, e);
 	if (k < 0)
 		goto out;
-	lu_launch_hurry(r->pid, true);
+	lu_launch_hurry(&r->launch, r->pid, true);
 	r->result.stamps.spawned = tsc();
 	r->result.pid = (uint64_t)r->pid;
 	proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -12,8 +12,8 @@
 #include "launch.h"
 #include "reasons.h"
 
-static const char *const files[] = { "cmdline",       "environ", "status",   "limits",   "cgroup",
-				     "oom_score_adj", "maps",    "fdinfo/5", "net/unix", "mountinfo" };
+static const char *const files[] = { "cmdline", "environ",  "status",   "limits",    "cgroup", "oom_score_adj",
+				     "maps",    "fdinfo/5", "net/unix", "mountinfo", "stat" };
 static int proc = -EBADF, process = -EBADF;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

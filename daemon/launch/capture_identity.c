@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What others have set for a QEMU from outside: how it is scheduled, by which rules of the kernel's it is confined. What
+ * its successor can't be given is no reason to refuse the VM, but it is told beforehand.
+ *
+ * Filters of system calls: those of the unit can't be read by a daemon that has one itself, and QEMU can't be executed by
+ * systemd again. QEMU's own (-sandbox on) is part of its command line. A label of an LSM is given by whoever executes
+ * QEMU, and before the host's services there is no policy that knows it.
+ */
+#include <dirent.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "argv.h"
+#include "capture.h"
+
+static int read_sched(const struct lu_capture_from *from, pid_t pid, const char *what, struct lu_launch_sched *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *p;
+	unsigned int priority, policy;
+	int nice, r = lu_proc_read(from->proc_fd, pid, what, &text, NULL);
+
+	if (r < 0 || !*text)
+		return r < 0 ? r : -ESRCH;
+	/* the name may hold anything; fields 19 (nice), 40 and 41 */
+	p = strrchr(text, ')');
+	if (!p ||
+	    sscanf(p + 1,
+		   " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d %*s %*s %*s %*s %*s %*s %*s "
+		   "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %u %u",
+		   &nice, &priority, &policy) != 3)
+		return -EBADMSG;
+	*ret = (struct lu_launch_sched){ .nice = nice, .policy = (int)policy, .priority = priority };
+	return 0;
+}
+
+static bool same_sched(const struct lu_launch_sched *a, const struct lu_launch_sched *b)
+{
+	return a->nice == b->nice && a->policy == b->policy && a->priority == b->priority;
+}
+
+static int capture_sched(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l)
+{
+	static const struct lu_launch_sched ordinary = { .policy = SCHED_OTHER };
+	struct lu_launch_sched now;
+	int r = read_sched(from, pid, "stat", &now);
+
+	if (r == -ESRCH) /* whether it is there others find out */
+		return 0;
+	if (r < 0 || same_sched(&now, &ordinary))
+		return r;
+	if (now.nice < -20 || now.nice > 19 || now.priority > 99)
+		return -EBADMSG;
+	if (now.policy != SCHED_OTHER && now.policy != SCHED_BATCH && now.policy != SCHED_IDLE &&
+	    now.policy != SCHED_FIFO && now.policy != SCHED_RR) {
+		if (from->losses)
+			lu_reasons_add(from->losses, NULL, "set it again after the update",
+				       "its scheduling policy (number %d)", now.policy);
+		return 0;
+	}
+	l->sched = calloc(1, sizeof(*l->sched));
+	if (!l->sched)
+		return -ENOMEM;
+	*l->sched = now;
+	return lu_capture_feature(l, LU_LAUNCH_SCHED);
+}
+
+/* What a thread is called: "CPU 0/KVM", "IO iothread0". */
+static void name_thread(const struct lu_capture_from *from, pid_t pid, int tid, char buf[static 40])
+{
+	_cleanup_free_ char *text = NULL;
+	char what[64];
+
+	snprintf(what, sizeof(what), "task/%d/comm", tid);
+	if (lu_proc_read(from->proc_fd, pid, what, &text, NULL) < 0) {
+		snprintf(buf, 40, "%d", tid);
+		return;
+	}
+	snprintf(buf, 40, "%.*s", (int)strcspn(text, "\n"), text);
+}
+
+/* One that is not as the process is. CPUs of vCPUs are carried over, how they are scheduled is not. */
+static void look_at_thread(const struct lu_capture_from *from, pid_t pid, int tid, const struct lu_launch *l,
+			   const struct lu_launch_sched *of_process)
+{
+	static const char hint[] = "set it again after the update";
+	_cleanup_free_ char *text = NULL, *cpus = NULL;
+	struct lu_launch_sched now;
+	char what[64], name[40];
+	const char *p;
+
+	snprintf(what, sizeof(what), "task/%d/status", tid);
+	if (lu_proc_read(from->proc_fd, pid, what, &text, NULL) < 0)
+		return;
+	name_thread(from, pid, tid, name);
+	p = lu_status_field(text, "Cpus_allowed_list");
+	if (p && sscanf(p, " %m[0-9,-]", &cpus) == 1 && l->cpus && strcmp(cpus, l->cpus) != 0 &&
+	    strncmp(name, "CPU ", 4) != 0)
+		lu_reasons_add(from->losses, NULL, hint, "that its thread \"%s\" runs on CPUs %s only", name, cpus);
+	snprintf(what, sizeof(what), "task/%d/stat", tid);
+	if (read_sched(from, pid, what, &now) == 0 && !same_sched(&now, of_process))
+		lu_reasons_add(from->losses, NULL, hint,
+			       "how its thread \"%s\" is scheduled (policy %d, priority %u, nice %d)", name, now.policy,
+			       (unsigned int)now.priority, (int)now.nice);
+}
+
+static void look_at_threads(const struct lu_capture_from *from, pid_t pid, const struct lu_launch *l)
+{
+	struct lu_launch_sched of_process;
+	struct dirent *d;
+	char path[32];
+	DIR *dir;
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/task", (int)pid);
+	fd = openat(from->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir || read_sched(from, pid, "stat", &of_process) < 0) {
+		if (dir)
+			closedir(dir);
+		else
+			closep(&fd);
+		return;
+	}
+	while ((d = readdir(dir)))
+		if (atoi(d->d_name) > 0)
+			look_at_thread(from, pid, atoi(d->d_name), l, &of_process);
+	closedir(dir);
+}
+
+static bool filters_itself(char *const *argv)
+{
+	struct lu_arg arg = { 0 };
+
+	while (lu_argv_next(argv, &arg))
+		if (!strcmp(arg.name, "sandbox") && arg.value && !strncmp(arg.value, "on", 2))
+			return true;
+	return false;
+}
+
+static void look_at_rules(const struct lu_capture_from *from, pid_t pid, const struct lu_launch *l)
+{
+	_cleanup_free_ char *status = NULL, *label = NULL;
+	unsigned int mode = 0, n = 0;
+	const char *p;
+
+	if (lu_proc_read(from->proc_fd, pid, "status", &status, NULL) == 0) {
+		p = lu_status_field(status, "Seccomp");
+		if (p)
+			(void)sscanf(p, "%u", &mode);
+		p = lu_status_field(status, "Seccomp_filters");
+		if (p)
+			(void)sscanf(p, "%u", &n);
+	}
+	if (mode == 2 && (!filters_itself(l->argv) || n > 1))
+		lu_reasons_add(from->losses, NULL,
+			       filters_itself(l->argv) ? "QEMU's own filter (-sandbox on) is kept" :
+							 "QEMU's own filter is kept: start it with -sandbox on",
+			       "the filter of system calls that its unit gave it");
+	if (lu_proc_read(from->proc_fd, pid, "attr/current", &label, NULL) < 0)
+		return;
+	label[strcspn(label, "\n")] = '\0';
+	if (label[0] && strcmp(label, "unconfined") != 0 && strcmp(label, "kernel") != 0)
+		lu_reasons_add(from->losses, NULL,
+			       "do without the guest, or without the label, while the host is updated",
+			       "its label %s: it runs unconfined afterwards", label);
+}
+
+int lu_capture_identity(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l)
+{
+	int r = capture_sched(from, pid, l);
+
+	if (r < 0 || !from->losses)
+		return r;
+	look_at_threads(from, pid, l);
+	look_at_rules(from, pid, l);
+	return 0;
+}
