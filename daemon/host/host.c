@@ -100,6 +100,7 @@ struct lu_poll {
 	unsigned int tries;
 	pid_t pid;         /* that is to leave the unit first, or to be in it */
 	char *description; /* of the unit to be made */
+	struct lu_limits limits;
 	sd_bus_slot *slot; /* the question that is under way */
 };
 
@@ -128,6 +129,7 @@ static void poll_free(struct lu_poll *p)
 	free(p->unit);
 	free(p->units);
 	free(p->description);
+	lu_limits_clear(&p->limits);
 	free(p);
 }
 
@@ -562,6 +564,11 @@ int lu_host_survives(struct lu_host *h, pid_t pid, char **ret_unit, struct lu_er
 	return ignore;
 }
 
+int lu_host_limits(struct lu_host *h, pid_t pid, struct lu_limits *ret, char ***ret_lost, struct lu_error *error)
+{
+	return lu_limits_ask(h->bus, pid, CALL_TIMEOUT_USEC, ret, ret_lost, error);
+}
+
 int lu_host_unit_active(struct lu_host *h, const char *unit, struct lu_error *error)
 {
 	_cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
@@ -679,7 +686,14 @@ static int on_scope(sd_bus_message *m, void *userdata, sd_bus_error *e)
 		r = -EAGAIN;
 	else if (sd_bus_message_is_method_error(m, UNIT_EXISTS))
 		r = lu_error_set(&error, -EEXIST, hint, "%s: is still there, with another process", p->unit);
-	else
+	else if (sd_bus_message_is_method_error(m, NULL) && p->limits.n) {
+		/* a guest that is held to nothing is better than one that nobody finds */
+		(void)answer_failed(m, p->unit, "set what it shall be held to with systemctl set-property", &error);
+		(void)log_failure(-EIO, &error, "the scope gets no limits");
+		lu_error_clear(&error);
+		lu_limits_clear(&p->limits);
+		r = -EAGAIN;
+	} else
 		r = answer_failed(m, p->unit, hint, &error);
 	poll_go_on(p, r, &error);
 	return 0;
@@ -696,6 +710,8 @@ static int check_scope(struct lu_poll *p, struct lu_error *error)
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, (uint32_t)p->pid);
 	if (r >= 0)
+		r = lu_limits_append(&p->limits, m);
+	if (r >= 0)
 		r = sd_bus_message_close_container(m);
 	return r < 0 ? r : transient_start(p, m, on_scope);
 }
@@ -706,7 +722,8 @@ static void on_scope_made(void *userdata, int r, struct lu_error *error)
 		(void)log_failure(r, error, "scope");
 }
 
-void lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid)
+void lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid,
+		   const struct lu_limits *limits)
 {
 	struct lu_poll *p;
 	int r = poll_new(h, scope, check_scope, on_scope_made, NULL, &p);
@@ -717,7 +734,7 @@ void lu_host_scope(struct lu_host *h, const char *scope, const char *description
 	}
 	p->pid = pid;
 	p->description = strdup(description);
-	if (!p->description) {
+	if (!p->description || (limits && lu_limits_copy(limits, &p->limits) < 0)) {
 		log_warning("%s: %s", scope, strerror(ENOMEM));
 		poll_free(p);
 		return;

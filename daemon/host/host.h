@@ -7,6 +7,7 @@
  */
 #include <systemd/sd-bus.h>
 
+#include "unit-limits.h"
 #include "worker.h"
 
 struct lu_host;
@@ -51,8 +52,15 @@ int lu_host_survives(struct lu_host *h, pid_t pid, char **ret_unit, struct lu_er
 /** lu_host_unit_active() - 1 if the unit is active (or on its way in or out), 0 if it is not or unknown, or a negative errno */
 int lu_host_unit_active(struct lu_host *h, const char *unit, struct lu_error *error);
 
-/** lu_host_scope() - move a process into a scope of its own, unless it is there already; asynchronous, failures are logged */
-void lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid);
+/**
+ * lu_host_scope() - move a process into a scope of its own, unless it is there already; asynchronous, failures are logged
+ * @limits: what the scope is held to; NULL: to nothing. If systemd refuses that, the scope is made without
+ */
+void lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid,
+		   const struct lu_limits *limits);
+
+/** lu_host_limits() - lu_limits_ask() */
+int lu_host_limits(struct lu_host *h, pid_t pid, struct lu_limits *ret, char ***ret_lost, struct lu_error *error);
 
 /** lu_host_holds() - is process @pid in the cgroup of @unit? */
 bool lu_host_holds(const char *unit, pid_t pid);

@@ -194,6 +194,11 @@ int lu_agent_clocks(const struct lu_init *i, int root, char **uuids, struct lu_e
 /** lu_agent_start() - the same; before the real init by a process that nobody waits for */
 void lu_agent_start(const struct lu_init *i, int root, const char *uuid);
 
+/* --- sight.c --- */
+
+/** lu_sight_complete() - what a VM's QEMU sees and the host has mounted since it was started gets the flags that it had */
+int lu_sight_complete(const struct lu_init *i, int root, const char *uuid, struct lu_error *e);
+
 /* --- preload.c --- */
 
 /** struct lu_preload - files to be read ahead, each once */

@@ -9,9 +9,8 @@
  * the real init inherits them with the rest of the process.
  *
  * Otherwise: `lu-init --restore UUID [--paused] [--fds PID:N,N,…] [--exe PID:N] [--no-keeper]`
- * restores one VM, for luctld, and
- * `lu-init --clock UUID...` has guest agents set the clocks of VMs that it let run itself; error text on
- * stderr, first what, then the hint on a line of its own.
+ * restores one VM, for luctld, `lu-init --sight UUID` gives what its QEMU sees the flags that it had, and
+ * `lu-init --clock UUID...` has guest agents set clocks; error text on stderr, first what, then the hint.
  *
  * Everything it needs is linked in: when it runs, no library of the root file system
  * has to be read.
@@ -91,6 +90,7 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 {
 	enum {
 		RESTORE = 256,
+		SIGHT,
 		CLOCK,
 		PAUSED,
 		FDS,
@@ -102,16 +102,23 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 		ANY_FS
 	};
 	static const struct option options[] = {
-		{ "restore", required_argument, NULL, RESTORE }, { "clock", no_argument, NULL, CLOCK },
-		{ "paused", no_argument, NULL, PAUSED },         { "fds", required_argument, NULL, FDS },
-		{ "exe", required_argument, NULL, EXE },         { "no-keeper", no_argument, NULL, NO_KEEPER },
-		{ "early", no_argument, NULL, EARLY },           { "pkernfs", required_argument, NULL, PKERNFS },
-		{ "run", required_argument, NULL, RUN },         { "any-fs", no_argument, NULL, ANY_FS },
-		{ "version", no_argument, NULL, 'V' },           { NULL, 0, NULL, 0 },
+		{ "restore", required_argument, NULL, RESTORE },
+		{ "sight", required_argument, NULL, SIGHT },
+		{ "clock", no_argument, NULL, CLOCK },
+		{ "paused", no_argument, NULL, PAUSED },
+		{ "fds", required_argument, NULL, FDS },
+		{ "exe", required_argument, NULL, EXE },
+		{ "no-keeper", no_argument, NULL, NO_KEEPER },
+		{ "early", no_argument, NULL, EARLY },
+		{ "pkernfs", required_argument, NULL, PKERNFS },
+		{ "run", required_argument, NULL, RUN },
+		{ "any-fs", no_argument, NULL, ANY_FS },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
 	};
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_close_ int root = -EBADF;
-	const char *uuid = NULL;
+	const char *uuid = NULL, *sight = NULL;
 	bool clock = false;
 	int c, r;
 
@@ -119,6 +126,9 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 		switch (c) {
 		case RESTORE:
 			uuid = optarg;
+			break;
+		case SIGHT:
+			sight = optarg;
 			break;
 		case CLOCK:
 			clock = true;
@@ -154,9 +164,9 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 			return 2;
 		}
 	}
-	if ((optind != argc) != clock || (uuid != NULL) + clock + i->early != 1) {
+	if ((optind != argc) != clock || (uuid != NULL) + (sight != NULL) + clock + i->early != 1) {
 		fprintf(stderr,
-			"usage: lu-init --restore UUID [--paused] [--fds PID:FD,...] [--exe PID:FD] [--no-keeper] | --clock UUID...\n"
+			"usage: lu-init --restore UUID [--paused] [--fds PID:FD,...] [--exe PID:FD] [--no-keeper] | --clock UUID... | --sight UUID\n"
 			"for tests: --early, --pkernfs DIR, --run DIR, --any-fs\n");
 		return 2;
 	}
@@ -166,6 +176,8 @@ static int as_command(struct lu_init *i, int argc, char **argv)
 	r = root;
 	if (r >= 0 && clock) {
 		r = lu_agent_clocks(i, root, argv + optind, &e);
+	} else if (r >= 0 && sight) {
+		r = lu_sight_complete(i, root, sight, &e);
 	} else if (r >= 0) {
 		/* the recorder is a witness: without it the VM is restored just as well */
 		if (lu_trace_open(root, "update/trace", NULL, LU_TRACE_LU_INIT, &i->trace, NULL) < 0)

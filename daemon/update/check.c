@@ -137,6 +137,30 @@ static void check_unit(struct lu_check *c, struct lu_check_vm *v)
 			       "its process runs in %s, which would be stopped with the ordinary units", unit);
 }
 
+/* What goes on without something that it has now is told, and goes on. */
+static void check_losses(struct lu_check *c, struct lu_check_vm *v)
+{
+	static const char hint[] = "set it again after the update";
+	_cleanup_(lu_limits_clear) struct lu_limits limits = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	const struct lu_reasons *losses = &lu_vm_facts(v->vm)->losses;
+	char object[128], **lost = NULL;
+
+	snprintf(object, sizeof(object), "VM %s", lu_vm_name(v->vm));
+	for (size_t i = 0; i < losses->n; i++)
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, losses->list[i].hint, "not carried: %s",
+				losses->list[i].what);
+	if (lu_host_limits(c->env->host, lu_vm_facts(v->vm)->pid, &limits, &lost, &e) < 0 && c->env->config.quiesce)
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, e.hint, "not carried: limits of its unit: %s",
+				e.what ?: "they can't be read");
+	for (char **p = lost; p && *p; p++) {
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, hint, "not carried: %s= of %s", *p,
+				limits.unit);
+		free(*p);
+	}
+	free(lost);
+}
+
 /* An error names its VM by itself; a reason belongs to one. */
 static void add_error(struct lu_check_vm *v, const struct lu_error *e)
 {
@@ -305,6 +329,9 @@ static void check_end(struct lu_check *c)
 			c->vms[i].verdict = LU_VERDICT_CANT;
 	check_devices(c);
 	check_marks(c);
+	for (size_t i = 0; i < c->n_vms; i++)
+		if (c->vms[i].verdict == LU_VERDICT_GOES)
+			check_losses(c, &c->vms[i]);
 	c->n_host = c->findings.n;
 	for (size_t i = 0; i < c->n_vms; i++)
 		tell(c, &c->vms[i]);

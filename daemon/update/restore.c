@@ -29,12 +29,18 @@ static void forgive_unit(struct lu_update *u, size_t i)
 
 void lu_outcome_adopt(struct lu_update *u, size_t i)
 {
+	_cleanup_(lu_limits_clear) struct lu_limits limits = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_close_ int dir = -EBADF;
 	struct lu_outcome *o = lu_outcome(u, i);
 	char scope[128], description[128];
 
 	snprintf(scope, sizeof(scope), "luctl-vm-%s.scope", lu_outcome_name(u, i));
 	snprintf(description, sizeof(description), "Virtual machine %s", lu_outcome_name(u, i));
-	lu_host_scope(u->env->host, scope, description, (pid_t)o->result.pid);
+	dir = lu_store_open(u->pkernfs_fd, lu_outcome_uuid(u, i), false, NULL);
+	if (dir >= 0 && lu_limits_read(dir, &limits, &e) < 0 && e.what)
+		log_warning("VM %s: %s", lu_outcome_name(u, i), e.what);
+	lu_host_scope(u->env->host, scope, description, (pid_t)o->result.pid, &limits);
 	if (i != LU_OUTCOME_KEPT)
 		lu_trace_add(u->trace, LU_PHASE_VM_ADOPT, (unsigned int)i, LU_TRACE_MARK, 0, NULL);
 }
@@ -50,7 +56,7 @@ pid_t lu_keeper_adopt(struct lu_update *u, const struct lu_vm *vm)
 	snprintf(scope, sizeof(scope), "luctl-keeper-%s.scope", lu_vm_uuid(vm));
 	snprintf(description, sizeof(description), "Devices of virtual machine %s, which is to be restored",
 		 lu_vm_name(vm));
-	lu_host_scope(u->env->host, scope, description, pid);
+	lu_host_scope(u->env->host, scope, description, pid, NULL);
 	return pid;
 }
 

@@ -25,6 +25,60 @@ int lu_step_review(struct lu_update *u, struct lu_error *e)
 	return 1;
 }
 
+struct view_call {
+	struct lu_update *update;
+	uint64_t cookie; /* of the effect that waits */
+	char unit[128], name[80];
+};
+
+static void on_view(void *userdata, int r, struct lu_error *error)
+{
+	struct view_call *c = userdata;
+	struct lu_update *u = c->update;
+	bool awaited = u->cookie == c->cookie && u->effect == LU_EFFECT_ADOPT;
+
+	if (r < 0)
+		log_warning("VM %s: its QEMU may see file systems otherwise than before: %s", c->name,
+			    error && error->what ? error->what : strerror(-r));
+	lu_host_stop_left(u->env->host, c->unit, 0);
+	free(c);
+	if (awaited && --u->pending == 0)
+		lu_step_done(u, 0, NULL);
+}
+
+static void complete_view(struct lu_update *u, size_t i)
+{
+	const char *argv[] = { LU_INIT_PATH, "--sight", lu_outcome_uuid(u, i), NULL };
+	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_close_ int dir = lu_store_open(u->pkernfs_fd, lu_outcome_uuid(u, i), false, NULL);
+	struct view_call *c;
+
+	if (dir < 0 || lu_launch_read(dir, &launch, NULL) < 0 || !launch.view)
+		return;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return;
+	c->update = u;
+	c->cookie = u->cookie;
+	snprintf(c->name, sizeof(c->name), "%s", lu_outcome_name(u, i));
+	snprintf(c->unit, sizeof(c->unit), "luctl-sight-%s.service", c->name);
+	if (lu_host_run(u->env->host, c->unit, argv, 0, on_view, free, c, &e) < 0) {
+		log_warning("VM %s: %s", c->name, e.what ?: c->unit);
+		free(c);
+		return;
+	}
+	u->pending++;
+}
+
+int lu_step_complete_views(struct lu_update *u, struct lu_error *e)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		if (lu_outcome(u, i)->alive)
+			complete_view(u, i);
+	return u->pending ? 0 : 1;
+}
+
 int lu_step_adopt(struct lu_update *u, struct lu_error *e)
 {
 	for (size_t i = 0; i < u->doc.n_vms; i++) {

@@ -156,6 +156,33 @@ int lu_step_prepare_vms(struct lu_update *u, struct lu_error *e)
 	return lu_step_vms(u, LU_VM_PREPARE, LU_PHASE_VM_PREPARE, e);
 }
 
+void lu_note_limits(struct lu_update *u, size_t i)
+{
+	_cleanup_(lu_limits_clear) struct lu_limits limits = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_vm *vm = u->outcomes[i].vm;
+	_cleanup_close_ int dir = lu_store_open(u->pkernfs_fd, u->doc.vms[i].uuid, false, &e);
+	char **lost = NULL;
+	int r = dir < 0 ? dir : lu_host_limits(u->env->host, lu_vm_facts(vm)->pid, &limits, &lost, &e);
+
+	/* what is lost was told by the check */
+	for (char **p = lost; p && *p; p++)
+		free(*p);
+	free(lost);
+	if (r >= 0)
+		r = lu_limits_write(dir, &limits, &e);
+	if (r < 0)
+		log_warning("VM %s: what its unit holds it to will be lost: %s", lu_vm_name(vm),
+			    e.what ?: strerror(-r));
+}
+
+int lu_step_note_limits(struct lu_update *u, struct lu_error *e)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		lu_note_limits(u, i);
+	return 1;
+}
+
 int lu_step_unprepare_vms(struct lu_update *u, struct lu_error *e)
 {
 	return lu_step_vms(u, LU_VM_UNPREPARE, 0, e);

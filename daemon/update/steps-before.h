@@ -7,6 +7,10 @@ int lu_step_check(struct lu_update *u, struct lu_error *e);
 int lu_step_load(struct lu_update *u, struct lu_error *e);
 int lu_step_inhibit(struct lu_update *u, struct lu_error *e);
 int lu_step_prepare_vms(struct lu_update *u, struct lu_error *e);
+/** lu_step_note_limits() - what units hold VMs to, into their directories; a failure is logged */
+int lu_step_note_limits(struct lu_update *u, struct lu_error *e);
+/** lu_note_limits() - the same of one VM */
+void lu_note_limits(struct lu_update *u, size_t i);
 int lu_step_quiesce(struct lu_update *u, struct lu_error *e);
 int lu_step_sync(struct lu_update *u, struct lu_error *e);
 int lu_step_pause_vms(struct lu_update *u, struct lu_error *e);

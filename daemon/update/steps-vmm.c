@@ -46,6 +46,8 @@ static void on_stage(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 	enum lu_vm_op op = stages[u->vmm_stage].op;
 
 	trace(u, stages[u->vmm_stage].phase, LU_TRACE_END, r);
+	if (r == 0 && op == LU_VM_PREPARE)
+		lu_note_limits(u, u->vmm_vm);
 	if (r == 0 && op == LU_VM_PAUSE)
 		trace(u, LU_PHASE_VM_BLACKOUT, LU_TRACE_BEGIN, 0);
 	if (r == 0 && op == LU_VM_REPLACE) {

@@ -381,7 +381,8 @@ int lu_vm_job_capture(struct lu_vm_job *j, struct lu_reasons *reasons, struct lu
 {
 	struct lu_capture_from from = { .pkernfs = j->vm->vms->pkernfs,
 					.reference = j->vm->vms->any_fs ? 0 : 1,
-					.reasons = reasons };
+					.reasons = reasons,
+					.losses = reasons ? &j->vm->facts.losses : NULL };
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (proc < 0)

@@ -79,6 +79,7 @@ void lu_vm_facts_clear(struct lu_vm_facts *f)
 	free(f->qemu_version);
 	free(f->late);
 	lu_reasons_clear(&f->reasons);
+	lu_reasons_clear(&f->losses);
 	lu_argv_free(f->devices);
 	*f = (struct lu_vm_facts){ 0 };
 }

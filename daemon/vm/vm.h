@@ -70,6 +70,7 @@ struct lu_vm_facts {
 	char *qemu_version;        /* "11.1.3", or NULL */
 	bool updatable;            /* verdict of PROBE */
 	struct lu_reasons reasons; /* if not updatable: all of why */
+	struct lu_reasons losses;  /* what its next QEMU will not have */
 	char **devices;            /* PCI functions that are passed through and go on during the jump; NULL: none */
 	bool early; /* can be resumed before the real init; else luctld has it restored, and @late says why */
 	char *late;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Documents that are only read as files, with what their readers look at beyond the table: request.json of an update ('q') and
- * measured.json ('m').
+ * Documents that are only read as files, with what their readers look at beyond the table: request.json of an update ('q'),
+ * measured.json ('m') and limits.json ('u').
  */
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,6 +9,7 @@
 
 #include "fuzz.h"
 
+#include "../../daemon/host/unit-limits.h"
 #include "../../daemon/update/measured.h"
 #include "../../daemon/launch/request.h"
 
@@ -56,6 +57,20 @@ static void measured(void)
 	lu_measured_clear(&m);
 }
 
+static void limits(void)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_limits l = { 0 }, copy = { 0 };
+
+	if (lu_limits_read(dir, &l, &e) < 0) {
+		promise(e.what);
+		return;
+	}
+	promise(lu_limits_copy(&l, &copy) == 0 && copy.n == l.n);
+	lu_limits_clear(&copy);
+	lu_limits_clear(&l);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1)
@@ -66,6 +81,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else if (data[0] == 'm') {
 		put("measured.json", data + 1, size - 1);
 		measured();
+	} else if (data[0] == 'u') {
+		put("limits.json", data + 1, size - 1);
+		limits();
 	}
 	return 0;
 }

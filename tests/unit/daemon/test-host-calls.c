@@ -18,6 +18,8 @@ struct world {
 	sd_bus *daemon, *systemd;
 	struct lu_host *host;
 	int started, scopes, stopped, ticks;
+	bool strict; /* refuses limits */
+	int refused;
 	int kept; /* exit code that the unit takes for success */
 	const char *job_state;
 	int done, r, forgotten;
@@ -37,6 +39,7 @@ static int property(sd_bus_message *m, struct world *w)
 static int transient(sd_bus_message *m, struct world *w)
 {
 	const char *unit, *mode, *key, *contents;
+	bool limited = false;
 	char type;
 
 	assert_true(sd_bus_message_read(m, "ss", &unit, &mode) >= 0);
@@ -57,10 +60,16 @@ static int transient(sd_bus_message *m, struct world *w)
 			assert_true(sd_bus_message_exit_container(m) >= 0);
 			assert_true(sd_bus_message_exit_container(m) >= 0);
 		} else {
+			limited |= !strcmp(key, "MemoryMax");
 			assert_true(sd_bus_message_peek_type(m, &type, &contents) >= 0);
 			assert_true(sd_bus_message_skip(m, "v") >= 0);
 		}
 		assert_true(sd_bus_message_exit_container(m) >= 0);
+	}
+	if (limited && w->strict) {
+		w->refused++;
+		w->scopes = 0;
+		return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "no such thing");
 	}
 	return sd_bus_reply_method_return(m, "o", "/job/1");
 }
@@ -186,7 +195,7 @@ static void scopes_and_stops_are_not_waited_for(void **state)
 	struct world w;
 
 	world_new(&w);
-	lu_host_scope(w.host, "luctl-vm-test.scope", "test", getpid());
+	lu_host_scope(w.host, "luctl-vm-test.scope", "test", getpid(), NULL);
 	lu_host_stop_left(w.host, UNIT, 0);
 	expect(seconds() - start < 2, "the calls took %f s", seconds() - start);
 	turn(&w, 5, &w.stopped);
@@ -203,12 +212,30 @@ static void scopes_and_stops_are_not_waited_for(void **state)
 	world_free(&w);
 }
 
+/* Limits that systemd does not take cost the limits, not the scope. */
+static void a_scope_is_made_without_what_is_refused(void **state)
+{
+	struct lu_limit max = { .name = (char *)"MemoryMax", .number = 1 << 20 };
+	struct lu_limits limits = { .unit = (char *)"x.service", .list = &max, .n = 1 };
+	struct world w;
+
+	world_new(&w);
+	w.strict = true;
+	lu_host_scope(w.host, "luctl-vm-test.scope", "test", getpid(), &limits);
+	turn(&w, 5, &w.scopes);
+	turn(&w, 5, &w.scopes);
+	assert_int_equal(w.refused, 1);
+	assert_int_equal(w.scopes, 1);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_program_is_run_while_the_loop_goes_on),
 		cmocka_unit_test(one_that_fails_is_told),
 		cmocka_unit_test(scopes_and_stops_are_not_waited_for),
+		cmocka_unit_test(a_scope_is_made_without_what_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
