@@ -67,6 +67,31 @@ def agent_initrd(root, path):
     return path
 
 
+# What an administrator adds for guests whose consoles are serial lines of the host, whose files lie in /var/lib/lab, and that
+# have devices passed through: docs/vm.md. All of them run as the unit's own user.
+DROPIN = """[Service]
+SupplementaryGroups=dialout
+DeviceAllow=char-ttyS rw
+ReadWritePaths=-/var/lib/lab
+LimitMEMLOCK=infinity
+"""
+RULES = """KERNEL=="iommu", SUBSYSTEM=="misc", GROUP="luctl-vm", MODE="0660"
+SUBSYSTEM=="vfio-dev", GROUP="luctl-vm", MODE="0660"
+SUBSYSTEM=="vfio", GROUP="luctl-vm", MODE="0660"
+KERNEL=="vfio", SUBSYSTEM=="misc", GROUP="luctl-vm", MODE="0660"
+"""
+
+
+def prepare(host):
+    """The user that guests run as, and what is his; once a host VM."""
+    if host.run("test -e /etc/systemd/system/luctl-vm@.service.d/lab.conf", check=False).code == 0:
+        return
+    host.run("systemd-sysusers && mkdir -p /var/lib/lab /etc/luctl/vm /etc/luctl/vms.d /etc/systemd/system/luctl-vm@.service.d && chown luctl-vm: /var/lib/lab")
+    host.put("/etc/systemd/system/luctl-vm@.service.d/lab.conf", DROPIN)
+    host.put("/etc/udev/rules.d/70-luctl-vm.rules", RULES)
+    host.run("udevadm control --reload; udevadm trigger --settle --subsystem-match=misc; systemctl daemon-reload")
+
+
 class Guest:
     """What is common to all: memory in pkernfs, a serial line, QMP, a unit."""
 
@@ -92,7 +117,7 @@ class Guest:
 
     def install(self, host):
         """Declare it: the unit's configuration and luctl's VM file."""
-        host.run("mkdir -p /etc/luctl/vm /etc/luctl/vms.d")
+        prepare(host)
         # systemd splits QEMU_ARGS at white space and takes quotes away
         quoted = " ".join(f"'{a}'" if " " in a else a for a in self.args(host.tty(self.line)))
         host.put(f"/etc/luctl/vm/{self.name}.conf", 'QEMU_ARGS="' + quoted.replace('"', '\\"') + '"\n')
@@ -152,4 +177,4 @@ class Linux(Guest):
             host.run(f"echo vfio-pci > {function}/driver_override; echo {address} > {function}/driver/unbind; echo {address} > /sys/bus/pci/drivers_probe; "
                      f"readlink {function}/driver | grep vfio-pci")
         if self.disk:
-            host.run(f"mkdir -p /var/lib/lab && truncate -s 16M {self.disk}")
+            host.run(f"truncate -s 16M {self.disk} && chown luctl-vm: {self.disk}")

@@ -52,7 +52,7 @@ def start(host, guest, dropin=None):
 BAD = {
     "tmpfs": (["is not below /run/luctl/pkernfs", "share=off"], None),
     "hugetlb": (["huge pages of hugetlbfs"], None),
-    "namespace": (["mnt namespace of its own"], None),
+    "namespace": (["ipc namespace of its own", "uts namespace of its own"], None),
     "plugged": (["\"late\" was plugged in after the start"], None),
     "firmware": (["firmware's memory would be lost"], []),
     "legacy": ([], ["legacy container"]),
@@ -90,10 +90,10 @@ def run(lab):
         with lab.case("one VM of each kind that can't go along"):
             shared = host.run(f"cd /sys/bus/pci/devices/{BRIDGE} && ls -d 0000:*:0[12].0").out.split()
             bind(host, ALONE, CONTAINED, *shared)
-            host.run("echo 48 > /proc/sys/vm/nr_hugepages; mkdir -p /dev/hugepages; mount -t hugetlbfs none /dev/hugepages")
+            host.run("echo 48 > /proc/sys/vm/nr_hugepages; mkdir -p /dev/hugepages; mount -t hugetlbfs -o mode=1777 none /dev/hugepages")
             start(host, Idle("tmpfs", ram="/dev/shm/tmpfs-ram", share="off"))
             start(host, Idle("hugetlb", ram="/dev/hugepages/ram"))
-            start(host, Idle("namespace"), dropin="PrivateTmp=yes")
+            start(host, Idle("namespace"), dropin="PrivateIPC=yes\nProtectHostname=yes")
             start(host, Idle("plugged", extra=["-device", "pcie-root-port,id=later,slot=9"]))
             start(host, Idle("firmware", passed=ALONE, aux=False))
             start(host, Idle("legacy", passed=CONTAINED, iommufd=False))
