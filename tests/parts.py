@@ -74,6 +74,8 @@ PARTS = {
     "data-at-rest": (["daemon/host/disks.*", "daemon/update/steps-before.c", "daemon/host/filesystems.*"], "its time; each scenario with a disk looks at its records"),
     "thaw-waits": (["daemon/host/filesystems.*", "daemon/update/steps-before.c", "daemon/host/worker.c"], "failures-before-the-jump thaws file systems that answer at once"),
     "device-waits": (DEVICES, "failures-after-the-jump, with a device"),
+    "identity": (["daemon/launch/", "daemon/lu-init/sight.c", "daemon/host/unit-limits.c", "daemon/update/steps-after.c", "systemd/luctl-vm@.service", "systemd/luctl.sysusers"],
+                 "its time; what a view and limits are made of the unit tests show"),
     "plan": (["daemon/update/check.c", "daemon/launch/reasons.c", "daemon/devices/pci.c", "daemon/devices/peek.c", "daemon/update/measured.c", "cli/plan.c"],
              "unit tests have each reason; this shows them on real parts"),
     "update-vmm": (["daemon/update/steps-vmm.c", "daemon/update/steps-after.c", "daemon/vm/", "daemon/lu-init/"], "device-goes-back takes the same way; this replaces QEMU on purpose"),

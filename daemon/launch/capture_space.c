@@ -37,6 +37,34 @@ static int is_own(const struct lu_capture_from *from, pid_t pid, const char *nam
 	return r < 0 ? r : strcmp(ours, theirs) != 0;
 }
 
+/* Where something is mounted in a file system in memory: the host's services may not have made the place yet. */
+static int need_place(struct lu_launch *l, struct lu_view_mount *m)
+{
+	_cleanup_free_ char *up = strndup(m->path, (size_t)(strrchr(m->path, '/') - m->path)), *host = NULL;
+	const struct lu_view_mount *on;
+	struct stat st;
+
+	if (!up)
+		return -ENOMEM;
+	on = lu_view_mount_of(l->view, *up ? up : "/");
+	if (!on || !on->type || (strcmp(on->type, "tmpfs") != 0 && strcmp(on->type, "ramfs") != 0))
+		return 0;
+	host = lu_view_host_path(l->view, *up ? up : "/");
+	if (!host)
+		return -errno; /* 0: it is in a file system of its own */
+	free(up);
+	up = NULL;
+	if (asprintf(&up, "%s%s", host, strrchr(m->path, '/')) < 0) {
+		up = NULL;
+		return -ENOMEM;
+	}
+	if (stat(up, &st) == 0 && S_ISDIR(st.st_mode))
+		return lu_launch_add_need(l, up, LU_NEED_DIRECTORY, false, st.st_uid, st.st_gid, st.st_mode & 07777);
+	/* a file that is not there yet need not be hidden */
+	m->optional = true;
+	return 0;
+}
+
 static int capture_view(const struct lu_capture_from *from, pid_t pid, int root, struct lu_launch *l,
 			struct lu_reasons *why)
 {
@@ -49,10 +77,12 @@ static int capture_view(const struct lu_capture_from *from, pid_t pid, int root,
 	r = lu_view_capture(&look, pid, l->view, &l->late, why);
 	/* directories in memory that something is bound from */
 	for (size_t i = 0; r >= 0 && i < l->view->n_mounts; i++) {
-		const struct lu_view_mount *m = &l->view->mounts[i];
+		struct lu_view_mount *m = &l->view->mounts[i];
 
 		if (m->kind == LU_VIEW_BIND && S_ISDIR(m->mode))
 			r = lu_launch_add_need(l, m->source, LU_NEED_DIRECTORY, false, m->uid, m->gid, m->mode & 07777);
+		if (r >= 0 && m->kind != LU_VIEW_SAME && m->kind != LU_VIEW_ABSENT)
+			r = need_place(l, m);
 	}
 	return r < 0 ? r : lu_capture_feature(l, LU_LAUNCH_VIEW);
 }

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmdline.h"
+#include "launch.h"
 #include "log.h"
 #include "outcomes.h"
 #include "restore.h"

@@ -16,6 +16,7 @@
 
 #include "outcomes.h"
 #include "restore.h"
+#include "steps-before.h"
 #include "steps-vmm.h"
 #include "steps.h"
 
