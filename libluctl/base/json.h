@@ -34,6 +34,15 @@
  * neither "1" nor 1.0 nor true is the integer 1), numbers out of range, strings
  * that hold NUL or are not UTF-8, more than LU_JSON_DEPTH_MAX levels, anything
  * after the document, a document larger than the caller allows, another version.
+ *
+ * Versions: writers write one, readers take a range. A document says "version" and, if it is not 0, "minor". A
+ * table reads the versions from .oldest to .version; in one of a newer minor it passes over keys that it does not
+ * know, in all others such a key is an error. When a key may be added by a new minor, and when it takes a new
+ * version, is said in schemas/README.md. A field that is there .since some later version or minor is not
+ * missed in an earlier document; one that was there .until then is read in earlier documents, and never written.
+ *
+ * A text for people (LU_JSON_TEXT) can't keep a document from being written: what is not UTF-8 is replaced, what is
+ * too long is cut between characters, and one that must be there and is not reads LU_JSON_NO_TEXT.
  */
 #include "error.h"
 
@@ -42,6 +51,10 @@ struct json_object;
 #define LU_JSON_DEPTH_MAX 16
 #define LU_JSON_STRING_MAX (1U << 20) /* bytes of a string, where the field gives no .max */
 #define LU_JSON_ARRAY_MAX 65536U      /* elements of an array, where the field gives no .max */
+#define LU_JSON_NO_TEXT "(nothing is known)"
+
+/* A version and minor as one number that grows */
+#define LU_JSON_AT(version, minor) ((uint64_t)(version) << 32 | (minor))
 
 enum lu_json_type {
 	LU_JSON_STRING,     /* char *; .min/.max: length in bytes; .check */
@@ -62,6 +75,7 @@ enum lu_json_type {
 enum {
 	LU_JSON_REQUIRED = 1 << 0, /* the key must be there */
 	LU_JSON_NULLABLE = 1 << 1, /* null is allowed and means .def, NULL or an empty array */
+	LU_JSON_TEXT = 1 << 2,     /* STRING: for people; written whatever it is. .max at least 64, or none */
 };
 
 struct lu_json_field {
@@ -77,6 +91,7 @@ struct lu_json_field {
 	const char *const *names;     /* ENUM: NULL-terminated */
 	const struct lu_json_table *table;
 	size_t count_offset;
+	uint64_t since, until; /* LU_JSON_AT(), 0: from the first on, still */
 };
 
 struct lu_json_table {
@@ -85,6 +100,8 @@ struct lu_json_table {
 	const struct lu_json_field *fields;
 	size_t n_fields;
 	unsigned int version; /* of a document: value of its "version" key, checked before all others; 0: no such key */
+	unsigned int oldest;  /* version that is read, too, and all between; 0: none but @version */
+	unsigned int minor;   /* that is written, and known */
 };
 
 #define LU_JSON_TABLE(_name, _struct, _fields)                                                                 \

@@ -15,6 +15,9 @@
  * is the only one who needs to know which they are. Strings of a struct to be
  * encoded are only read.
  *
+ * A document of a newer minor is decoded with the keys that are known. Nothing of the others is kept: who writes the
+ * record again writes what he knows.
+ *
  * Unhappy paths: (1) the document does not fit: the error names file and JSON path;
  * (2) out of memory: -ENOMEM without a text, everything is freed; (3) the table itself
  * is wrong (names missing, offsets off): not detectable here, unit tests of the
@@ -41,6 +44,8 @@ struct path {
 struct decode {
 	const char *file;
 	const struct lu_json_table *document;
+	uint64_t at; /* LU_JSON_AT() of the document */
+	bool newer;  /* its minor is newer than what we know */
 	struct lu_error *e;
 };
 
@@ -373,11 +378,11 @@ static int unknown_key(const struct decode *d, const struct path *p, const struc
 }
 
 /* First of all, so that a newer document is told by its version and not by a key that we do not know. */
-static int check_version(const struct decode *d, const struct lu_json_table *t, struct json_object *o)
+static int check_version(struct decode *d, const struct lu_json_table *t, struct json_object *o)
 {
 	struct path here = { .key = "version" };
+	uint64_t version, minor = 0, oldest = t->oldest ?: t->version;
 	struct json_object *v;
-	uint64_t version;
 	int r;
 
 	if (!json_object_object_get_ex(o, "version", &v))
@@ -385,31 +390,61 @@ static int check_version(const struct decode *d, const struct lu_json_table *t, 
 	r = decode_uint(d, &here, v, 0, UINT64_MAX, &version);
 	if (r < 0)
 		return r;
-	if (version != t->version)
+	if (version > t->version)
 		return lu_error_set(d->e, -EPROTONOSUPPORT, "use a luctl as new as the one that wrote it",
 				    "%s: version %" PRIu64 " of \"%s\" is not supported, this program knows %u",
 				    d->file, version, t->name, t->version);
+	if (version < oldest)
+		return lu_error_set(d->e, -EPROTONOSUPPORT, "use a luctl as old as the one that wrote it",
+				    "%s: version %" PRIu64
+				    " of \"%s\" is not supported any more, this program knows %" PRIu64 " and later",
+				    d->file, version, t->name, oldest);
+	here.key = "minor";
+	if (json_object_object_get_ex(o, "minor", &v))
+		r = decode_uint(d, &here, v, 0, UINT32_MAX, &minor);
+	if (r < 0)
+		return r;
+	d->at = LU_JSON_AT(version, minor);
+	d->newer = d->at > LU_JSON_AT(t->version, t->minor);
 	return 0;
+}
+
+/* Does the document's table have this field at all, at its version? */
+static bool in_force(const struct decode *d, const struct lu_json_field *f)
+{
+	return !f->until || d->at < f->until;
+}
+
+static bool known_key(const struct decode *d, const struct lu_json_table *t, const char *key)
+{
+	const struct lu_json_field *f = find_field(t, key);
+
+	if (t->version && (strcmp(key, "version") == 0 || strcmp(key, "minor") == 0))
+		return true;
+	return f && in_force(d, f);
 }
 
 static int decode_object(const struct decode *d, const struct path *p, const struct lu_json_table *t,
 			 struct json_object *o, char *base)
 {
+	struct decode document;
 	int r;
 
 	r = want_type(d, p, o, json_type_object, "object");
 	if (r < 0)
 		return r;
 	if (t->version) {
-		r = check_version(d, t, o);
+		document = *d;
+		r = check_version(&document, t, o);
 		if (r < 0)
 			return r;
+		d = &document;
 	}
 	json_object_object_foreach (o, key, unused) {
 		struct path here = { .up = p, .key = key };
 
 		(void)unused;
-		if (!find_field(t, key) && !(t->version && strcmp(key, "version") == 0))
+		if (!d->newer && !known_key(d, t, key))
 			return unknown_key(d, &here, t);
 	}
 	for (size_t i = 0; i < t->n_fields; i++) {
@@ -418,8 +453,10 @@ static int decode_object(const struct decode *d, const struct path *p, const str
 		struct json_object *v;
 
 		set_default(f, base);
+		if (!in_force(d, f))
+			continue;
 		if (!json_object_object_get_ex(o, f->key, &v)) {
-			if (f->flags & LU_JSON_REQUIRED)
+			if (f->flags & LU_JSON_REQUIRED && d->at >= f->since)
 				return decode_error(d, p, NULL, "key \"%s\" is missing", f->key);
 			continue;
 		}
@@ -572,6 +609,23 @@ static int encode_array(const struct lu_json_field *f, const char *base, struct 
 	return 0;
 }
 
+/* Whatever it is made of. */
+static struct json_object *encode_text(const struct lu_json_field *f, const char *s)
+{
+	_cleanup_free_ char *text = lu_text_dup(s && *s ? s : f->min > 0 || !s ? LU_JSON_NO_TEXT : "");
+	static const char cut[] = "...";
+	size_t n;
+
+	if (!text)
+		return NULL;
+	n = strlen(text);
+	if (f->max && n > f->max) {
+		n = lu_utf8_prefix(text, f->max - strlen(cut));
+		memcpy(text + n, cut, sizeof(cut));
+	}
+	return json_object_new_string(text);
+}
+
 /* 1: *ret is the value, NULL for null; 0: leave the key out. */
 static int encode_value(const struct lu_json_field *f, const char *base, struct json_object **ret)
 {
@@ -630,6 +684,10 @@ static int encode_value(const struct lu_json_field *f, const char *base, struct 
 		void *p = *(void *const *)at;
 		bool array = f->type == LU_JSON_UINTS || f->type == LU_JSON_OBJECTS;
 
+		if (f->flags & LU_JSON_TEXT && (p || (required && !nullable))) {
+			v = encode_text(f, p);
+			break;
+		}
 		if (!p && !array)
 			goto null;
 		if (f->type == LU_JSON_STRING)
@@ -663,12 +721,16 @@ static int encode_object(const struct lu_json_table *t, const char *base, struct
 		return -ENOMEM;
 	if (t->version) {
 		r = lu_json_add_uint(o, "version", t->version);
+		if (r >= 0 && t->minor)
+			r = lu_json_add_uint(o, "minor", t->minor);
 		if (r < 0)
 			return r;
 	}
 	for (size_t i = 0; i < t->n_fields; i++) {
 		struct json_object *v;
 
+		if (t->fields[i].until)
+			continue;
 		r = encode_value(&t->fields[i], base, &v);
 		if (r > 0)
 			r = lu_json_add(o, t->fields[i].key, v);
