@@ -17,6 +17,7 @@
 #include "argv.h"
 #include "auth.h"
 #include "bus.h"
+#include "kept.h"
 #include "log.h"
 #include "manager.h"
 
@@ -36,6 +37,7 @@ static void daemon_clear(struct lu_daemon *d)
 	d->update = lu_update_free(d->update);
 	d->manager = lu_manager_free(d->manager);
 	lu_vms_free(d->env.vms);
+	d->env.libvirt = lu_libvirt_free(d->env.libvirt);
 	d->env.host = lu_host_free(d->env.host);
 	d->bus = sd_bus_flush_close_unref(d->bus);
 	d->env.event = sd_event_unref(d->env.event);
@@ -109,7 +111,10 @@ static void take_stored(struct lu_daemon *d)
 
 static int setup(struct lu_daemon *d, struct lu_error *e)
 {
-	struct lu_vm_env env = { .run = LU_RUN_DIR, .restore = lu_update_restore_here, .restore_context = &d->update };
+	struct lu_vm_env env = { .run = LU_RUN_DIR,
+				 .restore = lu_update_restore_here,
+				 .restore_context = &d->update,
+				 .domains = lu_libvirt_domains };
 	int r;
 
 	r = lu_config_load("/etc/luctl", &d->env.config, e);
@@ -125,9 +130,13 @@ static int setup(struct lu_daemon *d, struct lu_error *e)
 	if (r >= 0)
 		r = lu_host_new(d->env.event, d->bus, &d->env.host);
 	if (r >= 0)
-		r = lu_vms_new(&d->env.vms, d->env.event, &env);
+		r = lu_libvirt_new(d->env.event, d->bus, &d->env.libvirt);
 	if (r >= 0)
+		r = lu_vms_new(&d->env.vms, d->env.event, &env);
+	if (r >= 0) {
+		lu_vms_hold_domains(d->env.vms, lu_libvirt_held());
 		take_stored(d);
+	}
 	if (r >= 0)
 		r = lu_vms_load(d->env.vms, d->env.config.vms_dir, e);
 	if (r >= 0)

@@ -50,6 +50,8 @@ PARTS = {
     "each-patch": (PKEEP, EACH),
     "each-patch-7.2": (PKEEP, EACH),
     # scenarios
+    "libvirt": (["daemon/libvirt/", "daemon/vm/domain.c", "daemon/launch/inherited.c", "daemon/launch/capture_inherited.c", "daemon/update/steps-libvirt.c", "systemd/", "tests/lab/domains.py"],
+                "its time: two updates in a row, one that is undone, and one after which a guest is brought back"),
     "host-comes-up": ([*UPDATE, *LAB, *PKEEP], None),
     "three-guests": ([*UPDATE, *DEVICES, *LAB, *PKEEP, "cli/", "libluctl/", "tests/demo", "tests/bench/"], None),
     "versions": ([*UPDATE, *DEVICES, *LAB, *PKEEP], None),

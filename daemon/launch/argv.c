@@ -322,25 +322,48 @@ int lu_argv_devices(char *const *argv, char ***ret, struct lu_reasons *why)
 	return 0;
 }
 
-/* Inherited descriptors in the properties of one option. */
-static int check_fds(const struct lu_arg *arg, struct lu_reasons *why)
+static int add_fds(const struct lu_arg *arg, const char *numbers, struct lu_argv_fd **list, size_t *n)
+{
+	for (const char *p = numbers; *p; p += strcspn(p, ":"), p += *p == ':') {
+		struct lu_argv_fd *more = reallocarray(*list, *n + 1, sizeof(*more));
+		char *end;
+
+		if (!more)
+			return -ENOMEM;
+		*list = more;
+		/* what is no number is a name that was given to it over the monitor: nothing that we know */
+		more[*n] = (struct lu_argv_fd){ (int)strtoul(p, &end, 10), arg->name, arg->value };
+		if (end == p || (*end && *end != ':'))
+			more[*n].fd = -1;
+		(*n)++;
+	}
+	return 0;
+}
+
+int lu_argv_fds(char *const *argv, struct lu_argv_fd **ret, size_t *ret_n)
 {
 	static const char *const with_fds[] = { "netdev", "nic",     "net",    "chardev", "device", "object",   "mon",
 						"qmp",    "monitor", "serial", "vnc",     "spice",  "incoming", NULL };
 	static const char *const keys[] = { "fd", "fds", "vhostfd", "vhostfds", "sockfd" };
+	_cleanup_free_ struct lu_argv_fd *list = NULL;
+	struct lu_arg arg = { 0 };
+	size_t n = 0;
 
-	if (!one_of(arg->name, with_fds))
-		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		_cleanup_free_ char *v = NULL;
-		int r = lu_argv_property(arg->value, keys[i], &v);
+	while (lu_argv_next(argv, &arg)) {
+		if (is_transient(&arg) || !one_of(arg.name, with_fds))
+			continue;
+		for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+			_cleanup_free_ char *v = NULL;
+			int r = lu_argv_property(arg.value, keys[i], &v);
 
-		if (r < 0)
-			return r;
-		if (r > 0)
-			refuse(why, NULL, arg, "an inherited file descriptor can't be opened again",
-			       "name the interface or the path instead, e.g. ifname=");
+			if (r > 0)
+				r = add_fds(&arg, v, &list, &n);
+			if (r < 0)
+				return r;
+		}
 	}
+	*ret = steal_ptr(list);
+	*ret_n = n;
 	return 0;
 }
 
@@ -363,8 +386,6 @@ int lu_argv_check(char *const *argv, struct lu_reasons *why)
 	struct lu_arg arg = { 0 };
 
 	while (lu_argv_next(argv, &arg)) {
-		int r;
-
 		if (is_transient(&arg))
 			continue;
 		if (!strcmp(arg.name, "snapshot"))
@@ -385,9 +406,6 @@ int lu_argv_check(char *const *argv, struct lu_reasons *why)
 		    arg.value && (!strncmp(arg.value, "fd:", 3)))
 			refuse(why, NULL, &arg, "an inherited file descriptor can't be opened again", NULL);
 		check_backend(&arg, why);
-		r = check_fds(&arg, why);
-		if (r < 0)
-			return r;
 	}
 	return 0;
 }
@@ -397,13 +415,15 @@ const char *lu_argv_late(char *const *argv, bool root)
 	struct lu_arg arg = { 0 };
 
 	while (lu_argv_next(argv, &arg)) {
-		_cleanup_free_ char *script = NULL;
+		_cleanup_free_ char *script = NULL, *fd = NULL;
 
 		if (strcmp(arg.name, "netdev") != 0 && strcmp(arg.name, "nic") != 0 && strcmp(arg.name, "net") != 0)
 			continue;
 		if (kind_is(arg.value, "type", "bridge"))
 			return "its network needs a bridge that exists only once the host's network is up";
-		if (!kind_is(arg.value, "type", "tap"))
+		/* whose descriptor it inherits is made with it (inherited.h) */
+		if (!kind_is(arg.value, "type", "tap") || lu_argv_property(arg.value, "fd", &fd) > 0 ||
+		    lu_argv_property(arg.value, "fds", &fd) > 0)
 			continue;
 		if (!root)
 			return "its tap device belongs to a user and is made by the host's network set-up";

@@ -34,12 +34,21 @@ DEFINE_CLEANUP(char **, lu_argv_free)
 /**
  * lu_argv_check() - refuse what can't be started again from its words alone
  *
- * That is: file descriptors that were inherited (fd=, fds=, vhostfd=, /dev/fdset of -add-fd), a user
+ * That is: files by their descriptors (/dev/fdset of -add-fd, "fd:"), a user
  * that QEMU changes to by itself, backends that live in hardware or another process, snapshots into temporary files.
  *
  * Return: 0, also if @why has got something; -ENOMEM.
  */
 int lu_argv_check(char *const *argv, struct lu_reasons *why);
+
+/** struct lu_argv_fd - a descriptor that was inherited; the strings are argv's */
+struct lu_argv_fd {
+	int fd;
+	const char *option, *value;
+};
+
+/** lu_argv_fds() - the numbers of inherited descriptors in options' properties (fd=, fds=, vhostfd=, …); free() @ret */
+int lu_argv_fds(char *const *argv, struct lu_argv_fd **ret, size_t *ret_n);
 
 /**
  * lu_argv_devices() - PCI functions that are passed through

@@ -27,6 +27,7 @@
 
 #include "argv.h"
 #include "capture.h"
+#include "inherited.h"
 #include "rlimits.h"
 
 #define WORDS_MAX 4096u
@@ -385,16 +386,6 @@ static int capture_cgroup(const struct lu_capture_from *from, pid_t pid, struct 
 	return 0;
 }
 
-int lu_capture_feature(struct lu_launch *l, const char *feature)
-{
-	size_t n = 0;
-
-	while (l->features[n])
-		n++;
-	l->features[n] = strdup(feature);
-	return l->features[n] ? 0 : -ENOMEM;
-}
-
 static int capture_devices(struct lu_launch *l, struct lu_reasons *why)
 {
 	_cleanup_(lu_argv_freep) char **devices = NULL;
@@ -403,7 +394,7 @@ static int capture_devices(struct lu_launch *l, struct lu_reasons *why)
 	if (r < 0 || !devices[0])
 		return r;
 	l->devices = steal_ptr(devices);
-	return lu_capture_feature(l, LU_LAUNCH_DEVICES);
+	return lu_launch_add_feature(l, LU_LAUNCH_DEVICES);
 }
 
 static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
@@ -413,7 +404,7 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 	const char *late;
 	int r;
 
-	l->features = calloc(LU_LAUNCH_FEATURES + 1, sizeof(*l->features));
+	l->features = calloc(LU_LAUNCH_FEATURES_MAX + 1, sizeof(*l->features));
 	if (!l->features)
 		return -ENOMEM;
 	r = lu_capture_spaces(from, pid, l, &root, why);
@@ -441,6 +432,8 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 	if (r < 0)
 		return r;
 	r = lu_capture_identity(from, pid, l);
+	if (r >= 0)
+		r = lu_inherited_capture(from, pid, l, why);
 	if (r < 0)
 		return r;
 	late = lu_argv_late(l->argv, l->uid == 0);

@@ -12,8 +12,6 @@ int lu_proc_read(int proc_fd, pid_t pid, const char *what, char **ret, size_t *r
 /** lu_status_field() - what follows "KEY:" in the text of /proc/PID/status, or NULL */
 const char *lu_status_field(const char *text, const char *key);
 
-/** lu_capture_feature() - what a reader has to know; each once */
-int lu_capture_feature(struct lu_launch *l, const char *feature);
 
 /**
  * lu_capture_spaces() - verdict on its namespaces, and its view if it has a mount namespace of its own

@@ -167,6 +167,28 @@ static int need_directory_of(struct scan *s, const char *path)
 	return add_need(s, dir, LU_NEED_DIRECTORY, false, &st);
 }
 
+/* Of a socket on a disk: its name is made again, so the directory is written. */
+static int need_place_of(struct scan *s, const char *path)
+{
+	_cleanup_free_ char *dir = strdup(path);
+	struct stat st;
+	char *slash;
+	int r;
+
+	if (!dir)
+		return -ENOMEM;
+	slash = strrchr(dir, '/');
+	if (!slash || slash == dir)
+		return 0;
+	*slash = '\0';
+	if (stat(dir, &st) < 0 || is_volatile(dir) || (s->from->pkernfs && below(dir, s->from->pkernfs)))
+		return 0;
+	r = lu_launch_add_need(s->l, dir, LU_NEED_DIRECTORY, true, st.st_uid, st.st_gid, st.st_mode & 07777);
+	if (r < 0)
+		return r;
+	return st.st_dev == s->root_dev ? 0 : set_late(s->l, dir, "is on a file system that is mounted later");
+}
+
 static int need_regular(struct scan *s, const char *path, const struct stat *st, bool write)
 {
 	int r;
@@ -265,7 +287,7 @@ static int unix_socket(struct scan *s, const char *link)
 		const char *start = p + strlen(want) - 1;
 
 		snprintf(path, sizeof(path), "%.*s", (int)strcspn(start, "\n"), start);
-		return need_directory_of(s, path);
+		return need_directory_of(s, path) ?: need_place_of(s, path);
 	}
 	return 0;
 }

@@ -64,7 +64,7 @@ static int capture_sched(const struct lu_capture_from *from, pid_t pid, struct l
 	if (!l->sched)
 		return -ENOMEM;
 	*l->sched = now;
-	return lu_capture_feature(l, LU_LAUNCH_SCHED);
+	return lu_launch_add_feature(l, LU_LAUNCH_SCHED);
 }
 
 /* What a thread is called: "CPU 0/KVM", "IO iothread0". */

@@ -84,7 +84,7 @@ static int capture_view(const struct lu_capture_from *from, pid_t pid, int root,
 		if (r >= 0 && m->kind != LU_VIEW_SAME && m->kind != LU_VIEW_ABSENT)
 			r = need_place(l, m);
 	}
-	return r < 0 ? r : lu_capture_feature(l, LU_LAUNCH_VIEW);
+	return r < 0 ? r : lu_launch_add_feature(l, LU_LAUNCH_VIEW);
 }
 
 int lu_capture_spaces(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, int *ret_root,

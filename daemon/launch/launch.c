@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 
 #include "argv.h"
+#include "inherited.h"
 #include "launch.h"
 #include "store.h"
 
@@ -75,6 +76,21 @@ static const struct lu_json_field vcpu_fields[] = {
 };
 static const struct lu_json_table vcpu_table = LU_JSON_TABLE("vCPU", struct lu_launch_vcpu, vcpu_fields);
 
+static const char *const inherited_kinds[] = { "listen", "tap", "device", "pidfile", NULL };
+
+static bool interface_valid(const char *s)
+{
+	return s[0] && strlen(s) < 16 && !strchr(s, '/') && strspn(s, ".") != strlen(s);
+}
+
+static bool mac_valid(const char *s)
+{
+	for (size_t i = 0; i < 17; i++)
+		if (i % 3 == 2 ? s[i] != ':' : !strchr("0123456789abcdef", s[i]) || !s[i])
+			return false;
+	return s[17] == '\0';
+}
+
 static const char *const need_kinds[] = { "file", "directory", "block", "char", NULL };
 
 #define ID_MAX 0xfffffffeULL
@@ -87,6 +103,28 @@ static const struct lu_json_field need_fields[] = {
 	{ "gid", LU_JSON_UINT, offsetof(struct lu_launch_need, gid), LU_JSON_REQUIRED, .max = ID_MAX },
 	{ "mode", LU_JSON_UINT, offsetof(struct lu_launch_need, mode), LU_JSON_REQUIRED, .max = 07777 },
 };
+static const struct lu_json_field inherited_fields[] = {
+	{ "fd", LU_JSON_UINT, offsetof(struct lu_launch_inherited, fd), LU_JSON_REQUIRED, .min = LU_LAUNCH_MORE_FD,
+	  .max = LU_INHERITED_FD_MAX },
+	{ "kind", LU_JSON_ENUM, offsetof(struct lu_launch_inherited, kind), LU_JSON_REQUIRED,
+	  .names = inherited_kinds },
+	{ "path", LU_JSON_STRING, offsetof(struct lu_launch_inherited, path), LU_JSON_NULLABLE, .check = path_valid,
+	  .expect = "an absolute path" },
+	{ "uid", LU_JSON_UINT, offsetof(struct lu_launch_inherited, uid), LU_JSON_REQUIRED, .max = ID_MAX },
+	{ "gid", LU_JSON_UINT, offsetof(struct lu_launch_inherited, gid), LU_JSON_REQUIRED, .max = ID_MAX },
+	{ "mode", LU_JSON_UINT, offsetof(struct lu_launch_inherited, mode), LU_JSON_REQUIRED, .max = 07777 },
+	{ "name", LU_JSON_STRING, offsetof(struct lu_launch_inherited, name), LU_JSON_NULLABLE,
+	  .check = interface_valid, .expect = "the name of a network interface" },
+	{ "flags", LU_JSON_UINT, offsetof(struct lu_launch_inherited, flags), LU_JSON_REQUIRED, .max = 0xffff },
+	{ "mac", LU_JSON_STRING, offsetof(struct lu_launch_inherited, mac), LU_JSON_NULLABLE, .check = mac_valid,
+	  .expect = "an Ethernet address" },
+	{ "mtu", LU_JSON_UINT, offsetof(struct lu_launch_inherited, mtu), LU_JSON_REQUIRED, .max = 65535 },
+	{ "bridge", LU_JSON_STRING, offsetof(struct lu_launch_inherited, bridge), LU_JSON_NULLABLE,
+	  .check = interface_valid, .expect = "the name of a network interface" },
+};
+static const struct lu_json_table inherited_table =
+	LU_JSON_TABLE("inherited descriptor", struct lu_launch_inherited, inherited_fields);
+
 static const struct lu_json_table need_table = LU_JSON_TABLE("need", struct lu_launch_need, need_fields);
 
 /* by SCHED_*; Linux has no 4, and deadlines are not kept */
@@ -134,6 +172,8 @@ static const struct lu_json_field launch_fields[] = {
 	FIELD(agent, LU_JSON_STRING, LU_JSON_NULLABLE, .check = path_valid, .expect = "an absolute path"),
 	LIST(ram, LU_JSON_OBJECTS, .min = 1, .max = 64, .table = &ram_table),
 	LIST(needs, LU_JSON_OBJECTS, .max = 1024, .table = &need_table),
+	FIELD(inherited, LU_JSON_OBJECTS, LU_JSON_NULLABLE, .max = 256, .table = &inherited_table,
+	      .count_offset = offsetof(struct lu_launch, n_inherited)),
 	FIELD(preload, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 1024),
 	FIELD(devices, LU_JSON_STRINGS, LU_JSON_NULLABLE, .max = 64),
 	/* left out where there is none, so that an older luctl can read it */
@@ -154,7 +194,7 @@ void lu_launch_clear(struct lu_launch *l)
 
 int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e)
 {
-	static const char *const known[] = { LU_LAUNCH_DEVICES, LU_LAUNCH_VIEW, LU_LAUNCH_SCHED };
+	static const char *const known[] = { LU_LAUNCH_DEVICES, LU_LAUNCH_VIEW, LU_LAUNCH_SCHED, LU_LAUNCH_INHERITED };
 	struct lu_launch l = { 0 };
 	int r;
 
@@ -174,8 +214,28 @@ int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e)
 		lu_launch_clear(&l);
 		return r;
 	}
+	r = lu_inherited_check(&l, e);
+	if (r < 0) {
+		lu_launch_clear(&l);
+		return r;
+	}
 	*ret = l;
 	return 0;
+}
+
+int lu_launch_add_feature(struct lu_launch *l, const char *feature)
+{
+	size_t n = 0;
+
+	for (; l->features && l->features[n]; n++)
+		if (!strcmp(l->features[n], feature))
+			return 0;
+	if (!l->features && !(l->features = calloc(LU_LAUNCH_FEATURES_MAX + 1, sizeof(*l->features))))
+		return -ENOMEM;
+	if (n == LU_LAUNCH_FEATURES_MAX)
+		return -E2BIG;
+	l->features[n] = strdup(feature);
+	return l->features[n] ? 0 : -ENOMEM;
 }
 
 int lu_launch_write(int dir_fd, const struct lu_launch *l, struct lu_error *e)

@@ -10,6 +10,8 @@
  *		stream (daemon/devices), with everything in it set up before.
  *	view	its QEMU runs in a mount namespace of its own, which is made again: view.h
  *	sched	it is not scheduled as an ordinary process
+ *	inherited	its command line names descriptors by their numbers, as libvirt's do: they are made again, under the
+ *		same numbers
  * Everything else is fixed: unknown keys are refused. Paths are absolute. Numbers
  * that mean "unlimited" are null. The document is written while the guest runs and
  * read by lu-init before the host has services, network or udev.
@@ -32,6 +34,10 @@
  * that the new kernel does not have are left out; where none remains, any will do.
  *
  * "devices" are addresses as sysfs writes them ("0000:01:00.0"); absent if there are none.
+ *
+ * "inherited" are descriptors that whoever started QEMU had opened for it (inherited.h). A "listen" is a Unix socket
+ * at "path", a "tap" the network interface "name" with the flags of TUNSETIFF and its address and MTU, a "device"
+ * the node "path", a "pidfile" the file "path", which is locked and gets the number of the new process.
  *
  * "preload" are files that QEMU has mapped (itself, its libraries): lu-init has them read
  * while QEMU starts, since in a new kernel nothing is cached. One that is gone is no error.
@@ -91,6 +97,25 @@ struct lu_launch_need {
 	uint64_t uid, gid, mode;
 };
 
+enum lu_inherited_kind {
+	LU_INHERITED_LISTEN,
+	LU_INHERITED_TAP,
+	LU_INHERITED_DEVICE,
+	LU_INHERITED_PIDFILE,
+};
+
+struct lu_launch_inherited {
+	uint64_t fd; /* its number */
+	int kind;
+	char *path; /* NULL: a tap */
+	uint64_t uid, gid, mode;
+	char *name;     /* of a tap's interface, or NULL */
+	uint64_t flags; /* of a tap: IFF_VNET_HDR and the like */
+	char *mac;      /* of a tap, or NULL */
+	uint64_t mtu;   /* of a tap */
+	char *bridge;   /* of a tap, or NULL: in none */
+};
+
 struct lu_launch {
 	char **features;
 	char *name;
@@ -121,6 +146,8 @@ struct lu_launch {
 	size_t n_ram;
 	struct lu_launch_need *needs;
 	size_t n_needs;
+	struct lu_launch_inherited *inherited;
+	size_t n_inherited;
 	char **preload;
 	struct lu_view *view;          /* of its own mount namespace; NULL: it sees what the host sees */
 	struct lu_launch_sched *sched; /* NULL: as an ordinary process */
@@ -138,7 +165,8 @@ extern const struct lu_json_table lu_launch_table;
 #define LU_LAUNCH_DEVICES "devices"
 #define LU_LAUNCH_VIEW "view"
 #define LU_LAUNCH_SCHED "sched"
-#define LU_LAUNCH_FEATURES 3
+#define LU_LAUNCH_INHERITED "inherited"
+#define LU_LAUNCH_FEATURES_MAX 8
 
 /* What lu_launch_argv() adds, and lu_argv_restorable() takes away */
 #define LU_LAUNCH_FD_OPAQUE "opaque=luctl-state"
@@ -153,6 +181,9 @@ void lu_launch_clear(struct lu_launch *l);
 /** lu_launch_read() - launch.json of a VM's directory; -EOPNOTSUPP if it names a feature that we don't know */
 int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e);
 int lu_launch_write(int dir_fd, const struct lu_launch *l, struct lu_error *e);
+
+/** lu_launch_add_feature() - a reader must know @feature; for a document that is being captured */
+int lu_launch_add_feature(struct lu_launch *l, const char *feature);
 
 /** lu_launch_may_write() - do the file's owner and mode let the VM's user read and write it? */
 bool lu_launch_may_write(const struct lu_launch *l, const struct stat *st);

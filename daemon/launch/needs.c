@@ -134,7 +134,7 @@ static int meet(const struct lu_launch *l, const struct lu_launch_need *n, uint6
 	struct statvfs vfs;
 	struct stat st;
 
-	if (n->kind == LU_NEED_DIRECTORY)
+	if (n->kind == LU_NEED_DIRECTORY && (!n->write || access(n->path, F_OK) < 0))
 		return make_directory(l, n, e);
 	while (stat(n->path, &st) < 0) {
 		if (errno != ENOENT || type == 0 || lu_clock_ns(CLOCK_MONOTONIC) >= deadline_ns)

@@ -73,11 +73,16 @@ int lu_reasons_first(const struct lu_reasons *r, const char *prefix, struct lu_e
 	return lu_error_set(e, -EOPNOTSUPP, r->list[0].hint, "%s%s", prefix ?: "", r->list[0].what);
 }
 
-void lu_reasons_move(struct lu_reasons *to, struct lu_reasons *from)
+void lu_reasons_copy(struct lu_reasons *to, const struct lu_reasons *from)
 {
 	for (size_t i = 0; i < from->n; i++)
 		lu_reasons_add(to, from->list[i].device, from->list[i].hint, "%s", from->list[i].what);
 	to->lost |= from->lost;
+}
+
+void lu_reasons_move(struct lu_reasons *to, struct lu_reasons *from)
+{
+	lu_reasons_copy(to, from);
 	lu_reasons_clear(from);
 }
 

@@ -39,5 +39,8 @@ int lu_reasons_first(const struct lu_reasons *r, const char *prefix, struct lu_e
 /** lu_reasons_move() - add what is in @from, which is empty then */
 void lu_reasons_move(struct lu_reasons *to, struct lu_reasons *from);
 
+/** lu_reasons_copy() - add what is in @from, which keeps it */
+void lu_reasons_copy(struct lu_reasons *to, const struct lu_reasons *from);
+
 void lu_reasons_clear(struct lu_reasons *r);
 #define _cleanup_reasons_ _cleanup_(lu_reasons_clear)

@@ -33,6 +33,7 @@
 
 #include "argv.h"
 #include "clock.h"
+#include "inherited.h"
 #include "launch.h"
 #include "rlimits.h"
 
@@ -246,10 +247,32 @@ static void place_more(const struct lu_launch_more *more, int errfd)
 	free(moved);
 }
 
+/* Opened now and here, so that they are the new process's own. */
+static void place_inherited(const struct lu_launch *l, int above, int errfd)
+{
+	for (size_t i = 0; i < l->n_inherited; i++) {
+		int fd, moved, number = (int)l->inherited[i].fd;
+		char step[24];
+
+		fd = lu_inherited_make(&l->inherited[i], step);
+		if (fd < 0)
+			die(errfd, step);
+		/* dup2() of a number to itself would leave it to be closed by the exec */
+		moved = move_up(fd, above, errfd);
+		close(fd);
+		if (dup2(moved, number) < 0)
+			die(errfd, step);
+		close(moved);
+		if (lu_inherited_settle(&l->inherited[i], number) < 0)
+			die(errfd, step);
+	}
+}
+
 static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, int state_fd,
 			    const struct lu_launch_more *more, int log_fd, int errfd)
 {
-	int null_fd, exe_fd = -EBADF, hi = LU_LAUNCH_MORE_FD + (more ? (int)more->n_fds : 0);
+	int null_fd, exe_fd = -EBADF, hi = LU_LAUNCH_MORE_FD + (more ? (int)more->n_fds : 0),
+	    top = lu_inherited_top(l);
 
 	(void)setsid();
 	reset_signals();
@@ -259,13 +282,15 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	set_sched(l);
 	see(l, errfd);
 	set_limits(l, errfd);
+	if (top < hi)
+		top = hi;
 	/* first everything above the numbers to be filled, then down */
-	errfd = move_up(errfd, hi + 1, errfd);
-	log_fd = move_up(log_fd, hi + 1, errfd);
+	errfd = move_up(errfd, top + 1, errfd);
+	log_fd = move_up(log_fd, top + 1, errfd);
 	if (state_fd >= 0)
-		state_fd = move_up(state_fd, hi + 1, errfd);
+		state_fd = move_up(state_fd, top + 1, errfd);
 	if (more && more->exe > 0)
-		exe_fd = move_up(more->exe, hi + 2, errfd);
+		exe_fd = move_up(more->exe, top + 1, errfd);
 	if (more && more->n_fds)
 		place_more(more, errfd);
 	null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -277,19 +302,16 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 		die(errfd, "state file");
 	if (state_fd < 0)
 		hi = LU_LAUNCH_STATE_FD;
-	if (dup2(errfd, hi) < 0 || fcntl(hi, F_SETFD, FD_CLOEXEC) < 0)
+	/* whatever else is open closes with the exec, and so do errfd and exe_fd */
+	if (syscall(SYS_close_range, hi, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		die(errfd, "file descriptors");
-	errfd = hi;
-	if (exe_fd >= 0 && (dup2(exe_fd, hi + 1) < 0 || fcntl(hi + 1, F_SETFD, FD_CLOEXEC) < 0))
-		die(errfd, "file descriptors");
-	if (syscall(SYS_close_range, hi + 1 + (exe_fd >= 0), ~0U, 0) < 0)
-		die(errfd, "file descriptors");
+	place_inherited(l, top + 1, errfd);
 	(void)umask((mode_t)l->umask);
 	set_identity(l, errfd);
 	if (chdir(l->cwd) < 0)
 		die(errfd, "working directory");
 	if (exe_fd >= 0)
-		(void)execveat(hi + 1, "", argv, env, AT_EMPTY_PATH);
+		(void)execveat(exe_fd, "", argv, env, AT_EMPTY_PATH);
 	else
 		execve(l->exe, argv, env);
 	die(errfd, "exec");
@@ -353,6 +375,10 @@ int lu_launch_spawn(const struct lu_launch *l, int state_fd, const struct lu_lau
 	r = lu_launch_argv(l, state_fd >= 0, &argv);
 	if (r < 0)
 		return r;
+	if (l->n_inherited && more && l->inherited[0].fd < LU_LAUNCH_MORE_FD + more->n_fds)
+		return lu_error_set(e, -EBUSY, "start the VM anew",
+				    "VM %s: its descriptor %llu has a number that one of its devices needs", l->name,
+				    (unsigned long long)l->inherited[0].fd);
 	r = make_env(l, more ? more->variable : NULL, &env);
 	if (r < 0)
 		return r;

@@ -262,6 +262,27 @@ static int resume_all(struct lu_init *i, int root, const char *update)
 	return 0;
 }
 
+/*
+ * libvirt's daemon would take its guests for dead before it knows their new processes. Which stood aside in the old
+ * kernel must not start in this one until luctld says so.
+ */
+static void hold_libvirt(struct lu_init *i, int root)
+{
+	_cleanup_free_ char *text = NULL, *path = NULL;
+	size_t size;
+	int r = lu_read_file(root, "update/libvirt.json", 64U << 10, &text, &size);
+
+	if (r == -ENOENT)
+		return;
+	/* held also if it can't be read: then nobody knows which daemon is to be started */
+	if (asprintf(&path, "%s/libvirt-held", i->run) < 0)
+		path = NULL;
+	if (path)
+		r = lu_write_file(AT_FDCWD, path, text ?: "", text ? size : 0, 0644);
+	if (!path || r < 0)
+		lu_log(i, "libvirt can't be kept from starting: %s", strerror(path ? -r : ENOMEM));
+}
+
 int lu_early(struct lu_init *i)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT, second = LU_ERROR_INIT;
@@ -306,6 +327,7 @@ int lu_early(struct lu_init *i)
 		lu_log_error(i, "journal: ", &e);
 	/* QEMUs and children shall not hold its lock */
 	lu_journal_free(steal_ptr(journal));
+	hold_libvirt(i, root);
 	r = resume_all(i, root, info.update);
 	lu_trace_add(i->trace, LU_PHASE_LU_INIT, LU_TRACE_NO_VM, LU_TRACE_END, r, NULL);
 	lu_trace_free(steal_ptr(i->trace));

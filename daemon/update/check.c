@@ -290,7 +290,7 @@ static bool names(char *const *list, const char *name)
 static bool is_declared(struct lu_vms *vms, const struct lu_domain *d)
 {
 	for (struct lu_vm *vm = lu_vms_first(vms); vm; vm = lu_vm_next(vm))
-		if (d->pid > 0 && lu_vm_facts(vm)->pid == d->pid)
+		if (d->pid > 0 && (lu_vm_facts(vm)->pid == d->pid || lu_vm_domain(vm)->pid == d->pid))
 			return true;
 	return false;
 }
@@ -303,7 +303,7 @@ char *lu_check_domain(struct lu_vms *vms, const struct lu_domains *domains, char
 	return NULL;
 }
 
-/* Guests of libvirt can't be carried over yet: each is named. In this kernel nothing happens to them. */
+/* Guests of libvirt that are none of the VMs, since libvirt's notes on them can't be read: each is named. In this kernel nothing happens to them. */
 static void check_domains(struct lu_check *c)
 {
 	for (size_t i = 0; i < c->domains.n && !c->asked->vmm; i++) {
@@ -318,7 +318,7 @@ static void check_domains(struct lu_check *c)
 				excluded ? "shut it down before, if it shall not end as by a power cut" :
 					   "shut it down, migrate it away, or exclude it",
 				excluded ? "left out as asked: it ends with this kernel" :
-					   "runs, and guests of libvirt can't be carried over");
+					   "runs, and can't be carried over: there is no status file of libvirt's that tells of it");
 	}
 }
 
@@ -418,6 +418,9 @@ static void check_vm(struct lu_check *c, struct lu_check_vm *v)
 		add_error(v, lu_vm_error(v->vm));
 		return;
 	}
+	if (c->asked->vmm && lu_vm_is_domain(v->vm))
+		lu_reasons_add(&v->reasons, NULL, "shut it down and start it again, or migrate it away",
+			       "it is a guest of libvirt, whose QEMU luctl can't replace");
 	r = lu_vm_op_start(v->vm, LU_VM_PROBE, NULL, 0, on_probe, c);
 	if (r < 0) {
 		lu_reasons_add(&v->reasons, NULL, "try again", "can't be probed: %s", strerror(-r));
@@ -461,7 +464,7 @@ static void check_vms(struct lu_check *c)
 		return;
 	}
 	for (struct lu_vm *vm = lu_vms_first(c->env->vms); vm; vm = lu_vm_next(vm))
-		if (lu_asked_concerns(c->asked, vm))
+		if (lu_asked_concerns(c->asked, vm) && !(c->asked->vmm && !c->asked->only && lu_vm_is_domain(vm)))
 			c->vms[c->n_vms++].vm = lu_vm_ref(vm);
 	for (size_t i = 0; i < c->n_vms; i++)
 		check_vm(c, &c->vms[i]);

@@ -10,6 +10,7 @@
 #include "report.h"
 #include "steps-after.h"
 #include "steps-before.h"
+#include "steps-libvirt.h"
 #include "steps-vmm.h"
 
 #define HOOK_TIMEOUT_USEC (60 * UINT64_C(1000000))
@@ -51,8 +52,8 @@ static int step_hooks(struct lu_update *u, struct lu_error *e)
 const struct lu_effect_steps lu_effects[LU_EFFECT_MAX] = {
 	[LU_EFFECT_CHECK] = { .steps = { step_hooks, lu_step_check } },
 	[LU_EFFECT_LOAD] = { .steps = { step_hooks, lu_step_load } },
-	[LU_EFFECT_PREPARE] = { .steps = { step_hooks, lu_step_inhibit, lu_step_prepare_vms, lu_step_note_limits,
-					   lu_step_quiesce, lu_step_sync } },
+	[LU_EFFECT_PREPARE] = { .steps = { step_hooks, lu_step_inhibit, lu_step_hold_libvirt, lu_step_prepare_vms,
+					   lu_step_note_limits, lu_step_keep_domains, lu_step_quiesce, lu_step_sync } },
 	[LU_EFFECT_PAUSE] = { .steps = { step_hooks, lu_step_pause_vms } },
 	[LU_EFFECT_SAVE] = { .steps = { step_hooks, lu_step_save_vms } },
 	[LU_EFFECT_SEAL] = { .steps = { step_hooks, lu_step_flush, lu_step_freeze } },
@@ -60,12 +61,13 @@ const struct lu_effect_steps lu_effects[LU_EFFECT_MAX] = {
 	[LU_EFFECT_UNDO] = { .go_on = true,
 			     .steps = { lu_step_thaw, lu_step_resume_vms, lu_step_settle, lu_step_clocks,
 					lu_step_thawed, step_hooks, lu_step_unload, lu_step_unprepare_vms,
-					lu_step_unquiesce, lu_step_uninhibit, lu_step_report } },
+					lu_step_release_libvirt, lu_step_unquiesce, lu_step_uninhibit, lu_step_report } },
 	[LU_EFFECT_REVIEW] = { .steps = { step_hooks, lu_step_review } },
 	[LU_EFFECT_ADOPT] = { .steps = { step_hooks, lu_step_adopt, lu_step_complete_views } },
 	[LU_EFFECT_RESTORE] = { .steps = { step_hooks, lu_step_restore } },
 	[LU_EFFECT_RESUME] = { .steps = { step_hooks, lu_step_resume_loaded, lu_step_verify } },
-	[LU_EFFECT_FINISH] = { .steps = { step_hooks, lu_step_report, lu_step_measure, lu_step_cleanup } },
+	[LU_EFFECT_FINISH] = { .steps = { step_hooks, lu_step_report, lu_step_measure,
+					  lu_step_give_domains_back, lu_step_cleanup } },
 	[LU_EFFECT_EXAMINE] = { .steps = { step_hooks, lu_step_check } },
 	[LU_EFFECT_REPLACE] = { .steps = { step_hooks, lu_step_replace, lu_step_report } },
 };

@@ -4,6 +4,7 @@
 #include <systemd/sd-event.h>
 
 #include "config.h"
+#include "hold.h"
 #include "host.h"
 #include "vm.h"
 
@@ -12,4 +13,5 @@ struct lu_update_env {
 	struct lu_config config;
 	struct lu_host *host;
 	struct lu_vms *vms;
+	struct lu_libvirt *libvirt;
 };

@@ -13,6 +13,9 @@
 #include <sys/pidfd.h>
 
 #include "cmdline.h"
+#include "domains.h"
+#include "hold.h"
+#include "kept.h"
 #include "log.h"
 #include "outcomes.h"
 #include "report.h"
@@ -40,7 +43,8 @@ void lu_outcome_adopt(struct lu_update *u, size_t i)
 	dir = lu_store_open(u->pkernfs_fd, lu_outcome_uuid(u, i), false, NULL);
 	if (dir >= 0 && lu_limits_read(dir, &limits, &e) < 0 && e.what)
 		log_warning("VM %s: %s", lu_outcome_name(u, i), e.what);
-	lu_host_scope(u->env->host, scope, description, (pid_t)o->result.pid, &limits);
+	if (!lu_domain_adopt(u, i))
+		lu_host_scope(u->env->host, scope, description, (pid_t)o->result.pid, &limits);
 	if (i != LU_OUTCOME_KEPT)
 		lu_trace_add(u->trace, LU_PHASE_VM_ADOPT, (unsigned int)i, LU_TRACE_MARK, 0, NULL);
 }
@@ -321,15 +325,14 @@ static void report_restored(struct lu_update *u)
 		log_warning("report: %s", e.what ?: "can't be written");
 }
 
-static void on_restore_request(void *userdata, int r, struct lu_error *error)
+static void restore_ended(struct lu_update *u)
 {
-	struct lu_update *u = userdata;
 	struct lu_outcome *o = &u->kept;
 	void *job = u->restore_job;
 
 	u->restoring = false;
 	u->restore_job = NULL;
-	lu_restore_done(u, LU_OUTCOME_KEPT, LU_PROGRAM_ONLY);
+	lu_domain_restore_end(u);
 	if (o->alive) {
 		watch_pid(u, o->vm, (pid_t)o->result.pid);
 		report_restored(u);
@@ -337,6 +340,47 @@ static void on_restore_request(void *userdata, int r, struct lu_error *error)
 		(void)lu_vm_clean(lu_vms_find(u->env->vms, lu_vm_uuid(o->vm)) ?: o->vm, NULL);
 	}
 	u->news->finished(job, o->alive ? "success" : "failed", &o->error);
+}
+
+/* Whoever manages it (libvirt) is told only of one that has answered; terminals are asked for, too. */
+static void on_restore_probed(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
+{
+	struct lu_update *u = userdata;
+
+	if (r < 0) {
+		u->kept.alive = false;
+		lu_outcome_fail(&u->kept, e ? e->hint : NULL, e && e->what ? e->what : strerror(-r));
+	}
+	restore_ended(u);
+}
+
+static void on_restore_request(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_update *u = userdata;
+
+	lu_restore_done(u, LU_OUTCOME_KEPT, LU_PROGRAM_ONLY);
+	if (u->kept.alive && lu_libvirt_held() &&
+	    lu_vm_op_start(u->kept.vm, LU_VM_PROBE, NULL, 0, on_restore_probed, u) == 0)
+		return;
+	restore_ended(u);
+}
+
+/* Nobody manages it now. */
+static void on_restore_free(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_update *u = userdata;
+
+	if (r >= 0 && lu_libvirt_held()) {
+		lu_vms_hold_domains(u->env->vms, true);
+		r = lu_libvirt_unprotect(u->pkernfs_fd, u->env->config.pkernfs, lu_outcome_uuid(u, LU_OUTCOME_KEPT),
+					 error);
+	}
+	if (r >= 0)
+		r = lu_restore_start(u, LU_OUTCOME_KEPT, LU_PROGRAM_ONLY, on_restore_request, NULL, u, error);
+	if (r >= 0)
+		return;
+	lu_outcome_fail(&u->kept, error->hint, error->what ?: strerror(-r));
+	restore_ended(u);
 }
 
 static int busy(const struct lu_update *u, struct lu_error *error)
@@ -391,7 +435,9 @@ int lu_update_restore(struct lu_update *u, struct lu_vm *vm, void *job, struct l
 	u->restoring = true;
 	u->restore_job = job;
 	u->news->progress(job, "restoring", lu_vm_name(vm));
-	r = lu_restore_start(u, LU_OUTCOME_KEPT, LU_PROGRAM_ONLY, on_restore_request, NULL, u, error);
+	r = lu_domain_restore_begin(u, on_restore_free, u, error);
+	if (r > 0)
+		r = lu_restore_start(u, LU_OUTCOME_KEPT, LU_PROGRAM_ONLY, on_restore_request, NULL, u, error);
 	if (r < 0) {
 		u->restoring = false;
 		u->restore_job = NULL;

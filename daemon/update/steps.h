@@ -3,7 +3,7 @@
 /* The runner of effects, and what steps end with. */
 #include "update-internal.h"
 
-#define LU_STEPS_MAX 12
+#define LU_STEPS_MAX 14
 
 /*
  * A step of an effect: returns 1 if it is done, 0 if lu_step_done() will be

@@ -100,6 +100,11 @@ static void job_run(struct lu_vm_job *j, int r)
 	for (;;) {
 		if (r == 0)
 			j->step++;
+		if (r == 0 && !j->steps[j->step] && j->then) {
+			j->steps = j->then;
+			j->then = NULL;
+			j->step = 0;
+		}
 		if (r < 0 || (r == 0 && !j->steps[j->step])) {
 			job_end(j, r);
 			return;
@@ -223,7 +228,12 @@ int lu_vm_op_start(struct lu_vm *vm, enum lu_vm_op op, const char *update, uint6
 		return -ENOMEM;
 	j->vm = vm;
 	j->op = op;
-	j->steps = ops[op].steps;
+	j->steps = lu_domain_steps(vm, op) ?: ops[op].steps;
+	/* as long as others hold its monitor it can be seen from outside only */
+	if (lu_vm_is_domain(vm) && op == LU_VM_PREPARE && j->steps == lu_prepare_steps) {
+		j->steps = lu_probe_steps;
+		j->then = lu_prepare_steps;
+	}
 	j->pkernfs_fd = j->dir_fd = j->state_fd = j->ending_fd = -EBADF;
 	j->done = done;
 	j->userdata = userdata;
@@ -323,7 +333,8 @@ int lu_vm_job_note_peer(struct lu_vm_job *j)
 	r = lu_qmp_peer(j->vm->qmp, &peer);
 	if (r < 0)
 		return r;
-	f->pid = peer.pid;
+	/* who made the socket is not who listens at it */
+	f->pid = lu_vm_domain_lives(j->vm) ? j->vm->domain.pid : peer.pid;
 	free(f->qemu_version);
 	f->qemu_version = version ? strdup(version) : NULL;
 	return version && !f->qemu_version ? -ENOMEM : 0;

@@ -129,6 +129,7 @@ static int fill_launch(struct lu_vm_job *j)
 	struct lu_launch *l = &j->launch;
 	int r;
 
+	lu_launch_clear(l);
 	r = lu_vm_job_capture(j, NULL, l, &j->error);
 	if (r >= 0)
 		r = fill_vcpus(j);

@@ -43,6 +43,11 @@
 static int begin(struct lu_vm_job *j)
 {
 	lu_vm_facts_clear(&j->vm->facts);
+	if (lu_vm_is_domain(j->vm))
+		lu_reasons_copy(&j->vm->facts.reasons, &j->vm->domain.reasons);
+	if (j->vm->defined_twice)
+		lu_vm_refuse(j->vm, "remove its definition: luctl finds libvirt's guests by itself",
+			     "it is a guest of libvirt, and has a definition of its own");
 	return 0;
 }
 
@@ -104,6 +109,15 @@ static int ask_machine(struct lu_vm_job *j)
 }
 
 /* --- memory --- */
+
+const char *lu_probe_memory_hint(const struct lu_vm *vm)
+{
+	if (lu_vm_is_domain(vm))
+		return "in /etc/libvirt/qemu.conf: memory_backing_dir = \"/run/luctl/pkernfs\"; in its XML: "
+		       "<memoryBacking><source type='file'/><access mode='shared'/></memoryBacking>, and no <hugepages/>; "
+		       "then shut it down and start it again";
+	return "use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>";
+}
 
 static int on_names(struct lu_vm_job *j, struct json_object *data)
 {
@@ -174,10 +188,9 @@ static int on_discard(struct lu_vm_job *j, struct json_object *data)
 	return next_object(j);
 }
 
-static void judge_file(struct lu_vm *vm, const struct lu_vm_ram *ram)
+void lu_probe_judge_file(struct lu_vm *vm, const struct lu_vm_ram *ram)
 {
-	static const char *const hint =
-		"use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>";
+	const char *hint = lu_probe_memory_hint(vm);
 	_cleanup_close_ int fs = -EBADF;
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct stat st, root;
@@ -220,7 +233,7 @@ static int on_size(struct lu_vm_job *j, struct json_object *data)
 
 	if (data && json_object_get_int64(data) > 0)
 		ram->size = (uint64_t)json_object_get_int64(data);
-	judge_file(j->vm, ram);
+	lu_probe_judge_file(j->vm, ram);
 	return ask_object(j, "discard-data", on_discard);
 }
 
@@ -231,7 +244,7 @@ static int on_share(struct lu_vm_job *j, struct json_object *data)
 
 	name = cursor(j, &type, &len);
 	if (!data || !json_object_get_boolean(data))
-		lu_vm_refuse(j->vm, "add share=on to it", "its memory \"%s\" is a private copy (share=off)",
+		lu_vm_refuse(j->vm, lu_vm_is_domain(j->vm) ? lu_probe_memory_hint(j->vm) : "add share=on to it", "its memory \"%s\" is a private copy (share=off)",
 			     name ?: "");
 	return ask_object(j, "size", on_size);
 }
@@ -248,7 +261,7 @@ static int on_path(struct lu_vm_job *j, struct json_object *data)
 	}
 	if (path[0] != '/' || strlen(path) >= PATH_MAX) {
 		lu_vm_refuse(j->vm,
-			     "use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>",
+			     lu_probe_memory_hint(j->vm),
 			     "one of its memory files has no absolute path of at most %d bytes", PATH_MAX - 1);
 		return next_object(j);
 	}
@@ -265,9 +278,7 @@ static int on_path(struct lu_vm_job *j, struct json_object *data)
 
 static int on_hugetlb(struct lu_vm_job *j, struct json_object *data)
 {
-	static const char *const hint =
-		"use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>";
-	const char *type = "", *name;
+	const char *type = "", *name, *hint = lu_probe_memory_hint(j->vm);
 	size_t len = 0;
 
 	name = cursor(j, &type, &len);
@@ -289,18 +300,18 @@ static int judge_memory(struct lu_vm_job *j)
 			return ask_object(j, "mem-path", on_path);
 		if (type_is(type, len, "memory-backend-memfd"))
 			return ask_object(j, "hugetlb", on_hugetlb);
-		lu_vm_refuse(vm, "use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>",
+		lu_vm_refuse(vm, lu_probe_memory_hint(vm),
 			     "its memory \"%s\" is a %.*s, which does not survive", name, (int)len, type);
 	}
 	if (vm->facts.n_ram == 0)
-		lu_vm_refuse(vm, "use memory-backend-file with share=on and mem-path=<a file below the pkernfs mount>",
+		lu_vm_refuse(vm, lu_probe_memory_hint(vm),
 			     "none of its memory is in pkernfs");
 	return 0;
 }
 
 /* --- devices --- */
 
-static void judge_device(struct lu_vm *vm, const char *name, const char *type, size_t len)
+void lu_probe_judge_device(struct lu_vm *vm, const char *name, const char *type, size_t len)
 {
 	static const struct {
 		const char *prefix, *what, *hint;
@@ -334,7 +345,7 @@ static int on_devices(struct lu_vm_job *j, struct json_object *data)
 	if (r < 0)
 		return r;
 	for (; (name = cursor(j, &type, &len)); j->i++)
-		judge_device(j->vm, name, type, len);
+		lu_probe_judge_device(j->vm, name, type, len);
 	return 0;
 }
 
@@ -619,6 +630,7 @@ const lu_vm_step_t lu_probe_steps[] = {
 	judge_process,
 	ask_migration,
 	judge_passed_through,
+	lu_domain_ask_ptys,
 	conclude,
 	NULL,
 };

@@ -63,6 +63,7 @@ int lu_vms_new(struct lu_vms **ret, sd_event *event, const struct lu_vm_env *env
 	vms->any_fs = env->any_fs;
 	vms->restore = env->restore;
 	vms->restore_context = env->restore_context;
+	vms->domains = env->domains;
 	if (!vms->pkernfs || !vms->run) {
 		lu_vms_free(vms);
 		return -ENOMEM;
@@ -76,6 +77,11 @@ void lu_vm_facts_clear(struct lu_vm_facts *f)
 	for (size_t i = 0; i < f->n_ram; i++)
 		free(f->ram[i].path);
 	free(f->ram);
+	for (size_t i = 0; i < f->n_ptys; i++) {
+		free(f->ptys[i].name);
+		free(f->ptys[i].path);
+	}
+	free(f->ptys);
 	free(f->qemu_version);
 	free(f->late);
 	lu_reasons_clear(&f->reasons);
@@ -94,6 +100,7 @@ static void vm_free(struct lu_vm *vm)
 	lu_json_free(&lu_vm_def_table, &vm->def);
 	lu_error_clear(&vm->error);
 	lu_vm_facts_clear(&vm->facts);
+	lu_vm_domain_clear(&vm->domain);
 	lu_passthrough_free(vm->passthrough);
 	closep(&vm->exe_fd);
 	closep(&vm->pidfd);
@@ -177,7 +184,7 @@ static void make_room(struct lu_vms *vms, const struct lu_vm_def *def)
 		next = vm->next;
 		if (vm->stored && !vm->job &&
 		    (same ||
-		     (!runs && (!strcmp(vm->name, def->name) || (vm->def.qmp && !strcmp(vm->def.qmp, def->qmp))))))
+		     (!runs && ((def->name && !strcmp(vm->name, def->name)) || (vm->def.qmp && !strcmp(vm->def.qmp, def->qmp))))))
 			drop(vms, vm);
 	}
 }
@@ -395,6 +402,12 @@ int lu_vms_load(struct lu_vms *vms, const char *dir, struct lu_error *e)
 			continue;
 		drop(vms, vm);
 	}
+	if (r >= 0 && vms->domains) {
+		_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+
+		/* that others' notes can't be read costs their guests only */
+		r = vms->domains(vms, &why) == -ENOMEM ? -ENOMEM : 0;
+	}
 	/* without pkernfs nothing is saved in it */
 	if (r >= 0 && lu_vms_add_saved(vms, NULL, NULL) == -ENOMEM)
 		r = -ENOMEM;
@@ -448,6 +461,75 @@ int lu_vms_changed(struct lu_vms *vms, const char *dir, char **ret_file)
 		*ret_file = strdup(vm->origin);
 	}
 	return r > 0 && !*ret_file ? -ENOMEM : r;
+}
+
+/* A name that is free: its own, else its UUID. */
+static char *name_for(struct lu_vms *vms, const struct lu_vm_domain *d)
+{
+	return strdup(lu_name_valid(d->name) && !lu_vms_find(vms, d->name) ? d->name : d->uuid);
+}
+
+static int add_domain(struct lu_vms *vms, struct lu_vm_domain *d)
+{
+	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+	struct lu_vm *vm = lu_vms_find(vms, d->uuid);
+	struct lu_vm_def def = { .uuid = strdup(d->uuid),
+				 .qmp = strdup(d->monitor),
+				 .agent = d->agent ? strdup(d->agent) : NULL,
+				 .clock = LU_VM_CLOCK_DEFAULT };
+	int r;
+
+	if (vm && !vm->stored) {
+		vm->defined_twice = true;
+		lu_json_free(&lu_vm_def_table, &def);
+		return 0;
+	}
+	make_room(vms, &def);
+	def.name = name_for(vms, d);
+	r = def.name && def.uuid && def.qmp ? 0 : -ENOMEM;
+	if (r >= 0)
+		r = add(vms, &def, NULL, &vm, &why);
+	lu_json_free(&lu_vm_def_table, &def);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return add_bad(vms, d->uuid, NULL, &why, &vm);
+	vm->domain = *d;
+	*d = (struct lu_vm_domain){ 0 };
+	return 0;
+}
+
+/* The entry of a domain that is there still, with what is noted of it now; false: it is another one, or another QEMU. */
+static bool still_there(struct lu_vm *vm, struct lu_vm_domain *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct lu_vm_domain *d = &list[i];
+
+		if (!d->uuid || strcasecmp(d->uuid, vm->domain.uuid) != 0 || d->pid != vm->domain.pid ||
+		    strcmp(d->monitor, vm->def.qmp) != 0)
+			continue;
+		lu_vm_domain_clear(&vm->domain);
+		vm->domain = *d;
+		*d = (struct lu_vm_domain){ 0 };
+		return true;
+	}
+	return false;
+}
+
+int lu_vms_set_domains(struct lu_vms *vms, struct lu_vm_domain *list, size_t n)
+{
+	int r = 0;
+
+	for (struct lu_vm *vm = vms->first, *next; vm; vm = next) {
+		next = vm->next;
+		vm->defined_twice = false;
+		if (lu_vm_is_domain(vm) && !still_there(vm, list, n) && !vm->job)
+			drop(vms, vm);
+	}
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		if (list[i].uuid)
+			r = add_domain(vms, &list[i]);
+	return r;
 }
 
 static int is_uuid_dir(const struct dirent *d)

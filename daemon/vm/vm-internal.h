@@ -37,6 +37,8 @@ struct lu_vm {
 	char *text;  /* the definition as read, to see a change */
 	bool seen;   /* by the load that is under way */
 	bool stored; /* known by its record in pkernfs alone: a definition takes its place */
+	struct lu_vm_domain domain; /* of libvirt; no uuid: it is none */
+	bool defined_twice;         /* it has a definition, and is a guest of libvirt, too */
 	unsigned int index;
 	struct lu_vm_facts facts;
 	struct lu_qmp *qmp;
@@ -62,6 +64,8 @@ struct lu_vms {
 	bool any_fs;
 	lu_vm_restore_t restore;
 	void *restore_context;
+	int (*domains)(struct lu_vms *vms, struct lu_error *e);
+	bool held; /* libvirt has stepped aside */
 	struct lu_passthrough *stored; /* from systemd, of VMs that are not known yet */
 	struct lu_vm *first;           /* by name */
 };
@@ -78,6 +82,7 @@ struct lu_vm_job {
 	struct lu_vm *vm;
 	enum lu_vm_op op;
 	const lu_vm_step_t *steps;
+	const lu_vm_step_t *then; /* further ones when these are done, or NULL */
 	size_t step;
 	char update[37]; /* "" if none was given */
 	int ending_fd;   /* pidfd of a QEMU that was killed and has not ended yet */
@@ -123,7 +128,7 @@ struct lu_vm_job {
 #define LU_TOLERATE_DEATH 2u   /* nobody is there any more */
 
 extern const lu_vm_step_t lu_probe_steps[], lu_prepare_steps[], lu_unprepare_steps[], lu_pause_steps[], lu_save_steps[],
-	lu_resume_steps[], lu_replace_steps[], lu_verify_steps[];
+	lu_resume_steps[], lu_replace_steps[], lu_verify_steps[], lu_domain_probe_steps[];
 
 /** lu_vm_job_command() - send a command and wait; @args is taken over. To be returned by a step or handler */
 int lu_vm_job_command(struct lu_vm_job *j, const char *name, struct json_object *args, lu_vm_reply_t reply);
@@ -223,6 +228,22 @@ const char *lu_vm_other_owner(void *vm, const char *path, const struct stat *st)
 
 /** lu_vm_memory_owner() - the same with a whole path */
 const char *lu_vm_memory_owner(struct lu_vm *vm, const char *path, const struct stat *st);
+
+/** lu_vm_in_other_hands() - is it libvirt that holds its monitor now? */
+bool lu_vm_in_other_hands(const struct lu_vm *vm);
+
+/** lu_vm_domain_lives() - is it a guest of libvirt, and there? */
+bool lu_vm_domain_lives(const struct lu_vm *vm);
+
+/** lu_domain_steps() - the steps of an operation on a VM whose monitor is in other hands, else NULL */
+const lu_vm_step_t *lu_domain_steps(const struct lu_vm *vm, enum lu_vm_op op);
+
+int lu_domain_ask_ptys(struct lu_vm_job *j); /* a step */
+
+/* Parts of PROBE (probe.c) that need no monitor */
+const char *lu_probe_memory_hint(const struct lu_vm *vm);
+void lu_probe_judge_file(struct lu_vm *vm, const struct lu_vm_ram *ram);
+void lu_probe_judge_device(struct lu_vm *vm, const char *name, const char *type, size_t len);
 
 /** lu_vm_refuse() - a reason against it; returns 0, as probing goes on */
 int lu_vm_refuse(struct lu_vm *vm, const char *hint, const char *fmt, ...) _printf_(3, 4);

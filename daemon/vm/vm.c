@@ -49,6 +49,8 @@ bool lu_vm_listens(const struct lu_vm *vm)
 
 	if (fd < 0 || !vm->def.qmp)
 		return false;
+	if (lu_vm_in_other_hands(vm))
+		return lu_vm_domain_lives(vm);
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", vm->def.qmp);
 	return connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EAGAIN;
 }

@@ -62,6 +62,12 @@ struct lu_vm_ram {
 	uint64_t size;
 };
 
+/** struct lu_vm_pty - a terminal that QEMU has opened for one of its character devices */
+struct lu_vm_pty {
+	char *name; /* of the device: "serial0" */
+	char *path;
+};
+
 /** struct lu_vm_facts - what the last operation saw; all of it owned by the VM */
 struct lu_vm_facts {
 	enum lu_vm_state state;
@@ -76,6 +82,8 @@ struct lu_vm_facts {
 	char *late;
 	struct lu_vm_ram *ram;
 	size_t n_ram;
+	struct lu_vm_pty *ptys;
+	size_t n_ptys;
 };
 
 /** lu_vm_restored_t - a restore has ended; @r is 0 or a negative errno, @error says why */
@@ -89,11 +97,23 @@ typedef void (*lu_vm_restored_t)(void *userdata, int r, struct lu_error *error);
 typedef int (*lu_vm_restore_t)(void *context, struct lu_vm *vm, lu_vm_restored_t done, void *userdata,
 			       struct lu_error *e);
 
+/** struct lu_vm_domain - a guest that another manager, libvirt, runs, as it has noted it */
+struct lu_vm_domain {
+	char *name, *uuid;
+	char *monitor; /* the socket that it holds */
+	char *agent;   /* socket of its guest agent's channel, or NULL */
+	pid_t pid;
+	bool running;
+	char **devices;            /* names of what it has, NULL-terminated; NULL: not known */
+	struct lu_reasons reasons; /* what speaks against it by the manager's own notes */
+};
+
 /**
  * struct lu_vm_env - where things are
  * @pkernfs: mount point, "/run/luctl/pkernfs"
  * @run: "/run/luctl"; below it resumed/UNIT
  * @restore, @restore_context: what RESUME needs to go back with passed-through devices; may be NULL
+ * @domains: called when definitions were loaded: tells by lu_vms_set_domains() which guests others run; may be NULL
  * @any_fs: tests only: take @pkernfs for pkernfs whatever file system it is
  */
 struct lu_vm_env {
@@ -101,6 +121,7 @@ struct lu_vm_env {
 	const char *run;
 	lu_vm_restore_t restore;
 	void *restore_context;
+	int (*domains)(struct lu_vms *vms, struct lu_error *e);
 	bool any_fs;
 };
 
@@ -166,6 +187,26 @@ struct lu_vm *lu_vms_find(struct lu_vms *vms, const char *key);
 struct lu_vm *lu_vms_first(struct lu_vms *vms);
 struct lu_vm *lu_vm_next(struct lu_vm *vm);
 size_t lu_vms_count(struct lu_vms *vms);
+
+/* --- guests of libvirt --- */
+
+void lu_vm_domain_clear(struct lu_vm_domain *d);
+
+/**
+ * lu_vms_set_domains() - these guests are run by libvirt now; those that were told before and are not among them are forgotten
+ * @list: its members are taken over
+ *
+ * Each becomes a VM without a definition. One on which an operation is under way stays as it is.
+ */
+int lu_vms_set_domains(struct lu_vms *vms, struct lu_vm_domain *list, size_t n);
+
+/** lu_vms_hold_domains() - has libvirt stepped aside, so that their monitors are ours? */
+void lu_vms_hold_domains(struct lu_vms *vms, bool held);
+bool lu_vms_domains_held(const struct lu_vms *vms);
+
+bool lu_vm_is_domain(const struct lu_vm *vm);
+/** lu_vm_domain() - what libvirt has noted of it; without a uuid if it is no domain */
+const struct lu_vm_domain *lu_vm_domain(const struct lu_vm *vm);
 
 /* --- one VM --- */
 

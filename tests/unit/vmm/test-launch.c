@@ -101,10 +101,6 @@ static void test_check(void **state)
 		const char *word; /* NULL: fine */
 	} cases[] = {
 		{ ARGV("q", "-netdev", "tap,id=n0,ifname=tap0,script=no"), NULL },
-		{ ARGV("q", "-netdev", "tap,id=n0,fd=7"), "inherited" },
-		{ ARGV("q", "-netdev", "{\"type\": \"tap\", \"id\": \"n0\", \"fds\": \"7:8\"}"), "inherited" },
-		{ ARGV("q", "-netdev", "tap,id=n0,vhostfd=8,ifname=x"), "inherited" },
-		{ ARGV("q", "-chardev", "socket,id=c,fd=5,server=on"), "inherited" },
 		{ ARGV("q", "-add-fd", "fd=5,set=2"), "inherited" },
 		{ ARGV("q", "-add-fd", "fd=3,set=1819632756,opaque=luctl-state", "-incoming", "defer"), NULL },
 		{ ARGV("q", "-snapshot"), "temporary" },

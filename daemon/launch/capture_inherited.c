@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What a QEMU has inherited. What is behind a number, as libvirt gives them:
+ *
+ *	a Unix socket that listens	its name's owner and mode
+ *	a queue of a tap		TUNGETIFF through a copy of the descriptor; address, MTU and bridge from sysfs
+ *	/dev/vhost-net			opened
+ *	a pid file			not named on the command line: found as a file below /run that is open for
+ *					writing and holds the process's number
+ *
+ * Everything else is a reason against the VM.
+ */
+#include <dirent.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "argv.h"
+#include "capture.h"
+#include "inherited.h"
+
+#define ACCEPTS 0x10000 /* __SO_ACCEPTCON in /proc/net/unix */
+
+static const char hint_other[] = "name the interface or the path instead, e.g. ifname=";
+
+static struct lu_launch_inherited *add(struct lu_launch *l, int fd, int kind)
+{
+	struct lu_launch_inherited *p = reallocarray(l->inherited, l->n_inherited + 1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	l->inherited = p;
+	p += l->n_inherited++;
+	*p = (struct lu_launch_inherited){ .fd = (uint64_t)fd, .kind = kind };
+	return p;
+}
+
+static int add_path(struct lu_launch *l, int fd, int kind, const char *path, const struct stat *st)
+{
+	struct lu_launch_inherited *in = add(l, fd, kind);
+
+	if (!in)
+		return -ENOMEM;
+	in->uid = st->st_uid;
+	in->gid = st->st_gid;
+	in->mode = st->st_mode & 07777;
+	in->path = strdup(path);
+	return in->path ? 0 : -ENOMEM;
+}
+
+/* 1 with its path if a Unix socket of this inode listens at one, else 0 */
+static int listens_at(const struct lu_capture_from *from, pid_t pid, unsigned long inode, char **ret)
+{
+	_cleanup_free_ char *text = NULL;
+	char what[32], *save = NULL;
+	int r;
+
+	snprintf(what, sizeof(what), "%d/net/unix", (int)pid);
+	r = lu_read_file(from->proc_fd, what, 16U << 20, &text, NULL);
+	if (r < 0)
+		return r == -ENOENT ? -ESRCH : r;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		unsigned long flags, type, number;
+		int at = 0;
+
+		if (sscanf(line, "%*s %*s %*s %lx %lx %*s %lu %n", &flags, &type, &number, &at) != 3 || !at)
+			continue;
+		if (number != inode || !(flags & ACCEPTS) || type != SOCK_STREAM || line[at] != '/')
+			continue;
+		*ret = strdup(line + at);
+		return *ret ? 1 : -ENOMEM;
+	}
+	return 0;
+}
+
+static int copy_of(pid_t pid, int fd)
+{
+	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int copy;
+
+	if (pidfd < 0)
+		return -errno;
+	copy = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	return copy < 0 ? -errno : copy;
+}
+
+static char *sys_net(const char *name, const char *what)
+{
+	char path[80], *text = NULL;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/%s", name, what);
+	if (lu_read_file(AT_FDCWD, path, 4096, &text, NULL) < 0)
+		return NULL;
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+/* The bridge that it is in; in a switch of another kind whoever put it there has to do so again. */
+static int bridge_of(const char *name, char **ret)
+{
+	char path[64], link[256], what[80];
+	const char *master;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/master", name);
+	n = readlink(path, link, sizeof(link) - 1);
+	if (n < 0)
+		return 0;
+	link[n] = '\0';
+	master = strrchr(link, '/');
+	master = master ? master + 1 : link;
+	snprintf(what, sizeof(what), "/sys/class/net/%.15s/bridge", master);
+	if (access(what, F_OK) < 0)
+		return 0;
+	*ret = strndup(master, IFNAMSIZ - 1);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int add_tap(pid_t pid, int fd, struct lu_launch *l)
+{
+	_cleanup_close_ int copy = copy_of(pid, fd);
+	_cleanup_free_ char *mtu = NULL;
+	struct lu_launch_inherited *in;
+	struct ifreq ifr = { 0 };
+	unsigned long number;
+
+	if (copy < 0)
+		return copy;
+	if (ioctl(copy, TUNGETIFF, &ifr) < 0)
+		return -errno;
+	in = add(l, fd, LU_INHERITED_TAP);
+	if (!in)
+		return -ENOMEM;
+	/* that it stays without us is a property of the device, not of this queue */
+	in->flags = (uint16_t)(ifr.ifr_flags & ~IFF_PERSIST);
+	in->name = strndup(ifr.ifr_name, IFNAMSIZ - 1);
+	if (!in->name)
+		return -ENOMEM;
+	in->mac = sys_net(in->name, "address");
+	mtu = sys_net(in->name, "mtu");
+	if (!in->mac || !mtu || sscanf(mtu, "%lu", &number) != 1)
+		return -ENODEV;
+	in->mtu = number;
+	return bridge_of(in->name, &in->bridge);
+}
+
+/* 1 if it was taken, 0 if it is of a kind that can't be made again */
+static int classify(const struct lu_capture_from *from, pid_t pid, int fd, struct lu_launch *l)
+{
+	_cleanup_free_ char *link = NULL, *path = NULL;
+	unsigned long inode;
+	struct stat st;
+	char what[24];
+	int r;
+
+	snprintf(what, sizeof(what), "fd/%d", fd);
+	r = lu_proc_link(from->proc_fd, pid, what, &link);
+	if (r < 0)
+		return r == -ESRCH ? 0 : r;
+	if (sscanf(link, "socket:[%lu]", &inode) == 1) {
+		r = listens_at(from, pid, inode, &path);
+		if (r <= 0)
+			return r;
+		/* somebody has taken its name away, or has another socket there */
+		if (stat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+			return 0;
+		r = add_path(l, fd, LU_INHERITED_LISTEN, path, &st);
+		return r < 0 ? r : 1;
+	}
+	if (!strcmp(link, "/dev/net/tun")) {
+		r = add_tap(pid, fd, l);
+		return r < 0 ? r : 1;
+	}
+	if (!strcmp(link, "/dev/vhost-net") && stat(link, &st) == 0) {
+		r = add_path(l, fd, LU_INHERITED_DEVICE, link, &st);
+		return r < 0 ? r : 1;
+	}
+	return 0;
+}
+
+static bool is_known(const struct lu_launch *l, int fd)
+{
+	for (size_t i = 0; i < l->n_inherited; i++)
+		if (l->inherited[i].fd == (uint64_t)fd)
+			return true;
+	return false;
+}
+
+/* Numbers below are for what we give to it. */
+static bool is_low(int fd)
+{
+	return fd < LU_LAUNCH_MORE_FD || fd > (int)LU_INHERITED_FD_MAX;
+}
+
+static int named_pid_file(const struct lu_launch *l, const char *path)
+{
+	struct lu_arg arg = { 0 };
+
+	while (lu_argv_next(l->argv, &arg))
+		if (!strcmp(arg.name, "pidfile") && arg.value && !strcmp(arg.value, path))
+			return 1;
+	return 0;
+}
+
+static int one_pid_file(const struct lu_capture_from *from, pid_t pid, const char *number, struct lu_launch *l)
+{
+	_cleanup_free_ char *link = NULL, *text = NULL, *flags = NULL;
+	unsigned int mode = 0;
+	struct stat st;
+	const char *p;
+	char what[64];
+	int found = 0;
+	size_t n;
+
+	snprintf(what, sizeof(what), "fd/%.16s", number);
+	if (lu_proc_link(from->proc_fd, pid, what, &link) < 0)
+		return 0;
+	n = strlen(link);
+	if (strncmp(link, "/run/", 5) != 0 || n < 5 || strcmp(link + n - 4, ".pid") != 0 || is_low(atoi(number)) ||
+	    is_known(l, atoi(number)) || named_pid_file(l, link))
+		return 0;
+	snprintf(what, sizeof(what), "%d/fdinfo/%.16s", (int)pid, number);
+	if (lu_read_file(from->proc_fd, what, 65536, &flags, NULL) < 0 || !(p = strstr(flags, "flags:")) ||
+	    sscanf(p + 6, "%o", &mode) != 1 || (mode & O_ACCMODE) == O_RDONLY ||
+	    lu_read_file(AT_FDCWD, link, 64, &text, NULL) < 0 || sscanf(text, "%d", &found) != 1 ||
+	    found != (int)pid || stat(link, &st) < 0)
+		return 0;
+	return add_path(l, atoi(number), LU_INHERITED_PIDFILE, link, &st);
+}
+
+static int find_pid_file(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l)
+{
+	char path[32];
+	struct dirent *d;
+	DIR *dir;
+	int fd, r = 0;
+
+	snprintf(path, sizeof(path), "%d/fd", (int)pid);
+	fd = openat(from->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (r >= 0 && (d = readdir(dir)))
+		if (d->d_name[0] >= '0' && d->d_name[0] <= '9')
+			r = one_pid_file(from, pid, d->d_name, l);
+	closedir(dir);
+	return r;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const struct lu_launch_inherited *x = a, *y = b;
+
+	return x->fd < y->fd ? -1 : x->fd > y->fd;
+}
+
+int lu_inherited_capture(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
+{
+	_cleanup_free_ struct lu_argv_fd *named = NULL;
+	size_t n = 0;
+	int r;
+
+	r = lu_argv_fds(l->argv, &named, &n);
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		if (is_known(l, named[i].fd))
+			continue;
+		r = is_low(named[i].fd) ? 0 : classify(from, pid, named[i].fd, l);
+		if (r == -ENOMEM || r == -ESRCH)
+			return r;
+		if (r < 0)
+			lu_reasons_add(why, NULL, hint_other, "-%s %.500s: what is behind descriptor %d can't be read: %s",
+				       named[i].option, named[i].value, named[i].fd, strerror(-r));
+		else if (r == 0)
+			lu_reasons_add(why, NULL, hint_other,
+				       "-%s %.500s: the inherited file descriptor %d can't be opened again",
+				       named[i].option, named[i].value, named[i].fd);
+		r = 0;
+	}
+	if (r >= 0 && l->n_inherited)
+		r = find_pid_file(from, pid, l);
+	if (r < 0 || !l->n_inherited)
+		return r;
+	qsort(l->inherited, l->n_inherited, sizeof(*l->inherited), by_number);
+	return lu_launch_add_feature(l, LU_LAUNCH_INHERITED);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/* One guest of libvirt in an update. */
+#include "update-internal.h"
+
+/** lu_domain_protect() - a guest that nobody runs is put out of libvirt's reach; 0 also if it is none of libvirt's */
+int lu_domain_protect(struct lu_update *u, const char *uuid, struct lu_error *e);
+
+/** lu_domain_give_back() - libvirt gets the guest @i, which has answered at its monitor */
+int lu_domain_give_back(struct lu_update *u, size_t i, struct lu_error *e);
+
+/**
+ * lu_domain_restore_begin() - before a domain's state is restored by request: libvirt steps aside, its memory comes back
+ *
+ * Return: 1 there is nothing to wait for, 0 @done will be called, or a negative errno.
+ */
+int lu_domain_restore_begin(struct lu_update *u, lu_worker_done_t done, void *userdata, struct lu_error *e);
+
+/** lu_domain_restore_end() - afterwards, whether or not it runs: libvirt comes back and knows of it what is true */
+void lu_domain_restore_end(struct lu_update *u);
+
+/** lu_domain_adopt() - have machined know a domain's process again; false: it is no domain of machined's */
+bool lu_domain_adopt(struct lu_update *u, size_t i);

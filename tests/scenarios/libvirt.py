@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Two guests of libvirt and one of luctl-vm@ go through an update and one that is undone; libvirt knows them as before, works with them, and one that can't be restored is kept from it."""
+
+import json
+
+from lab import domains, guests
+
+KERNELS = ["7.3", "7.3-b"]
+LIMIT = 1800
+RNG = "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>\n"
+HOOK = """#!/bin/sh
+[ "$1" = {state} ] || exit 0
+{action}
+"""
+
+
+def hook(host, state, action):
+    host.run("mkdir -p /etc/luctl/hooks.d")
+    host.put("/etc/luctl/hooks.d/fault", HOOK.format(state=state, action=action), mode="755")
+
+
+def known(host, name, what):
+    return host.run(f"virsh {what} {name}", timeout=120).out.strip()
+
+
+def check_known(lab, host, before, machines):
+    """libvirt and machined say of each domain what they said before."""
+    now = domains.listed(host)
+    lab.expect(now == before, f"virsh listed {before}, now {now}")
+    told = host.run("machinectl --no-legend list").out.split()
+    for name in machines:
+        lab.expect(name in told, f"machined does not know {name}: {told}")
+
+
+def pids(host, which):
+    return {d.name: host.run(f"cat /run/libvirt/qemu/{d.name}.pid").out.strip() for d in which}
+
+
+def work_with(lab, host, web):
+    """What an administrator does with a domain."""
+    lab.expect(known(host, web.name, "domstate") == "running", "domstate")
+    lab.expect("1" in known(host, web.name, "vcpupin"), "vcpupin")
+    known(host, web.name, "dominfo")
+    lab.expect("vnet" in known(host, web.name, "domiflist"), "domiflist")
+    host.run(f"virsh domifstat {web.name} $(virsh domiflist {web.name} | grep -o 'vnet[0-9]*')", timeout=120)
+    host.put("/root/rng.xml", RNG)
+    host.run(f"virsh attach-device {web.name} /root/rng.xml --live", timeout=120)
+    host.run(f"virsh snapshot-create-as {web.name} --disk-only --no-metadata --diskspec vda,file=/var/lib/lab/over.img", timeout=120)
+    host.run(f"virsh blockcommit {web.name} vda --active --pivot --wait", timeout=180)
+
+
+def run(lab):
+    with lab.host() as host:
+        domains.prepare(host)
+        web = domains.Domain(guests.Linux("web", 0, 256))
+        red = domains.Domain(guests.Ticker("red", 1, 64))
+        blue = guests.Ticker("blue", 2, 64)
+        domains.start(lab, host, web, red)
+        lab.start(host, blue)
+        three = (web, red, blue)
+        before, machines = domains.listed(host), [f"qemu-{n}-{name}" for n, name in ((1, "web"), (2, "red"))]
+
+        with lab.case("they are known without being told"):
+            listed = {vm["name"]: vm for vm in lab.ask(host, "vm list")["vms"]}
+            lab.expect(all(listed[d.name]["updatable"] for d in three), f"not updatable: {json.dumps(listed, indent=1)}")
+            plan = lab.ask(host, f"plan --kernel {lab.image_of('7.3-b')}")
+            lab.expect(plan["ok"], f"the plan says: {json.dumps(plan, indent=1)}")
+
+        with lab.case("an update that is undone leaves libvirt as it was"):
+            old = pids(host, (web, red))
+            start = host.pump.clock()
+            hook(host, "sealing", "exit 1")
+            result = lab.luctl(host, f"update --kernel {lab.image_of('7.3-b')} --yes", check=False, timeout=300)
+            host.run("rm /etc/luctl/hooks.d/fault")
+            lab.expect(result.code and lab.ask(host, "status")["state"] == "aborted", f"{result}")
+            lab.witness(host, three, start)
+            check_known(lab, host, before, machines)
+            lab.expect(pids(host, (web, red)) == old, "another QEMU")
+
+        with lab.case("an update: they go on, and libvirt knows them as before"):
+            start = lab.update(host, "7.3-b")
+            lab.witness(host, three, start)
+            check_known(lab, host, before, machines)
+            report = lab.ask(host, "report")
+            lab.expect({vm["name"] for vm in report["vms"]} == {"web", "red", "blue"}, f"the report: {report}")
+
+        with lab.case("a second update in a row"):
+            start = lab.update(host, "7.3")
+            lab.witness(host, three, start)
+            check_known(lab, host, before, machines)
+
+        with lab.case("a domain that can't be restored is kept from libvirt, and brought back"):
+            hook(host, "sealing", f"mv {web.guest.disk} {web.guest.disk}.away")
+            start = host.pump.clock()
+            result, _ = host.jump(f"luctl update --kernel {lab.image_of('7.3')} --yes")
+            lab.expect(result is None, f"no jump: {result}")
+            lab.luctl(host, "status --wait", check=False, timeout=180)
+            host.run(f"rm /etc/luctl/hooks.d/fault; mv {web.guest.disk}.away {web.guest.disk}")
+            lab.witness(host, (red, blue), start)
+            lab.expect(domains.listed(host)["web"] == ("-", "shut off"), f"{domains.listed(host)}")
+            result = host.run("virsh start web", check=False, timeout=120)
+            lab.expect(result.code and "luctl restore" in result.err, f"libvirt starts it over its kept state: {result}")
+            lab.luctl(host, "restore web", timeout=180)
+            lab.witness(host, three, start, limit=180)
+            check_known(lab, host, before, machines)
+
+        with lab.case("libvirt works with them"):
+            work_with(lab, host, web)
+            host.run("virsh destroy red", timeout=120)
+            gone = host.run("ls /run/luctl/pkernfs/libvirt/qemu").out.split()
+            lab.expect(gone == ["1-web"], f"memory that is left: {gone}")
+            host.run("virsh start red", timeout=180)
+            lab.expect(domains.listed(host)["red"][0] == "3", f"an id was given twice: {domains.listed(host)}")
