@@ -7,12 +7,15 @@
  * A mistake costs one line and a hint, never the whole help.
  */
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "cli.h"
 
 #define OPTIONS_MAX 32
+#define WORD_MAX 32     /* longer words are nobody's verb */
 #define OPTION_BASE 256 /* getopt's val for the first of our options */
 
 struct option_set {
@@ -116,10 +119,51 @@ static const struct cli_verb *verb_find(int n, char **words, int *ret_words)
 	return NULL;
 }
 
+/* How many letters have to be put in, left out or exchanged to make one word of the other; words are short. */
+static unsigned int distance(const char *a, const char *b)
+{
+	unsigned int row[WORD_MAX + 1], above, left;
+	size_t m = strlen(b);
+
+	if (m > WORD_MAX || strlen(a) > WORD_MAX)
+		return UINT_MAX;
+	for (size_t j = 0; j <= m; j++)
+		row[j] = (unsigned int)j;
+	for (size_t i = 0; a[i]; i++) {
+		left = row[0]++;
+		for (size_t j = 0; j < m; j++) {
+			above = row[j + 1];
+			row[j + 1] = MIN(MIN(row[j], above) + 1, left + (a[i] != b[j]));
+			left = above;
+		}
+	}
+	return row[m];
+}
+
+/* The verb that was probably meant: at most two letters are wrong, and less than half of them. */
+static const char *nearest_verb(const char *word)
+{
+	unsigned int best = MIN(3u, (unsigned int)(strlen(word) + 1) / 2);
+	const char *found = NULL;
+
+	for (const struct cli_verb *v = cli_verbs; v->name; v++) {
+		unsigned int d = distance(word, v->name);
+
+		if (d < best) {
+			best = d;
+			found = v->name;
+		}
+	}
+	return found;
+}
+
 static int unknown_verb(struct cli *cli, int n, char **words)
 {
 	size_t first = strlen(words[0]);
-	char list[256] = "";
+	char list[256] = "", whole[WORD_MAX + 1];
+	const char *near;
+
+	snprintf(whole, sizeof(whole), "%s%s%s", words[0], n > 1 ? " " : "", n > 1 ? words[1] : "");
 
 	/* A group such as "vm": name its verbs. */
 	for (const struct cli_verb *v = cli_verbs; v->name; v++)
@@ -131,7 +175,21 @@ static int unknown_verb(struct cli *cli, int n, char **words)
 	if (*list)
 		return cli_error(cli, EXIT_USAGE, list, n > 1 ? "unknown verb %s %s" : "%s: a second word is missing",
 				 words[0], n > 1 ? words[1] : "");
+	near = nearest_verb(whole);
+	if (!near)
+		near = nearest_verb(words[0]);
+	if (near) {
+		char hint[96];
+
+		snprintf(hint, sizeof(hint), "luctl %s is one; luctl --help lists all", near);
+		return cli_error(cli, EXIT_USAGE, hint, "unknown verb %s", words[0]);
+	}
 	return usage_error(cli, "unknown verb", words[0]);
+}
+
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h");
 }
 
 int cli_parse(struct cli *cli, int argc, char **argv)
@@ -146,6 +204,8 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 	if (optind >= argc)
 		return 0;
 	cli->verb = verb_find(argc - optind, argv + optind, &words);
+	if (!cli->verb && argc - optind >= 2 && is_help(argv[optind + 1]) && cli_help_group(argv[optind]))
+		return cli->helped = true, 0;
 	if (!cli->verb)
 		return unknown_verb(cli, argc - optind, argv + optind);
 	set_add(&set, cli->verb->options);

@@ -17,6 +17,7 @@ enum {
 	EXIT_UNREACHABLE = 4,
 	EXIT_ABORTED = 5,
 	EXIT_DEGRADED = 6,
+	EXIT_DENIED = 7,
 };
 
 struct cli;
@@ -59,11 +60,13 @@ struct cli {
 	struct luctl_ctx *ctx;
 	const struct cli_verb *verb; /* NULL: none was given */
 	bool json;
+	bool helped; /* a group of verbs was explained: nothing is left to do */
 	bool color_out, color_err; /* is that stream a terminal that wants colours? */
 	int n_args;
 	char **args;
 	struct cli_value *values;
 	size_t n_values;
+	char update_id[37]; /* of the update that this command began; empty: none yet */
 };
 
 /* args.c */
@@ -85,6 +88,8 @@ int cli_error_ctx(struct cli *cli);
 char *cli_safe(const char *s);
 /** cli_print_json() - a document, with a newline at its end */
 void cli_print_json(const char *json);
+/** cli_result() - the exit code that tells how an update ended; @result: as in its report, or NULL */
+int cli_result(const char *result);
 /** cli_outcome() - with --json: the document of a changing verb. Returns @code, changed if that failed */
 int cli_outcome(struct cli *cli, int code, const char *result, const char *what, const char *hint);
 /** cli_bytes() - "1.5 GiB" */
@@ -118,6 +123,8 @@ void cli_finding(struct cli *cli, const struct luctl_finding *f);
 
 /* help.c */
 void cli_help(struct cli *cli);
+/** cli_help_group() - the verbs that begin with this word, such as "vm"; false: there are none */
+bool cli_help_group(const char *word);
 
 /* The verbs, one file each. */
 int verb_abort(struct cli *cli);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* luctl help: the table of verbs for people, and as data for other programs. */
+/*
+ * luctl help: the table of verbs for people, and as data for other programs. All of it comes from the tables in verbs.c:
+ * one verb, one group of verbs ("vm"), or everything with the exit codes.
+ */
 #include <ctype.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -48,6 +51,27 @@ static void help_all(void)
 	for (const struct cli_exit_code *x = cli_exit_codes; x->help; x++)
 		printf("  %d  %s\n", x->code, x->help);
 	puts("\nluctl VERB --help tells more about a verb; luctl(1) tells all.");
+}
+
+bool cli_help_group(const char *word)
+{
+	size_t n = strlen(word);
+	bool found = false;
+
+	for (const struct cli_verb *v = cli_verbs; v->name; v++) {
+		char left[48];
+
+		if (strncmp(v->name, word, n) != 0 || v->name[n] != ' ')
+			continue;
+		if (!found)
+			printf("Usage: luctl %s VERB [ARGUMENT]...\n\nVerbs:\n", word);
+		found = true;
+		snprintf(left, sizeof(left), "%s%s%s", v->name, v->args ? " " : "", v->args ?: "");
+		printf("  %-24s %s\n", left, v->help);
+	}
+	if (found)
+		printf("\nluctl %s VERB --help tells more about one.\n", word);
+	return found;
 }
 
 void cli_help(struct cli *cli)
@@ -139,5 +163,7 @@ int verb_help(struct cli *cli)
 			help_verb(v);
 			return EXIT_OK;
 		}
+	if (cli->n_args == 1 && cli_help_group(name))
+		return EXIT_OK;
 	return cli_error(cli, EXIT_USAGE, "luctl help lists the verbs", "unknown verb %s", name);
 }

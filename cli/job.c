@@ -33,10 +33,19 @@ struct watch {
 	struct cli *cli;
 	uint64_t begin_ns;
 	char state[32];
+	char *held;    /* in a pipe: the last detail of the state, told when the next state comes */
 	bool in_place; /* the cursor stands behind a line that may be overwritten */
 	bool left_check;
 	bool jumping;
 };
+
+static void tell_held(struct watch *w)
+{
+	if (w->held)
+		puts(w->held);
+	free(w->held);
+	w->held = NULL;
+}
 
 static void on_progress(void *userdata, const char *state, const char *detail)
 {
@@ -50,8 +59,17 @@ static void on_progress(void *userdata, const char *state, const char *detail)
 		w->left_check = true;
 	w->jumping = strcmp(state, "jump") == 0;
 	snprintf(w->state, sizeof(w->state), "%s", state);
-	if (w->cli->json || (same && !tty))
+	if (w->cli->json)
 		return;
+	if (!tty && same) {
+		free(w->held);
+		w->held = NULL;
+		if (asprintf(&w->held, "%4llu.%03llu  %-10s %s", (unsigned long long)(ms / 1000),
+			     (unsigned long long)(ms % 1000), s ?: "?", d ?: "") < 0)
+			w->held = NULL;
+		return;
+	}
+	tell_held(w);
 	if (w->in_place)
 		fputs(same ? "\r\033[K" : "\n", stdout);
 	printf("%s%4llu.%03llu%s  ", cli_color(tty, COLOR_DIM), (unsigned long long)(ms / 1000),
@@ -61,11 +79,17 @@ static void on_progress(void *userdata, const char *state, const char *detail)
 		w->in_place = true;
 	else
 		putchar('\n');
+	if (w->jumping && !same) {
+		printf("%sThe host jumps now, and this terminal ends. In the new kernel: luctl status --wait; luctl report\n",
+		       tty ? "\n" : "");
+		w->in_place = false;
+	}
 	fflush(stdout);
 }
 
 static void line_end(struct watch *w)
 {
+	tell_held(w);
 	if (w->in_place)
 		putchar('\n');
 	w->in_place = false;
@@ -116,9 +140,7 @@ static int after_loss(struct watch *w)
 	if (strcmp(w->cli->verb->name, "update") != 0)
 		return end_unreachable(w);
 	if (!w->cli->json) {
-		if (w->jumping)
-			puts("The host jumps into the new kernel; this command ends with the old one.");
-		else
+		if (!w->jumping)
 			printf("luctld went away while %s; waiting for it.\n", *w->state ? w->state : "starting");
 		fflush(stdout);
 	}
@@ -158,6 +180,19 @@ static int watch(struct watch *w, struct luctl_job *job)
 	}
 }
 
+/* Whose report is it, later? The update that goes on now is this one, since there is only one at a time. */
+static void learn_id(struct cli *cli)
+{
+	_cleanup_(luctl_status_freep) struct luctl_status *status = NULL;
+
+	if (strcmp(cli->verb->name, "update") != 0 || luctl_status_get(cli->ctx, &status) < 0 ||
+	    !luctl_status_updating(status))
+		return;
+	snprintf(cli->update_id, sizeof(cli->update_id), "%s", luctl_status_update_id(status));
+	if (!cli->json)
+		printf("Update %s\n", cli->update_id);
+}
+
 int cli_job_run(struct cli *cli, struct luctl_job *job)
 {
 	struct sigaction sa = { .sa_handler = on_interrupt }, old;
@@ -166,7 +201,9 @@ int cli_job_run(struct cli *cli, struct luctl_job *job)
 
 	interrupts = 0;
 	(void)sigaction(SIGINT, &sa, &old);
+	learn_id(cli);
 	code = watch(&w, job);
 	(void)sigaction(SIGINT, &old, NULL);
+	free(w.held);
 	return code;
 }

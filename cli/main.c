@@ -24,6 +24,8 @@ static int run(struct cli *cli)
 		cli_help(cli);
 		return EXIT_OK;
 	}
+	if (cli->helped)
+		return EXIT_OK;
 	if (!cli->verb)
 		return cli_error(cli, EXIT_USAGE, "luctl --help", "no verb given");
 	if (luctl_new(&cli->ctx) < 0)

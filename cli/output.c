@@ -63,12 +63,27 @@ int cli_error(struct cli *cli, int code, const char *hint, const char *fmt, ...)
 	return code;
 }
 
+static bool is_denied(const char *name)
+{
+	return name && (!strcmp(name, "org.freedesktop.DBus.Error.AccessDenied") ||
+			!strcmp(name, "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"));
+}
+
 int cli_error_ctx(struct cli *cli)
 {
 	print_error(cli, luctl_last_error(cli->ctx), luctl_last_hint(cli->ctx));
 	if (luctl_last_unreachable(cli->ctx))
 		return EXIT_UNREACHABLE;
-	return luctl_last_refused(cli->ctx) ? EXIT_REFUSED : EXIT_FAILED;
+	if (luctl_last_refused(cli->ctx))
+		return EXIT_REFUSED;
+	return is_denied(luctl_last_error_name(cli->ctx)) ? EXIT_DENIED : EXIT_FAILED;
+}
+
+int cli_result(const char *result)
+{
+	if (result && !strcmp(result, "aborted"))
+		return EXIT_ABORTED;
+	return result && !strcmp(result, "degraded") ? EXIT_DEGRADED : EXIT_OK;
 }
 
 void cli_print_json(const char *json)
@@ -94,6 +109,8 @@ int cli_outcome(struct cli *cli, int code, const char *result, const char *what,
 		r = lu_json_add_uint(o, "version", 1);
 	if (r == 0)
 		r = lu_json_add_string(o, "verb", cli->verb->name);
+	if (r == 0)
+		r = lu_json_add_string(o, "update", *cli->update_id ? cli->update_id : NULL);
 	if (r == 0)
 		r = lu_json_add_string(o, "result", result);
 	if (r == 0 && what) {

@@ -216,14 +216,14 @@ int verb_pkernfs_show(struct cli *cli)
 		return r;
 	if (cli->json) {
 		cli_print_json(luctl_pkernfs_json(p));
-		return EXIT_OK;
+		return luctl_pkernfs_ok(p) ? EXIT_OK : EXIT_REFUSED;
 	}
 	print_findings(cli, p);
 	if (!luctl_pkernfs_fs_next(p, NULL))
 		puts("There is no pkernfs. A mount makes one: mount -t pkernfs pkernfs /run/luctl/pkernfs");
 	else if (print_table(p) < 0)
 		return cli_error(cli, EXIT_FAILED, NULL, "the table cannot be printed");
-	return EXIT_OK;
+	return luctl_pkernfs_ok(p) ? EXIT_OK : EXIT_REFUSED;
 }
 
 int verb_pkernfs_verify(struct cli *cli)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * luctl report: the timeline of the last update. All bars have one scale, the whole
- * update; '=' is a phase in the old kernel, '#' one in the new, 'x' the time in which
- * a VM stood still.
+ * luctl report: the timeline of the last update. All bars have one scale: the time around the
+ * blackouts, which is what one wants to see of an update that takes ten times as long. '=' is a phase in the old kernel, '#' one
+ * in the new, 'x' the time in which a VM stood still, '<' and '>' what lies beyond the picture.
  */
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
@@ -12,37 +12,86 @@
 
 #define BAR_WIDTH 40
 
-static const char *bar(uint64_t start, uint64_t length, uint64_t whole, char mark, char buf[BAR_WIDTH + 1])
-{
+/* The part of the update that the picture shows, in microseconds since its start */
+struct span {
 	uint64_t from, to;
+};
+
+/* Around the blackouts, if there are any, with a tenth on both sides; else all of it. */
+static struct span look_at(const struct luctl_report *rep)
+{
+	struct span all = { 0, luctl_report_duration(rep) }, s = { UINT64_MAX, 0 };
+	uint64_t margin;
+
+	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); v; v = luctl_report_vm_next(rep, v)) {
+		uint64_t from = luctl_vm_report_pause(v), length = luctl_vm_report_blackout(v);
+
+		if (from == LUCTL_UNKNOWN || length == LUCTL_UNKNOWN || from > all.to || length > all.to - from)
+			continue;
+		s.from = from < s.from ? from : s.from;
+		s.to = from + length > s.to ? from + length : s.to;
+	}
+	if (s.from >= s.to)
+		return all;
+	margin = (s.to - s.from) / 10;
+	s.from -= s.from > margin ? margin : s.from;
+	s.to += all.to - s.to > margin ? margin : all.to - s.to;
+	return s;
+}
+
+/* What of it can be seen; '<' and '>': it goes on beyond the picture. */
+static const char *bar(uint64_t start, uint64_t length, const struct span *s, char mark, char buf[BAR_WIDTH + 1])
+{
+	uint64_t end, from, to, whole = s->to - s->from;
 
 	if (whole == 0 || start == LUCTL_UNKNOWN || length == LUCTL_UNKNOWN)
 		return "";
-	if (start > whole)
-		start = whole;
-	if (length > whole - start)
-		length = whole - start;
-	from = (uint64_t)((double)start / (double)whole * BAR_WIDTH);
-	to = (uint64_t)((double)(start + length) / (double)whole * BAR_WIDTH + 0.5);
+	end = length > UINT64_MAX - start ? UINT64_MAX : start + length;
+	if (end <= s->from)
+		return "<";
+	memset(buf, ' ', BAR_WIDTH);
+	buf[BAR_WIDTH] = '\0';
+	if (start >= s->to) {
+		buf[BAR_WIDTH - 1] = '>';
+		return buf;
+	}
+	from = start <= s->from ? 0 : (uint64_t)((double)(start - s->from) / (double)whole * BAR_WIDTH);
+	to = end >= s->to ? BAR_WIDTH : (uint64_t)((double)(end - s->from) / (double)whole * BAR_WIDTH + 0.5);
 	if (from >= BAR_WIDTH)
 		from = BAR_WIDTH - 1;
 	if (to <= from)
 		to = from + 1;
-	memset(buf, ' ', from);
 	memset(buf + from, mark, to - from);
-	buf[to] = '\0';
+	if (start < s->from)
+		buf[0] = '<';
+	if (end > s->to)
+		buf[BAR_WIDTH - 1] = '>';
+	else
+		buf[to] = '\0';
 	return buf;
 }
 
-static int print_phases(const struct luctl_report *rep)
+/* The picture's axis, as its column's title: where it begins and where it ends */
+static const char *axis(const struct span *s, char buf[BAR_WIDTH + 1])
 {
+	char from[32], to[32];
+	int n = snprintf(buf, BAR_WIDTH + 1, "|%s", cli_usec(s->from, from));
+
+	if (n > 0 && n < BAR_WIDTH)
+		snprintf(buf + n, (size_t)(BAR_WIDTH + 1 - n), "%*s|", BAR_WIDTH - n - 1, cli_usec(s->to, to));
+	return buf;
+}
+
+static int print_phases(const struct luctl_report *rep, const struct span *span)
+{
+	char title[BAR_WIDTH + 1];
 	struct libscols_table *tb = scols_new_table();
 	int r = tb && scols_table_enable_minout(tb, 1) == 0 ? 0 : -ENOMEM;
 
 	if (r == 0 && (!scols_table_new_column(tb, "PHASE", 0, 0) || !scols_table_new_column(tb, "KERNEL", 0, 0) ||
 		       !scols_table_new_column(tb, "START", 0, SCOLS_FL_RIGHT) ||
 		       !scols_table_new_column(tb, "TIME", 0, SCOLS_FL_RIGHT) ||
-		       !scols_table_new_column(tb, "", 0, SCOLS_FL_TRUNC)))
+		       !scols_table_new_column(tb, axis(span, title), 0, SCOLS_FL_TRUNC)))
 		r = -ENOMEM;
 	for (const struct luctl_phase *p = luctl_report_phase_first(rep); r == 0 && p;
 	     p = luctl_report_phase_next(rep, p)) {
@@ -55,8 +104,7 @@ static int print_phases(const struct luctl_report *rep)
 		    scols_line_set_data(ln, 2, cli_usec(luctl_phase_start(p), start)) ||
 		    scols_line_set_data(ln, 3, cli_usec(luctl_phase_duration(p), time)) ||
 		    scols_line_set_data(ln, 4,
-					bar(luctl_phase_start(p), luctl_phase_duration(p), luctl_report_duration(rep),
-					    new ? '#' : '=', buf)))
+					bar(luctl_phase_start(p), luctl_phase_duration(p), span, new ? '#' : '=', buf)))
 			r = -ENOMEM;
 	}
 	if (r == 0 && scols_print_table(tb) != 0)
@@ -79,8 +127,9 @@ static const char *clock_of(const struct luctl_vm_report *v, char buf[64])
 	return buf;
 }
 
-static int print_vms(const struct luctl_report *rep)
+static int print_vms(const struct luctl_report *rep, const struct span *span)
 {
+	char title[BAR_WIDTH + 1];
 	struct libscols_table *tb = scols_new_table();
 	int r = tb && scols_table_enable_minout(tb, 1) == 0 ? 0 : -ENOMEM;
 
@@ -89,7 +138,8 @@ static int print_vms(const struct luctl_report *rep)
 	     !scols_table_new_column(tb, "BY", 0, 0) || !scols_table_new_column(tb, "PAUSED AT", 0, SCOLS_FL_RIGHT) ||
 	     !scols_table_new_column(tb, "BLACKOUT", 0, SCOLS_FL_RIGHT) ||
 	     !scols_table_new_column(tb, "PREDICTED", 0, SCOLS_FL_RIGHT) ||
-	     !scols_table_new_column(tb, "CLOCK", 0, 0) || !scols_table_new_column(tb, "", 0, SCOLS_FL_TRUNC)))
+	     !scols_table_new_column(tb, "CLOCK", 0, 0) ||
+	     !scols_table_new_column(tb, axis(span, title), 0, SCOLS_FL_TRUNC)))
 		r = -ENOMEM;
 	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); r == 0 && v;
 	     v = luctl_report_vm_next(rep, v)) {
@@ -104,8 +154,7 @@ static int print_vms(const struct luctl_report *rep)
 		    scols_line_set_data(ln, 5, cli_usec(luctl_vm_report_predicted(v), predicted)) ||
 		    scols_line_set_data(ln, 6, clock_of(v, clock)) ||
 		    scols_line_set_data(ln, 7,
-					bar(luctl_vm_report_pause(v), luctl_vm_report_blackout(v),
-					    luctl_report_duration(rep), 'x', buf)))
+					bar(luctl_vm_report_pause(v), luctl_vm_report_blackout(v), span, 'x', buf)))
 			r = -ENOMEM;
 	}
 	if (r == 0 && scols_print_table(tb) != 0)
@@ -135,6 +184,7 @@ static void print_vm_errors(const struct luctl_report *rep)
 
 static int print_report(const struct luctl_report *rep)
 {
+	struct span span = look_at(rep);
 	char when[64], took[32], blackout[32], predicted[32];
 	int r;
 
@@ -147,6 +197,7 @@ static int print_report(const struct luctl_report *rep)
 		cli_line("Kernel", "%s, not replaced: this was an update of QEMU", luctl_report_from(rep));
 	else
 		cli_line("Kernel", "%s -> %s", luctl_report_from(rep), luctl_report_to(rep) ?: "(not reached)");
+	cli_line("Update", "%s", luctl_report_id(rep));
 	cli_line("Began", "%s", cli_time(luctl_report_started(rep), when));
 	cli_line("Took", "%s", cli_usec(luctl_report_duration(rep), took));
 	if (luctl_report_predicted(rep) != LUCTL_UNKNOWN)
@@ -155,11 +206,11 @@ static int print_report(const struct luctl_report *rep)
 	else
 		cli_line("Blackout", "%s", cli_usec(luctl_report_blackout(rep), blackout));
 	putchar('\n');
-	r = print_phases(rep);
+	r = print_phases(rep, &span);
 	if (r < 0 || !luctl_report_vm_first(rep))
 		return r;
 	putchar('\n');
-	r = print_vms(rep);
+	r = print_vms(rep, &span);
 	if (r == 0 && strcmp(luctl_report_kind(rep), "vmm") == 0)
 		print_qemus(rep);
 	if (r == 0)
@@ -177,5 +228,5 @@ int verb_report(struct cli *cli)
 		cli_print_json(luctl_report_json(rep));
 	else if (print_report(rep) < 0)
 		return cli_error(cli, EXIT_FAILED, NULL, "the report cannot be printed");
-	return EXIT_OK;
+	return cli_result(luctl_report_result(rep));
 }

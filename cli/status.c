@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* luctl status */
 #include <stdio.h>
-#include <string.h>
 
 #include "cli.h"
 
@@ -74,11 +73,5 @@ int verb_status(struct cli *cli)
 		cli_print_json(luctl_status_json(status));
 	else
 		print_status(status);
-	if (cli_flag(cli, "wait") && luctl_status_result(status)) {
-		if (strcmp(luctl_status_result(status), "aborted") == 0)
-			return EXIT_ABORTED;
-		if (strcmp(luctl_status_result(status), "degraded") == 0)
-			return EXIT_DEGRADED;
-	}
-	return EXIT_OK;
+	return luctl_status_updating(status) ? EXIT_OK : cli_result(luctl_status_result(status));
 }

@@ -14,21 +14,17 @@ int cli_plan(struct cli *cli, bool may_lack_kernel, struct luctl_plan **ret)
 {
 	_cleanup_(luctl_plan_freep) struct luctl_plan *plan = NULL;
 	const char *kernel = cli_value(cli, "kernel"), *s;
-	char hint[64];
+	bool installed = kernel ? !strchr(kernel, '/') : !may_lack_kernel;
 	size_t i = 0;
 	int r;
 
-	if (!kernel && !may_lack_kernel) {
-		snprintf(hint, sizeof(hint), "luctl %s --kernel /boot/vmlinuz-RELEASE", cli->verb->name);
-		return cli_error(cli, EXIT_USAGE, hint, "no kernel given");
-	}
 	if (cli_flag(cli, "reuse-cmdline") && cli_flag(cli, "cmdline"))
 		return cli_error(cli, EXIT_USAGE, "give only one of them",
 				 "--cmdline and --reuse-cmdline exclude each other");
 	if (cli_flag(cli, "no-initrd") && cli_flag(cli, "initrd"))
 		return cli_error(cli, EXIT_USAGE, "give only one of them",
 				 "--initrd and --no-initrd exclude each other");
-	r = luctl_plan_new(cli->ctx, kernel, &plan);
+	r = installed ? luctl_plan_new_installed(cli->ctx, kernel, &plan) : luctl_plan_new(cli->ctx, kernel, &plan);
 	if (r >= 0 && (s = cli_value(cli, "initrd")))
 		r = luctl_plan_set_initrd(plan, s);
 	if (r >= 0)
@@ -41,6 +37,9 @@ int cli_plan(struct cli *cli, bool may_lack_kernel, struct luctl_plan **ret)
 		r = luctl_plan_exclude(plan, s);
 	if (r < 0)
 		return cli_error_ctx(cli);
+	if (installed && !cli->json)
+		fprintf(stderr, "Kernel %s, %s%s\n", luctl_plan_kernel(plan),
+			luctl_plan_initrd(plan) ? "initrd " : "no initrd", luctl_plan_initrd(plan) ?: "");
 	*ret = steal_ptr(plan);
 	return 0;
 }
@@ -168,11 +167,5 @@ int verb_update(struct cli *cli)
 		return r;
 	if (luctl_update(plan, &job) < 0)
 		return fail(cli);
-	if (!cli->json) {
-		puts("At the jump the connection of this terminal may go away, and this command ends with "
-		     "the old kernel.\n"
-		     "Afterwards 'luctl report' tells the result.");
-		fflush(stdout);
-	}
 	return cli_job_run(cli, job);
 }

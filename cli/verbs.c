@@ -7,8 +7,8 @@
 #include "cli.h"
 
 #define PLAN_OPTIONS                                                                                  \
-	{ "kernel", "IMAGE", "boot image of the target kernel", false },                              \
-		{ "initrd", "FILE", "its initial RAM disk", false },                                  \
+	{ "kernel", "KERNEL", "release or boot image of the target kernel; default: newest", false }, \
+		{ "initrd", "FILE", "its initial RAM disk; a release has its own", false },           \
 		{ "no-initrd", NULL, "it is meant to have none", false },                             \
 		{ "cmdline", "TEXT", "its command line; luctl adds what it needs", false },           \
 		{ "reuse-cmdline", NULL, "the running kernel's command line (the default)", false },  \
@@ -27,7 +27,7 @@ static const struct cli_option check_options[] = { PLAN_OPTIONS, { 0 } };
 
 /* As PLAN_OPTIONS, but nothing is required. */
 static const struct cli_option plan_options[] = {
-	{ "kernel", "IMAGE", "boot image of the target kernel, to judge it too", false },
+	{ "kernel", "KERNEL", "release or boot image of the target kernel, to judge it too", false },
 	{ "initrd", "FILE", "its initial RAM disk", false },
 	{ "no-initrd", NULL, "it is meant to have none", false },
 	{ "cmdline", "TEXT", "its command line; luctl adds what it needs", false },
@@ -73,28 +73,31 @@ const struct cli_exit_code cli_exit_codes[] = {
 	{ EXIT_UNREACHABLE, "luctld cannot be reached" },
 	{ EXIT_ABORTED, "the update was aborted; the guests run on the old kernel" },
 	{ EXIT_DEGRADED, "the update ended, but a guest does not run" },
+	{ EXIT_DENIED, "denied: the caller may not do this" },
 	{ 0 },
 };
 
 const struct cli_verb cli_verbs[] = {
 	{ .name = "update",
-	  .args = "--kernel IMAGE | --vmm [VM]...",
+	  .args = "[--kernel KERNEL] | --vmm [VM]...",
 	  .max_args = CLI_ARGS_MAX,
 	  .run = verb_update,
 	  .options = update_options,
 	  .help = "replace the host's kernel under its running guests",
 	  .about = "First checks as 'luctl check' does, asks, then updates. Ctrl-C before the jump aborts.\n"
+		   "KERNEL is a release as it is installed in /boot or /usr/lib/modules, which brings its initrd,\n"
+		   "or the path of an image. Without --kernel it is the newest that is installed.\n"
 		   "At the jump this host's kernel is replaced and this command with it; then\n"
 		   "'luctl report' tells the result, 'luctl status --wait' waits for it.\n"
 		   "With --vmm one VM after the other goes on in the QEMU that is installed now, in this kernel\n"
 		   "and with its devices. If that does not take a guest over it goes on in the old one." },
 	{ .name = "check",
-	  .args = "--kernel IMAGE",
+	  .args = "[--kernel KERNEL]",
 	  .run = verb_check,
 	  .options = check_options,
 	  .help = "can this kernel take over? Touches nothing" },
 	{ .name = "plan",
-	  .args = "[--kernel IMAGE]",
+	  .args = "[--kernel KERNEL]",
 	  .run = verb_plan,
 	  .options = plan_options,
 	  .help = "which VMs and devices go along, which can't and why, and the blackout. Touches nothing",
@@ -105,8 +108,13 @@ const struct cli_verb cli_verbs[] = {
 	  .run = verb_status,
 	  .options = status_options,
 	  .help = "state of the daemon and of the update under way",
-	  .about = "With --wait the exit code is the last update's: 0, 5 (aborted) or 6 (degraded)." },
-	{ .name = "report", .run = verb_report, .help = "what happened in the last update, and when" },
+	  .about = "If no update is under way, the exit code is the last one's: 0, 5 (aborted) or 6 (degraded)." },
+	{ .name = "report",
+	  .run = verb_report,
+	  .help = "what happened in the last update, and when",
+	  .about =
+		  "The exit code is that of the update: 0, 5 (aborted) or 6 (degraded). The picture shows the time around\n"
+		  "the blackout: = a phase in the old kernel, # in the new one, x a VM stands still." },
 	{ .name = "abort",
 	  .run = verb_abort,
 	  .help = "cancel the update under way; the guests go on with this kernel" },
@@ -151,8 +159,10 @@ const struct cli_verb cli_verbs[] = {
 	  .no_bus = true,
 	  .options = pkernfs_show_options,
 	  .help = "what is in the memory that survives kexec",
-	  .about = "Of this host, or of IMAGE, an image of a host's memory: an ELF core (QEMU's dump-guest-memory,\n"
-		   "/proc/vmcore) or a raw one. What stands in this host's memory only root can tell." },
+	  .about =
+		  "Of this host, or of IMAGE, an image of a host's memory: an ELF core (QEMU's dump-guest-memory,\n"
+		  "/proc/vmcore) or a raw one. What stands in this host's memory only root can tell. The exit code is\n"
+		  "3 if an error is shown." },
 	{ .name = "pkernfs verify",
 	  .args = "[IMAGE]",
 	  .run = verb_pkernfs_verify,

@@ -3,9 +3,11 @@
  * A plan: what an update shall do. The same plan can be judged, checked and then carried
  * out, so what was checked is what is asked for. It borrows its context.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "installed.h"
 #include "luctl-internal.h"
 
 static int absolute(struct luctl_ctx *ctx, const char *path, char **ret)
@@ -50,6 +52,29 @@ PUBLIC int luctl_plan_new(struct luctl_ctx *ctx, const char *kernel, struct luct
 	return 0;
 }
 
+PUBLIC int luctl_plan_new_installed(struct luctl_ctx *ctx, const char *release, struct luctl_plan **ret_plan)
+{
+	struct lu_installed k;
+	struct luctl_plan *plan;
+	int r;
+
+	ctx_begin(ctx);
+	r = lu_installed_find(AT_FDCWD, release, &k, &ctx->error);
+	if (r < 0)
+		return r;
+	plan = calloc(1, sizeof(*plan));
+	if (!plan) {
+		lu_installed_clear(&k);
+		return ctx_fail_oom(ctx);
+	}
+	plan->ctx = ctx;
+	plan->kernel = steal_ptr(k.image);
+	plan->initrd = steal_ptr(k.initrd);
+	lu_installed_clear(&k);
+	*ret_plan = plan;
+	return 0;
+}
+
 PUBLIC void luctl_plan_free(struct luctl_plan *plan)
 {
 	if (!plan)
@@ -68,6 +93,11 @@ PUBLIC const char *luctl_plan_kernel(const struct luctl_plan *plan)
 	return plan->kernel;
 }
 
+PUBLIC const char *luctl_plan_initrd(const struct luctl_plan *plan)
+{
+	return plan->initrd;
+}
+
 PUBLIC int luctl_plan_set_initrd(struct luctl_plan *plan, const char *initrd)
 {
 	ctx_begin(plan->ctx);
@@ -78,6 +108,8 @@ PUBLIC int luctl_plan_set_no_initrd(struct luctl_plan *plan, bool none)
 {
 	ctx_begin(plan->ctx);
 	plan->no_initrd = none;
+	if (none)
+		free(steal_ptr(plan->initrd));
 	return 0;
 }
 

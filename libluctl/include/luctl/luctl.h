@@ -162,8 +162,15 @@ int luctl_vm_forget(struct luctl_ctx *ctx, const char *name);
  * Both files are opened in this process, by each call that takes the plan, so it must be able to read them.
  */
 int luctl_plan_new(struct luctl_ctx *ctx, const char *kernel, struct luctl_plan **ret_plan);
+/*
+ * As luctl_plan_new() of a kernel as packages install it, /boot/vmlinuz-RELEASE or /usr/lib/modules/RELEASE/vmlinuz, with the initrd
+ * beside it, if there is one. @release: NULL for the newest, by the order of strverscmp(3). -ENOENT if there is none such.
+ */
+int luctl_plan_new_installed(struct luctl_ctx *ctx, const char *release, struct luctl_plan **ret_plan);
 void luctl_plan_free(struct luctl_plan *plan);
 const char *luctl_plan_kernel(const struct luctl_plan *plan);
+/* NULL: none is given. */
+const char *luctl_plan_initrd(const struct luctl_plan *plan);
 int luctl_plan_set_initrd(struct luctl_plan *plan, const char *initrd);
 /* That there is none is meant; else it is refused where the running kernel had one. Not together with the one before. */
 int luctl_plan_set_no_initrd(struct luctl_plan *plan, bool none);
