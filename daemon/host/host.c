@@ -306,6 +306,40 @@ void lu_host_uninhibit(struct lu_host *h)
 	h->inhibitor = -EBADF;
 }
 
+/* As /proc tells of other people's words: for one line on a terminal */
+static void printable(const char *text, char out[static 128])
+{
+	snprintf(out, 128, "%s", text);
+	for (char *p = out; *p; p++)
+		if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
+			*p = '?';
+}
+
+int lu_host_inhibitors(struct lu_host *h, void (*found)(const char *who, const char *why, pid_t pid, void *userdata),
+		       void *userdata)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	const char *what, *who, *why, *mode;
+	uint32_t uid, pid;
+	int r = sd_bus_message_new_method_call(h->bus, &m, LOGIND, "ListInhibitors");
+
+	if (r >= 0)
+		r = host_call(h, m, &reply, "logind inhibitors", NULL);
+	if (r >= 0)
+		r = sd_bus_message_enter_container(reply, 'a', "(ssssuu)");
+	while (r >= 0 && (r = sd_bus_message_read(reply, "(ssssuu)", &what, &who, &why, &mode, &uid, &pid)) > 0) {
+		char by[128], because[128];
+
+		/* "what" is words with colons between; delaying ones are not asked at a jump */
+		if (!strstr(what, "shutdown") || strncmp(mode, "block", 5) != 0 || pid == (uint32_t)getpid())
+			continue;
+		printable(who, by);
+		printable(why, because);
+		found(by, because, (pid_t)pid, userdata);
+	}
+	return r < 0 ? r : 0;
+}
+
 static bool line_in(const char *name, const char *lines)
 {
 	size_t n = strlen(name);

@@ -22,6 +22,15 @@ int lu_host_inhibit(struct lu_host *h, struct lu_error *error);
 void lu_host_uninhibit(struct lu_host *h);
 
 /**
+ * lu_host_inhibitors() - who else blocks a shutdown through logind
+ * @found: called for each; its words are those that it gave logind, made printable
+ *
+ * Return: 0, or a negative errno if there is no logind to ask.
+ */
+int lu_host_inhibitors(struct lu_host *h, void (*found)(const char *who, const char *why, pid_t pid, void *userdata),
+		       void *userdata);
+
+/**
  * lu_host_quiesce() - isolate luctl-jump.target; asynchronous, @done when no unit that was active has a job left
  *
  * The names of the units that were active are kept in /run/luctl/quiesced first, so that even another daemon

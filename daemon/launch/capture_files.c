@@ -181,9 +181,9 @@ static int need_place_of(struct scan *s, const char *path)
 	if (!slash || slash == dir)
 		return 0;
 	*slash = '\0';
-	if (stat(dir, &st) < 0 || is_volatile(dir) || (s->from->pkernfs && below(dir, s->from->pkernfs)))
+	if (lu_stat_in(s->root, dir, &st) < 0 || is_volatile(s, dir) || (s->from->pkernfs && below(dir, s->from->pkernfs)))
 		return 0;
-	r = lu_launch_add_need(s->l, dir, LU_NEED_DIRECTORY, true, st.st_uid, st.st_gid, st.st_mode & 07777);
+	r = add_need(s, dir, LU_NEED_DIRECTORY, true, &st);
 	if (r < 0)
 		return r;
 	return st.st_dev == s->root_dev ? 0 : set_late(s->l, dir, "is on a file system that is mounted later");

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "check-host.h"
 #include "cmdline.h"
 #include "filesystems.h"
 #include "log.h"
@@ -183,6 +184,7 @@ static void check_devices(struct lu_check *c)
 		return;
 	lu_target_check_devices(&c->image, &c->running, &c->findings);
 	lu_target_check_iommu(&c->image, c->asked->kernel, c->cmdline, &c->findings);
+	lu_check_liveupdate(&c->findings);
 	if (lu_cmdline_get(c->cmdline, "liveupdate", &liveupdate) <= 0 || strcmp(liveupdate, "on") != 0)
 		lu_findings_add(
 			&c->findings, LU_LEVEL_ERROR, "command line", "add liveupdate=on",
@@ -332,6 +334,8 @@ static void check_end(struct lu_check *c)
 	for (size_t i = 0; i < c->n_vms; i++)
 		if (c->vms[i].verdict == LU_VERDICT_GOES)
 			check_losses(c, &c->vms[i]);
+	if (!c->asked->vmm)
+		lu_check_strangers(c->env->vms, &c->domains, c->asked->exclude, &c->findings);
 	c->n_host = c->findings.n;
 	for (size_t i = 0; i < c->n_vms; i++)
 		tell(c, &c->vms[i]);
@@ -441,7 +445,7 @@ static bool is_domain(const struct lu_check *c, const char *name)
 static void check_excluded(struct lu_check *c)
 {
 	for (char **p = c->asked->exclude; p && *p; p++)
-		if (!lu_vms_find(c->env->vms, *p) && !is_domain(c, *p))
+		if (!lu_vms_find(c->env->vms, *p) && !is_domain(c, *p) && !lu_check_is_stranger(*p))
 			lu_findings_add(&c->findings, LU_LEVEL_ERROR, *p, "see luctl vm list",
 					"no such VM, so it can't be excluded");
 	for (char **p = c->asked->only; p && *p; p++)
@@ -535,8 +539,10 @@ static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 			return 0;
 	}
 	check_pkernfs(c);
-	if (c->asked->kernel)
+	if (c->asked->kernel) {
 		check_image(c);
+		lu_check_host(c->env->host, c->cmdline, c->asked->initrd, &c->findings);
+	}
 	check_vms(c);
 	if (c->pending == 0)
 		check_end(c);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check-host.h"
 #include "cmdline.h"
 #include "disks.h"
 #include "filesystems.h"
@@ -373,6 +374,7 @@ static bool takes_part(const struct lu_update *u, const struct lu_vm *vm)
 static int look_for_others(struct lu_update *u, struct lu_error *e)
 {
 	_cleanup_free_ char *file = NULL, *domain = NULL;
+	struct lu_kvm_process stranger;
 	struct lu_domains domains;
 	int r = lu_vms_changed(u->env->vms, u->env->config.vms_dir, &file);
 
@@ -392,7 +394,14 @@ static int look_for_others(struct lu_update *u, struct lu_error *e)
 	if (r < 0)
 		return r;
 	domain = lu_check_domain(u->env->vms, &domains, u->doc.excluded);
+	r = domain ? 0 : lu_check_stranger(u->env->vms, &domains, u->doc.excluded, &stranger);
 	lu_domains_clear(&domains);
+	if (r > 0)
+		return lu_error_set(e, -EBUSY, "declare it, shut it down, or exclude it",
+				    "process %d (%s): its virtual machine was started since the check", (int)stranger.pid,
+				    stranger.name);
+	if (r < 0)
+		return r;
 	return domain ? lu_error_set(e, -EBUSY, "shut it down, migrate it away, or exclude it",
 				     "libvirt domain %s: was started since the check", domain) :
 			0;

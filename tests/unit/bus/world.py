@@ -325,10 +325,17 @@ class World:
         """A polkit that says yes, no, challenge or garbage, or is silent; the list of what it was asked."""
         log = SCRATCH / "polkit"
         log.write_text("")
-        self.run([sys.executable, HERE / "service.py", self.address, "polkit", answer, log])
-        wait_for(lambda: self.root.call("NameHasOwner", "org.freedesktop.PolicyKit1", destination="org.freedesktop.DBus",
-                                        path="/org/freedesktop/DBus", of="org.freedesktop.DBus", kind="(s)"), "polkit")
+        self._service("org.freedesktop.PolicyKit1", "polkit", answer, log)
         return lambda: [json.loads(line) for line in log.read_text().splitlines()]
+
+    def logind(self, *inhibitors):
+        """A logind with these inhibitors: (what, who, why, mode, pid) each."""
+        self._service("org.freedesktop.login1", "logind", json.dumps(inhibitors))
+
+    def _service(self, name, *arguments):
+        self.run([sys.executable, HERE / "service.py", self.address, *arguments])
+        wait_for(lambda: self.root.call("NameHasOwner", name, destination="org.freedesktop.DBus", path="/org/freedesktop/DBus",
+                                        of="org.freedesktop.DBus", kind="(s)"), name)
 
     def caller(self, uid=NOBODY):
         return Caller(self, uid)

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * The host's part of a check (check.h): what else is on it that an update would meet.
+ */
+#include "beside.h"
+#include "findings.h"
+#include "host.h"
+#include "libvirt.h"
+#include "vm.h"
+
+/**
+ * lu_check_host() - findings on dpkg, inhibitors of others, watchdogs, programs, the target's command line, room for its initrd
+ * @cmdline: of the target; NULL: it could not be made, which was said
+ * @initrd: path, for its size; NULL: none is given
+ */
+void lu_check_host(struct lu_host *host, const char *cmdline, const char *initrd, struct lu_findings *findings);
+
+/** lu_check_liveupdate() - an error if somebody else holds /dev/liveupdate, which VMs with passed-through devices need */
+void lu_check_liveupdate(struct lu_findings *findings);
+
+/**
+ * lu_check_strangers() - findings on processes with virtual machines that are neither declared VMs nor domains of libvirt
+ * @excluded: names as given; a process is excluded as "pid:NUMBER"
+ *
+ * They end with this kernel.
+ */
+void lu_check_strangers(struct lu_vms *vms, const struct lu_domains *domains, char *const *excluded,
+			struct lu_findings *findings);
+
+/** lu_check_is_stranger() - does @name ("pid:NUMBER") mean a process that lu_check_strangers() would tell of? */
+bool lu_check_is_stranger(const char *name);
+
+/** lu_check_stranger() - the first that is not excluded: 1 with @ret, 0 if there is none, or a negative errno */
+int lu_check_stranger(struct lu_vms *vms, const struct lu_domains *domains, char *const *excluded,
+		      struct lu_kvm_process *ret);
