@@ -13,7 +13,8 @@ from .say import Failed, run, step
 SOURCES = ["libluctl", "daemon", "cli", "systemd", "schemas", "docs"]
 
 
-def _key():
+def key():
+    """What the product depends on."""
     files = [paths.TREE / n for n in ("meson.build", "meson_options.txt", "meson.options") if (paths.TREE / n).exists()]
     files += list(paths.files_below(*[paths.TREE / s for s in SOURCES], *[p for p in [paths.TREE / "kernel-patch/include"] if p.exists()]))
     return paths.digest(*[item for path in files for item in (str(path.relative_to(paths.TREE)), path)])
@@ -24,7 +25,7 @@ def product():
     """luctl, installed into a directory of its own."""
     if not (paths.TREE / "meson.build").exists():
         return None
-    folder = paths.cache("tools") / f"luctl-{_key()}"
+    folder = paths.cache("tools") / f"luctl-{key()}"
     if folder.exists():
         os.utime(folder)
         return folder
