@@ -17,7 +17,8 @@ PROGRAMS = ["libluctl/", "daemon/", "cli/"]
 RUNNER = ["tests/run", "tests/parts.py", "tests/lab/say.py", "tests/lab/paths.py", "tests/lab/install.py", "tests/lab/apt.py"]
 LAB = ["tests/lab/", "tests/guests/", "tests/scenarios/"]
 # what an update goes through, whatever the guests have
-UPDATE = ["daemon/main.c", "daemon/bus/", "daemon/update/", "daemon/host/", "daemon/engine/", "daemon/vm/", "daemon/qmp/", "daemon/launch/", "daemon/lu-init/", "libluctl/base/", "systemd/"]
+UPDATE = ["daemon/main.c", "daemon/bus/", "daemon/update/", "daemon/host/", "daemon/engine/", "daemon/vm/", "daemon/qmp/", "daemon/launch/", "daemon/lu-init/", "libluctl/base/",
+          "libluctl/documents/", "systemd/"]
 DEVICES = ["daemon/devices/", "daemon/vm/passthrough.c", "daemon/vm/transfer.c", "daemon/lu-init/", "kernel-patch/pkeep/", "tests/lab/devices.py",
            "tests/lab/wire.py", "tests/lab/nvme.py"]
 
@@ -41,6 +42,7 @@ PARTS = {
     "pkernfs-kunit": (PKERNFS, OWN_KERNEL),
     "pkernfs-kasan": (PKERNFS, OWN_KERNEL),
     "pkernfs-others": (PKERNFS, "what others test says little about pkernfs"),
+    "pkernfs-same": (PKERNFS, "its time: it waits for a tick before each of six thousand operations"),
     "pkernfs-lockdep": (PKERNFS, OWN_KERNEL),
     "pkernfs-races": (PKERNFS, OWN_KERNEL),
     "pkeep": (PKEEP, None),

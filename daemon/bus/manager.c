@@ -27,10 +27,10 @@ struct lu_manager {
 	struct lu_jobs jobs;
 };
 
-static int reply_document(sd_bus_message *m, char *text)
+/* @r: what lu_document_…() returned */
+static int reply_document(sd_bus_message *m, int r, char *text, const struct lu_error *e)
 {
-	int r = text ? sd_bus_reply_method_return(m, "s", text) : -ENOMEM;
-
+	r = r < 0 ? lu_reply_error(m, NULL, r, e) : sd_bus_reply_method_return(m, "s", text);
 	free(text);
 	return r;
 }
@@ -251,12 +251,17 @@ static struct lu_pending *pending_new(struct lu_manager *mgr, sd_bus_message *m)
 
 static void on_checked(struct lu_check *c, void *userdata)
 {
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct lu_pending *p = userdata;
+	char *text = NULL;
+	int r;
 
-	if (c->refused.code)
+	if (c->refused.code) {
 		(void)lu_reply_error(p->message, NULL, c->refused.code, &c->refused);
-	else
-		(void)reply_document(p->message, p->plan ? lu_document_plan(c) : lu_document_check(c, p->asked.kernel));
+	} else {
+		r = p->plan ? lu_document_plan(c, &text, &e) : lu_document_check(c, p->asked.kernel, &text, &e);
+		(void)reply_document(p->message, r, text, &e);
+	}
 	pending_free(p);
 }
 
@@ -330,16 +335,19 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static int reply_vms(struct lu_pending *p)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_manager *mgr = p->manager;
+	char *text = NULL;
 	struct lu_vm *vm;
 	int r;
 
-	if (!p->vm)
-		return reply_document(p->message, lu_document_vms(p->manager->env, p->manager->update));
-	vm = lu_vms_find(p->manager->env->vms, p->vm);
-	if (vm)
-		return reply_document(p->message, lu_document_vm(p->manager->update, vm));
-	r = lu_error_set(&e, -ENOENT, "see luctl vm list", "VM %s: not known", p->vm);
-	return lu_reply_error(p->message, NULL, r, &e);
+	if (!p->vm) {
+		r = lu_document_vms(mgr->env, mgr->update, &text, &e);
+	} else {
+		vm = lu_vms_find(mgr->env->vms, p->vm);
+		r = vm ? lu_document_vm(mgr->update, vm, &text, &e) :
+			 lu_error_set(&e, -ENOENT, "see luctl vm list", "VM %s: not known", p->vm);
+	}
+	return reply_document(p->message, r, text, &e);
 }
 
 static void on_probed(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
@@ -523,9 +531,12 @@ static int method_abort(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int method_get_status(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct lu_manager *mgr = userdata;
+	char *text = NULL;
+	int r = lu_document_status(mgr->env, mgr->update, &text, &e);
 
-	return reply_document(m, lu_document_status(mgr->env, mgr->update));
+	return reply_document(m, r, text, &e);
 }
 
 static int method_get_report(sd_bus_message *m, void *userdata, sd_bus_error *error)

@@ -1,126 +1,105 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Builders on json-c. A member that could not be allocated makes json-c return
- * NULL somewhere below; add() then remembers it in the struct and the whole
- * document becomes NULL, so that nobody is handed a document with holes.
+ * Fills in the structs of libluctl/documents, whose tables write them; the library reads them back by the same tables.
+ * Strings are copied, so that the table can free what was filled in. One that could not be copied is remembered, and
+ * the whole document fails, so that nobody is handed a document with holes.
+ *
+ * Lists are cut where the document's maxima are: a VM with more of something is refused for that elsewhere.
  */
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "doc-bus.h"
 #include "filesystems.h"
 #include "replies.h"
-#include "update.h"
 
-struct doc {
-	struct json_object *root;
-	bool failed;
+struct fill {
+	bool failed; /* out of memory */
 };
 
-static struct doc doc_new(bool version)
+static char *copy(struct fill *f, const char *s)
 {
-	struct doc o = { .root = json_object_new_object() };
-
-	o.failed = !o.root;
-	if (version && o.root)
-		o.failed = json_object_object_add(o.root, "version", json_object_new_int(1)) < 0;
-	return o;
-}
-
-static void add(struct doc *o, const char *key, struct json_object *value)
-{
-	if (o->root && json_object_object_add(o->root, key, value) == 0)
-		return;
-	o->failed = true;
-	json_object_put(value);
-}
-
-/* Names come from others, too: one that is no text must not cost the whole document, which the bus would refuse. */
-static void add_string(struct doc *o, const char *key, const char *value)
-{
-	_cleanup_free_ char *text = lu_text_dup(value);
-	struct json_object *s = text ? json_object_new_string(text) : NULL;
-
-	if (value && !s)
-		o->failed = true;
-	add(o, key, s);
-}
-
-static void add_int(struct doc *o, const char *key, uint64_t value)
-{
-	add(o, key, json_object_new_uint64(value));
-}
-
-static void add_bool(struct doc *o, const char *key, bool value)
-{
-	add(o, key, json_object_new_boolean(value));
-}
-
-static void add_doc(struct doc *o, const char *key, struct doc value)
-{
-	o->failed |= value.failed;
-	add(o, key, value.root);
-}
-
-static void add_error(struct doc *o, const char *key, const struct lu_error *e)
-{
-	struct doc x;
-
-	if (!e || !e->code) {
-		add(o, key, NULL);
-		return;
-	}
-	x = doc_new(false);
-	add_string(&x, "what", e->what ?: strerror(-e->code));
-	add_string(&x, "hint", e->hint && *e->hint ? e->hint : NULL);
-	add_doc(o, key, x);
-}
-
-static char *doc_text(struct doc *o)
-{
-	const char *s = o->failed ? NULL :
-				    json_object_to_json_string_ext(o->root, JSON_C_TO_STRING_PRETTY |
-										    JSON_C_TO_STRING_NOSLASHESCAPE);
 	char *text = s ? strdup(s) : NULL;
 
-	json_object_put(o->root);
+	f->failed |= s && !text;
 	return text;
+}
+
+/* Room for @n elements; *ret_n is how many there will be. */
+static void *list(struct fill *f, size_t n, size_t max, size_t size, size_t *ret_n)
+{
+	void *p;
+
+	n = n < max ? n : max;
+	p = n ? calloc(n, size) : NULL;
+	f->failed |= n && !p;
+	*ret_n = p ? n : 0;
+	return p;
+}
+
+static struct lu_doc_error *error_of(struct fill *f, const struct lu_error *e)
+{
+	struct lu_doc_error *x = lu_doc_error_of(e);
+
+	f->failed |= e && e->code && !x;
+	return x;
+}
+
+/* Writes @doc and frees it. */
+static int finish(struct fill *f, const struct lu_json_table *table, void *doc, char **ret, struct lu_error *e)
+{
+	int r = f->failed ? -ENOMEM : lu_json_encode_text(table, doc, ret, e);
+
+	lu_json_free(table, doc);
+	return r;
 }
 
 static const char *vm_state(struct lu_vm *vm)
 {
-	const struct lu_vm_facts *f = lu_vm_facts(vm);
+	const struct lu_vm_facts *facts = lu_vm_facts(vm);
 
-	if (f->state != LU_VM_RUNNING && f->state != LU_VM_PAUSED && lu_vm_waits(vm, NULL))
+	if (facts->state != LU_VM_RUNNING && facts->state != LU_VM_PAUSED && lu_vm_waits(vm, NULL))
 		return "saved";
-	return lu_vm_state_to_string(f->state);
+	return lu_vm_state_to_string(facts->state);
 }
 
 /* The last verdict, as long as the VM is there. */
 static bool updatable(struct lu_vm *vm)
 {
-	const struct lu_vm_facts *f = lu_vm_facts(vm);
+	const struct lu_vm_facts *facts = lu_vm_facts(vm);
 
-	return f->updatable && (f->state == LU_VM_RUNNING || f->state == LU_VM_PAUSED);
+	return facts->updatable && (facts->state == LU_VM_RUNNING || facts->state == LU_VM_PAUSED);
 }
 
-static struct doc vm_doc(struct lu_update *u, struct lu_vm *vm, bool version)
+static char **copy_devices(struct fill *f, char *const *devices)
 {
-	const struct lu_vm_facts *f = lu_vm_facts(vm);
-	struct json_object *ram = json_object_new_array(), *devices = json_object_new_array();
+	size_t n = 0;
+	char **out;
+
+	while (devices && devices[n] && n < LU_DOC_DEVICES_MAX)
+		n++;
+	out = calloc(n + 1, sizeof(*out));
+	f->failed |= !out;
+	for (size_t i = 0; out && i < n; i++)
+		out[i] = copy(f, devices[i]);
+	return out;
+}
+
+static void fill_vm(struct fill *f, struct lu_update *u, struct lu_vm *vm, struct luctl_vm *ret)
+{
+	const struct lu_vm_facts *facts = lu_vm_facts(vm);
 	_cleanup_error_ struct lu_error reason = LU_ERROR_INIT;
-	struct doc o = doc_new(version);
 	pid_t keeper = lu_vm_keeper(vm);
 	char prefix[80];
 
-	add_string(&o, "name", lu_vm_name(vm));
-	add_string(&o, "uuid", lu_vm_uuid(vm));
-	add_string(&o, "qmp", lu_vm_qmp(vm));
-	add_string(&o, "unit", lu_vm_unit(vm));
-	add(&o, "pid", f->pid > 0 ? json_object_new_int64(f->pid) : NULL);
-	add_string(&o, "state", vm_state(vm));
-	add_bool(&o, "updatable", updatable(vm));
+	ret->name = copy(f, lu_vm_name(vm));
+	ret->uuid = copy(f, lu_vm_uuid(vm));
+	ret->qmp = copy(f, lu_vm_qmp(vm));
+	ret->unit = copy(f, lu_vm_unit(vm));
+	ret->pid = facts->pid > 0 ? (uint64_t)facts->pid : 0;
+	ret->state = lu_doc_index(lu_doc_vm_states, vm_state(vm));
+	ret->updatable = updatable(vm);
 	snprintf(prefix, sizeof(prefix), "VM %s: ", lu_vm_name(vm));
 	if (keeper > 0)
 		(void)lu_error_set(
@@ -128,120 +107,101 @@ static struct doc vm_doc(struct lu_update *u, struct lu_vm *vm, bool version)
 			"luctl report says why it was not restored; remove the cause, then luctl restore. Ending that process stops the devices",
 			"%swaits to be restored; process %d keeps its devices going", prefix, (int)keeper);
 	else
-		(void)lu_reasons_first(&f->reasons, prefix, &reason);
-	add_error(&o, "reason", lu_vm_error(vm) ?: &reason);
-	for (size_t i = 0; ram && i < f->n_ram; i++) {
-		struct doc x = doc_new(false);
-
-		add_string(&x, "path", f->ram[i].path);
-		add_int(&x, "size", f->ram[i].size);
-		o.failed |= x.failed || json_object_array_add(ram, x.root) < 0;
-	}
-	o.failed |= !ram;
-	add(&o, "ram", ram);
-	for (char **p = f->devices; devices && p && *p; p++)
-		o.failed |= json_object_array_add(devices, json_object_new_string(*p)) < 0;
-	o.failed |= !devices;
-	add(&o, "devices", devices);
-	add(&o, "keeper", keeper > 0 ? json_object_new_int64(keeper) : NULL);
-	add_string(&o, "restored_by", lu_update_vm_restored_by(u, vm));
-	return o;
+		(void)lu_reasons_first(&facts->reasons, prefix, &reason);
+	ret->reason = error_of(f, lu_vm_error(vm) ?: &reason);
+	ret->ram = list(f, facts->n_ram, LU_DOC_RAM_MAX, sizeof(*ret->ram), &ret->n_ram);
+	for (size_t i = 0; i < ret->n_ram; i++)
+		ret->ram[i] = (struct luctl_ram){ copy(f, facts->ram[i].path), facts->ram[i].size };
+	ret->devices = copy_devices(f, facts->devices);
+	ret->keeper = keeper > 0 ? (uint64_t)keeper : 0;
+	ret->restored_by = lu_doc_index(lu_doc_restorers, lu_update_vm_restored_by(u, vm));
 }
 
-char *lu_document_vm(struct lu_update *u, struct lu_vm *vm)
+int lu_document_vm(struct lu_update *u, struct lu_vm *vm, char **ret, struct lu_error *e)
 {
-	struct doc o = vm_doc(u, vm, true);
+	struct fill f = { 0 };
+	struct luctl_vm doc = { 0 };
 
-	return doc_text(&o);
+	fill_vm(&f, u, vm, &doc);
+	return finish(&f, &lu_doc_vm_table, &doc, ret, e);
 }
 
-char *lu_document_vms(const struct lu_update_env *env, struct lu_update *u)
+int lu_document_vms(const struct lu_update_env *env, struct lu_update *u, char **ret, struct lu_error *e)
 {
-	struct json_object *list = json_object_new_array();
-	struct doc o = doc_new(true);
+	struct fill f = { 0 };
+	struct lu_doc_vms doc = { 0 };
+	size_t i = 0;
 
-	for (struct lu_vm *vm = list ? lu_vms_first(env->vms) : NULL; vm; vm = lu_vm_next(vm)) {
-		struct doc x = vm_doc(u, vm, false);
-
-		o.failed |= x.failed || json_object_array_add(list, x.root) < 0;
-	}
-	o.failed |= !list;
-	add(&o, "vms", list);
-	return doc_text(&o);
+	doc.vm = list(&f, lu_vms_count(env->vms), LU_DOC_VMS_MAX, sizeof(*doc.vm), &doc.n);
+	for (struct lu_vm *vm = lu_vms_first(env->vms); vm && i < doc.n; vm = lu_vm_next(vm))
+		fill_vm(&f, u, vm, &doc.vm[i++]);
+	return finish(&f, &lu_doc_vms_table, &doc, ret, e);
 }
 
-char *lu_document_status(const struct lu_update_env *env, struct lu_update *u)
+static struct lu_doc_update *update_of(struct fill *f, const struct lu_update_info *info)
+{
+	struct lu_doc_update *x = info->running ? calloc(1, sizeof(*x)) : NULL;
+
+	f->failed |= info->running && !x;
+	if (x)
+		*x = (struct lu_doc_update){ copy(f, info->id), copy(f, info->kernel), info->since_usec };
+	return x;
+}
+
+int lu_document_status(const struct lu_update_env *env, struct lu_update *u, char **ret, struct lu_error *e)
 {
 	const struct lu_update_info *info = lu_update_info(u);
-	struct doc o = doc_new(true), x;
-	uint64_t size = 0, avail = 0, n = 0;
+	struct lu_doc_status doc = { 0 };
 	struct utsname uts = { 0 };
-	bool mounted;
+	struct fill f = { 0 };
 
 	(void)uname(&uts);
-	add_string(&o, "state", info->state);
-	add_string(&o, "result", info->result);
-	if (info->running) {
-		x = doc_new(false);
-		add_string(&x, "id", info->id);
-		add_string(&x, "kernel", info->kernel);
-		add_int(&x, "since_usec", info->since_usec);
-		add_doc(&o, "update", x);
-	} else {
-		add(&o, "update", NULL);
-	}
-	add_string(&o, "kernel", uts.release);
-	add_string(&o, "daemon", PROJECT_VERSION);
-	mounted = lu_pkernfs_mounted(env->config.pkernfs, &size, &avail);
-	x = doc_new(false);
-	add_string(&x, "path", env->config.pkernfs);
-	add_bool(&x, "mounted", mounted);
-	add_int(&x, "size", size);
-	add_int(&x, "free", avail);
-	add_doc(&o, "pkernfs", x);
+	doc.state = lu_doc_index(lu_doc_states, info->state);
+	doc.result = lu_doc_index(lu_doc_results, info->result);
+	doc.update = update_of(&f, info);
+	doc.kernel = copy(&f, uts.release);
+	doc.daemon = copy(&f, PROJECT_VERSION);
+	doc.pkernfs.path = copy(&f, env->config.pkernfs);
+	doc.pkernfs.mounted = lu_pkernfs_mounted(env->config.pkernfs, &doc.pkernfs.size, &doc.pkernfs.free);
 	for (struct lu_vm *vm = lu_vms_first(env->vms); vm; vm = lu_vm_next(vm))
-		n += updatable(vm);
-	x = doc_new(false);
-	add_int(&x, "total", lu_vms_count(env->vms));
-	add_int(&x, "updatable", n);
-	add_doc(&o, "vms", x);
-	add_error(&o, "error", info->error);
-	return doc_text(&o);
+		doc.vms.updatable += updatable(vm);
+	doc.vms.total = lu_vms_count(env->vms);
+	doc.error = error_of(&f, info->error);
+	return finish(&f, &lu_doc_status_table, &doc, ret, e);
 }
 
-char *lu_document_check(const struct lu_check *c, const char *kernel)
+static struct luctl_finding *fill_findings(struct fill *f, const struct lu_findings *findings, size_t n, size_t *ret_n)
 {
-	struct json_object *findings = lu_findings_to_json(&c->findings);
-	struct doc o = doc_new(true);
+	struct luctl_finding *out = list(f, n, LU_FINDINGS_MAX, sizeof(*out), ret_n);
 
-	add_string(&o, "kernel", kernel);
-	add_string(&o, "release", c->image.release[0] ? c->image.release : NULL);
-	add_bool(&o, "ok", lu_findings_ok(&c->findings));
-	o.failed |= !findings;
-	add(&o, "findings", findings);
-	return doc_text(&o);
+	for (size_t i = 0; i < *ret_n; i++) {
+		const struct lu_finding *one = &findings->list[i];
+
+		out[i] = (struct luctl_finding){ .level = lu_doc_index(lu_doc_levels, lu_level_name(one->level)),
+						 .object = copy(f, one->object),
+						 .what = copy(f, one->what),
+						 .hint = copy(f, one->hint) };
+	}
+	return out;
+}
+
+static char *release_of(struct fill *f, const struct lu_check *c)
+{
+	return copy(f, c->image.release[0] ? c->image.release : NULL);
+}
+
+int lu_document_check(const struct lu_check *c, const char *kernel, char **ret, struct lu_error *e)
+{
+	struct lu_doc_check doc = { .ok = lu_findings_ok(&c->findings) };
+	struct fill f = { 0 };
+
+	doc.kernel = copy(&f, kernel);
+	doc.release = release_of(&f, c);
+	doc.finding = fill_findings(&f, &c->findings, c->findings.n, &doc.n);
+	return finish(&f, &lu_doc_check_table, &doc, ret, e);
 }
 
 /* --- plan --- */
-
-static void append(struct doc *o, struct json_object *list, struct doc x)
-{
-	o->failed |= !list || x.failed || json_object_array_add(list, x.root) < 0;
-}
-
-static struct doc reason_doc(const struct lu_reason *r, bool name_device)
-{
-	struct doc x = doc_new(false);
-	_cleanup_free_ char *what = NULL;
-
-	if (name_device && r->device && asprintf(&what, "device %s: %s", r->device, r->what) < 0) {
-		what = NULL;
-		x.failed = true;
-	}
-	add_string(&x, "what", what ?: r->what);
-	add_string(&x, "hint", r->hint);
-	return x;
-}
 
 /* Is it about this device, or (NULL) about none of @devices? */
 static bool concerns(const struct lu_reason *r, const char *device, char *const *devices)
@@ -254,67 +214,76 @@ static bool concerns(const struct lu_reason *r, const char *device, char *const 
 	return true;
 }
 
-static void add_reasons(struct doc *o, const struct lu_reasons *why, const char *device, char *const *devices)
+static char *what_of(struct fill *f, const struct lu_reason *r, bool name_device)
 {
-	struct json_object *list = json_object_new_array();
+	char *what;
 
-	for (size_t i = 0; i < why->n; i++)
-		if (concerns(&why->list[i], device, devices))
-			append(o, list, reason_doc(&why->list[i], !device));
-	o->failed |= !list;
-	add(o, "reasons", list);
+	if (!name_device || !r->device)
+		return copy(f, r->what);
+	if (asprintf(&what, "device %s: %s", r->device, r->what) >= 0)
+		return what;
+	f->failed = true;
+	return NULL;
 }
 
-static void add_devices(struct doc *o, const struct lu_check_vm *v)
+static struct luctl_reason *fill_reasons(struct fill *f, const struct lu_reasons *why, const char *device,
+					 char *const *devices, size_t *ret_n)
 {
-	struct json_object *list = json_object_new_array();
+	struct luctl_reason *out = list(f, why->n, LU_DOC_REASONS_MAX, sizeof(*out), ret_n);
+	size_t room = *ret_n, n = 0;
+
+	for (size_t i = 0; i < why->n && n < room; i++) {
+		const struct lu_reason *r = &why->list[i];
+
+		if (concerns(r, device, devices))
+			out[n++] = (struct luctl_reason){ what_of(f, r, !device), copy(f, r->hint) };
+	}
+	*ret_n = n;
+	return out;
+}
+
+static void fill_devices(struct fill *f, const struct lu_check_vm *v, struct luctl_vm_verdict *ret)
+{
 	char *const *devices =
 		v->verdict == LU_VERDICT_GOES || v->verdict == LU_VERDICT_CANT ? lu_vm_facts(v->vm)->devices : NULL;
+	size_t n = 0;
 
-	for (char *const *p = devices; p && *p; p++) {
-		struct doc x = doc_new(false);
-		bool goes_on = true;
+	while (devices && devices[n])
+		n++;
+	ret->device = list(f, n, LU_DOC_DEVICES_MAX, sizeof(*ret->device), &ret->n_devices);
+	for (size_t i = 0; i < ret->n_devices; i++) {
+		struct luctl_device_verdict *d = &ret->device[i];
 
-		for (size_t i = 0; i < v->reasons.n; i++)
-			goes_on &= !concerns(&v->reasons.list[i], *p, NULL);
-		add_string(&x, "address", *p);
-		add_bool(&x, "goes_on", goes_on);
-		add_reasons(&x, &v->reasons, *p, NULL);
-		append(o, list, x);
+		d->address = copy(f, devices[i]);
+		d->reason = fill_reasons(f, &v->reasons, devices[i], NULL, &d->n_reasons);
+		d->goes_on = d->n_reasons == 0;
 	}
-	o->failed |= !list;
-	add(o, "devices", list);
 }
 
-static void add_prediction(struct doc *o, const struct lu_prediction *p)
+static struct lu_doc_predicted *predicted(struct fill *f, const struct lu_prediction *p)
 {
-	struct doc x;
+	struct lu_doc_predicted *x = p ? calloc(1, sizeof(*x)) : NULL;
 
-	if (!p) {
-		add(o, "predicted", NULL);
-		return;
-	}
-	x = doc_new(false);
-	add(&x, "blackout_usec", p->usec == LU_MEASURED_UNKNOWN ? NULL : json_object_new_uint64(p->usec));
-	add_string(&x, "basis", lu_basis_name(p->basis));
-	add_string(&x, "text", p->text);
-	add_doc(o, "predicted", x);
+	f->failed |= p && !x;
+	if (x)
+		*x = (struct lu_doc_predicted){ .blackout = p->usec, /* unknown is the same in both */
+						.basis = lu_doc_index(lu_doc_bases, lu_basis_name(p->basis)),
+						.text = copy(f, p->text) };
+	return x;
 }
 
-static struct doc plan_vm_doc(const struct lu_check_vm *v)
+static void fill_verdict(struct fill *f, const struct lu_check_vm *v, struct luctl_vm_verdict *ret)
 {
-	const struct lu_vm_facts *f = lu_vm_facts(v->vm);
+	const struct lu_vm_facts *facts = lu_vm_facts(v->vm);
 	bool goes = v->verdict == LU_VERDICT_GOES;
-	struct doc o = doc_new(false);
 
-	add_string(&o, "name", lu_vm_name(v->vm));
-	add_string(&o, "uuid", lu_vm_uuid(v->vm));
-	add_string(&o, "verdict", lu_verdict_name(v->verdict));
-	add_string(&o, "late", goes && !f->early ? f->late : NULL);
-	add_reasons(&o, &v->reasons, NULL, f->devices);
-	add_devices(&o, v);
-	add_prediction(&o, goes ? &v->predicted : NULL);
-	return o;
+	ret->name = copy(f, lu_vm_name(v->vm));
+	ret->uuid = copy(f, lu_vm_uuid(v->vm));
+	ret->verdict = lu_doc_index(lu_doc_verdicts, lu_verdict_name(v->verdict));
+	ret->late = copy(f, goes && !facts->early ? facts->late : NULL);
+	ret->reason = fill_reasons(f, &v->reasons, NULL, facts->devices, &ret->n_reasons);
+	fill_devices(f, v, ret);
+	ret->predicted = predicted(f, goes ? &v->predicted : NULL);
 }
 
 /* The VM that stands still longest; one of which nothing is known makes the whole unknown. */
@@ -328,20 +297,17 @@ static const struct lu_prediction *longest(const struct lu_check *c)
 	return p;
 }
 
-char *lu_document_plan(const struct lu_check *c)
+int lu_document_plan(const struct lu_check *c, char **ret, struct lu_error *e)
 {
-	struct lu_findings host = { .list = c->findings.list, .n = c->n_host };
-	struct json_object *findings = lu_findings_to_json(&host), *vms = json_object_new_array();
-	struct doc o = doc_new(true);
+	struct lu_doc_plan doc = { .ok = lu_findings_ok(&c->findings) };
+	struct fill f = { 0 };
 
-	add_string(&o, "kernel", c->asked->kernel);
-	add_string(&o, "release", c->image.release[0] ? c->image.release : NULL);
-	add_bool(&o, "ok", lu_findings_ok(&c->findings));
-	o.failed |= !findings;
-	add(&o, "findings", findings);
-	for (size_t i = 0; i < c->n_vms; i++)
-		append(&o, vms, plan_vm_doc(&c->vms[i]));
-	add(&o, "vms", vms);
-	add_prediction(&o, longest(c));
-	return doc_text(&o);
+	doc.kernel = copy(&f, c->asked->kernel);
+	doc.release = release_of(&f, c);
+	doc.finding = fill_findings(&f, &c->findings, c->n_host, &doc.n_findings);
+	doc.vm = list(&f, c->n_vms, LU_DOC_VMS_MAX, sizeof(*doc.vm), &doc.n_vms);
+	for (size_t i = 0; i < doc.n_vms; i++)
+		fill_verdict(&f, &c->vms[i], &doc.vm[i]);
+	doc.predicted = predicted(&f, longest(c));
+	return finish(&f, &lu_doc_plan_table, &doc, ret, e);
 }

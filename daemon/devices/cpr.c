@@ -30,26 +30,10 @@
 
 _Static_assert(SECTION_LEN == 21, "length of the section's name");
 
-/* A name that can be printed, compared as a string, and written into JSON. */
-static bool name_bytes_valid(const char *s, size_t n)
-{
-	if (n == 0 || n > LU_CPR_NAME_MAX || lu_utf8_prefix(s, n) != n)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)s[i] < ' ' || s[i] == 0x7f)
-			return false;
-	return true;
-}
-
-static bool name_valid(const char *s)
-{
-	return name_bytes_valid(s, strlen(s));
-}
-
-#define NAME(_struct)                                                                     \
-	{                                                                                 \
-		"name", LU_JSON_STRING, offsetof(struct _struct, name), LU_JSON_REQUIRED, \
-			.check = name_valid, .expect = "1 to 1023 bytes without controls" \
+#define NAME(_struct)                                                                            \
+	{                                                                                        \
+		"name", LU_JSON_STRING, offsetof(struct _struct, name), LU_JSON_REQUIRED,        \
+			.check = lu_cpr_name_valid, .expect = "1 to 1023 bytes without controls" \
 	}
 
 static const struct lu_json_field fd_fields[] = {
@@ -57,14 +41,6 @@ static const struct lu_json_field fd_fields[] = {
 	{ "id", LU_JSON_INT32, offsetof(struct lu_cpr_fd, id), LU_JSON_REQUIRED },
 };
 const struct lu_json_table lu_cpr_fd_table = LU_JSON_TABLE("file", struct lu_cpr_fd, fd_fields);
-
-static const struct lu_json_field device_fields[] = {
-	NAME(lu_cpr_device),
-	{ "devid", LU_JSON_INT32, offsetof(struct lu_cpr_device, devid), LU_JSON_REQUIRED },
-	{ "ioas", LU_JSON_UINT32, offsetof(struct lu_cpr_device, ioas_id), LU_JSON_REQUIRED },
-	{ "hwpt", LU_JSON_UINT32, offsetof(struct lu_cpr_device, hwpt_id), LU_JSON_REQUIRED },
-};
-const struct lu_json_table lu_cpr_device_table = LU_JSON_TABLE("device", struct lu_cpr_device, device_fields);
 
 void lu_cpr_no_files(struct lu_cpr *cpr)
 {
@@ -165,7 +141,7 @@ static int take_name(struct cursor *c, char **ret)
 	r = take(c, n, "a name", &p);
 	if (r < 0)
 		return r;
-	if (n == 0 || p[n - 1] != 0 || !name_bytes_valid((const char *)p, n - 1))
+	if (n == 0 || p[n - 1] != 0 || !lu_cpr_bytes_valid((const char *)p, n - 1))
 		return lu_error_set(c->e, -EBADMSG, NULL, "CPR state: byte %zu: not a name", at);
 	*ret = strndup((const char *)p, n - 1);
 	return *ret ? 0 : -ENOMEM;
@@ -400,7 +376,7 @@ static int check_exec(const struct lu_cpr *cpr, const int *numbers, size_t *ret_
 		return lu_error_set(e, -EFBIG, NULL, "CPR state: %zu files and %zu devices, at most %u and %u",
 				    cpr->n_fds, cpr->n_devices, LU_CPR_FDS_MAX, LU_CPR_DEVICES_MAX);
 	for (size_t i = 0; i < cpr->n_fds; i++) {
-		if (!name_valid(cpr->fds[i].name))
+		if (!lu_cpr_name_valid(cpr->fds[i].name))
 			return lu_error_set(e, -EINVAL, NULL, "CPR state: the name of file %zu can't be written", i);
 		if (numbers[i] < 3)
 			return lu_error_set(e, -EINVAL, NULL, "CPR state: file %s %" PRId32 " can't have the number %d",
@@ -412,7 +388,7 @@ static int check_exec(const struct lu_cpr *cpr, const int *numbers, size_t *ret_
 		len += 1 + 4 + strlen(cpr->fds[i].name) + 1 + 4 + 4;
 	}
 	for (size_t i = 0; i < cpr->n_devices; i++) {
-		if (!name_valid(cpr->devices[i].name))
+		if (!lu_cpr_name_valid(cpr->devices[i].name))
 			return lu_error_set(e, -EINVAL, NULL, "CPR state: the name of device %zu can't be written", i);
 		len += 1 + 4 + strlen(cpr->devices[i].name) + 1 + 3 * 4;
 	}

@@ -50,13 +50,9 @@
  * - A socket's buffer holds some 140 entries (measured on Linux with 208 KiB): with more of them,
  *   that is from some 60 vectors, `migrate` answers only after we have begun to read.
  */
-#include "json.h"
+#include "doc-devices.h"
 
 #define LU_CPR_BYTES_MAX (1U << 20) /* largest stream; 4096 entries with names of 40 bytes are 217 kB */
-#define LU_CPR_FDS_MAX 4096U        /* 30 devices with 64 vectors, two eventfds each, and 4 more: 3960 */
-#define LU_CPR_DEVICES_MAX 256U
-#define LU_CPR_NAME_MAX 1023U /* bytes of a name, without its NUL */
-
 #define LU_CPR_EXEC_VARIABLE "QEMU_CPR_EXEC_STATE"
 
 /** struct lu_cpr_fd - one entry; @fd belongs to it, -EBADF: none */
@@ -64,12 +60,6 @@ struct lu_cpr_fd {
 	char *name;
 	int32_t id;
 	int fd;
-};
-
-struct lu_cpr_device {
-	char *name;
-	int32_t devid;
-	uint32_t ioas_id, hwpt_id;
 };
 
 struct lu_cpr {
@@ -86,7 +76,7 @@ struct lu_cpr {
  * go through lu_cpr_no_files() before anything else, since a zeroed fd would be descriptor 0. lu_json_free() closes none.
  */
 extern const struct lu_json_table lu_cpr_fd_table;
-extern const struct lu_json_table lu_cpr_device_table;
+/* lu_cpr_device_table: doc-devices.h */
 
 /** lu_cpr_no_files() - say of all entries that they have no descriptor; closes nothing */
 void lu_cpr_no_files(struct lu_cpr *cpr);

@@ -17,153 +17,6 @@
 
 #include "devices-internal.h"
 
-#define VECTORS_MAX 2048 /* of MSI-X, by its capability's 11 bits */
-
-/* "0000:00:04.0"; a domain may have up to eight digits */
-bool lu_bdf_valid(const char *s)
-{
-	static const char hex[] = "0123456789abcdef";
-	size_t n = strspn(s, hex);
-
-	if (n < 4 || n > 8 || s[n] != ':')
-		return false;
-	s += n + 1;
-	return strspn(s, hex) == 2 && s[2] == ':' && strspn(s + 3, hex) == 2 && s[5] == '.' && s[6] >= '0' &&
-	       s[6] <= '7' && !s[7];
-}
-
-/* Relative, and none of its parts empty, "." or "..". */
-static bool path_valid(const char *s)
-{
-	if (strlen(s) >= 4096)
-		return false;
-	for (;;) {
-		size_t n = strcspn(s, "/");
-
-		if (n == 0 || (n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))
-			return false;
-		if (!s[n])
-			return true;
-		s += n + 1;
-	}
-}
-
-#define FIELD(_struct, _key, _type, _flags, ...)                                  \
-	{                                                                         \
-#_key, _type, offsetof(struct _struct, _key), _flags, __VA_ARGS__ \
-	}
-#define LIST(_struct, _key, ...)                                                                                \
-	{                                                                                                       \
-#_key, LU_JSON_OBJECTS, offsetof(struct _struct, _key), LU_JSON_REQUIRED,                       \
-			.count_offset = offsetof(struct _struct, n_##_key), .table = &_key##_table, __VA_ARGS__ \
-	}
-#define INDEX_OR_NONE(_struct, _key) \
-	FIELD(_struct, _key, LU_JSON_UINT, LU_JSON_REQUIRED | LU_JSON_NULLABLE, .max = LU_CPR_FDS_MAX - 1, .def = -1)
-#define ID(_struct, _key) FIELD(_struct, _key, LU_JSON_UINT32, LU_JSON_REQUIRED, .min = 1, .max = LU_DEVICES_ID_MAX)
-
-static const char *const memory_kinds[] = { "file", "memfd", NULL };
-static const struct lu_json_field memory_fields[] = {
-	FIELD(lu_devices_memory, kind, LU_JSON_ENUM, LU_JSON_REQUIRED, .names = memory_kinds),
-	FIELD(lu_devices_memory, size, LU_JSON_UINT, LU_JSON_REQUIRED, .min = 1, .max = 1ULL << 48),
-	FIELD(lu_devices_memory, path, LU_JSON_STRING, LU_JSON_NULLABLE, .check = path_valid,
-	      .expect = "a path below the root of pkernfs"),
-	FIELD(lu_devices_memory, inode, LU_JSON_UINT, LU_JSON_NULLABLE, .def = -1),
-	FIELD(lu_devices_memory, token, LU_JSON_UINT, LU_JSON_NULLABLE, .def = -1),
-	FIELD(lu_devices_memory, name, LU_JSON_STRING, LU_JSON_NULLABLE, .max = 255),
-};
-static const struct lu_json_table memories_table = LU_JSON_TABLE("memory", struct lu_devices_memory, memory_fields);
-
-static const struct lu_json_field eventfd_fields[] = {
-	FIELD(lu_devices_eventfd, count, LU_JSON_UINT, LU_JSON_REQUIRED, .max = UINT64_MAX - 1),
-	FIELD(lu_devices_eventfd, nonblock, LU_JSON_BOOL, LU_JSON_REQUIRED),
-	FIELD(lu_devices_eventfd, semaphore, LU_JSON_BOOL, LU_JSON_REQUIRED),
-};
-static const struct lu_json_table eventfd_table = LU_JSON_TABLE("eventfd", struct lu_devices_eventfd, eventfd_fields);
-
-static const char *const fd_kinds[] = { "iommufd", "vfio-device", "eventfd", "memory", NULL };
-static const struct lu_json_field fd_fields[] = {
-	FIELD(lu_devices_fd, name, LU_JSON_STRING, LU_JSON_REQUIRED, .min = 1, .max = LU_CPR_NAME_MAX),
-	FIELD(lu_devices_fd, id, LU_JSON_INT32, LU_JSON_REQUIRED),
-	FIELD(lu_devices_fd, kind, LU_JSON_ENUM, LU_JSON_REQUIRED, .names = fd_kinds),
-	FIELD(lu_devices_fd, eventfd, LU_JSON_OBJECT_PTR, LU_JSON_NULLABLE, .table = &eventfd_table),
-	FIELD(lu_devices_fd, memory, LU_JSON_UINT, LU_JSON_NULLABLE, .max = 1023, .def = -1),
-};
-static const struct lu_json_table fds_table = LU_JSON_TABLE("file", struct lu_devices_fd, fd_fields);
-
-static const struct lu_json_field range_fields[] = {
-	FIELD(lu_devices_range, start, LU_JSON_UINT, LU_JSON_REQUIRED),
-	FIELD(lu_devices_range, last, LU_JSON_UINT, LU_JSON_REQUIRED),
-};
-static const struct lu_json_table allowed_table = LU_JSON_TABLE("range", struct lu_devices_range, range_fields);
-
-static const struct lu_json_field area_fields[] = {
-	FIELD(lu_devices_area, iova, LU_JSON_UINT, LU_JSON_REQUIRED),
-	FIELD(lu_devices_area, length, LU_JSON_UINT, LU_JSON_REQUIRED, .min = 1, .max = 1ULL << 48),
-	FIELD(lu_devices_area, memory, LU_JSON_UINT, LU_JSON_REQUIRED, .max = 1023),
-	FIELD(lu_devices_area, offset, LU_JSON_UINT, LU_JSON_REQUIRED, .max = 1ULL << 48),
-	FIELD(lu_devices_area, read, LU_JSON_BOOL, LU_JSON_REQUIRED),
-	FIELD(lu_devices_area, write, LU_JSON_BOOL, LU_JSON_REQUIRED),
-};
-static const struct lu_json_table areas_table = LU_JSON_TABLE("area", struct lu_devices_area, area_fields);
-
-static const struct lu_json_field ioas_fields[] = {
-	ID(lu_devices_ioas, id),
-	FIELD(lu_devices_ioas, huge_pages, LU_JSON_BOOL, LU_JSON_REQUIRED),
-	LIST(lu_devices_ioas, allowed, .max = 1024),
-	LIST(lu_devices_ioas, areas, .max = 65536),
-};
-static const struct lu_json_table ioas_table = LU_JSON_TABLE("IOAS", struct lu_devices_ioas, ioas_fields);
-
-static const struct lu_json_field hwpt_fields[] = {
-	ID(lu_devices_hwpt, id),
-	ID(lu_devices_hwpt, ioas),
-	FIELD(lu_devices_hwpt, flags, LU_JSON_UINT32, LU_JSON_REQUIRED),
-	{ "auto", LU_JSON_BOOL, offsetof(struct lu_devices_hwpt, auto_made), LU_JSON_REQUIRED },
-};
-static const struct lu_json_table hwpts_table = LU_JSON_TABLE("HWPT", struct lu_devices_hwpt, hwpt_fields);
-
-/* as VFIO_PCI_INTX_IRQ_INDEX and so on */
-static const char *const irq_names[] = { "intx", "msi", "msix", "err", "req", NULL };
-static const struct lu_json_field irq_fields[] = {
-	FIELD(lu_devices_irq, index, LU_JSON_ENUM, LU_JSON_REQUIRED, .names = irq_names),
-	FIELD(lu_devices_irq, vector, LU_JSON_UINT32, LU_JSON_REQUIRED, .max = VECTORS_MAX - 1),
-	FIELD(lu_devices_irq, masked, LU_JSON_BOOL, LU_JSON_REQUIRED),
-	INDEX_OR_NONE(lu_devices_irq, trigger),
-	INDEX_OR_NONE(lu_devices_irq, mask),
-	INDEX_OR_NONE(lu_devices_irq, unmask),
-};
-static const struct lu_json_table irqs_table = LU_JSON_TABLE("interrupt", struct lu_devices_irq, irq_fields);
-
-static const struct lu_json_field device_fields[] = {
-	ID(lu_devices_device, id),
-	FIELD(lu_devices_device, bdf, LU_JSON_STRING, LU_JSON_REQUIRED, .check = lu_bdf_valid,
-	      .expect = "a PCI address as 0000:00:04.0"),
-	FIELD(lu_devices_device, fd, LU_JSON_UINT, LU_JSON_REQUIRED, .max = LU_CPR_FDS_MAX - 1),
-	ID(lu_devices_device, hwpt),
-	LIST(lu_devices_device, irqs, .max = VECTORS_MAX + 3),
-};
-static const struct lu_json_table devices_table = LU_JSON_TABLE("device", struct lu_devices_device, device_fields);
-
-static const struct lu_json_field iommufd_fields[] = {
-	FIELD(lu_devices_iommufd, fd, LU_JSON_UINT, LU_JSON_REQUIRED, .max = LU_CPR_FDS_MAX - 1),
-	LIST(lu_devices_iommufd, ioas, .max = 1024),
-	LIST(lu_devices_iommufd, hwpts, .max = 1024),
-	LIST(lu_devices_iommufd, devices, .max = LU_CPR_DEVICES_MAX),
-};
-static const struct lu_json_table iommufds_table = LU_JSON_TABLE("iommufd", struct lu_devices_iommufd, iommufd_fields);
-
-static const struct lu_json_field document_fields[] = {
-	FIELD(lu_devices, features, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 64),
-	FIELD(lu_devices, session, LU_JSON_STRING, LU_JSON_REQUIRED | LU_JSON_NULLABLE, .min = 1, .max = 63),
-	LIST(lu_devices, memories, .max = 1024),
-	LIST(lu_devices, fds, .max = LU_CPR_FDS_MAX),
-	{ "cpr_devices", LU_JSON_OBJECTS, offsetof(struct lu_devices, cpr_devices), LU_JSON_REQUIRED,
-	  .count_offset = offsetof(struct lu_devices, n_cpr_devices), .table = &lu_cpr_device_table,
-	  .max = LU_CPR_DEVICES_MAX },
-	LIST(lu_devices, iommufds, .max = 64),
-};
-const struct lu_json_table lu_devices_table = LU_JSON_DOCUMENT("devices", struct lu_devices, document_fields, 1);
-
 void lu_devices_clear(struct lu_devices *d)
 {
 	lu_json_free(&lu_devices_table, d);
@@ -261,7 +114,7 @@ static bool is_eventfd(const struct lu_devices *d, uint64_t i)
 
 static int check_irqs(const struct lu_devices *d, const struct lu_devices_device *dev, struct lu_error *e)
 {
-	_cleanup_free_ bool *seen = calloc(VFIO_PCI_NUM_IRQS, VECTORS_MAX);
+	_cleanup_free_ bool *seen = calloc(VFIO_PCI_NUM_IRQS, LU_DEVICES_VECTORS_MAX);
 	int used = -1;
 
 	if (!seen)
@@ -269,23 +122,27 @@ static int check_irqs(const struct lu_devices *d, const struct lu_devices_device
 	for (size_t i = 0; i < dev->n_irqs; i++) {
 		const struct lu_devices_irq *q = &dev->irqs[i];
 		bool intx = q->index == VFIO_PCI_INTX_IRQ_INDEX, single = q->index >= VFIO_PCI_ERR_IRQ_INDEX;
-		uint32_t max = q->index == VFIO_PCI_MSIX_IRQ_INDEX ? VECTORS_MAX :
+		uint32_t max = q->index == VFIO_PCI_MSIX_IRQ_INDEX ? LU_DEVICES_VECTORS_MAX :
 			       q->index == VFIO_PCI_MSI_IRQ_INDEX  ? 32 :
 								     1;
 
 		if (q->vector >= max)
-			return bad(e, "device %s: %s has no vector %u", dev->bdf, irq_names[q->index], q->vector);
-		if (seen[q->index * VECTORS_MAX + q->vector])
-			return bad(e, "device %s: %s %u is there twice", dev->bdf, irq_names[q->index], q->vector);
-		seen[q->index * VECTORS_MAX + q->vector] = true;
+			return bad(e, "device %s: %s has no vector %u", dev->bdf, lu_devices_irq_names[q->index],
+				   q->vector);
+		if (seen[q->index * LU_DEVICES_VECTORS_MAX + q->vector])
+			return bad(e, "device %s: %s %u is there twice", dev->bdf, lu_devices_irq_names[q->index],
+				   q->vector);
+		seen[q->index * LU_DEVICES_VECTORS_MAX + q->vector] = true;
 		if (!single && used >= 0 && used != q->index)
-			return bad(e, "device %s: both %s and %s", dev->bdf, irq_names[used], irq_names[q->index]);
+			return bad(e, "device %s: both %s and %s", dev->bdf, lu_devices_irq_names[used],
+				   lu_devices_irq_names[q->index]);
 		if (!single)
 			used = q->index;
 		if (!intx && (q->masked || q->mask != LU_DEVICES_NONE || q->unmask != LU_DEVICES_NONE))
-			return bad(e, "device %s: %s can't be masked", dev->bdf, irq_names[q->index]);
+			return bad(e, "device %s: %s can't be masked", dev->bdf, lu_devices_irq_names[q->index]);
 		if (!is_eventfd(d, q->trigger) || !is_eventfd(d, q->mask) || !is_eventfd(d, q->unmask))
-			return bad(e, "device %s: %s %u: no such eventfd", dev->bdf, irq_names[q->index], q->vector);
+			return bad(e, "device %s: %s %u: no such eventfd", dev->bdf, lu_devices_irq_names[q->index],
+				   q->vector);
 	}
 	return 0;
 }
@@ -294,7 +151,7 @@ static int check_irqs(const struct lu_devices *d, const struct lu_devices_device
 static int claim(const struct lu_devices *d, bool *claimed, uint64_t i, int kind, struct lu_error *e)
 {
 	if (i >= d->n_fds || d->fds[i].kind != kind)
-		return bad(e, "file %" PRIu64 " is no %s", i, fd_kinds[kind]);
+		return bad(e, "file %" PRIu64 " is no %s", i, lu_devices_fd_kinds[kind]);
 	if (claimed[i])
 		return bad(e, "file %s is described twice", d->fds[i].name);
 	claimed[i] = true;

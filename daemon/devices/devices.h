@@ -6,7 +6,7 @@
  * after QEMU's CPR migration, and made anew in the next kernel by a struct lu_replay.
  *
  * Contract. "version" is 1; "features" as in launch.json: a reader refuses the document if it does not
- * know one of them. Unknown keys are refused. Whether the file is the one that was committed is told by
+ * know one of them. Unknown keys are refused, but for those of a newer minor. Whether the file is the one that was committed is told by
  * its size and crc32 (zlib), which the caller keeps in saved.json.
  *
  * "fds" are the entries of the CPR state in the order in which they came; an entry is known by name and
@@ -36,6 +36,7 @@
  * without attachment, HWPTs without device, memfds of huge pages, legacy containers and groups.
  */
 #include "cpr.h"
+#include "doc-devices.h"
 #include "reasons.h"
 
 struct lu_launch;
@@ -43,112 +44,6 @@ struct stat;
 
 #define LU_DEVICES_JSON_MAX (16U << 20)
 #define LU_DEVICES_FILE "devices.json"
-#define LU_DEVICES_ID_MAX 4096     /* highest id of an object; below it holes are filled while objects are made */
-#define LU_DEVICES_NONE UINT64_MAX /* no index */
-
-enum lu_devices_memory_kind {
-	LU_MEMORY_FILE,
-	LU_MEMORY_MEMFD,
-};
-
-struct lu_devices_memory {
-	int kind; /* enum lu_devices_memory_kind */
-	uint64_t size;
-	char *path; /* FILE: below pkernfs' root, without leading slash */
-	uint64_t inode;
-	uint64_t token; /* MEMFD */
-	char *name;
-};
-
-enum lu_devices_fd_kind {
-	LU_FD_IOMMUFD,
-	LU_FD_VFIO_DEVICE,
-	LU_FD_EVENTFD,
-	LU_FD_MEMORY,
-};
-
-struct lu_devices_eventfd {
-	uint64_t count;
-	bool nonblock;
-	bool semaphore;
-};
-
-struct lu_devices_fd {
-	char *name;
-	int32_t id;
-	int kind;                           /* enum lu_devices_fd_kind */
-	struct lu_devices_eventfd *eventfd; /* EVENTFD, else NULL */
-	uint64_t memory;                    /* MEMORY: index into memories, else LU_DEVICES_NONE */
-};
-
-struct lu_devices_range {
-	uint64_t start, last;
-};
-
-struct lu_devices_area {
-	uint64_t iova, length;
-	uint64_t memory; /* index into memories */
-	uint64_t offset; /* in it */
-	bool read, write;
-};
-
-struct lu_devices_ioas {
-	uint32_t id;
-	bool huge_pages;
-	struct lu_devices_range *allowed;
-	size_t n_allowed;
-	struct lu_devices_area *areas; /* by iova */
-	size_t n_areas;
-};
-
-struct lu_devices_hwpt {
-	uint32_t id;
-	uint32_t ioas;
-	uint32_t flags; /* of IOMMU_HWPT_ALLOC */
-	bool auto_made;
-};
-
-struct lu_devices_irq {
-	int index;                      /* VFIO_PCI_*_IRQ_INDEX */
-	uint32_t vector;                /* 0 but for MSI and MSI-X */
-	bool masked;                    /* INTx */
-	uint64_t trigger, mask, unmask; /* indices into fds, or LU_DEVICES_NONE */
-};
-
-struct lu_devices_device {
-	uint32_t id;
-	char *bdf;     /* "0000:00:04.0" */
-	uint64_t fd;   /* index into fds */
-	uint32_t hwpt; /* id */
-	struct lu_devices_irq *irqs;
-	size_t n_irqs;
-};
-
-struct lu_devices_iommufd {
-	uint64_t fd; /* index into fds */
-	struct lu_devices_ioas *ioas;
-	size_t n_ioas;
-	struct lu_devices_hwpt *hwpts;
-	size_t n_hwpts;
-	struct lu_devices_device *devices;
-	size_t n_devices;
-};
-
-struct lu_devices {
-	char **features;
-	char *session; /* of LUO, or NULL: no memfds */
-	struct lu_devices_memory *memories;
-	size_t n_memories;
-	struct lu_devices_fd *fds;
-	size_t n_fds;
-	struct lu_cpr_device *cpr_devices;
-	size_t n_cpr_devices;
-	struct lu_devices_iommufd *iommufds;
-	size_t n_iommufds;
-};
-
-extern const struct lu_json_table lu_devices_table;
-
 void lu_devices_clear(struct lu_devices *d);
 
 /**

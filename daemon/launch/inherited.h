@@ -9,8 +9,6 @@
  */
 #include "launch.h"
 
-#define LU_INHERITED_FD_MAX 4095u
-
 /**
  * lu_inherited_capture() - into @l what stands behind each number that @l->argv names, and its locked pid file
  *

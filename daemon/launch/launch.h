@@ -12,7 +12,8 @@
  *	sched	it is not scheduled as an ordinary process
  *	inherited	its command line names descriptors by their numbers, as libvirt's do: they are made again, under the
  *		same numbers
- * Everything else is fixed: unknown keys are refused. Paths are absolute. Numbers
+ * Everything else is fixed: unknown keys are refused, but for those of a newer minor, which a reader can do without.
+ * Paths are absolute. Numbers
  * that mean "unlimited" are null. The document is written while the guest runs and
  * read by lu-init before the host has services, network or udev.
  *
@@ -48,118 +49,11 @@
  * single threads, filters of system calls that its unit gave it, labels of LSMs. Not carried: keyrings. Refused:
  * namespaces other than PID 1's, but for the mount namespace. Limits of its control group are daemon/'s affair.
  */
-#include "json.h"
+#include "doc-launch.h"
 #include "reasons.h"
 #include "view.h"
 
 struct stat;
-
-/** struct lu_launch_sched - how the kernel schedules it; @policy: SCHED_* */
-struct lu_launch_sched {
-	int policy;
-	int64_t nice;
-	uint64_t priority; /* of a real-time policy */
-};
-
-struct lu_launch_var {
-	char *name;
-	char *value;
-};
-
-struct lu_launch_limit {
-	char *name;    /* as in /proc/PID/limits, in short: "nofile" */
-	uint64_t soft; /* UINT64_MAX: unlimited */
-	uint64_t hard;
-};
-
-struct lu_launch_vcpu {
-	uint64_t index; /* cpu-index of query-cpus-fast */
-	char *cpus;     /* as "cpus" of the whole process */
-};
-
-struct lu_launch_ram {
-	char *path;
-	uint64_t size;
-	uint64_t inode;
-};
-
-enum lu_need_kind {
-	LU_NEED_FILE,
-	LU_NEED_DIRECTORY,
-	LU_NEED_BLOCK,
-	LU_NEED_CHAR,
-};
-
-struct lu_launch_need {
-	char *path;
-	int kind;
-	bool write;
-	uint64_t uid, gid, mode;
-};
-
-enum lu_inherited_kind {
-	LU_INHERITED_LISTEN,
-	LU_INHERITED_TAP,
-	LU_INHERITED_DEVICE,
-	LU_INHERITED_PIDFILE,
-};
-
-struct lu_launch_inherited {
-	uint64_t fd; /* its number */
-	int kind;
-	char *path; /* NULL: a tap */
-	uint64_t uid, gid, mode;
-	char *name;     /* of a tap's interface, or NULL */
-	uint64_t flags; /* of a tap: IFF_VNET_HDR and the like */
-	char *mac;      /* of a tap, or NULL */
-	uint64_t mtu;   /* of a tap */
-	char *bridge;   /* of a tap, or NULL: in none */
-};
-
-struct lu_launch {
-	char **features;
-	char *name;
-	char *uuid;
-	char *unit; /* or NULL */
-	char *exe;
-	char **argv;
-	struct lu_launch_var *env;
-	size_t n_env;
-	uint64_t uid, gid;
-	uint64_t *groups;
-	size_t n_groups;
-	char *cwd;
-	char *cgroup; /* "/system.slice/luctl-vm@web1.service" */
-	struct lu_launch_limit *limits;
-	size_t n_limits;
-	int64_t oom_score_adj;
-	uint64_t umask;
-	uint64_t cap_bounding;
-	uint64_t cap_ambient;
-	bool no_new_privs;
-	char *cpus; /* or NULL: any */
-	struct lu_launch_vcpu *vcpus;
-	size_t n_vcpus;
-	char *qmp;
-	char *agent; /* socket of the guest agent that sets the guest's clock after a restore, or NULL */
-	struct lu_launch_ram *ram;
-	size_t n_ram;
-	struct lu_launch_need *needs;
-	size_t n_needs;
-	struct lu_launch_inherited *inherited;
-	size_t n_inherited;
-	char **preload;
-	struct lu_view *view;          /* of its own mount namespace; NULL: it sees what the host sees */
-	struct lu_launch_sched *sched; /* NULL: as an ordinary process */
-	char **devices;                /* PCI functions that are passed through; NULL if there are none */
-	char **modules;                /* kernel modules that were loaded and that QEMU uses */
-	char *machine;                 /* versioned type: "pc-q35-11.1"; NULL: as in argv */
-	char *qemu_version;
-	bool early;
-	char *late; /* or NULL */
-};
-
-extern const struct lu_json_table lu_launch_table;
 
 /* The features */
 #define LU_LAUNCH_DEVICES "devices"
@@ -171,7 +65,6 @@ extern const struct lu_json_table lu_launch_table;
 /* What lu_launch_argv() adds, and lu_argv_restorable() takes away */
 #define LU_LAUNCH_FD_OPAQUE "opaque=luctl-state"
 #define LU_LAUNCH_STATE_FD 3
-#define LU_LAUNCH_MORE_FD 4 /* further ones from here on */
 /* Arguments of announce-self: five times, as after a migration, milliseconds */
 #define LU_LAUNCH_ANNOUNCE "{\"initial\": 50, \"max\": 550, \"rounds\": 5, \"step\": 100}"
 #define LU_LAUNCH_STATE_URI "file:/dev/fdset/1819632756" /* "luct": a number in nobody's way */

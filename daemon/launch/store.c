@@ -12,102 +12,6 @@
 
 #include "store.h"
 
-static bool unit_valid(const char *s)
-{
-	size_t n = strlen(s);
-
-	/* systemd's set of characters; no slash, so that it is safe as a file name */
-	return n > 0 && n < 256 && s[0] != '.' && s[0] != '-' &&
-	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.@\\") == n;
-}
-
-static bool by_valid(const char *s)
-{
-	return !strcmp(s, "lu-init") || !strcmp(s, "luctld");
-}
-
-static bool mode_valid(const char *s)
-{
-	size_t n = strlen(s);
-
-	return n > 0 && n <= 32 && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
-}
-
-#define UUID(_struct, _key)                                                                                      \
-	{                                                                                                        \
-#_key, LU_JSON_STRING, offsetof(struct _struct, _key), LU_JSON_REQUIRED, .check = lu_uuid_valid, \
-											 .expect = "a UUID"      \
-	}
-
-static const struct lu_json_field saved_fields[] = {
-	UUID(lu_saved, update),
-	UUID(lu_saved, uuid),
-	{ "name", LU_JSON_STRING, offsetof(struct lu_saved, name), LU_JSON_REQUIRED, .check = lu_name_valid,
-	  .expect = "a name of [A-Za-z0-9_.-]" },
-	{ "unit", LU_JSON_STRING, offsetof(struct lu_saved, unit), LU_JSON_NULLABLE, .check = unit_valid,
-	  .expect = "the name of a unit" },
-	{ "running", LU_JSON_BOOL, offsetof(struct lu_saved, running), LU_JSON_REQUIRED },
-	{ "mode", LU_JSON_STRING, offsetof(struct lu_saved, mode), LU_JSON_NULLABLE, .check = mode_valid,
-	  .expect = "a migration mode" },
-	{ "ignore_shared", LU_JSON_BOOL, offsetof(struct lu_saved, ignore_shared), LU_JSON_REQUIRED },
-	{ "complete", LU_JSON_BOOL, offsetof(struct lu_saved, complete), LU_JSON_REQUIRED },
-	{ "size", LU_JSON_UINT, offsetof(struct lu_saved, size), LU_JSON_REQUIRED, .max = 1ULL << 40 },
-	{ "crc32", LU_JSON_UINT, offsetof(struct lu_saved, crc32), LU_JSON_REQUIRED, .max = UINT32_MAX },
-	{ "index", LU_JSON_UINT, offsetof(struct lu_saved, index), LU_JSON_REQUIRED, .max = 0xffff },
-	{ "pause_tsc", LU_JSON_UINT, offsetof(struct lu_saved, pause_tsc), LU_JSON_REQUIRED },
-	{ "saved_tsc", LU_JSON_UINT, offsetof(struct lu_saved, saved_tsc), LU_JSON_REQUIRED },
-	{ "pause_realtime_usec", LU_JSON_UINT, offsetof(struct lu_saved, pause_realtime_usec), 0, .max = INT64_MAX },
-	{ "devices_size", LU_JSON_UINT, offsetof(struct lu_saved, devices_size), 0, .max = 1 << 24 },
-	{ "devices_crc32", LU_JSON_UINT, offsetof(struct lu_saved, devices_crc32), 0, .max = UINT32_MAX },
-};
-const struct lu_json_table lu_saved_table = LU_JSON_DOCUMENT("saved", struct lu_saved, saved_fields, 1);
-
-static const struct lu_json_field error_fields[] = {
-	{ "what", LU_JSON_STRING, offsetof(struct lu_result_error, what), LU_JSON_REQUIRED, .min = 1, .max = 4096 },
-	{ "hint", LU_JSON_STRING, offsetof(struct lu_result_error, hint), LU_JSON_NULLABLE, .max = 4096 },
-};
-static const struct lu_json_table error_table = LU_JSON_TABLE("error", struct lu_result_error, error_fields);
-
-#define STAMP(_key)                                                                            \
-	{                                                                                      \
-#_key, LU_JSON_UINT, offsetof(struct lu_result_stamps, _key), LU_JSON_REQUIRED \
-	}
-static const struct lu_json_field stamp_fields[] = {
-	STAMP(start), STAMP(spawned), STAMP(connected), STAMP(loaded), STAMP(resumed),
-};
-static const struct lu_json_table stamp_table = LU_JSON_TABLE("stamps", struct lu_result_stamps, stamp_fields);
-
-static const char *const status_names[] = { "loaded", "running", "paused", "failed", NULL };
-
-static const struct lu_json_field result_fields[] = {
-	UUID(lu_result, update),
-	UUID(lu_result, uuid),
-	UUID(lu_result, boot_id),
-	{ "by", LU_JSON_STRING, offsetof(struct lu_result, by), LU_JSON_REQUIRED, .check = by_valid,
-	  .expect = "\"lu-init\" or \"luctld\"" },
-	{ "status", LU_JSON_ENUM, offsetof(struct lu_result, status), LU_JSON_REQUIRED, .names = status_names },
-	{ "retry", LU_JSON_BOOL, offsetof(struct lu_result, retry), LU_JSON_REQUIRED },
-	{ "pid", LU_JSON_UINT, offsetof(struct lu_result, pid), LU_JSON_REQUIRED | LU_JSON_NULLABLE, .max = 1 << 22 },
-	{ "start_time", LU_JSON_UINT, offsetof(struct lu_result, start_time), LU_JSON_REQUIRED },
-	{ "error", LU_JSON_OBJECT_PTR, offsetof(struct lu_result, error), LU_JSON_REQUIRED | LU_JSON_NULLABLE,
-	  .table = &error_table },
-	{ "stamps", LU_JSON_OBJECT, offsetof(struct lu_result, stamps), LU_JSON_REQUIRED, .table = &stamp_table },
-};
-const struct lu_json_table lu_result_table = LU_JSON_DOCUMENT("result", struct lu_result, result_fields, 1);
-
-#define BEHIND_MAX (INT64_MAX / 2)
-static const struct lu_json_field clock_fields[] = {
-	UUID(lu_clock, update),
-	{ "set", LU_JSON_BOOL, offsetof(struct lu_clock, set), LU_JSON_REQUIRED },
-	{ "was_behind_usec", LU_JSON_INT, offsetof(struct lu_clock, was_behind_usec), LU_JSON_REQUIRED,
-	  .min = -BEHIND_MAX, .max = BEHIND_MAX },
-	{ "behind_usec", LU_JSON_INT, offsetof(struct lu_clock, behind_usec), LU_JSON_REQUIRED, .min = -BEHIND_MAX,
-	  .max = BEHIND_MAX },
-	{ "error", LU_JSON_OBJECT_PTR, offsetof(struct lu_clock, error), LU_JSON_REQUIRED | LU_JSON_NULLABLE,
-	  .table = &error_table },
-};
-const struct lu_json_table lu_clock_table = LU_JSON_DOCUMENT("clock", struct lu_clock, clock_fields, 1);
-
 void lu_clock_clear(struct lu_clock *clock)
 {
 	lu_json_free(&lu_clock_table, clock);
@@ -390,7 +294,7 @@ bool lu_result_alive(const struct lu_result *result)
 
 static int marker_path(const char *run, const char *unit, char **ret, struct lu_error *e)
 {
-	if (!unit_valid(unit))
+	if (!lu_unit_valid(unit))
 		return lu_error_set(e, -EINVAL, NULL, "\"%s\" is no unit name", unit);
 	return asprintf(ret, "%s/resumed/%s", run, unit) < 0 ? -ENOMEM : 0;
 }

@@ -15,27 +15,6 @@
 
 #define MEASURED_MAX (4u << 20)
 
-#define F(s, m) offsetof(struct s, m), LU_JSON_REQUIRED
-static const struct lu_json_field vm_fields[] = {
-	{ "name", LU_JSON_STRING, F(lu_measured_vm, name), .check = lu_name_valid, .expect = "a name" },
-	{ "uuid", LU_JSON_STRING, F(lu_measured_vm, uuid), .check = lu_uuid_valid, .expect = "a UUID" },
-	{ "at_usec", LU_JSON_UINT, F(lu_measured_vm, at_usec) },
-	{ "before_usec", LU_JSON_UINT, F(lu_measured_vm, before_usec) },
-	{ "after_usec", LU_JSON_UINT, F(lu_measured_vm, after_usec) },
-	{ "devices", LU_JSON_UINT, F(lu_measured_vm, devices) },
-};
-static const struct lu_json_table vm_table = LU_JSON_TABLE("vm", struct lu_measured_vm, vm_fields);
-
-static const struct lu_json_field fields[] = {
-	{ "at_usec", LU_JSON_UINT, F(lu_measured, at_usec) },
-	{ "kexec_usec", LU_JSON_UINT, F(lu_measured, kexec_usec) },
-	{ "kernel", LU_JSON_STRING, F(lu_measured, kernel) | LU_JSON_NULLABLE, .max = 64 },
-	{ "vms_then", LU_JSON_UINT, F(lu_measured, vms_then) },
-	{ "vms", LU_JSON_OBJECTS, F(lu_measured, vms), .max = LU_MEASURED_VMS_MAX, .table = &vm_table,
-	  .count_offset = offsetof(struct lu_measured, n_vms) },
-};
-static const struct lu_json_table table = LU_JSON_DOCUMENT("measured", struct lu_measured, fields, 1);
-
 const char *lu_basis_name(enum lu_basis basis)
 {
 	static const char *const names[LU_BASIS_MAX] = {
@@ -49,7 +28,7 @@ const char *lu_basis_name(enum lu_basis basis)
 
 void lu_measured_clear(struct lu_measured *m)
 {
-	lu_json_free(&table, m);
+	lu_json_free(&lu_measured_table, m);
 }
 
 int lu_measured_read(int dirfd, const char *path, struct lu_measured *ret, struct lu_error *e)
@@ -58,7 +37,7 @@ int lu_measured_read(int dirfd, const char *path, struct lu_measured *ret, struc
 	int r;
 
 	*ret = (struct lu_measured){ 0 };
-	r = lu_json_load(dirfd, path, MEASURED_MAX, &table, ret, &why);
+	r = lu_json_load(dirfd, path, MEASURED_MAX, &lu_measured_table, ret, &why);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
@@ -69,7 +48,7 @@ int lu_measured_read(int dirfd, const char *path, struct lu_measured *ret, struc
 int lu_measured_write(int dirfd, const char *path, const struct lu_measured *m, struct lu_error *e)
 {
 	_cleanup_free_ char *text = NULL;
-	int r = lu_json_encode_text(&table, m, &text, e);
+	int r = lu_json_encode_text(&lu_measured_table, m, &text, e);
 
 	if (r >= 0)
 		r = lu_write_file(dirfd, path, text, strlen(text), 0644);

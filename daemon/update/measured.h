@@ -8,31 +8,11 @@
  *	blackout of a VM = before (its pause → the jump) + kexec + after (first instruction of
  *	the new kernel's userspace → it runs)
  */
-#include "json.h"
+#include "doc-measured.h"
 
 #define LU_MEASURED_DIR "/var/lib/luctl"
 #define LU_MEASURED_PATH LU_MEASURED_DIR "/measured.json"
 #define LU_MEASURED_UNKNOWN UINT64_MAX
-
-struct lu_measured_vm {
-	char *name;
-	char *uuid;
-	uint64_t at_usec; /* CLOCK_REALTIME of that update */
-	uint64_t before_usec;
-	uint64_t after_usec;
-	uint64_t devices; /* that were passed through */
-};
-
-struct lu_measured {
-	uint64_t at_usec; /* of the kexec; 0: none was measured */
-	uint64_t kexec_usec;
-	char *kernel;      /* release that was booted, or NULL */
-	uint64_t vms_then; /* how many went along */
-	struct lu_measured_vm *vms;
-	size_t n_vms;
-};
-
-#define LU_MEASURED_VMS_MAX 4096
 
 enum lu_basis {
 	LU_BASIS_OWN,     /* the VM's own parts */

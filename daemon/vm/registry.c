@@ -21,36 +21,6 @@
 #define DEF_MAX (64U << 10)
 #define VMS_MAX 4096
 
-static bool qmp_valid(const char *s)
-{
-	return s[0] == '/' && strlen(s) <= 107; /* sun_path */
-}
-
-static bool unit_valid(const char *s)
-{
-	return s[0] && s[0] != '.' && s[0] != '-' && strlen(s) < 256 &&
-	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.@\\") == strlen(s);
-}
-
-static const char *const clock_names[] = { "leave", "agent", NULL };
-
-static const struct lu_json_field def_fields[] = {
-	{ "name", LU_JSON_STRING, offsetof(struct lu_vm_def, name), LU_JSON_REQUIRED, .check = lu_name_valid,
-	  .expect = "a name of 1 to 64 of [A-Za-z0-9_.-]" },
-	{ "uuid", LU_JSON_STRING, offsetof(struct lu_vm_def, uuid), LU_JSON_REQUIRED, .check = lu_uuid_valid,
-	  .expect = "a UUID" },
-	{ "qmp", LU_JSON_STRING, offsetof(struct lu_vm_def, qmp), LU_JSON_REQUIRED, .check = qmp_valid,
-	  .expect = "the absolute path of a socket, of at most 107 bytes" },
-	{ "unit", LU_JSON_STRING, offsetof(struct lu_vm_def, unit), LU_JSON_NULLABLE, .check = unit_valid,
-	  .expect = "the name of a unit" },
-	{ "pid", LU_JSON_UINT, offsetof(struct lu_vm_def, pid), LU_JSON_NULLABLE, .min = 1, .max = 1 << 22 },
-	{ "agent", LU_JSON_STRING, offsetof(struct lu_vm_def, agent), LU_JSON_NULLABLE, .check = qmp_valid,
-	  .expect = "the absolute path of a socket, of at most 107 bytes" },
-	{ "clock", LU_JSON_ENUM, offsetof(struct lu_vm_def, clock), LU_JSON_NULLABLE, .names = clock_names,
-	  .def = LU_VM_CLOCK_DEFAULT },
-};
-const struct lu_json_table lu_vm_def_table = LU_JSON_DOCUMENT("vm", struct lu_vm_def, def_fields, 1);
-
 int lu_vms_new(struct lu_vms **ret, sd_event *event, const struct lu_vm_env *env)
 {
 	struct lu_vms *vms = calloc(1, sizeof(*vms));

@@ -9,19 +9,6 @@
 #include "transfer.h"
 #include "vm.h"
 
-/** struct lu_vm_def - NAME.json, schema vm */
-struct lu_vm_def {
-	char *name;
-	char *uuid;
-	char *qmp;
-	char *unit;
-	uint64_t pid;
-	char *agent; /* socket of the guest agent, or NULL */
-	int clock;   /* enum lu_vm_clock */
-};
-
-extern const struct lu_json_table lu_vm_def_table;
-
 struct lu_vm_job;
 struct lu_back;
 struct lu_passthrough;

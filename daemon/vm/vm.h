@@ -23,6 +23,7 @@
  */
 #include <systemd/sd-event.h>
 
+#include "doc-vm.h"
 #include "reasons.h"
 #include "store.h"
 
@@ -47,13 +48,6 @@ enum lu_vm_state {
 	LU_VM_PAUSED,
 	LU_VM_UNREACHABLE, /* nobody answers at its QMP socket */
 	LU_VM_STATE_MAX,
-};
-
-/* What is done about the guest's clock, which stands still while the guest does. */
-enum lu_vm_clock {
-	LU_VM_CLOCK_DEFAULT = -1, /* agent if its socket is known, else leave */
-	LU_VM_CLOCK_LEAVE,
-	LU_VM_CLOCK_AGENT, /* set by the QEMU guest agent */
 };
 
 /** struct lu_vm_ram - one RAM file */

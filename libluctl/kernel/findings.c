@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* See findings.h. */
-#include <json-c/json.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "findings.h"
-#include "json.h"
 
 static const char *const level_names[_LU_LEVEL_N] = {
 	[LU_LEVEL_OK] = "ok",
@@ -92,27 +90,6 @@ const struct lu_finding *lu_findings_first_error(const struct lu_findings *f)
 		if (f->list[i].level == LU_LEVEL_ERROR)
 			return &f->list[i];
 	return NULL;
-}
-
-struct json_object *lu_findings_to_json(const struct lu_findings *f)
-{
-	_cleanup_json_ struct json_object *array = json_object_new_array();
-
-	if (!array)
-		return NULL;
-	for (size_t i = 0; i < f->n; i++) {
-		const struct lu_finding *one = &f->list[i];
-		_cleanup_json_ struct json_object *o = json_object_new_object();
-
-		if (!o || lu_json_add_string(o, "level", lu_level_name(one->level)) < 0 ||
-		    lu_json_add_string(o, "object", one->object) < 0 || lu_json_add_string(o, "what", one->what) < 0 ||
-		    lu_json_add_string(o, "hint", one->hint) < 0)
-			return NULL;
-		if (json_object_array_add(array, o) < 0)
-			return NULL;
-		o = NULL;
-	}
-	return steal_ptr(array);
 }
 
 void lu_findings_clear(struct lu_findings *f)

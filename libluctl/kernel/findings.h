@@ -8,8 +8,6 @@
  */
 #include "error.h"
 
-struct json_object;
-
 enum lu_level {
 	LU_LEVEL_OK,      /* looked at and fine; worth telling */
 	LU_LEVEL_WARNING, /* the update works, but a person should know */
@@ -53,13 +51,6 @@ bool lu_findings_ok(const struct lu_findings *f);
 
 /** lu_findings_first_error() - the first LU_LEVEL_ERROR, or NULL */
 const struct lu_finding *lu_findings_first_error(const struct lu_findings *f);
-
-/**
- * lu_findings_to_json() - the array of the check document
- *
- * Return: a new json-c array, or NULL when memory ran out.
- */
-struct json_object *lu_findings_to_json(const struct lu_findings *f);
 
 void lu_findings_clear(struct lu_findings *f);
 #define _cleanup_findings_ _cleanup_(lu_findings_clear)

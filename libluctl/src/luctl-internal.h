@@ -5,7 +5,8 @@
 #include <syslog.h>
 #include <systemd/sd-bus.h>
 
-#include "documents.h"
+#include "doc-bus.h"
+#include "doc-report.h"
 #include "luctl/luctl.h"
 
 #define PUBLIC __attribute__((visibility("default")))

@@ -6,16 +6,17 @@
 #include "fuzz.h"
 
 #include "devices.h"
-#include "documents.h"
+#include "doc-bus.h"
+#include "doc-measured.h"
+#include "doc-report.h"
+#include "doc-request.h"
+#include "doc-vm.h"
 #include "launch.h"
 #include "argv.h"
 #include "verdict.h"
 #include "store.h"
 
-/* of daemon/vm, whose own headers need more than a table */
-extern const struct lu_json_table lu_vm_def_table;
-
-/* by letter; tests/fuzz/seeds goes by the tables' names */
+/* by letter; tests/fuzz/run-fuzz goes by the tables' names */
 static const struct {
 	char letter;
 	const struct lu_json_table *table;
@@ -24,7 +25,7 @@ static const struct {
 	{ 'r', &lu_result_table },     { 'c', &lu_clock_table },      { 'd', &lu_devices_table },
 	{ 'p', &lu_pkernfs_table },    { 'S', &lu_doc_status_table }, { 'V', &lu_doc_vm_table },
 	{ 'L', &lu_doc_vms_table },    { 'C', &lu_doc_check_table },  { 'P', &lu_doc_plan_table },
-	{ 'R', &lu_doc_report_table },
+	{ 'R', &lu_doc_report_table }, { 'q', &lu_request_table },    { 'm', &lu_measured_table },
 };
 
 /* What is done with some of them next, before anything else is looked at. */

@@ -4,24 +4,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "devices.h"
 #include "documents.h"
 #include "verdict.h"
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *kind;
-		const struct lu_json_table *table;
-	} kinds[] = {
-		{ "status", &lu_doc_status_table }, { "vm-info", &lu_doc_vm_table }, { "vm-list", &lu_doc_vms_table },
-		{ "check", &lu_doc_check_table },   { "plan", &lu_doc_plan_table },  { "report", &lu_doc_report_table },
-		{ "pkernfs", &lu_pkernfs_table },
-	};
 	const struct lu_json_table *table = NULL;
 
-	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(kinds); i++)
-		if (strcmp(kinds[i].kind, argv[1]) == 0)
-			table = kinds[i].table;
+	for (size_t i = 0; argc > 1 && lu_documents[i]; i++)
+		if (strcmp(lu_documents[i]->name, argv[1]) == 0)
+			table = lu_documents[i];
+	if (argc > 1 && !strcmp(lu_pkernfs_table.name, argv[1]))
+		table = &lu_pkernfs_table;
 	if (!table)
 		return 2;
 	for (int i = 2; i < argc; i++) {
@@ -32,10 +27,14 @@ int main(int argc, char **argv)
 			return 1;
 		if (lu_json_load(AT_FDCWD, argv[i], LU_DOCUMENT_MAX, table, doc, &e) < 0) {
 			printf("invalid: %s\n", e.what ?: "?");
-		} else {
-			puts("valid");
-			lu_json_free(table, doc);
+			continue;
 		}
+		/* what must hold between its values */
+		if (table == &lu_devices_table && lu_devices_check(doc, &e) < 0)
+			printf("invalid: %s\n", e.what ?: "?");
+		else
+			puts("valid");
+		lu_json_free(table, doc);
 	}
 	return 0;
 }

@@ -35,7 +35,7 @@ static void test_examples(void **state)
 	expect(list, "%s", examples);
 	while ((entry = readdir(list))) {
 		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-		bool want = !strncmp(entry->d_name, "valid-", 6);
+		bool want = strncmp(entry->d_name, "invalid-", 8) != 0;
 		struct lu_devices d;
 		char path[1024];
 		int r;

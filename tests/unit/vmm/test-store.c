@@ -61,7 +61,7 @@ static void write_result(int vm, int status, const char *what)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_(lu_result_clear) struct lu_result got = { 0 };
-	struct lu_result_error error = { .what = (char *)what, .hint = (char *)what };
+	struct lu_doc_error error = { .what = (char *)what, .hint = (char *)what };
 	struct lu_result result = { .update = (char *)UPDATE,
 				    .uuid = (char *)UUID,
 				    .boot_id = (char *)UPDATE,

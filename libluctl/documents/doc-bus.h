@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 /*
- * The documents of the bus as structs, and the tables that decode them. They say in
- * C what schemas/{status,vm-info,vm-list,check,plan,report}.schema.json say; a test holds
- * both against the same examples.
+ * What the bus hands out: status, vm-info, vm-list, check, plan. Objects of the library are these structs as they are.
+ * A number that is not known is UINT64_MAX, the library's LUCTL_UNKNOWN.
  */
-#include "json.h"
-#include "luctl/luctl.h"
+#include "documents.h"
 
-#define LU_DOCUMENT_MAX (16u << 20) /* bytes; 4096 VMs of 1 kB: 4 MiB */
-
-struct lu_doc_error {
-	char *what;
-	char *hint;
-};
+#define LU_DOC_VMS_MAX 4096 /* elements of lists */
+#define LU_DOC_RAM_MAX 64
+#define LU_DOC_DEVICES_MAX 64
+#define LU_DOC_REASONS_MAX 256
 
 struct luctl_ram {
 	char *path;
@@ -112,50 +108,14 @@ struct lu_doc_plan {
 	struct lu_doc_predicted *predicted;
 };
 
-struct luctl_phase {
-	char *name;
-	int kernel;
-	uint64_t start, duration;
-};
-
-struct lu_doc_clock {
-	int policy;
-	int64_t behind;
-	struct lu_doc_error *error;
-};
-
-struct luctl_vm_report {
-	char *name, *uuid;
-	int result, by;
-	uint64_t pause, resume, blackout, predicted;
-	struct lu_doc_clock *clock;
-	char *qemu_from, *qemu_to;
-	struct lu_doc_error *error;
-};
-
-struct lu_doc_report {
-	char *id, *from, *to;
-	int kind, result;
-	uint64_t started, duration, tsc_khz, blackout, predicted;
-	struct luctl_phase *phase;
-	size_t n_phases;
-	struct luctl_vm_report *vm;
-	size_t n_vms;
-	struct lu_doc_error *error;
-};
-
 extern const struct lu_json_table lu_doc_status_table, lu_doc_vm_table, lu_doc_vms_table, lu_doc_check_table,
-	lu_doc_plan_table, lu_doc_report_table;
+	lu_doc_plan_table;
 
 /* Names of the enums, indexed by what the structs hold; -1 is null. */
-extern const char *const lu_doc_states[],
-	*const lu_doc_results[],
-		*const lu_doc_vm_states[],
-			*const lu_doc_restorers[],
-				*const lu_doc_levels[],
-					*const lu_doc_verdicts[],
-						*const lu_doc_bases[],
-							*const lu_doc_kinds[],
-								*const lu_doc_kernels[],
-									*const lu_doc_vm_results[],
-										*const lu_doc_clock_policies[];
+extern const char *const lu_doc_states[];
+extern const char *const lu_doc_results[];
+extern const char *const lu_doc_vm_states[];
+extern const char *const lu_doc_restorers[];
+extern const char *const lu_doc_levels[];
+extern const char *const lu_doc_verdicts[];
+extern const char *const lu_doc_bases[];

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* launch.json (schema launch): how a VM's QEMU is started again. Its contract is in daemon/launch/launch.h. */
+#include "doc-view.h"
+#include "json.h"
+
+/** struct lu_launch_sched - how the kernel schedules it; @policy: SCHED_* */
+struct lu_launch_sched {
+	int policy;
+	int64_t nice;
+	uint64_t priority; /* of a real-time policy */
+};
+
+struct lu_launch_var {
+	char *name;
+	char *value;
+};
+
+struct lu_launch_limit {
+	char *name;    /* as in /proc/PID/limits, in short: "nofile" */
+	uint64_t soft; /* UINT64_MAX: unlimited */
+	uint64_t hard;
+};
+
+struct lu_launch_vcpu {
+	uint64_t index; /* cpu-index of query-cpus-fast */
+	char *cpus;     /* as "cpus" of the whole process */
+};
+
+struct lu_launch_ram {
+	char *path;
+	uint64_t size;
+	uint64_t inode;
+};
+
+enum lu_need_kind {
+	LU_NEED_FILE,
+	LU_NEED_DIRECTORY,
+	LU_NEED_BLOCK,
+	LU_NEED_CHAR,
+};
+
+struct lu_launch_need {
+	char *path;
+	int kind;
+	bool write;
+	uint64_t uid, gid, mode;
+};
+
+/* Numbers below are QEMU's standard streams and its state; the CPR state and its descriptors come first from here on. */
+#define LU_LAUNCH_MORE_FD 4
+#define LU_INHERITED_FD_MAX 4095u
+
+enum lu_inherited_kind {
+	LU_INHERITED_LISTEN,
+	LU_INHERITED_TAP,
+	LU_INHERITED_DEVICE,
+	LU_INHERITED_PIDFILE,
+};
+
+struct lu_launch_inherited {
+	uint64_t fd; /* its number */
+	int kind;
+	char *path; /* NULL: a tap */
+	uint64_t uid, gid, mode;
+	char *name;     /* of a tap's interface, or NULL */
+	uint64_t flags; /* of a tap: IFF_VNET_HDR and the like */
+	char *mac;      /* of a tap, or NULL */
+	uint64_t mtu;   /* of a tap */
+	char *bridge;   /* of a tap, or NULL: in none */
+};
+
+struct lu_launch {
+	char **features;
+	char *name;
+	char *uuid;
+	char *unit; /* or NULL */
+	char *exe;
+	char **argv;
+	struct lu_launch_var *env;
+	size_t n_env;
+	uint64_t uid, gid;
+	uint64_t *groups;
+	size_t n_groups;
+	char *cwd;
+	char *cgroup; /* "/system.slice/luctl-vm@web1.service" */
+	struct lu_launch_limit *limits;
+	size_t n_limits;
+	int64_t oom_score_adj;
+	uint64_t umask;
+	uint64_t cap_bounding;
+	uint64_t cap_ambient;
+	bool no_new_privs;
+	char *cpus; /* or NULL: any */
+	struct lu_launch_vcpu *vcpus;
+	size_t n_vcpus;
+	char *qmp;
+	char *agent; /* socket of the guest agent that sets the guest's clock after a restore, or NULL */
+	struct lu_launch_ram *ram;
+	size_t n_ram;
+	struct lu_launch_need *needs;
+	size_t n_needs;
+	struct lu_launch_inherited *inherited;
+	size_t n_inherited;
+	char **preload;
+	struct lu_view *view;          /* of its own mount namespace; NULL: it sees what the host sees */
+	struct lu_launch_sched *sched; /* NULL: as an ordinary process */
+	char **devices; /* PCI functions that are passed through; NULL if there are none */
+	char **modules; /* kernel modules that were loaded and that QEMU uses */
+	char *machine;  /* versioned type: "pc-q35-11.1"; NULL: as in argv */
+	char *qemu_version;
+	bool early;
+	char *late; /* or NULL */
+};
+
+extern const struct lu_json_table lu_launch_table;

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "doc-bus.h"
+#include "doc-report.h"
+#include "documents-internal.h"
+
+const char *const lu_doc_kinds[] = { "kernel", "vmm", NULL };
+const char *const lu_doc_kernels[] = { "old", "new", NULL };
+const char *const lu_doc_clock_policies[] = { "leave", "agent", NULL };
+const char *const lu_doc_vm_results[] = { "running", "paused", "lost", NULL };
+
+static const struct lu_json_field phase_fields[] = {
+	{ .key = "name",
+	  .type = LU_JSON_STRING,
+	  .offset = offsetof(struct luctl_phase, name),
+	  .flags = R,
+	  .min = 1,
+	  .max = 32 },
+	ENUM("kernel", struct luctl_phase, kernel, R, lu_doc_kernels),
+	UINT("start_usec", struct luctl_phase, start),
+	UINT("duration_usec", struct luctl_phase, duration),
+};
+static const struct lu_json_table phase_table = LU_JSON_TABLE("phase", struct luctl_phase, phase_fields);
+
+static const struct lu_json_field clock_fields[] = {
+	ENUM("policy", struct lu_doc_clock, policy, R, lu_doc_clock_policies),
+	{ .key = "behind_usec", .type = LU_JSON_INT, .offset = offsetof(struct lu_doc_clock, behind), .flags = R },
+	ERROR("error", struct lu_doc_clock, error),
+};
+static const struct lu_json_table clock_table = LU_JSON_TABLE("clock", struct lu_doc_clock, clock_fields);
+
+static const struct lu_json_field vm_report_fields[] = {
+	NAME(struct luctl_vm_report),
+	UUID("uuid", struct luctl_vm_report, uuid, R),
+	ENUM("result", struct luctl_vm_report, result, R, lu_doc_vm_results),
+	ENUM("by", struct luctl_vm_report, by, N, lu_doc_restorers),
+	UINT_OR_NULL("pause_usec", struct luctl_vm_report, pause),
+	UINT_OR_NULL("resume_usec", struct luctl_vm_report, resume),
+	UINT_OR_NULL("blackout_usec", struct luctl_vm_report, blackout),
+	UINT_OR_NULL("predicted_usec", struct luctl_vm_report, predicted),
+	{ .key = "clock",
+	  .type = LU_JSON_OBJECT_PTR,
+	  .offset = offsetof(struct luctl_vm_report, clock),
+	  .flags = LU_JSON_NULLABLE,
+	  .table = &clock_table },
+	TEXT_UP_TO("qemu_from", struct luctl_vm_report, qemu_from, N, 64),
+	TEXT_UP_TO("qemu_to", struct luctl_vm_report, qemu_to, N, 64),
+	ERROR("error", struct luctl_vm_report, error),
+};
+static const struct lu_json_table vm_report_table = LU_JSON_TABLE("vm", struct luctl_vm_report, vm_report_fields);
+
+static const struct lu_json_field report_fields[] = {
+	UUID("id", struct lu_doc_report, id, R),
+	ENUM("kind", struct lu_doc_report, kind, R, lu_doc_kinds),
+	ENUM("result", struct lu_doc_report, result, R, lu_doc_results),
+	TEXT_UP_TO("from", struct lu_doc_report, from, R, 64),
+	TEXT_UP_TO("to", struct lu_doc_report, to, N, 64),
+	UINT("started_realtime_usec", struct lu_doc_report, started),
+	UINT("duration_usec", struct lu_doc_report, duration),
+	UINT("tsc_khz", struct lu_doc_report, tsc_khz),
+	UINT_OR_NULL("blackout_usec", struct lu_doc_report, blackout),
+	UINT_OR_NULL("predicted_usec", struct lu_doc_report, predicted),
+	LIST("phases", struct lu_doc_report, phase, n_phases, &phase_table, 256),
+	LIST("vms", struct lu_doc_report, vm, n_vms, &vm_report_table, 4096),
+	ERROR("error", struct lu_doc_report, error),
+};
+const struct lu_json_table lu_doc_report_table = LU_JSON_DOCUMENT("report", struct lu_doc_report, report_fields, 1);
