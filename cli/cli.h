@@ -60,7 +60,7 @@ struct cli {
 	struct luctl_ctx *ctx;
 	const struct cli_verb *verb; /* NULL: none was given */
 	bool json;
-	bool helped; /* a group of verbs was explained: nothing is left to do */
+	bool helped;               /* a group of verbs was explained: nothing is left to do */
 	bool color_out, color_err; /* is that stream a terminal that wants colours? */
 	int n_args;
 	char **args;

@@ -111,16 +111,15 @@ static void take_stored(struct lu_daemon *d)
 
 static int setup(struct lu_daemon *d, struct lu_error *e)
 {
-	struct lu_vm_env env = { .run = LU_RUN_DIR,
-				 .restore = lu_update_restore_here,
-				 .restore_context = &d->update,
-				 .domains = lu_libvirt_domains };
+	struct lu_vm_env env = { .run = LU_RUN_DIR, .restore = lu_update_restore_here, .domains = lu_libvirt_domains };
 	int r;
 
 	r = lu_config_load("/etc/luctl", &d->env.config, e);
 	if (r < 0)
 		return r;
 	env.pkernfs = d->env.config.pkernfs;
+	env.restore_context = &d->update;
+	env.held = lu_libvirt_held();
 	r = setup_event(d);
 	if (r >= 0)
 		r = sd_bus_open_system(&d->bus);
@@ -128,23 +127,18 @@ static int setup(struct lu_daemon *d, struct lu_error *e)
 		return lu_error_set(e, r, "is dbus.service running?", "system bus: %s", strerror(-r));
 	r = sd_bus_attach_event(d->bus, d->env.event, SD_EVENT_PRIORITY_NORMAL);
 	if (r >= 0)
-		r = lu_host_new(d->env.event, d->bus, &d->env.host);
-	if (r >= 0)
-		r = lu_libvirt_new(d->env.event, d->bus, &d->env.libvirt);
+		r = lu_host_new(d->env.event, d->bus, &d->env.host) ?:
+			    lu_libvirt_new(d->env.event, d->bus, &d->env.libvirt);
 	if (r >= 0)
 		r = lu_vms_new(&d->env.vms, d->env.event, &env);
-	if (r >= 0) {
-		lu_vms_hold_domains(d->env.vms, lu_libvirt_held());
+	if (r >= 0)
 		take_stored(d);
-	}
 	if (r >= 0)
 		r = lu_vms_load(d->env.vms, d->env.config.vms_dir, e);
 	if (r >= 0)
-		r = lu_manager_new(&d->env, d->bus, &d->manager);
-	if (r >= 0)
-		r = lu_update_new(&d->env, &lu_manager_news, d->manager, &d->update);
-	if (r >= 0)
-		r = lu_manager_export(d->manager, d->update);
+		r = lu_manager_new(&d->env, d->bus, &d->manager)                             ?:
+			    lu_update_new(&d->env, &lu_manager_news, d->manager, &d->update) ?:
+			    lu_manager_export(d->manager, d->update);
 	return r;
 }
 

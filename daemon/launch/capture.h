@@ -12,7 +12,6 @@ int lu_proc_read(int proc_fd, pid_t pid, const char *what, char **ret, size_t *r
 /** lu_status_field() - what follows "KEY:" in the text of /proc/PID/status, or NULL */
 const char *lu_status_field(const char *text, const char *key);
 
-
 /**
  * lu_capture_spaces() - verdict on its namespaces, and its view if it has a mount namespace of its own
  * @ret_root: its root directory, in its mount namespace

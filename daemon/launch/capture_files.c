@@ -181,7 +181,8 @@ static int need_place_of(struct scan *s, const char *path)
 	if (!slash || slash == dir)
 		return 0;
 	*slash = '\0';
-	if (lu_stat_in(s->root, dir, &st) < 0 || is_volatile(s, dir) || (s->from->pkernfs && below(dir, s->from->pkernfs)))
+	if (lu_stat_in(s->root, dir, &st) < 0 || is_volatile(s, dir) ||
+	    (s->from->pkernfs && below(dir, s->from->pkernfs)))
 		return 0;
 	r = add_need(s, dir, LU_NEED_DIRECTORY, true, &st);
 	if (r < 0)

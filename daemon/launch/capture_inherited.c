@@ -227,8 +227,8 @@ static int one_pid_file(const struct lu_capture_from *from, pid_t pid, const cha
 	snprintf(what, sizeof(what), "%d/fdinfo/%.16s", (int)pid, number);
 	if (lu_read_file(from->proc_fd, what, 65536, &flags, NULL) < 0 || !(p = strstr(flags, "flags:")) ||
 	    sscanf(p + 6, "%o", &mode) != 1 || (mode & O_ACCMODE) == O_RDONLY ||
-	    lu_read_file(AT_FDCWD, link, 64, &text, NULL) < 0 || sscanf(text, "%d", &found) != 1 ||
-	    found != (int)pid || stat(link, &st) < 0)
+	    lu_read_file(AT_FDCWD, link, 64, &text, NULL) < 0 || sscanf(text, "%d", &found) != 1 || found != (int)pid ||
+	    stat(link, &st) < 0)
 		return 0;
 	return add_path(l, atoi(number), LU_INHERITED_PIDFILE, link, &st);
 }
@@ -277,8 +277,9 @@ int lu_inherited_capture(const struct lu_capture_from *from, pid_t pid, struct l
 		if (r == -ENOMEM || r == -ESRCH)
 			return r;
 		if (r < 0)
-			lu_reasons_add(why, NULL, hint_other, "-%s %.500s: what is behind descriptor %d can't be read: %s",
-				       named[i].option, named[i].value, named[i].fd, strerror(-r));
+			lu_reasons_add(why, NULL, hint_other,
+				       "-%s %.500s: what is behind descriptor %d can't be read: %s", named[i].option,
+				       named[i].value, named[i].fd, strerror(-r));
 		else if (r == 0)
 			lu_reasons_add(why, NULL, hint_other,
 				       "-%s %.500s: the inherited file descriptor %d can't be opened again",

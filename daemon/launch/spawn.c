@@ -271,8 +271,7 @@ static void place_inherited(const struct lu_launch *l, int above, int errfd)
 static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, int state_fd,
 			    const struct lu_launch_more *more, int log_fd, int errfd)
 {
-	int null_fd, exe_fd = -EBADF, hi = LU_LAUNCH_MORE_FD + (more ? (int)more->n_fds : 0),
-	    top = lu_inherited_top(l);
+	int null_fd, exe_fd = -EBADF, hi = LU_LAUNCH_MORE_FD + (more ? (int)more->n_fds : 0), top = lu_inherited_top(l);
 
 	(void)setsid();
 	reset_signals();

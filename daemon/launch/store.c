@@ -226,7 +226,7 @@ int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e)
 	static const char *const files[] = { "saved.json",  ".saved.json.tmp",  "result.json",  ".result.json.tmp",
 					     "launch.json", ".launch.json.tmp", "devices.json", ".devices.json.tmp",
 					     "clock.json",  ".clock.json.tmp",  "limits.json",  ".limits.json.tmp",
-					     "libvirt.xml", ".libvirt.xml.tmp",
+					     "libvirt.xml", ".libvirt.xml.tmp", "groups.json",  ".groups.json.tmp",
 					     "state" };
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
 	_cleanup_close_ int fd = -EBADF;

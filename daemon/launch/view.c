@@ -18,6 +18,11 @@
 
 #define LINES_MAX 4096u
 
+static bool path_valid(const char *s)
+{
+	return s[0] == '/' && strlen(s) < 4096;
+}
+
 void lu_view_clear(struct lu_view *v)
 {
 	lu_json_free(&lu_view_table, v);

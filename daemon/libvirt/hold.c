@@ -131,7 +131,8 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
 			return 0;
 	}
 	if (r > 0)
-		r = lu_error_set(&e, -ETIMEDOUT, "see systemctl status libvirtd virtqemud", "libvirt does not step aside");
+		r = lu_error_set(&e, -ETIMEDOUT, "see systemctl status libvirtd virtqemud",
+				 "libvirt does not step aside");
 	lu_libvirt_cancel(v);
 	v->done(v->userdata, r, &e);
 	return 0;
@@ -282,14 +283,28 @@ static int uuid_bytes(const char *uuid, uint8_t b[static 16])
 	return n == 16 ? 0 : -EINVAL;
 }
 
-void lu_libvirt_machine(struct lu_libvirt *v, const char *cgroup, const char *uuid, pid_t pid)
+/* Is it in the scope that it was in? */
+static bool in_scope(const char *cgroup, pid_t pid)
 {
+	_cleanup_free_ char *text = NULL, *scope = strdup(cgroup);
+	char path[32], *end = scope ? strstr(scope, ".scope") : NULL;
+
+	if (!end)
+		return false;
+	end[6] = '\0';
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	return lu_read_file(AT_FDCWD, path, 65536, &text, NULL) == 0 && strstr(text, scope);
+}
+
+void lu_libvirt_machine(struct lu_libvirt *v, const char *cgroup, const char *uuid, pid_t pid, bool wait)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	_cleanup_free_ char *name = lu_libvirt_machine_name(cgroup);
 	uint8_t id[16];
 	int r;
 
-	if (!name || uuid_bytes(uuid, id) < 0)
+	if (!name || uuid_bytes(uuid, id) < 0 || in_scope(cgroup, pid))
 		return;
 	r = sd_bus_message_new_method_call(v->bus, &m, "org.freedesktop.machine1", "/org/freedesktop/machine1",
 					   "org.freedesktop.machine1.Manager", "CreateMachine");
@@ -304,7 +319,8 @@ void lu_libvirt_machine(struct lu_libvirt *v, const char *cgroup, const char *uu
 		r = sd_bus_message_append(m, "a(sv)", 2, "Slice", "s", "machine.slice", "Before", "as", 1,
 					  "virt-guest-shutdown.target");
 	if (r >= 0)
-		r = sd_bus_call_async(v->bus, NULL, m, on_machine, v, CALL_TIMEOUT_USEC);
+		r = wait ? sd_bus_call(v->bus, m, CALL_TIMEOUT_USEC, &error, NULL) :
+			   sd_bus_call_async(v->bus, NULL, m, on_machine, v, CALL_TIMEOUT_USEC);
 	if (r < 0)
-		log_warning("machined: %s: %s", name, strerror(-r));
+		log_warning("machined: %s: %s", name, error.message ?: strerror(-r));
 }

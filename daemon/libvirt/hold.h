@@ -53,12 +53,13 @@ void lu_libvirt_cancel(struct lu_libvirt *v);
 int lu_libvirt_release(struct lu_libvirt *v, int pkernfs_fd, struct lu_error *e);
 
 /**
- * lu_libvirt_machine() - have machined know the guest again, as libvirt had told it; asynchronous, failures are logged
+ * lu_libvirt_machine() - have machined know the guest again, as libvirt had told it; failures are logged
+ * @wait: until it does; to be asked for when no guest stands still. Nothing is done if the process is in its scope
  * @cgroup: the control group that its QEMU was in, "/machine.slice/machine-qemu\x2d1\x2dweb.scope/libvirt/emulator"
  *
  * Nothing is done for a group that is none of machined's.
  */
-void lu_libvirt_machine(struct lu_libvirt *v, const char *cgroup, const char *uuid, pid_t pid);
+void lu_libvirt_machine(struct lu_libvirt *v, const char *cgroup, const char *uuid, pid_t pid, bool wait);
 
 /** lu_libvirt_machine_name() - "qemu-1-web" of that group; free() it. NULL if it is none of machined's */
 char *lu_libvirt_machine_name(const char *cgroup);

@@ -53,8 +53,7 @@ int lu_libvirt_domains(struct lu_vms *vms, struct lu_error *e)
 		size_t size;
 
 		/* one that can't be read is found by its pid file or its scope, and refused by name (host/libvirt.c) */
-		if (list && i < DOMAINS_MAX &&
-		    lu_read_file(dir, files[i]->d_name, LU_STATUS_MAX, &text, &size) == 0 &&
+		if (list && i < DOMAINS_MAX && lu_read_file(dir, files[i]->d_name, LU_STATUS_MAX, &text, &size) == 0 &&
 		    lu_status_read(text, size, files[i]->d_name, &list[used], NULL) == 0) {
 			if (lives(list[used].pid))
 				used++;
@@ -211,8 +210,8 @@ static int move(int pkernfs_fd, const char *pkernfs, const char *uuid, bool away
 	if (r == 0 || errno == ENOENT)
 		return 0;
 	return lu_error_set(e, -errno, away ? NULL : "is another domain there? virsh destroy it",
-			    "pkernfs: the memory of vm/%s can't be moved %s %s: %s", uuid, away ? "away from" : "back to",
-			    memory, strerror(errno));
+			    "pkernfs: the memory of vm/%s can't be moved %s %s: %s", uuid,
+			    away ? "away from" : "back to", memory, strerror(errno));
 }
 
 int lu_libvirt_protect(int pkernfs_fd, const char *pkernfs, const char *uuid, struct lu_error *e)

@@ -24,20 +24,20 @@
 
 #define NETWORKS "/etc/libvirt/qemu/networks/autostart"
 
-struct doc {
+struct status_doc {
 	xmlDoc *xml;
 	xmlXPathContext *at;
 };
 
-static void doc_close(struct doc *d)
+static void status_close(struct status_doc *d)
 {
 	xmlXPathFreeContext(d->at);
 	xmlFreeDoc(d->xml);
 }
 
-static int doc_open(const char *text, size_t size, struct doc *ret)
+static int status_open(const char *text, size_t size, struct status_doc *ret)
 {
-	struct doc d = { 0 };
+	struct status_doc d = { 0 };
 
 	if (size > LU_STATUS_MAX)
 		return -EBADMSG;
@@ -46,19 +46,19 @@ static int doc_open(const char *text, size_t size, struct doc *ret)
 		return -EBADMSG;
 	d.at = xmlXPathNewContext(d.xml);
 	if (!d.at) {
-		doc_close(&d);
+		status_close(&d);
 		return -ENOMEM;
 	}
 	*ret = d;
 	return 0;
 }
 
-static xmlXPathObject *find(const struct doc *d, const char *path)
+static xmlXPathObject *find(const struct status_doc *d, const char *path)
 {
 	return xmlXPathEvalExpression((const xmlChar *)path, d->at);
 }
 
-static int count(const struct doc *d, const char *path)
+static int count(const struct status_doc *d, const char *path)
 {
 	xmlXPathObject *o = find(d, path);
 	int n = o && o->nodesetval ? o->nodesetval->nodeNr : 0;
@@ -77,7 +77,7 @@ static char *content(xmlNode *node)
 }
 
 /* The first node's text, or NULL. */
-static char *text_of(const struct doc *d, const char *path)
+static char *text_of(const struct status_doc *d, const char *path)
 {
 	xmlXPathObject *o = find(d, path);
 	char *s = o && o->nodesetval && o->nodesetval->nodeNr > 0 ? content(o->nodesetval->nodeTab[0]) : NULL;
@@ -86,7 +86,7 @@ static char *text_of(const struct doc *d, const char *path)
 	return s;
 }
 
-static int texts_of(const struct doc *d, const char *path, char ***ret)
+static int texts_of(const struct status_doc *d, const char *path, char ***ret)
 {
 	xmlXPathObject *o = find(d, path);
 	int n = o && o->nodesetval ? o->nodesetval->nodeNr : 0, r = 0;
@@ -107,21 +107,22 @@ static int texts_of(const struct doc *d, const char *path, char ***ret)
 }
 
 /* A job that libvirt would take up, or undo, when it reconnects. */
-static void judge_jobs(const struct doc *d, struct lu_reasons *why)
+static void judge_jobs(const struct status_doc *d, struct lu_reasons *why)
 {
 	_cleanup_free_ char *job = text_of(d, "/domstatus/job/@async");
 
 	if (job && strcmp(job, "none") != 0)
-		lu_reasons_add(why, NULL, "wait until it has ended, or virsh domjobabort", "libvirt is at work on it: %s",
-			       job);
+		lu_reasons_add(why, NULL, "wait until it has ended, or virsh domjobabort",
+			       "libvirt is at work on it: %s", job);
 	if (count(d, "/domstatus/blockjobs[@active='yes']"))
 		lu_reasons_add(why, NULL, "wait until it has ended, or virsh blockjob --abort",
 			       "a block job of libvirt's is under way");
 	if (count(d, "/domstatus/domain/devices/disk/mirror"))
-		lu_reasons_add(why, NULL, "virsh blockjob --pivot or --abort ends it", "one of its disks is being copied");
+		lu_reasons_add(why, NULL, "virsh blockjob --pivot or --abort ends it",
+			       "one of its disks is being copied");
 }
 
-static void judge_parts(const struct doc *d, struct lu_reasons *why)
+static void judge_parts(const struct status_doc *d, struct lu_reasons *why)
 {
 	static const struct {
 		const char *path, *what, *hint;
@@ -158,7 +159,7 @@ static void judge_parts(const struct doc *d, struct lu_reasons *why)
 }
 
 /* In the next kernel libvirt makes those networks that start with it, and puts the domain's taps into them. */
-static int judge_networks(const struct doc *d, struct lu_reasons *why)
+static int judge_networks(const struct status_doc *d, struct lu_reasons *why)
 {
 	_cleanup_(lu_argv_freep) char **names = NULL;
 	int r = texts_of(d, "/domstatus/domain/devices/interface[@type='network']/source/@network", &names);
@@ -174,18 +175,20 @@ static int judge_networks(const struct doc *d, struct lu_reasons *why)
 			continue;
 		if (asprintf(&hint, "virsh net-autostart %s", *p) < 0)
 			hint = NULL;
-		lu_reasons_add(why, NULL, hint, "its network \"%s\" does not start with libvirt, so it would be missing in "
-						"the next kernel", *p);
+		lu_reasons_add(why, NULL, hint,
+			       "its network \"%s\" does not start with libvirt, so it would be missing in "
+			       "the next kernel",
+			       *p);
 	}
 	return r;
 }
 
 int lu_status_read(const char *text, size_t size, const char *file, struct lu_vm_domain *ret, struct lu_error *e)
 {
-	_cleanup_(doc_close) struct doc d = { 0 };
+	_cleanup_(status_close) struct status_doc d = { 0 };
 	_cleanup_free_ char *pid = NULL, *state = NULL;
 	struct lu_vm_domain v = { 0 };
-	int r = doc_open(text, size, &d);
+	int r = status_open(text, size, &d);
 
 	if (r < 0)
 		return lu_error_set(e, r, NULL, "%s: it is no XML", file);
@@ -217,8 +220,8 @@ int lu_status_read(const char *text, size_t size, const char *file, struct lu_vm
 
 int lu_status_memory_dir(const char *text, size_t size, char **ret)
 {
-	_cleanup_(doc_close) struct doc d = { 0 };
-	int r = doc_open(text, size, &d);
+	_cleanup_(status_close) struct status_doc d = { 0 };
+	int r = status_open(text, size, &d);
 
 	if (r >= 0)
 		*ret = text_of(&d, "/domstatus/memoryBackingDir/@path");
@@ -227,8 +230,8 @@ int lu_status_memory_dir(const char *text, size_t size, char **ret)
 
 int lu_status_uuid(const char *text, size_t size, char **ret)
 {
-	_cleanup_(doc_close) struct doc d = { 0 };
-	int r = doc_open(text, size, &d);
+	_cleanup_(status_close) struct status_doc d = { 0 };
+	int r = status_open(text, size, &d);
 
 	if (r < 0)
 		return r;
@@ -247,7 +250,7 @@ static int set(xmlNode *node, const char *attribute, const char *value)
 }
 
 /* A console may stand twice: as <serial> and as the <console> that is the same. */
-static int set_pty(const struct doc *d, const struct lu_status_pty *pty)
+static int set_pty(const struct status_doc *d, const struct lu_status_pty *pty)
 {
 	xmlXPathObject *o;
 	int r = 0;
@@ -275,11 +278,11 @@ static int set_pty(const struct doc *d, const struct lu_status_pty *pty)
 int lu_status_rewrite(const char *text, size_t size, const char *file, pid_t pid, const struct lu_status_pty *ptys,
 		      size_t n_ptys, char **ret, size_t *ret_size, struct lu_error *e)
 {
-	_cleanup_(doc_close) struct doc d = { 0 };
+	_cleanup_(status_close) struct status_doc d = { 0 };
 	xmlChar *out = NULL;
 	xmlNode *root;
 	char number[16];
-	int r = doc_open(text, size, &d), n = 0;
+	int r = status_open(text, size, &d), n = 0;
 
 	if (r < 0)
 		return lu_error_set(e, r, NULL, "%s: it is no XML", file);

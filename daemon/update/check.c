@@ -316,11 +316,13 @@ static void check_domains(struct lu_check *c)
 		if (is_declared(c->env->vms, d))
 			continue;
 		snprintf(object, sizeof(object), "libvirt domain %s", d->name);
-		lu_findings_add(&c->findings, excluded ? LU_LEVEL_WARNING : LU_LEVEL_ERROR, object,
-				excluded ? "shut it down before, if it shall not end as by a power cut" :
-					   "shut it down, migrate it away, or exclude it",
-				excluded ? "left out as asked: it ends with this kernel" :
-					   "runs, and can't be carried over: there is no status file of libvirt's that tells of it");
+		lu_findings_add(
+			&c->findings, excluded ? LU_LEVEL_WARNING : LU_LEVEL_ERROR, object,
+			excluded ? "shut it down before, if it shall not end as by a power cut" :
+				   "shut it down, migrate it away, or exclude it",
+			excluded ?
+				"left out as asked: it ends with this kernel" :
+				"runs, and can't be carried over: there is no status file of libvirt's that tells of it");
 	}
 }
 

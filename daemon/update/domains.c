@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "domains.h"
+#include "groups.h"
 #include "hold.h"
 #include "kept.h"
 #include "launch.h"
@@ -16,6 +17,34 @@ int lu_domain_protect(struct lu_update *u, const char *uuid, struct lu_error *e)
 		       0;
 }
 
+/* A guest without its limits is better than none; libvirt goes on without the groups, too. */
+static void make_groups(struct lu_update *u, size_t i)
+{
+	_cleanup_close_ int dir = lu_store_open(u->pkernfs_fd, lu_outcome_uuid(u, i), false, NULL);
+	_cleanup_(lu_groups_clear) struct lu_groups groups = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int r = dir < 0 ? dir : lu_json_load(dir, LU_GROUPS_FILE, LU_STORE_JSON_MAX, &lu_groups_table, &groups, &e);
+
+	if (r >= 0)
+		r = lu_groups_make(AT_FDCWD, (pid_t)lu_outcome(u, i)->result.pid, &groups, &e);
+	if (r < 0 || e.code)
+		log_warning("VM %s: limits of its control groups: %s", lu_outcome_name(u, i), e.what ?: strerror(-r));
+}
+
+void lu_domain_note_groups(struct lu_update *u, size_t i)
+{
+	_cleanup_close_ int dir = lu_store_open(u->pkernfs_fd, lu_outcome_uuid(u, i), false, NULL);
+	_cleanup_(lu_groups_clear) struct lu_groups groups = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int r = dir < 0 ? dir : lu_groups_read(AT_FDCWD, lu_vm_facts(lu_outcome(u, i)->vm)->pid, &groups, &e);
+
+	if (r >= 0)
+		r = lu_json_store(dir, LU_GROUPS_FILE, 0600, &lu_groups_table, &groups, &e);
+	if (r < 0)
+		log_warning("VM %s: the limits of its control groups will be lost: %s", lu_outcome_name(u, i),
+			    e.what ?: strerror(-r));
+}
+
 /* The terminals that the new QEMU has got, as libvirt calls them. */
 int lu_domain_give_back(struct lu_update *u, size_t i, struct lu_error *e)
 {
@@ -24,13 +53,15 @@ int lu_domain_give_back(struct lu_update *u, size_t i, struct lu_error *e)
 
 	if (!ptys)
 		return -ENOMEM;
+	(void)lu_domain_adopt(u, i, true);
+	make_groups(u, i);
 	for (size_t k = 0; k < f->n_ptys; k++)
 		ptys[k] = (struct lu_status_pty){ .alias = f->ptys[k].name, .path = f->ptys[k].path };
 	return lu_libvirt_give_back(u->pkernfs_fd, lu_outcome_uuid(u, i), (pid_t)lu_outcome(u, i)->result.pid, ptys,
 				    f->n_ptys, e);
 }
 
-bool lu_domain_adopt(struct lu_update *u, size_t i)
+bool lu_domain_adopt(struct lu_update *u, size_t i, bool wait)
 {
 	_cleanup_close_ int dir = lu_store_open(u->pkernfs_fd, lu_outcome_uuid(u, i), false, NULL);
 	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
@@ -41,8 +72,8 @@ bool lu_domain_adopt(struct lu_update *u, size_t i)
 	name = lu_libvirt_machine_name(launch.cgroup);
 	if (!name)
 		return false;
-	lu_libvirt_machine(u->env->libvirt, launch.cgroup, lu_outcome_uuid(u, i),
-			   (pid_t)lu_outcome(u, i)->result.pid);
+	lu_libvirt_machine(u->env->libvirt, launch.cgroup, lu_outcome_uuid(u, i), (pid_t)lu_outcome(u, i)->result.pid,
+			   wait);
 	return true;
 }
 

@@ -19,5 +19,8 @@ int lu_domain_restore_begin(struct lu_update *u, lu_worker_done_t done, void *us
 /** lu_domain_restore_end() - afterwards, whether or not it runs: libvirt comes back and knows of it what is true */
 void lu_domain_restore_end(struct lu_update *u);
 
-/** lu_domain_adopt() - have machined know a domain's process again; false: it is no domain of machined's */
-bool lu_domain_adopt(struct lu_update *u, size_t i);
+/** lu_domain_adopt() - have machined know a domain's process again (@wait: until it does); false: it is no domain of machined's */
+bool lu_domain_adopt(struct lu_update *u, size_t i, bool wait);
+
+/** lu_domain_note_groups() - keep what is set in the control groups that libvirt has made for it; a failure is logged */
+void lu_domain_note_groups(struct lu_update *u, size_t i);

@@ -43,7 +43,7 @@ void lu_outcome_adopt(struct lu_update *u, size_t i)
 	dir = lu_store_open(u->pkernfs_fd, lu_outcome_uuid(u, i), false, NULL);
 	if (dir >= 0 && lu_limits_read(dir, &limits, &e) < 0 && e.what)
 		log_warning("VM %s: %s", lu_outcome_name(u, i), e.what);
-	if (!lu_domain_adopt(u, i))
+	if (!lu_domain_adopt(u, i, false))
 		lu_host_scope(u->env->host, scope, description, (pid_t)o->result.pid, &limits);
 	if (i != LU_OUTCOME_KEPT)
 		lu_trace_add(u->trace, LU_PHASE_VM_ADOPT, (unsigned int)i, LU_TRACE_MARK, 0, NULL);

@@ -398,8 +398,8 @@ static int look_for_others(struct lu_update *u, struct lu_error *e)
 	lu_domains_clear(&domains);
 	if (r > 0)
 		return lu_error_set(e, -EBUSY, "declare it, shut it down, or exclude it",
-				    "process %d (%s): its virtual machine was started since the check", (int)stranger.pid,
-				    stranger.name);
+				    "process %d (%s): its virtual machine was started since the check",
+				    (int)stranger.pid, stranger.name);
 	if (r < 0)
 		return r;
 	return domain ? lu_error_set(e, -EBUSY, "shut it down, migrate it away, or exclude it",

@@ -44,9 +44,14 @@ int lu_step_keep_domains(struct lu_update *u, struct lu_error *e)
 {
 	int r = 1;
 
-	for (size_t i = 0; r > 0 && i < u->doc.n_vms; i++)
-		if (u->outcomes[i].vm && lu_vm_is_domain(u->outcomes[i].vm))
-			r = lu_libvirt_keep(u->outcomes[i].vm, u->pkernfs_fd, e) < 0 ? -EIO : 1;
+	for (size_t i = 0; r > 0 && i < u->doc.n_vms; i++) {
+		struct lu_vm *vm = u->outcomes[i].vm;
+
+		if (!vm || !lu_vm_is_domain(vm))
+			continue;
+		r = lu_libvirt_keep(vm, u->pkernfs_fd, e) < 0 ? -EIO : 1;
+		lu_domain_note_groups(u, i);
+	}
 	return r < 0 && e->code ? e->code : r;
 }
 
@@ -81,7 +86,9 @@ int lu_step_give_domains_back(struct lu_update *u, struct lu_error *e)
 
 		if (!o->vm || !lu_libvirt_is_kept(u->pkernfs_fd, lu_outcome_uuid(u, i)))
 			continue;
-		r = o->alive ? lu_domain_give_back(u, i, &why) : lu_vm_waits(o->vm, NULL) ? lu_domain_protect(u, lu_outcome_uuid(u, i), &why) : 0;
+		r = o->alive                 ? lu_domain_give_back(u, i, &why) :
+		    lu_vm_waits(o->vm, NULL) ? lu_domain_protect(u, lu_outcome_uuid(u, i), &why) :
+					       0;
 		if (r < 0) {
 			/* libvirt would end what it can't find, or take its memory */
 			log_warning("VM %s: %s", lu_outcome_name(u, i), why.what ?: strerror(-r));

@@ -244,8 +244,8 @@ static int on_share(struct lu_vm_job *j, struct json_object *data)
 
 	name = cursor(j, &type, &len);
 	if (!data || !json_object_get_boolean(data))
-		lu_vm_refuse(j->vm, lu_vm_is_domain(j->vm) ? lu_probe_memory_hint(j->vm) : "add share=on to it", "its memory \"%s\" is a private copy (share=off)",
-			     name ?: "");
+		lu_vm_refuse(j->vm, lu_vm_is_domain(j->vm) ? lu_probe_memory_hint(j->vm) : "add share=on to it",
+			     "its memory \"%s\" is a private copy (share=off)", name ?: "");
 	return ask_object(j, "size", on_size);
 }
 
@@ -260,8 +260,7 @@ static int on_path(struct lu_vm_job *j, struct json_object *data)
 		return next_object(j);
 	}
 	if (path[0] != '/' || strlen(path) >= PATH_MAX) {
-		lu_vm_refuse(j->vm,
-			     lu_probe_memory_hint(j->vm),
+		lu_vm_refuse(j->vm, lu_probe_memory_hint(j->vm),
 			     "one of its memory files has no absolute path of at most %d bytes", PATH_MAX - 1);
 		return next_object(j);
 	}
@@ -300,12 +299,11 @@ static int judge_memory(struct lu_vm_job *j)
 			return ask_object(j, "mem-path", on_path);
 		if (type_is(type, len, "memory-backend-memfd"))
 			return ask_object(j, "hugetlb", on_hugetlb);
-		lu_vm_refuse(vm, lu_probe_memory_hint(vm),
-			     "its memory \"%s\" is a %.*s, which does not survive", name, (int)len, type);
+		lu_vm_refuse(vm, lu_probe_memory_hint(vm), "its memory \"%s\" is a %.*s, which does not survive", name,
+			     (int)len, type);
 	}
 	if (vm->facts.n_ram == 0)
-		lu_vm_refuse(vm, lu_probe_memory_hint(vm),
-			     "none of its memory is in pkernfs");
+		lu_vm_refuse(vm, lu_probe_memory_hint(vm), "none of its memory is in pkernfs");
 	return 0;
 }
 

@@ -34,6 +34,7 @@ int lu_vms_new(struct lu_vms **ret, sd_event *event, const struct lu_vm_env *env
 	vms->restore = env->restore;
 	vms->restore_context = env->restore_context;
 	vms->domains = env->domains;
+	vms->held = env->held;
 	if (!vms->pkernfs || !vms->run) {
 		lu_vms_free(vms);
 		return -ENOMEM;
@@ -153,8 +154,8 @@ static void make_room(struct lu_vms *vms, const struct lu_vm_def *def)
 
 		next = vm->next;
 		if (vm->stored && !vm->job &&
-		    (same ||
-		     (!runs && ((def->name && !strcmp(vm->name, def->name)) || (vm->def.qmp && !strcmp(vm->def.qmp, def->qmp))))))
+		    (same || (!runs && ((def->name && !strcmp(vm->name, def->name)) ||
+					(vm->def.qmp && !strcmp(vm->def.qmp, def->qmp))))))
 			drop(vms, vm);
 	}
 }

@@ -21,9 +21,9 @@ struct lu_vm {
 	struct lu_vm_def def; /* empty if @error is set */
 	struct lu_error error;
 	char *origin;
-	char *text;  /* the definition as read, to see a change */
-	bool seen;   /* by the load that is under way */
-	bool stored; /* known by its record in pkernfs alone: a definition takes its place */
+	char *text;                 /* the definition as read, to see a change */
+	bool seen;                  /* by the load that is under way */
+	bool stored;                /* known by its record in pkernfs alone: a definition takes its place */
 	struct lu_vm_domain domain; /* of libvirt; no uuid: it is none */
 	bool defined_twice;         /* it has a definition, and is a guest of libvirt, too */
 	unsigned int index;
@@ -52,7 +52,7 @@ struct lu_vms {
 	lu_vm_restore_t restore;
 	void *restore_context;
 	int (*domains)(struct lu_vms *vms, struct lu_error *e);
-	bool held; /* libvirt has stepped aside */
+	bool held;                     /* libvirt has stepped aside */
 	struct lu_passthrough *stored; /* from systemd, of VMs that are not known yet */
 	struct lu_vm *first;           /* by name */
 };

@@ -108,6 +108,7 @@ struct lu_vm_domain {
  * @run: "/run/luctl"; below it resumed/UNIT
  * @restore, @restore_context: what RESUME needs to go back with passed-through devices; may be NULL
  * @domains: called when definitions were loaded: tells by lu_vms_set_domains() which guests others run; may be NULL
+ * @held: does libvirt stand aside already (lu_vms_hold_domains())?
  * @any_fs: tests only: take @pkernfs for pkernfs whatever file system it is
  */
 struct lu_vm_env {
@@ -116,6 +117,7 @@ struct lu_vm_env {
 	lu_vm_restore_t restore;
 	void *restore_context;
 	int (*domains)(struct lu_vms *vms, struct lu_error *e);
+	bool held;
 	bool any_fs;
 };
 

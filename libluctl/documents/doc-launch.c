@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * launch.json as a table. What a field means is in doc-launch.h, what the document promises in daemon/launch/launch.h. Fields that
+ * came later ("inherited", "view", "sched") are left out or null where a VM does not need them, and have a word in "features"
+ * where it does: so an older luctl reads the documents of all VMs that it can start.
+ */
 #include <string.h>
 #include <sys/resource.h>
 
@@ -117,7 +122,6 @@ static const struct lu_json_field sched_fields[] = {
 	{ "priority", LU_JSON_UINT, offsetof(struct lu_launch_sched, priority), LU_JSON_REQUIRED, .max = 99 },
 };
 static const struct lu_json_table sched_table = LU_JSON_TABLE("sched", struct lu_launch_sched, sched_fields);
-
 
 #define FIELD(_key, _type, _flags, ...)                                             \
 	{                                                                           \

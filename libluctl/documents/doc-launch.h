@@ -105,9 +105,9 @@ struct lu_launch {
 	char **preload;
 	struct lu_view *view;          /* of its own mount namespace; NULL: it sees what the host sees */
 	struct lu_launch_sched *sched; /* NULL: as an ordinary process */
-	char **devices; /* PCI functions that are passed through; NULL if there are none */
-	char **modules; /* kernel modules that were loaded and that QEMU uses */
-	char *machine;  /* versioned type: "pc-q35-11.1"; NULL: as in argv */
+	char **devices;                /* PCI functions that are passed through; NULL if there are none */
+	char **modules;                /* kernel modules that were loaded and that QEMU uses */
+	char *machine;                 /* versioned type: "pc-q35-11.1"; NULL: as in argv */
 	char *qemu_version;
 	bool early;
 	char *late; /* or NULL */

@@ -84,10 +84,10 @@ KERNEL=="vfio", SUBSYSTEM=="misc", GROUP="luctl-vm", MODE="0660"
 
 def prepare(host):
     """The user that guests run as, and what is his; once a host VM."""
-    if host.run("test -e /etc/systemd/system/luctl-vm@.service.d/lab.conf", check=False).code == 0:
+    if host.run("test -e /etc/systemd/system/luctl-vm@.service.d/guests.conf", check=False).code == 0:
         return
     host.run("systemd-sysusers && mkdir -p /var/lib/lab /etc/luctl/vm /etc/luctl/vms.d /etc/systemd/system/luctl-vm@.service.d && chown luctl-vm: /var/lib/lab")
-    host.put("/etc/systemd/system/luctl-vm@.service.d/lab.conf", DROPIN)
+    host.put("/etc/systemd/system/luctl-vm@.service.d/guests.conf", DROPIN)
     host.put("/etc/udev/rules.d/70-luctl-vm.rules", RULES)
     host.run("udevadm control --reload; udevadm trigger --settle --subsystem-match=misc; systemctl daemon-reload")
 

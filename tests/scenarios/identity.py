@@ -11,7 +11,7 @@ MemoryMax=700M
 MemoryLow=16M
 CPUWeight=250
 CPUQuota=180%
-AllowedCPUs=0
+AllowedCPUs=1
 TasksMax=222
 Nice=3
 """
@@ -81,7 +81,7 @@ def run(lab):
 
         with lab.case("the unit is what it says"):
             lab.say(f"{held}; {tried}; {len(seen)} mounts")
-            lab.expect(held["MemoryMax"] == str(700 << 20) and held["AllowedCPUs"] == "0" and held["DevicePolicy"] == "closed", f"{held}")
+            lab.expect(held["MemoryMax"] == str(700 << 20) and held["AllowedCPUs"] == "1" and held["DevicePolicy"] == "closed", f"{held}")
             lab.expect(set(process["CapPrm"] + process["CapBnd"] + process["CapAmb"]) == {"0" * 16} and process["NoNewPrivs"] == ["1"], f"{process}")
             lab.expect(process["Uid"][0] != "0" and process["nice"] == "3", f"{process}")
             lab.expect(tried == {"root": False, "tmp": True, "others": ["red"], "own": True, "records": False, "modules": False, "sysctl": False, "processes": 0}, f"{tried}")

@@ -87,7 +87,8 @@ static void test_refused(void **state)
 
 		text = changed(cases[i].from, cases[i].to, &size);
 		assert_int_equal(lu_status_read(text, size, "red.xml", &d, NULL), 0);
-		expect(lu_reasons_any(&d.reasons) == (cases[i].word != NULL), "%s: %zu reasons", cases[i].to, d.reasons.n);
+		expect(lu_reasons_any(&d.reasons) == (cases[i].word != NULL), "%s: %zu reasons", cases[i].to,
+		       d.reasons.n);
 		if (cases[i].word)
 			expect(strstr(d.reasons.list[0].what, cases[i].word), "%s: %s", cases[i].to,
 			       d.reasons.list[0].what);
@@ -166,7 +167,7 @@ static void test_uuid(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read),  cmocka_unit_test(test_refused), cmocka_unit_test(test_no_status),
+		cmocka_unit_test(test_read),    cmocka_unit_test(test_refused), cmocka_unit_test(test_no_status),
 		cmocka_unit_test(test_rewrite), cmocka_unit_test(test_uuid),
 	};
 

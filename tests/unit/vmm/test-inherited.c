@@ -53,10 +53,16 @@ static int open_tap(void)
 /* @tap: a descriptor or -1 */
 static pid_t start(int tap, const char *more)
 {
-	char *argv[] = { (char *)"python3", (char *)"-c",       (char *)"import time; time.sleep(1000)",
-			 (char *)"-chardev", (char *)"socket,id=m,fd=40,server=on", (char *)"-netdev",
+	char *argv[] = { (char *)"python3",
+			 (char *)"-c",
+			 (char *)"import time; time.sleep(1000)",
+			 (char *)"-chardev",
+			 (char *)"socket,id=m,fd=40,server=on",
+			 (char *)"-netdev",
 			 tap >= 0 ? (char *)"{\"type\": \"tap\", \"id\": \"n\", \"fd\": \"45\"}" : (char *)"user,id=n",
-			 more ? (char *)"-chardev" : NULL, (char *)more, NULL };
+			 more ? (char *)"-chardev" : NULL,
+			 (char *)more,
+			 NULL };
 	char *env[] = { (char *)"PATH=/usr/bin:/bin", NULL };
 	int p[2], n;
 	pid_t pid;
@@ -219,9 +225,14 @@ static void test_refused(void **state)
 
 static void test_numbers(void **state)
 {
-	char *const argv[] = { (char *)"q", (char *)"-netdev",
-			       (char *)"{\"type\": \"tap\", \"fds\": \"30:31\", \"vhostfds\": \"32:33\"}", (char *)"-append",
-			       (char *)"fd=9", (char *)"-chardev", (char *)"socket,id=c,fd=34x", NULL };
+	char *const argv[] = { (char *)"q",
+			       (char *)"-netdev",
+			       (char *)"{\"type\": \"tap\", \"fds\": \"30:31\", \"vhostfds\": \"32:33\"}",
+			       (char *)"-append",
+			       (char *)"fd=9",
+			       (char *)"-chardev",
+			       (char *)"socket,id=c,fd=34x",
+			       NULL };
 	const int want[] = { 30, 31, 32, 33, -1 };
 	_cleanup_free_ struct lu_argv_fd *list = NULL;
 	size_t n;

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Control groups of a domain, read from a tree of files that looks as /proc and /sys/fs/cgroup do (recorded: libvirt 11.3). */
+#include <stdio.h>
+#include <string.h>
+
+#include "test.h"
+
+#include "groups.h"
+#include "hold.h"
+#include "util.h"
+
+#define SCOPE "sys/fs/cgroup/machine.slice/machine-qemu\\x2d1\\x2dred.scope"
+#define GROUP "0::/machine.slice/machine-qemu\\x2d1\\x2dred.scope"
+
+static int root;
+
+static void put(const char *path, const char *text)
+{
+	_cleanup_free_ char *dir = strdup(path);
+
+	*strrchr(dir, '/') = '\0';
+	assert_int_equal(lu_mkdir_p(root, dir, 0755), 0);
+	assert_int_equal(lu_write_file(root, path, text, strlen(text), 0644), 0);
+}
+
+static int setup(void **state)
+{
+	static char dir[] = "/tmp/luctl-groups-XXXXXX";
+
+	if (!mkdtemp(dir))
+		return -1;
+	*state = dir;
+	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	put("proc/209/cgroup", GROUP "/libvirt/emulator\n");
+	put("proc/209/task/209/comm", "qemu-system-x86\n");
+	put("proc/209/task/209/cgroup", GROUP "/libvirt/emulator\n");
+	put("proc/209/task/216/comm", "CPU 0/KVM\n");
+	put("proc/209/task/216/cgroup", GROUP "/libvirt/vcpu0\n");
+	put("proc/300/cgroup", "0::/system.slice/x.service\n");
+	put(SCOPE "/cgroup.subtree_control", "cpuset cpu io memory pids\n");
+	put(SCOPE "/pids.max", "16384\n");
+	put(SCOPE "/libvirt/cgroup.type", "domain threaded\n");
+	put(SCOPE "/libvirt/cgroup.subtree_control", "cpuset cpu\n");
+	put(SCOPE "/libvirt/cpu.weight", "200\n");
+	put(SCOPE "/libvirt/memory.max", "max\n");
+	put(SCOPE "/libvirt/cpu.max", "max 100000\n");
+	put(SCOPE "/libvirt/memory.current", "4096\n");
+	put(SCOPE "/libvirt/emulator/cgroup.type", "threaded\n");
+	put(SCOPE "/libvirt/emulator/cpuset.cpus", "0-1\n");
+	put(SCOPE "/libvirt/vcpu0/cgroup.type", "threaded\n");
+	put(SCOPE "/libvirt/vcpu0/cpu.max", "50000 100000\n");
+	return root < 0;
+}
+
+static int teardown(void **state)
+{
+	char command[80];
+
+	snprintf(command, sizeof(command), "rm -rf %s", (char *)*state);
+	close(root);
+	return system(command) ? -1 : 0;
+}
+
+static void test_read(void **state)
+{
+	_cleanup_(lu_groups_clear) struct lu_groups g = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_free_ char *text = NULL;
+	static const char *const paths[] = { "", "libvirt", "libvirt/emulator", "libvirt/vcpu0" };
+
+	expect(lu_groups_read(root, 209, &g, &e) == 0, "%s", e.what);
+	assert_int_equal(g.n_groups, ARRAY_SIZE(paths));
+	for (size_t i = 0; i < g.n_groups; i++)
+		assert_string_equal(g.groups[i].path, paths[i]);
+	/* the scope's are systemd's; what a new group has is no setting; what is used is none */
+	assert_int_equal(g.groups[0].n_values, 0);
+	assert_int_equal(g.groups[1].n_values, 1);
+	assert_string_equal(g.groups[1].values[0].file, "cpu.weight");
+	assert_string_equal(g.groups[1].values[0].value, "200");
+	assert_string_equal(g.groups[1].control, "cpuset cpu");
+	assert_false(g.groups[1].threaded);
+	assert_true(g.groups[3].threaded);
+	assert_string_equal(g.groups[3].values[0].value, "50000 100000");
+	assert_int_equal(g.n_threads, 2);
+	assert_int_equal(lu_json_encode_text(&lu_groups_table, &g, &text, &e), 0);
+}
+
+static void test_no_scope(void **state)
+{
+	_cleanup_(lu_groups_clear) struct lu_groups g = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+
+	assert_int_equal(lu_groups_read(root, 300, &g, &e), 0);
+	assert_int_equal(g.n_groups, 0);
+	assert_int_equal(lu_groups_make(root, 300, &g, &e), -ENOENT);
+	lu_error_clear(&e);
+	assert_int_equal(lu_groups_read(root, 301, &g, &e), -ESRCH);
+}
+
+static void test_machine_name(void **state)
+{
+	static const struct {
+		const char *group, *name;
+	} cases[] = {
+		{ "/machine.slice/machine-qemu\\x2d1\\x2dred.scope/libvirt/emulator", "qemu-1-red" },
+		{ "/machine.slice/machine-qemu\\x2d1\\x2dred.scope", "qemu-1-red" },
+		{ "/machine.slice/machine-qemu\\x2d12\\x2dweb_1.scope", "qemu-12-web_1" },
+		{ "/system.slice/luctl-vm@web.service", NULL },
+		{ "/machine.slice/machine-a/b.scope", NULL },
+		{ NULL, NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *name = lu_libvirt_machine_name(cases[i].group);
+
+		assert_string_equal(name ?: "none", cases[i].name ?: "none");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_no_scope),
+		cmocka_unit_test(test_machine_name),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
