@@ -9,7 +9,7 @@ choice. What no part covers is found by lint; what only lint can judge is named 
 import fnmatch
 import pathlib
 
-SERIES = ["kernel-patch/7.3/", "kernel-patch/7.2/", "kernel-patch/common/"]
+SERIES = ["kernel-patch/7.3/", "kernel-patch/7.2/", "kernel-patch/core/", "kernel-patch/common/"]
 PKERNFS = SERIES + ["kernel-patch/include/", "kernel-patch/selftest", "kernel-patch/check-header", "kernel-patch/configs/"]
 PKEEP = PKERNFS + ["kernel-patch/pkeep/"]
 BUILD = ["meson.build", "meson_options.txt", "*/meson.build"]

@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/kexec.h>
 #include <linux/reboot.h>
 #include <stdarg.h>
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -116,14 +118,27 @@ static uint8_t *map(int fd, size_t size)
 	return p;
 }
 
-static int make(const char *dir, const char *name, size_t size)
+/* Of 4 KiB blocks, whatever its size; what knows of no other sizes has them anyway */
+static void make_small(int fd)
+{
+	struct fsxattr attr = { .fsx_xflags = FS_XFLAG_EXTSIZE, .fsx_extsize = PAGE };
+
+	if (ioctl(fd, FS_IOC_FSSETXATTR, &attr) < 0 && errno != ENOTTY && errno != EOPNOTSUPP)
+		die("extent size");
+}
+
+static int make(const char *dir, const char *name, size_t size, int huge)
 {
 	char path[256];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
-	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+	if (fd < 0)
+		die("%s", path);
+	if (!huge)
+		make_small(fd);
+	if (ftruncate(fd, (off_t)size) < 0)
 		die("%s", path);
 	return fd;
 }
@@ -221,7 +236,7 @@ static void chase(const char *kind, const char *where, uint8_t *p, size_t pages)
 /* Guest memory as a VMM uses it: shared mapping of a file */
 static void ram(const char *kind, const char *where, const char *dir, size_t size, int huge)
 {
-	int fd = make(dir, "ram", size);
+	int fd = make(dir, "ram", size, huge);
 	uint64_t start = now();
 	char what[64];
 	uint8_t *p = map(fd, size);
@@ -249,7 +264,7 @@ static void ram(const char *kind, const char *where, const char *dir, size_t siz
 	drop(dir, "ram", fd);
 	snprintf(what, sizeof(what), "%s: unlink", kind);
 	row(what, where, start);
-	fd = make(dir, "ram", size);
+	fd = make(dir, "ram", size, huge);
 	start = now();
 	if (fallocate(fd, 0, 0, (off_t)size) < 0)
 		die("fallocate in %s", dir);
@@ -262,7 +277,7 @@ static void ram(const char *kind, const char *where, const char *dir, size_t siz
 static void state(const char *where, const char *dir)
 {
 	static uint8_t piece[PIECE];
-	int fd = make(dir, "state", 0);
+	int fd = make(dir, "state", 0, 1);
 	uint64_t start = now();
 
 	memset(piece, 0x33, sizeof(piece));
@@ -306,9 +321,8 @@ static void measure(void)
 		ram("2 MiB", "pkernfs", "/pk", size, 1);
 		ram("2 MiB", "hugetlbfs", "/huge", size, 1);
 		ram("2 MiB", "tmpfs", "/thp", size, 1);
-		/* not a multiple of 2 MiB: small blocks */
-		ram("4 KiB", "pkernfs", "/pk", size / 2 + PAGE, 0);
-		ram("4 KiB", "tmpfs", "/tmp", size / 2 + PAGE, 0);
+		ram("4 KiB", "pkernfs", "/pk", size / 2, 0);
+		ram("4 KiB", "tmpfs", "/tmp", size / 2, 0);
 		state("pkernfs", "/pk");
 		state("tmpfs", "/tmp");
 		printf("ROUND %u\n", i + 1);
@@ -334,13 +348,13 @@ static const struct {
 
 static void fill(unsigned int content)
 {
-	size_t size = contents[content].mib * MIB + (contents[content].small ? PAGE : 0);
+	size_t size = contents[content].mib * MIB;
 	int fd;
 
 	unlink("/pk/content");
 	if (!contents[content].mib)
 		return;
-	fd = make("/pk", "content", size);
+	fd = make("/pk", "content", size, !contents[content].small);
 	if (fallocate(fd, 0, 0, (off_t)size) < 0)
 		die("fallocate of %zu MiB", contents[content].mib);
 	close(fd);

@@ -221,7 +221,7 @@ def _compile(work, log, this):
 
 def each_patch(base, boot):
     """Build the kernel of a base as it is after each patch of its series, and boot it: boot(name of the patch, image) for each. A file that only makes
-    the patch before it fit the base ("0003a") goes with that one. Returns how many kernels that were."""
+    the patch before it fit the base ("core-0009a") goes with that one. Returns how many kernels that were."""
     variant = Variant(base, ["host"])
     count = 0
     work = paths.cache("build") / f"linux-{base}"
@@ -241,7 +241,7 @@ def each_patch(base, boot):
         for patch, after in zip(patches, patches[1:] + [None]):
             with step(patch.name) as this:
                 _apply(patch, work, log, this)
-                if not _changes_image(patch) or after and re.match(r"(pkeep-)?\d+a-", after.name):
+                if not _changes_image(patch) or after and re.match(r"(\w+-)?\d+a-", after.name):
                     continue
                 _configure(work / "out", work / "src", [*_tree_of(variant)[0], quick], log, this)
                 image = _compile(work, log, this)
