@@ -3,10 +3,13 @@
  * What is known of each VM of the update: the records that lu-init and this daemon leave in vm/<uuid>/ are read here,
  * never guessed. An outcome holds a reference of its VM; the one that is restored by request has an outcome of its own.
  */
+#include <dirent.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "filesystems.h"
 #include "log.h"
+#include "measured.h"
 #include "outcomes.h"
 
 int lu_update_open_pkernfs(struct lu_update *u, struct lu_error *e)
@@ -21,6 +24,83 @@ int lu_update_open_pkernfs(struct lu_update *u, struct lu_error *e)
 	u->pkernfs_fd = open(u->env->config.pkernfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (u->pkernfs_fd < 0)
 		return lu_error_set(e, -errno, NULL, "%s: %s", u->env->config.pkernfs, strerror(errno));
+	return 0;
+}
+
+static int is_uuid_dir(const struct dirent *d)
+{
+	return lu_uuid_valid(d->d_name);
+}
+
+static int by_index(const void *a, const void *b)
+{
+	const struct lu_saved *x = a, *y = b;
+
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* The records of this update, by the VMs' numbers in it; those that can't be read are told by the registry. */
+static int read_records(int pkernfs_fd, const char *update, struct lu_saved **ret, size_t *ret_n)
+{
+	struct dirent **names = NULL;
+	struct lu_saved *list;
+	int n = scandirat(pkernfs_fd, "vm", &names, is_uuid_dir, alphasort);
+	size_t found = 0;
+
+	if (n < 0 && errno != ENOENT)
+		return -errno;
+	list = calloc(n > 0 ? (size_t)n : 1, sizeof(*list));
+	for (int i = 0; i < n; i++) {
+		_cleanup_close_ int dir = list ? lu_store_open(pkernfs_fd, names[i]->d_name, false, NULL) : -EBADF;
+
+		if (dir >= 0 && lu_saved_read(dir, &list[found], NULL) == 0) {
+			if (!strcmp(list[found].update, update) && !strcasecmp(list[found].uuid, names[i]->d_name))
+				found++;
+			else
+				lu_saved_clear(&list[found]);
+		}
+		free(names[i]);
+	}
+	free(names);
+	if (!list)
+		return -ENOMEM;
+	qsort(list, found, sizeof(*list), by_index);
+	*ret = list;
+	*ret_n = found;
+	return 0;
+}
+
+int lu_outcomes_guess_request(struct lu_update *u, const char *update)
+{
+	_cleanup_free_ struct lu_saved *list = NULL;
+	struct lu_request_doc doc = { 0 };
+	struct utsname uts;
+	size_t n = 0;
+	int r = read_records(u->pkernfs_fd, update, &list, &n);
+
+	if (r < 0)
+		return r;
+	(void)uname(&uts);
+	doc.id = strdup(update);
+	doc.kernel = strdup("unknown");
+	doc.cmdline = strdup("");
+	doc.from = strdup(uts.release);
+	doc.excluded = calloc(1, sizeof(*doc.excluded));
+	doc.vms = calloc(n ?: 1, sizeof(*doc.vms));
+	if (!doc.id || !doc.kernel || !doc.cmdline || !doc.from || !doc.excluded || !doc.vms)
+		r = -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		if (r == 0) {
+			doc.vms[doc.n_vms++] = (struct lu_request_vm){ steal_ptr(list[i].name), steal_ptr(list[i].uuid),
+								       LU_MEASURED_UNKNOWN };
+		}
+		lu_saved_clear(&list[i]);
+	}
+	if (r < 0) {
+		lu_request_doc_clear(&doc);
+		return r;
+	}
+	u->doc = doc;
 	return 0;
 }
 

@@ -15,6 +15,13 @@ const char *lu_outcome_update(const struct lu_update *u, size_t i);
 /** lu_update_open_pkernfs() - into u->pkernfs_fd, if it is not open yet */
 int lu_update_open_pkernfs(struct lu_update *u, struct lu_error *e);
 
+/**
+ * lu_outcomes_guess_request() - make u->doc of what the VMs' records say of an update whose request can't be read
+ *
+ * A guest that stands still is not to wait for somebody who mends a file.
+ */
+int lu_outcomes_guess_request(struct lu_update *u, const char *update);
+
 /** lu_outcomes_find() - connect the VMs of the request with the registry */
 void lu_outcomes_find(struct lu_update *u);
 

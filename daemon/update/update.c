@@ -7,7 +7,8 @@
  * Life: start → the engine commits "checking" (which makes journal, trace and
  * request anew) → steps → … → the jump, where this process ends; or a state of
  * rest. A new process recovers from the journal: request.json tells the VMs, the
- * records in vm/<uuid>/ how far each of them is.
+ * records in vm/<uuid>/ how far each of them is. If the request can't be read, the
+ * records tell the VMs, too: guests may stand still.
  *
  * Unhappy paths: 1. pkernfs missing at start: refused, nothing happened;
  * 2. journal damaged at recovery: refused with its error, VMs stay as they are,
@@ -308,7 +309,13 @@ int lu_update_recover(struct lu_update *u, struct lu_error *error)
 	if (r == 0)
 		r = lu_journal_open(u->pkernfs_fd, JOURNAL_PATH, NULL, &u->journal, &last, error);
 	if (r == 0)
-		r = lu_request_doc_read(u->pkernfs_fd, &u->doc, error);
+		r = lu_request_doc_read(u->pkernfs_fd, &u->doc, &e);
+	if (r < 0 && u->journal) {
+		(void)log_failure(r, &e, "the last update's request; its VMs' records tell which they are");
+		lu_error_clear(&e);
+		r = lu_outcomes_guess_request(u, lu_journal_info(u->journal)->update);
+		u->doc.vmm = last.state == LU_STATE_EXAMINING || last.state == LU_STATE_REPLACING;
+	}
 	if (r < 0)
 		return r;
 	if (lu_trace_open(u->pkernfs_fd, TRACE_PATH, NULL, LU_TRACE_LUCTLD, &u->trace, &e) < 0)

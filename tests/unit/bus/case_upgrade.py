@@ -105,6 +105,7 @@ def test_another_version_of_the_request(world):
     other_version(UPDATE / "request.json")
     world.start()
     assert "version 2" in world.daemon.text() and "as new as" in world.daemon.text(), world.daemon.text()
+    assert world.root.document("GetStatus")["state"] == "degraded"
     assert states(world) == {UUID: "saved"} and marked()
     tries(world)
 
@@ -152,11 +153,12 @@ def killed_in_between(world):
 
 def test_in_an_update(world):
     """A real QEMU in the middle of an update, the daemon killed, the package exchanged: the next daemon, older or newer than what it
-    finds, takes the update back, and the guest runs. One that stood still for the update goes on."""
+    finds, takes the update back, and the guest runs. One that stood still for the update goes on, also if the next daemon can't
+    read what was asked for."""
     world.define("a")
     qemu = world.qemu("a")
     world.start()
-    for minor, stop in ((0, False), (1, False), (1, True)):
+    for minor, stop, spoil in ((0, False, None), (1, False, None), (1, True, None), (0, True, other_version), (0, True, lambda path: path.write_text("{"))):
         killed_in_between(world)
         assert qemu.poll() is None
         if minor:
@@ -167,6 +169,8 @@ def test_in_an_update(world):
             record = json.loads((FOLDER / "saved.json").read_text())
             assert record["running"] is True
             (FOLDER / "saved.json").write_text(json.dumps({**record, "pause_tsc": 1}))
+        if spoil:
+            spoil(UPDATE / "request.json")
         world.start()
         status = wait_for(lambda: world.root.property("State") in ("aborted", "degraded") and world.root.document("GetStatus"), "at rest", 60)
         assert status["state"] == "aborted", (status, world.daemon.text())
