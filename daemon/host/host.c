@@ -722,10 +722,13 @@ static int on_scope(sd_bus_message *m, void *userdata, sd_bus_error *e)
 		r = lu_error_set(&error, -EEXIST, hint, "%s: is still there, with another process", p->unit);
 	else if (sd_bus_message_is_method_error(m, NULL) && p->limits.n) {
 		/* a guest that is held to nothing is better than one that nobody finds */
-		(void)answer_failed(m, p->unit, "set what it shall be held to with systemctl set-property", &error);
-		(void)log_failure(-EIO, &error, "the scope gets no limits");
-		lu_error_clear(&error);
-		lu_limits_clear(&p->limits);
+		if (!lu_limits_soften(&p->limits)) {
+			(void)answer_failed(m, p->unit, "set what it shall be held to with systemctl set-property",
+					    &error);
+			(void)log_failure(-EIO, &error, "the scope gets no limits");
+			lu_error_clear(&error);
+			lu_limits_clear(&p->limits);
+		}
 		r = -EAGAIN;
 	} else
 		r = answer_failed(m, p->unit, hint, &error);

@@ -387,6 +387,22 @@ int lu_limits_ask(sd_bus *bus, pid_t pid, uint64_t timeout_usec, struct lu_limit
 
 /* --- to systemd --- */
 
+bool lu_limits_soften(struct lu_limits *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		if (!strcmp(l->list[i].name, "OOMPolicy") || !strncmp(l->list[i].name, "ManagedOOM", 10))
+			limit_clear(&l->list[i]);
+		else
+			l->list[n++] = l->list[i];
+	}
+	if (n == l->n)
+		return false;
+	l->n = n;
+	return true;
+}
+
 static int append_mask(sd_bus_message *m, const char *list)
 {
 	uint8_t mask[1024] = { 0 };

@@ -38,5 +38,8 @@ int lu_limits_append(const struct lu_limits *l, sd_bus_message *m);
 int lu_limits_read(int dir_fd, struct lu_limits *ret, struct lu_error *e);
 int lu_limits_write(int dir_fd, const struct lu_limits *l, struct lu_error *e);
 
+/** lu_limits_soften() - leave out what a scope of an older systemd does not know (who is ended when memory is short); was there any? */
+bool lu_limits_soften(struct lu_limits *l);
+
 int lu_limits_copy(const struct lu_limits *l, struct lu_limits *ret);
 void lu_limits_clear(struct lu_limits *l);

@@ -6,11 +6,9 @@
  */
 #include <dirent.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -27,12 +25,64 @@ struct look {
 	dev_t root_dev;
 };
 
+/* Puts "component" or what a link says in front of what is left to be walked. */
+static int put_before(char rest[static PATH_MAX], const char *first)
+{
+	char both[2 * PATH_MAX];
+
+	if (snprintf(both, sizeof(both), "%s/%s", first, rest) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	strcpy(rest, both);
+	return 0;
+}
+
+/*
+ * openat2() would do this, but where a unit has RestrictSUIDSGID= (as luctld's has) systemd takes that call away. @real is
+ * free of links and ".." at any time, so that the last open follows none.
+ */
 int lu_open_in(int root, const char *path, int flags)
 {
-	struct open_how how = { .flags = (unsigned int)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT };
-	int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	char rest[PATH_MAX], real[PATH_MAX] = "", link[PATH_MAX], name[NAME_MAX + 1];
+	unsigned int links = 0;
 
-	return fd < 0 ? -errno : fd;
+	if (snprintf(rest, sizeof(rest), "%s", path) >= (int)sizeof(rest))
+		return -ENAMETOOLONG;
+	for (;;) {
+		size_t skip = strspn(rest, "/"), n = strcspn(rest + skip, "/"), used = strlen(real);
+		bool last;
+		ssize_t k;
+
+		if (n == 0)
+			break;
+		if (n > NAME_MAX)
+			return -ENAMETOOLONG;
+		snprintf(name, sizeof(name), "%.*s", (int)n, rest + skip);
+		memmove(rest, rest + skip + n, strlen(rest + skip + n) + 1);
+		last = rest[strspn(rest, "/")] == '\0';
+		if (!strcmp(name, "."))
+			continue;
+		if (!strcmp(name, "..")) {
+			*(strrchr(real, '/') ?: real) = '\0';
+			continue;
+		}
+		if (snprintf(real + used, sizeof(real) - used, "/%s", name) >= (int)(sizeof(real) - used))
+			return -ENAMETOOLONG;
+		if (last && (flags & O_NOFOLLOW))
+			continue;
+		k = readlinkat(root, real + 1, link, sizeof(link) - 1);
+		if (k < 0 && errno == EINVAL) /* no link */
+			continue;
+		if (k < 0)
+			return -errno;
+		if (++links > 40)
+			return -ELOOP;
+		link[k] = '\0';
+		real[link[0] == '/' ? 0 : used] = '\0';
+		if (put_before(rest, link) < 0)
+			return -ENAMETOOLONG;
+	}
+	root = openat(root, real[0] ? real + 1 : ".", flags | O_NOFOLLOW | O_CLOEXEC);
+	return root < 0 ? -errno : root;
 }
 
 int lu_stat_in(int root, const char *path, struct stat *ret)

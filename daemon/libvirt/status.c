@@ -183,6 +183,24 @@ static int judge_networks(const struct status_doc *d, struct lu_reasons *why)
 	return r;
 }
 
+static int read_disks(struct status_doc *d, struct lu_vm_domain *v)
+{
+	xmlXPathObject *o = find(d, "/domstatus/domain/devices/disk[alias]");
+	int n = o && o->nodesetval ? o->nodesetval->nodeNr : 0, r = 0;
+
+	v->disks = calloc(n > 0 ? (size_t)n : 1, sizeof(*v->disks));
+	for (int i = 0; v->disks && r >= 0 && i < n; i++) {
+		struct lu_vm_domain_disk *disk = &v->disks[v->n_disks++];
+
+		d->at->node = o->nodesetval->nodeTab[i];
+		disk->alias = text_of(d, "./alias/@name");
+		r = disk->alias ? texts_of(d, "./source/privateData/nodenames/nodename/@name", &disk->nodes) : -ENOMEM;
+	}
+	d->at->node = NULL;
+	xmlXPathFreeObject(o);
+	return v->disks ? r : -ENOMEM;
+}
+
 int lu_status_read(const char *text, size_t size, const char *file, struct lu_vm_domain *ret, struct lu_error *e)
 {
 	_cleanup_(status_close) struct status_doc d = { 0 };
@@ -206,6 +224,8 @@ int lu_status_read(const char *text, size_t size, const char *file, struct lu_vm
 		return lu_error_set(e, -EBADMSG, NULL, "%s: it is no status of a running domain of libvirt", file);
 	}
 	r = texts_of(&d, "/domstatus/devices/device/@alias", &v.devices);
+	if (r >= 0)
+		r = read_disks(&d, &v);
 	if (r >= 0)
 		r = judge_networks(&d, &v.reasons);
 	if (r < 0) {

@@ -16,6 +16,8 @@
 #include "steps-libvirt.h"
 #include "steps.h"
 
+#define ASK_TIMEOUT_USEC (40 * UINT64_C(1000000))
+
 static bool any_domain(const struct lu_update *u)
 {
 	for (size_t i = 0; i < u->doc.n_vms; i++)
@@ -74,29 +76,117 @@ int lu_step_release_libvirt(struct lu_update *u, struct lu_error *e)
 	return r < 0 ? r : 1;
 }
 
-/* Each has answered just now (lu_step_verify()), or is not alive. */
+/* A process that has the guest, of which nobody knows yet whether libvirt could reconnect to it. */
+static bool is_silent(struct lu_update *u, size_t i)
+{
+	struct lu_outcome *o = &u->outcomes[i];
+
+	return o->vm && !o->alive && !o->answered && o->read && lu_result_alive(&o->result) &&
+	       lu_libvirt_is_kept(u->pkernfs_fd, lu_outcome_uuid(u, i));
+}
+
+static int ask(struct lu_update *u, lu_vm_done_t done)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		if (is_silent(u, i) &&
+		    lu_vm_op_start(u->outcomes[i].vm, LU_VM_PROBE, NULL, ASK_TIMEOUT_USEC, done, u) == 0)
+			n++;
+	return n;
+}
+
+static void note_answer(struct lu_update *u, const struct lu_vm *vm, int r)
+{
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		if (u->outcomes[i].vm == vm)
+			u->outcomes[i].answered = r >= 0;
+}
+
+static void on_asked(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
+{
+	struct lu_update *u = userdata;
+
+	note_answer(u, vm, r);
+	if (--u->pending == 0)
+		lu_step_done(u, 0, NULL);
+}
+
+/*
+ * One that did not answer in time may only be slow, and one that was found stopped is libvirt's all the same. To take
+ * either for gone would leave a QEMU that libvirt does not know of.
+ */
+int lu_step_ask_domains(struct lu_update *u, struct lu_error *e)
+{
+	if (!lu_libvirt_held())
+		return 1;
+	u->pending = (size_t)ask(u, on_asked);
+	return u->pending ? 0 : 1;
+}
+
+static int give_one(struct lu_update *u, size_t i, struct lu_error *e)
+{
+	struct lu_outcome *o = &u->outcomes[i];
+
+	if (o->alive || o->answered)
+		return lu_domain_give_back(u, i, e);
+	if (is_silent(u, i))
+		return lu_error_set(e, -EBUSY, "if it stays so end that process; then systemctl restart luctld",
+				    "process %llu has the guest and does not answer at its monitor",
+				    (unsigned long long)o->result.pid);
+	return lu_vm_waits(o->vm, NULL) ? lu_domain_protect(u, lu_outcome_uuid(u, i), e) : 0;
+}
+
+/* Each has answered just now, or its process is not there. */
 int lu_step_give_domains_back(struct lu_update *u, struct lu_error *e)
 {
 	if (!lu_libvirt_held())
 		return 1;
 	for (size_t i = 0; i < u->doc.n_vms; i++) {
-		struct lu_outcome *o = &u->outcomes[i];
 		_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
 		int r;
 
-		if (!o->vm || !lu_libvirt_is_kept(u->pkernfs_fd, lu_outcome_uuid(u, i)))
+		if (!u->outcomes[i].vm || !lu_libvirt_is_kept(u->pkernfs_fd, lu_outcome_uuid(u, i)))
 			continue;
-		r = o->alive                 ? lu_domain_give_back(u, i, &why) :
-		    lu_vm_waits(o->vm, NULL) ? lu_domain_protect(u, lu_outcome_uuid(u, i), &why) :
-					       0;
-		if (r < 0) {
-			/* libvirt would end what it can't find, or take its memory */
-			log_warning("VM %s: %s", lu_outcome_name(u, i), why.what ?: strerror(-r));
+		r = give_one(u, i, &why);
+		/* libvirt would end what it can't reach, and take the memory of what it does not know */
+		if (r < 0)
 			return lu_error_set(e, r, why.hint, "VM %s: libvirt is kept from starting: %s",
 					    lu_outcome_name(u, i), why.what ?: strerror(-r));
-		}
-		lu_vm_disconnect(o->vm);
+		lu_vm_disconnect(u->outcomes[i].vm);
 	}
 	lu_vms_hold_domains(u->env->vms, false);
 	return lu_libvirt_release(u->env->libvirt, u->pkernfs_fd, e) < 0 ? -EIO : 1;
+}
+
+static void settle(struct lu_update *u)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int r = lu_step_give_domains_back(u, &e);
+
+	if (r < 0)
+		(void)log_failure(r, &e, "libvirt stands aside");
+}
+
+static void on_settling(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
+{
+	struct lu_update *u = userdata;
+
+	note_answer(u, vm, r);
+	if (--u->pending == 0)
+		settle(u);
+}
+
+void lu_domains_settle(struct lu_update *u)
+{
+	if (!lu_libvirt_held())
+		return;
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		(void)lu_outcome_read(u, i);
+		/* of what was so when another daemon looked nothing is known */
+		u->outcomes[i].alive = false;
+	}
+	u->pending = (size_t)ask(u, on_settling);
+	if (u->pending == 0)
+		settle(u);
 }

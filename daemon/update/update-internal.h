@@ -15,11 +15,12 @@ struct lu_outcome {
 	bool read;               /* a result was found */
 	struct lu_result result; /* if @read */
 	bool alive;              /* its QEMU is there */
-	bool paused;             /* and was paused before the update, so it still is */
-	uint64_t pause_tsc;      /* 0: unknown */
-	struct lu_clock clock;   /* what its guest agent said; no update: nothing */
-	bool fell_back;          /* its new QEMU did not take it over, the old one goes on; @error says why */
-	char qemu[32];           /* version before; "" if unknown */
+	bool answered;      /* a guest of libvirt, which was asked once more: its monitor answers, whatever it says */
+	bool paused;        /* and was paused before the update, so it still is */
+	uint64_t pause_tsc; /* 0: unknown */
+	struct lu_clock clock; /* what its guest agent said; no update: nothing */
+	bool fell_back;        /* its new QEMU did not take it over, the old one goes on; @error says why */
+	char qemu[32];         /* version before; "" if unknown */
 	struct lu_error error;
 	sd_event_source *watch; /* of its QEMU's end */
 };

@@ -32,6 +32,7 @@
 #include "log.h"
 #include "outcomes.h"
 #include "restore.h"
+#include "steps-libvirt.h"
 #include "steps.h"
 #include "update.h"
 
@@ -338,6 +339,7 @@ int lu_update_recover(struct lu_update *u, struct lu_error *error)
 		u->journal = NULL;
 		lu_trace_free(u->trace);
 		u->trace = NULL;
+		lu_domains_settle(u);
 		lu_watch_all(u);
 	}
 	return r;

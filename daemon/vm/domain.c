@@ -26,6 +26,11 @@ void lu_vm_domain_clear(struct lu_vm_domain *d)
 	free(d->monitor);
 	free(d->agent);
 	lu_argv_free(d->devices);
+	for (size_t i = 0; i < d->n_disks; i++) {
+		free(d->disks[i].alias);
+		lu_argv_free(d->disks[i].nodes);
+	}
+	free(d->disks);
 	lu_reasons_clear(&d->reasons);
 	*d = (struct lu_vm_domain){ 0 };
 }
@@ -245,6 +250,31 @@ static int judge_plugged(struct lu_vm_job *j)
 	return 0;
 }
 
+/* The next QEMU opens the images of the command line. If a disk has another one by now, it would write to an old one. */
+static int judge_disks(struct lu_vm_job *j)
+{
+	struct lu_arg arg = { 0 };
+
+	while (j->launch.argv && lu_argv_next(j->launch.argv, &arg)) {
+		_cleanup_free_ char *id = NULL, *drive = NULL;
+		const struct lu_vm_domain_disk *disk = NULL;
+
+		if (strcmp(arg.name, "device") != 0 || lu_argv_property(arg.value, "id", &id) <= 0)
+			continue;
+		if (lu_argv_property(arg.value, "drive", &drive) < 0)
+			return -ENOMEM;
+		for (size_t i = 0; i < j->vm->domain.n_disks; i++)
+			if (!strcmp(j->vm->domain.disks[i].alias, id))
+				disk = &j->vm->domain.disks[i];
+		if (disk && (drive ? !listed(disk->nodes, drive) : disk->nodes[0] != NULL))
+			lu_vm_refuse(j->vm, "shut it down and start it again, or exclude the VM",
+				     "its disk \"%s\" has another image than it was started with (a snapshot, a copy, "
+				     "another medium)",
+				     id);
+	}
+	return 0;
+}
+
 static int conclude(struct lu_vm_job *j)
 {
 	j->vm->facts.updatable = !lu_reasons_any(&j->vm->facts.reasons);
@@ -268,6 +298,7 @@ const lu_vm_step_t lu_domain_probe_steps[] = {
 	judge_process,
 	judge_words,
 	judge_plugged,
+	judge_disks,
 	conclude,
 	NULL,
 };

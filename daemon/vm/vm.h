@@ -91,6 +91,12 @@ typedef void (*lu_vm_restored_t)(void *userdata, int r, struct lu_error *error);
 typedef int (*lu_vm_restore_t)(void *context, struct lu_vm *vm, lu_vm_restored_t done, void *userdata,
 			       struct lu_error *e);
 
+/** struct lu_vm_domain_disk - what a disk of it is now: a snapshot or a copy may have given it another image */
+struct lu_vm_domain_disk {
+	char *alias;  /* "virtio-disk0" */
+	char **nodes; /* QEMU's names of its image, NULL-terminated; empty: no medium */
+};
+
 /** struct lu_vm_domain - a guest that another manager, libvirt, runs, as it has noted it */
 struct lu_vm_domain {
 	char *name, *uuid;
@@ -98,7 +104,9 @@ struct lu_vm_domain {
 	char *agent;   /* socket of its guest agent's channel, or NULL */
 	pid_t pid;
 	bool running;
-	char **devices;            /* names of what it has, NULL-terminated; NULL: not known */
+	char **devices; /* names of what it has, NULL-terminated; NULL: not known */
+	struct lu_vm_domain_disk *disks;
+	size_t n_disks;
 	struct lu_reasons reasons; /* what speaks against it by the manager's own notes */
 };
 

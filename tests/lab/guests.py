@@ -87,8 +87,8 @@ def prepare(host):
     if host.run("test -e /etc/systemd/system/luctl-vm@.service.d/guests.conf", check=False).code == 0:
         return
     host.run("systemd-sysusers && mkdir -p /var/lib/lab /etc/luctl/vm /etc/luctl/vms.d /etc/systemd/system/luctl-vm@.service.d && chown luctl-vm: /var/lib/lab")
-    host.put("/etc/systemd/system/luctl-vm@.service.d/guests.conf", DROPIN)
-    host.put("/etc/udev/rules.d/70-luctl-vm.rules", RULES)
+    host.put("/etc/systemd/system/luctl-vm@.service.d/guests.conf", DROPIN, "644")
+    host.put("/etc/udev/rules.d/70-luctl-vm.rules", RULES, "644")
     host.run("udevadm control --reload; udevadm trigger --settle --subsystem-match=misc; systemctl daemon-reload")
 
 

@@ -29,7 +29,8 @@ def below(path, folder):
 
 
 def mounts(host, pid):
-    """path → flags and type, of those that can be reached: what the host mounts later slips in below what is private."""
+    """path → flags and type, of those that can be reached: what the host mounts later slips in below what is private.
+    (A file of the unit's own control group is the unit's, not the guest's.)"""
     rows = {}
     for words in map(str.split, host.run(f"cat /proc/{pid}/mountinfo").out.splitlines()):
         rows[words[0]] = (words[1], words[4], (words[5], words[words.index("-") + 1]))
@@ -43,7 +44,7 @@ def mounts(host, pid):
                 return True
             number = own[0]
         return False
-    return {path: what for number, (_, path, what) in rows.items() if what[1] != "autofs" and not hidden(number)}
+    return {path: what for number, (_, path, what) in rows.items() if what[1] != "autofs" and "memory.pressure" not in path and not hidden(number)}
 
 
 def look(host, pid):
@@ -74,7 +75,7 @@ def run(lab):
     with lab.host() as host:
         red, blue = guests.Ticker("red", 1, 64), guests.Ticker("blue", 2, 64)
         host.run(f"mkdir -p /etc/systemd/system/{red.unit}.d")
-        host.put(f"/etc/systemd/system/{red.unit}.d/limits.conf", DROPIN)
+        host.put(f"/etc/systemd/system/{red.unit}.d/limits.conf", DROPIN, "644")
         lab.start(host, red, blue)
         pid = pid_of(host, "red", lab)
         held, process, seen, tried = properties(host, red.unit), look(host, pid), mounts(host, pid), tries(host, pid)

@@ -41,6 +41,10 @@ static void test_read(void **state)
 	while (d.devices[n])
 		n++;
 	assert_int_equal(n, 7);
+	assert_int_equal(d.n_disks, 1);
+	assert_string_equal(d.disks[0].alias, "virtio-disk0");
+	assert_string_equal(d.disks[0].nodes[0], "libvirt-1-storage");
+	assert_null(d.disks[0].nodes[1]);
 	assert_int_equal(lu_status_memory_dir(text, size, &dir), 0);
 	assert_string_equal(dir, "/run/luctl/pkernfs/libvirt/qemu/1-red");
 }

@@ -33,6 +33,7 @@ static int all_properties(sd_bus_message *m)
 	assert_true(sd_bus_message_append(reply, "{sv}", "TasksMax", "t", UINT64_MAX) >= 0);
 	assert_true(sd_bus_message_append(reply, "{sv}", "ExecMainPID", "u", 7) >= 0);
 	assert_true(sd_bus_message_append(reply, "{sv}", "DevicePolicy", "s", "closed") >= 0);
+	assert_true(sd_bus_message_append(reply, "{sv}", "OOMPolicy", "s", "continue") >= 0);
 	assert_true(sd_bus_message_append(reply, "{sv}", "Slice", "s", "system.slice") >= 0);
 	assert_true(sd_bus_message_append(reply, "{sv}", "DeviceAllow", "a(ss)", 2, "/dev/kvm", "rw", "char-rtc",
 					  "r") >= 0);
@@ -114,7 +115,7 @@ static void words(const struct lu_limits *l, const char *name, const char *const
 static void judge(const struct lu_limits *l)
 {
 	assert_string_equal(l->unit, "luctl-vm@web.service");
-	assert_int_equal(l->n, 7);
+	assert_int_equal(l->n, 8);
 	assert_true(find(l, "MemoryMax")->number == UINT64_C(300) << 20);
 	assert_int_equal(find(l, "CPUWeight")->number, 250);
 	assert_true(find(l, "TasksMax")->number == UINT64_MAX);
@@ -193,6 +194,11 @@ static void what_is_set_is_kept(void **state)
 	expect(lu_limits_read(fd, &l, &e) == 0, "%s", e.what);
 	assert_int_equal(lu_limits_copy(&l, &copy), 0);
 	judge(&copy);
+	assert_true(lu_limits_soften(&copy));
+	assert_int_equal(copy.n, 7);
+	assert_null(find(&copy, "OOMPolicy"));
+	assert_non_null(find(&copy, "MemoryMax"));
+	assert_false(lu_limits_soften(&copy));
 	sd_bus_close_unref(bus);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "argv.h"
 #include "fixture.h"
 
 static pid_t start(const char *memory, const char *more)
@@ -172,6 +173,33 @@ static void test_plugged_in(void **state)
 	assert_int_equal(run_op(lu_vms_find(vms, "red"), LU_VM_PROBE, 0, &o), -ECONNREFUSED);
 }
 
+/* A snapshot has given the disk another image: the command line's is an old one by now. */
+static void test_another_image(void **state)
+{
+	static const char device[] =
+		"{\"driver\": \"virtio-blk-pci\", \"id\": \"disk0\", \"drive\": \"libvirt-1-format\"}";
+	const char *const nodes[] = { "libvirt-1-format", "libvirt-2-format", NULL };
+
+	put("pkernfs/ram", "x");
+	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
+		pid_t pid = start(memory_at(at("pkernfs/ram")), device);
+		struct lu_vm_domain d = domain("red", UUID_A, pid);
+		struct outcome o;
+
+		lu_argv_free(steal_ptr(d.devices));
+		d.disks = calloc(1, sizeof(*d.disks));
+		d.n_disks = 1;
+		d.disks[0].alias = strdup("disk0");
+		d.disks[0].nodes = calloc(2, sizeof(char *));
+		d.disks[0].nodes[0] = nodes[i] ? strdup(nodes[i]) : NULL;
+		tell(d);
+		assert_int_equal(run_op(lu_vms_find(vms, "red"), LU_VM_PROBE, 0, &o), 0);
+		expect(!strstr(reasons(lu_vms_find(vms, "red")), "another image") == (i == 0), "%zu: %s", i,
+		       reasons(lu_vms_find(vms, "red")));
+		end(pid);
+	}
+}
+
 /* Nobody listens at that socket: whatever touched it would fail. */
 static void test_other_hands(void **state)
 {
@@ -196,6 +224,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_defined_twice, setup_vms, teardown_vms),
 		cmocka_unit_test_setup_teardown(test_judged, setup_vms, teardown_vms),
 		cmocka_unit_test_setup_teardown(test_plugged_in, setup_vms, teardown_vms),
+		cmocka_unit_test_setup_teardown(test_another_image, setup_vms, teardown_vms),
 		cmocka_unit_test_setup_teardown(test_other_hands, setup_vms, teardown_vms),
 	};
 

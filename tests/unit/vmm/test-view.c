@@ -412,6 +412,51 @@ static void test_contents(void **state)
 		       "%s", why.list[i].what);
 }
 
+/* Paths as they are for a process with another root: no link and no ".." leads out of it. */
+static void test_in_root(void **state)
+{
+	static const struct {
+		const char *path;
+		int flags, r;
+	} cases[] = {
+		{ "/in/a/file", O_PATH, 0 },          { "in/./a//../a/file", O_PATH, 0 },
+		{ "/../../in/a/file", O_PATH, 0 },    { "/absolute/file", O_PATH, 0 },
+		{ "/in/relative/file", O_PATH, 0 },   { "/in/up/file", O_PATH, 0 },
+		{ "/in/to-file", O_PATH, 0 },         { "/in/a/missing", O_PATH, -ENOENT },
+		{ "/in/a/file/x", O_PATH, -ENOTDIR }, { "/loop", O_PATH, -ELOOP },
+		{ "/etc/passwd", O_PATH, -ENOENT },   { "/outside", O_PATH, -ENOENT },
+		{ "/", O_RDONLY | O_DIRECTORY, 0 },   { "/in/to-file", O_PATH | O_NOFOLLOW, 1 },
+		{ "/loop", O_PATH | O_NOFOLLOW, 1 },
+	};
+	struct stat want, st;
+	int root;
+
+	assert_int_equal(mkdir(at("root"), 0755), 0);
+	assert_int_equal(mkdir(at("root/in"), 0755), 0);
+	assert_int_equal(mkdir(at("root/in/a"), 0755), 0);
+	assert_int_equal(lu_write_file(AT_FDCWD, at("root/in/a/file"), "", 0, 0644), 0);
+	assert_int_equal(symlink("/in/a", at("root/absolute")), 0);
+	assert_int_equal(symlink("a", at("root/in/relative")), 0);
+	assert_int_equal(symlink("../../../../../in/a", at("root/in/up")), 0);
+	assert_int_equal(symlink("../absolute/./file", at("root/in/to-file")), 0);
+	assert_int_equal(symlink("loop", at("root/loop")), 0);
+	assert_int_equal(symlink("/etc/passwd", at("root/outside")), 0);
+	assert_int_equal(stat(at("root/in/a/file"), &want), 0);
+	root = open(at("root"), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int fd = lu_open_in(root, cases[i].path, cases[i].flags);
+
+		expect(cases[i].r < 0 ? fd == cases[i].r : fd >= 0, "%s: %d", cases[i].path, fd);
+		if (fd < 0)
+			continue;
+		assert_int_equal(fstat(fd, &st), 0);
+		expect(S_ISLNK(st.st_mode) == (cases[i].r == 1), "%s", cases[i].path);
+		expect(!S_ISREG(st.st_mode) || st.st_ino == want.st_ino, "%s", cases[i].path);
+		close(fd);
+	}
+	close(root);
+}
+
 static int setup(void **state)
 {
 	if (!mkdtemp(dir) || mkdir(at("dev"), 0755) < 0 || mkdir(at("src"), 0755) < 0 || mkdir(at("dst"), 0755) < 0)
@@ -438,9 +483,9 @@ static int teardown(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_unit),     cmocka_unit_test(test_libvirt), cmocka_unit_test(test_proc),
-		cmocka_unit_test(test_refused),  cmocka_unit_test(test_check),   cmocka_unit_test(test_made_again),
-		cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_unit),       cmocka_unit_test(test_libvirt),  cmocka_unit_test(test_proc),
+		cmocka_unit_test(test_refused),    cmocka_unit_test(test_check),    cmocka_unit_test(test_in_root),
+		cmocka_unit_test(test_made_again), cmocka_unit_test(test_contents),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
