@@ -4,9 +4,8 @@
  * asked for only after recovery has begun, so nobody can start an update before
  * the last one's fate is known; READY=1 comes last.
  *
- * At exit (SIGTERM) a running update is cancelled first, so that no guest stays
- * paused; after the jump's point of no return there is no exit. SIGKILL is
- * recovered from at the next start.
+ * At exit (SIGTERM) a running update is cancelled first, so that no guest stays paused; after the
+ * jump's point of no return there is no exit. SIGKILL is recovered from at the next start.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -111,13 +110,14 @@ static void take_stored(struct lu_daemon *d)
 
 static int setup(struct lu_daemon *d, struct lu_error *e)
 {
-	struct lu_vm_env env = { .run = LU_RUN_DIR, .restore = lu_update_restore_here, .domains = lu_libvirt_domains };
+	struct lu_vm_env env = { .run = LU_RUN_DIR, .restore = lu_update_restore_here };
 	int r;
 
 	r = lu_config_load("/etc/luctl", &d->env.config, e);
 	if (r < 0)
 		return r;
 	env.pkernfs = d->env.config.pkernfs;
+	env.domains = d->env.config.libvirt ? lu_libvirt_domains : NULL;
 	env.restore_context = &d->update;
 	env.held = lu_libvirt_held();
 	r = setup_event(d);

@@ -117,6 +117,8 @@ static int on_key(void *userdata, const char *section, const char *key, const ch
 		r = parse_path(value, &p->config->pkernfs), expect = "an absolute path";
 	else if (!strcmp(section, "paths") && !strcmp(key, "vms"))
 		r = parse_path(value, &p->config->vms_dir), expect = "an absolute path";
+	else if (!strcmp(section, "update") && !strcmp(key, "libvirt"))
+		r = parse_bool(value, &p->config->libvirt), expect = "yes or no";
 	else if (!strcmp(section, "update") && !strcmp(key, "quiesce"))
 		r = parse_bool(value, &p->config->quiesce), expect = "yes or no";
 	else if (!strcmp(section, "update") && !strcmp(key, "freeze"))

@@ -10,6 +10,7 @@ struct lu_config {
 	char *vms_dir;              /* directory of declared VMs */
 	bool quiesce;               /* stop ordinary units before the guests are paused */
 	bool freeze;                /* freeze the block file systems at the jump */
+	bool libvirt;               /* take guests of libvirt along */
 	uint64_t save_timeout_usec; /* for pausing and for saving one VM */
 	uint64_t restores;          /* how many VMs are restored at once; 0: as many as there are CPUs */
 	char **order;               /* names or UUIDs of the VMs that come first, NULL-terminated; or NULL */

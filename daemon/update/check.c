@@ -322,7 +322,9 @@ static void check_domains(struct lu_check *c)
 				   "shut it down, migrate it away, or exclude it",
 			excluded ?
 				"left out as asked: it ends with this kernel" :
-				"runs, and can't be carried over: there is no status file of libvirt's that tells of it");
+			c->env->config.libvirt ?
+				"runs, and can't be carried over: there is no status file of libvirt's that tells of it" :
+				"runs, and guests of libvirt are not carried over unless [update] libvirt=yes is set");
 	}
 }
 

@@ -33,6 +33,9 @@ def prepare(host):
     """What an administrator does once: libvirt's settings, a bridge; and libvirt is to start with the host."""
     host.put("/etc/systemd/system/lab-bridge.service", NETWORK)
     settings = SETTINGS
+    host.run("mkdir -p /etc/luctl")
+    host.put("/etc/luctl/luctld.conf", "[update]\nlibvirt=yes\n")
+    host.run("systemctl restart luctld")
     host.run(f"cat >> /etc/libvirt/qemu.conf <<'E'\n{settings}E\nsystemctl daemon-reload; systemctl enable --now lab-bridge.service; "
              "systemctl enable libvirtd.service; systemctl start libvirtd.service; virsh list", timeout=120)
 

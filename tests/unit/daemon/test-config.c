@@ -97,6 +97,7 @@ static void bad_settings_are_named(void **state)
 		const char *text, *what;
 	} cases[] = {
 		{ "[update]\nquiesce=maybe\n", "quiesce=maybe: expected yes or no" },
+		{ "[update]\nlibvirt=perhaps\n", "libvirt=perhaps: expected yes or no" },
 		{ "[update]\nsave-timeout=0\n", "save-timeout=0: expected seconds" },
 		{ "[update]\nsave-timeout=-1\n", "save-timeout=-1: expected seconds" },
 		{ "[update]\nsave-timeout=5s\n", "save-timeout=5s: expected seconds" },

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Views: recorded mountinfo of units' and libvirt's namespaces; and, as root, a namespace that is really made again. */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
@@ -457,6 +461,34 @@ static void test_in_root(void **state)
 	close(root);
 }
 
+/* As under RestrictSUIDSGID= of luctld's unit. */
+static void test_without_openat2(void **state)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { .len = ARRAY_SIZE(code), .filter = code };
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct stat st;
+		int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+			_exit(77);
+		_exit(lu_stat_in(root, "/proc/self/status", &st) < 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 static int setup(void **state)
 {
 	if (!mkdtemp(dir) || mkdir(at("dev"), 0755) < 0 || mkdir(at("src"), 0755) < 0 || mkdir(at("dst"), 0755) < 0)
@@ -483,9 +515,15 @@ static int teardown(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_unit),       cmocka_unit_test(test_libvirt),  cmocka_unit_test(test_proc),
-		cmocka_unit_test(test_refused),    cmocka_unit_test(test_check),    cmocka_unit_test(test_in_root),
-		cmocka_unit_test(test_made_again), cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_unit),
+		cmocka_unit_test(test_libvirt),
+		cmocka_unit_test(test_proc),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_in_root),
+		cmocka_unit_test(test_without_openat2),
+		cmocka_unit_test(test_made_again),
+		cmocka_unit_test(test_contents),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
