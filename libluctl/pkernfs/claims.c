@@ -105,6 +105,15 @@ int lu_claims_add(struct lu_claims *c, uint64_t addr, unsigned int order, uint64
 	return r;
 }
 
+uint64_t lu_claims_owner(struct lu_claims *c, uint64_t addr)
+{
+	uint64_t page = addr >> PAGE_SHIFT;
+	struct region key = { .number = page >> REGION_SHIFT };
+	void *node = tfind(&key, &c->regions, region_compare);
+
+	return node ? region_owner(*(struct region **)node, page & (REGION_PAGES - 1), 1) : 0;
+}
+
 static void region_free(void *p)
 {
 	struct region *r = p;

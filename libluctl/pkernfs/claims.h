@@ -20,4 +20,7 @@ struct lu_claims {
  */
 int lu_claims_add(struct lu_claims *c, uint64_t addr, unsigned int order, uint64_t owner, uint64_t *ret_other);
 
+/** lu_claims_owner() - who has the page at @addr; 0: nobody */
+uint64_t lu_claims_owner(struct lu_claims *c, uint64_t addr);
+
 void lu_claims_clear(struct lu_claims *c);

@@ -68,6 +68,12 @@ struct pk_fs {
 	size_t n_blames;
 };
 
+/* A page that begins as a root page */
+struct pk_root {
+	uint64_t addr;
+	bool in_file; /* of a filesystem of another one */
+};
+
 struct pk_walk {
 	struct pk_ctx *ctx;
 	/* with the contents of the node, before what it points to; NULL: not wanted */
@@ -92,6 +98,16 @@ uint32_t pk_crc_super_page(const struct pkernfs_super *super);
 uint32_t pk_crc_slot(const struct pkernfs_slot *slot);
 /** pk_claim() - this filesystem has a block at @addr, for @ino (0: for itself) */
 int pk_claim(struct pk_fs *fs, uint64_t addr, unsigned int order, uint64_t ino);
+/** pk_owned_by_file() - is it an inode that has a page, by what lu_claims_owner() says of it? */
+bool pk_owned_by_file(uint64_t owner);
+
+/* root.c */
+/** pk_find_root() - the only page of @m that can be the root page; -ENODATA, -ENOTUNIQ or another errno, with words */
+int pk_find_root(struct lu_memory *m, uint64_t *ret, struct lu_error *e);
+
+/* verify.c */
+/** pk_disown_roots() - set in_file of those that are in a file of a filesystem of @roots[@i] */
+int pk_disown_roots(struct lu_memory *m, struct pk_root *roots, size_t n, size_t i, struct lu_error *e);
 
 /* inode.c */
 /** pk_check_sum() - judge an inode by its sum and its record */

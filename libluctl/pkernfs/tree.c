@@ -158,6 +158,11 @@ static uint64_t owner_of(const struct pk_fs *fs, uint64_t ino)
 	return (uint64_t)(fs->slot + 1) << 40 | (ino & 0xffffffffffULL);
 }
 
+bool pk_owned_by_file(uint64_t owner)
+{
+	return owner >> 40 && owner & 0xffffffffffULL;
+}
+
 int pk_claim(struct pk_fs *fs, uint64_t addr, unsigned int order, uint64_t ino)
 {
 	uint64_t size = PKERNFS_PAGE_SIZE << order, other;

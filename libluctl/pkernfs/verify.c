@@ -3,7 +3,7 @@
  * The offline verifier; see verify.h. It does what the kernel does at boot
  * (fs/pkernfs/restore.c), in its order, and more:
  *
- *  1. the root page: found by its magic unless its address is given; format, sum; if that
+ *  1. the root page: looked for unless its address is given (root.c); format, sum; if that
  *     does not match, the sum of each slot
  *  2. for each filesystem: the super page can be read; sums of it and the inode table
  *  3. for each inode: its sum, its record
@@ -26,50 +26,6 @@
 #include <zlib.h>
 
 #include "pkernfs-internal.h"
-
-#define ROOTS_MAX 8
-
-struct roots {
-	struct pk_ctx *ctx;
-	uint64_t addr[ROOTS_MAX];
-	unsigned int n;
-};
-
-static int root_found(void *data, uint64_t addr)
-{
-	struct roots *roots = data;
-	struct pkernfs_root root;
-
-	if (lu_memory_read(roots->ctx->m, addr, &root, sizeof(root)) != 0)
-		return 0;
-	/* a page of a file may begin like this; a root page says more */
-	if (root.page_size != PKERNFS_PAGE_SIZE || root.version == 0)
-		return 0;
-	if (roots->n < ROOTS_MAX)
-		roots->addr[roots->n++] = addr;
-	return 0;
-}
-
-static int find_root(struct pk_ctx *ctx, uint64_t *ret)
-{
-	struct roots roots = { .ctx = ctx };
-	char list[ROOTS_MAX * 20] = "";
-	int r = lu_memory_find(ctx->m, PKERNFS_ROOT_MAGIC, root_found, &roots, ctx->e);
-
-	if (r < 0)
-		return r;
-	if (roots.n == 0)
-		return lu_error_set(ctx->e, -ENODATA,
-				    "is it all of a host's memory, and does the host's kernel have pkernfs and kho=on?",
-				    "%s: there is no root page of a pkernfs", lu_memory_name(ctx->m));
-	for (unsigned int i = 0; i < roots.n; i++)
-		snprintf(list + strlen(list), sizeof(list) - strlen(list), " %#llx", (unsigned long long)roots.addr[i]);
-	if (roots.n > 1)
-		return lu_error_set(ctx->e, -ENOTUNIQ, "say by --root which one it is",
-				    "%s: there are several root pages:%s", lu_memory_name(ctx->m), list);
-	*ret = roots.addr[0];
-	return 0;
-}
 
 static void tell(struct pk_fs *fs, enum lu_level level, const char *hint, const char *part, const char *what)
 {
@@ -517,18 +473,50 @@ static void ctx_clear(struct pk_ctx *ctx)
 	free(ctx->pages);
 }
 
+/* All that hangs on one root page */
+static int check_all(struct pk_ctx *ctx, uint64_t root_addr)
+{
+	struct pkernfs_root root;
+	int r = check_root(ctx, root_addr, &root);
+
+	if (r == 0)
+		check_slots(ctx, &root);
+	for (unsigned int i = 0; r == 0 && i < PKERNFS_SLOTS; i++)
+		if (root.slot[i].super)
+			r = check_fs(ctx, &root.slot[i], i);
+	return r;
+}
+
+/* Each page is read up to three times */
+#define CTX_INIT(memory, into, error)                                             \
+	{                                                                         \
+		.m = (memory), .report = (into), .e = (error),                    \
+		.budget = 64 + 3 * (lu_memory_size(memory) >> PKERNFS_PAGE_SHIFT) \
+	}
+
+int pk_disown_roots(struct lu_memory *m, struct pk_root *roots, size_t n, size_t i, struct lu_error *e)
+{
+	_cleanup_(lu_pkernfs_report_clear) struct lu_pkernfs_report report = LU_PKERNFS_REPORT_INIT;
+	_cleanup_(ctx_clear) struct pk_ctx ctx = CTX_INIT(m, &report, e);
+	int r = check_all(&ctx, roots[i].addr);
+
+	for (size_t k = 0; r >= 0 && k < n; k++)
+		if (k != i && pk_owned_by_file(lu_claims_owner(&ctx.claims, roots[k].addr)))
+			roots[k].in_file = true;
+	/* what is no root page after all owns nothing */
+	if (r == -ENOENT)
+		lu_error_clear(e);
+	return r < 0 && r != -ENOENT ? r : 0;
+}
+
 int lu_pkernfs_verify(struct lu_memory *m, uint64_t root_addr, struct lu_pkernfs_report *report, const char *save,
 		      struct lu_error *e)
 {
-	/* each page is read up to three times */
-	_cleanup_(ctx_clear) struct pk_ctx ctx = {
-		.m = m, .report = report, .e = e, .budget = 64 + 3 * (lu_memory_size(m) >> PKERNFS_PAGE_SHIFT)
-	};
-	struct pkernfs_root root;
+	_cleanup_(ctx_clear) struct pk_ctx ctx = CTX_INIT(m, report, e);
 	int r = 0;
 
 	if (root_addr == LU_PKERNFS_FIND)
-		r = find_root(&ctx, &root_addr);
+		r = pk_find_root(m, &root_addr, e);
 	if (r < 0)
 		return r;
 	report->root = root_addr;
@@ -538,12 +526,7 @@ int lu_pkernfs_verify(struct lu_memory *m, uint64_t root_addr, struct lu_pkernfs
 		lu_findings_add(&report->findings, LU_LEVEL_WARNING, lu_memory_name(m),
 				"make it again, with room for all of it", "ends %llu bytes early",
 				(unsigned long long)lu_memory_cut(m));
-	r = check_root(&ctx, root_addr, &root);
-	if (r == 0)
-		check_slots(&ctx, &root);
-	for (unsigned int i = 0; r == 0 && i < PKERNFS_SLOTS; i++)
-		if (root.slot[i].super)
-			r = check_fs(&ctx, &root.slot[i], i);
+	r = check_all(&ctx, root_addr);
 	if (r >= 0 && save)
 		r = save_metadata(&ctx, save);
 	return r < 0 ? r : 0;

@@ -578,6 +578,65 @@ static void test_roots(void **state)
 	image_free(&image);
 }
 
+/* Guest RAM is full of pages that begin as a root page; the true one is found, wherever it stands among them */
+static void test_roots_in_ram(void **state)
+{
+	struct image image;
+	struct verdict v;
+
+	image_small(&image);
+	image_seal(&image, true);
+	for (unsigned int i = 0; i < 40; i++)
+		memcpy(image_at(&image, IMAGE_HUGE + i * 0x3000u), image_at(&image, IMAGE_ROOT), PKERNFS_PAGE_SIZE);
+	judge_path(image.path, LU_PKERNFS_FIND, &v);
+	if (v.r < 0)
+		print_verdict(&v);
+	assert_int_equal(v.r, 0);
+	assert_int_equal(v.report.root, IMAGE_ROOT);
+	assert_int_equal(v.report.findings.n, 0);
+	verdict_clear(&v);
+	image_free(&image);
+}
+
+/* A guest makes up a filesystem with a file that the true root page is in: which one is true, only a human can say */
+static void test_roots_in_each_other(void **state)
+{
+	struct pkernfs_root *true_root, *made_up;
+	struct pkernfs_slot *slot;
+	struct image_fs ours, theirs;
+	struct image image;
+	struct verdict v;
+	uint64_t ram, file, page;
+
+	image_new(&image);
+	image_fs_new(&image, "ours", &ours);
+	ram = image_add(&ours, PKERNFS_ROOT_INO, "ram", S_IFREG | 0600);
+	image_fill(&ours, ram, PKERNFS_ORDER_SMALL, 1);
+	page = image_inode(&ours, ram)->map & PKERNFS_ADDR_MASK;
+	image_fs_new(&image, "theirs", &theirs);
+	file = image_add(&theirs, PKERNFS_ROOT_INO, "file", S_IFREG | 0600);
+	image_fill(&theirs, file, PKERNFS_ORDER_SMALL, 1);
+	image_inode(&theirs, file)->map = IMAGE_ROOT | (image_inode(&theirs, file)->map & ~PKERNFS_ADDR_MASK);
+	true_root = image_at(&image, IMAGE_ROOT);
+	made_up = image_at(&image, page);
+	memcpy(made_up, true_root, PKERNFS_PAGE_SIZE);
+	slot = &true_root->slot[1];
+	memset(slot, 0, sizeof(*slot));
+	slot = &made_up->slot[0];
+	memset(slot, 0, sizeof(*slot));
+	image_seal(&image, false);
+
+	judge_path(image.path, LU_PKERNFS_FIND, &v);
+	assert_int_equal(v.r, -ENOTUNIQ);
+	assert_non_null(strstr(v.e.what, "2 pages could be the root page"));
+	verdict_clear(&v);
+	judge_path(image.path, IMAGE_ROOT, &v);
+	assert_int_equal(v.r, 0);
+	assert_string_equal(v.report.fs[0].name, "ours");
+	verdict_clear(&v);
+	image_free(&image);
+}
+
 static void test_claims(void **state)
 {
 	struct lu_claims c = { 0 };
@@ -595,6 +654,10 @@ static void test_claims(void **state)
 	assert_int_equal(other, 8);
 	assert_int_equal(lu_claims_add(&c, 0, 18, 8, &other), 1);
 	assert_int_equal(c.pages, 512 + 2 + (1 << 18));
+	assert_int_equal(lu_claims_owner(&c, 0x3ff000), 5);
+	assert_int_equal(lu_claims_owner(&c, 0x401000), 7);
+	assert_int_equal(lu_claims_owner(&c, 0x402000), 0);
+	assert_int_equal(lu_claims_owner(&c, 0x80000000), 0);
 	lu_claims_clear(&c);
 }
 
@@ -652,6 +715,8 @@ int main(void)
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_saved),
 		cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_roots_in_ram),
+		cmocka_unit_test(test_roots_in_each_other),
 		cmocka_unit_test(test_claims),
 		cmocka_unit_test(test_real),
 	};
