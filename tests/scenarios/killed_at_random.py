@@ -36,7 +36,7 @@ def units(host):
 
 def at_rest(lab, host, boot):
     """The daemon answers, and has taken everything back."""
-    host.run("systemctl is-active --wait luctld || systemctl is-active luctld", timeout=90)
+    host.run(f"for i in $(seq {WAIT}); do systemctl is-active luctld && exit; sleep 1; done; systemctl is-active luctld", timeout=2 * WAIT)
     lab.luctl(host, "status --wait", check=False, timeout=180)     # its exit code is that of the update
     status = lab.ask(host, "status")
     lab.expect(status["state"] in ("aborted", "idle"), f"state is {status['state']}: {status}")
