@@ -34,7 +34,8 @@ def product():
     with step("luctl for the host VM") as this:
         work = paths.cache("build") / f"tools-{os.getpid()}"
         try:
-            env = {"CC": "ccache gcc", "CCACHE_DIR": str(paths.cache("ccache"))}
+            # the folder has another name each time, which is nothing to compile again for
+            env = {"CC": "ccache gcc", "CCACHE_DIR": str(paths.cache("ccache")), "CCACHE_NOHASHDIR": "1"}
             run(["meson", "setup", "--prefix=/usr", "--libdir=lib/x86_64-linux-gnu", "--sysconfdir=/etc", "--localstatedir=/var", "--buildtype=debugoptimized",
                  "-Dtests=disabled", work, paths.TREE], log, this, env=env)
             run(["ninja", "-C", work], log, this, env=env, nice=True)
