@@ -221,13 +221,16 @@ def _compile(work, log, this):
 
 def each_patch(base, boot):
     """Build the kernel of a base as it is after each patch of its series, and boot it: boot(name of the patch, image) for each. A file that only makes
-    the patch before it fit the base ("core-0009a") goes with that one. Returns how many kernels that were."""
+    the patch before it fit the base ("core-0009a") goes with that one. What has passed is kept in the cache by a hash of source, compiler, configuration and
+    all patches up to it, and isn't built again: a run that was ended goes on. Returns how many kernels were built now, and how many had passed before."""
     variant = Variant(base, ["host"])
-    count = 0
+    count = before = 0
     work = paths.cache("build") / f"linux-{base}"
     log = paths.cache("logs") / f"each-{base}.log"
     log.unlink(missing_ok=True)
     patches = series(variant)
+    fragments = _tree_of(variant)[0]
+    applied = [TESTED[base], *_compiler(), *fragments]
     with open(paths.cache("build") / f"lock-{base}", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         shutil.rmtree(work, ignore_errors=True)
@@ -241,17 +244,23 @@ def each_patch(base, boot):
         for patch, after in zip(patches, patches[1:] + [None]):
             with step(patch.name) as this:
                 _apply(patch, work, log, this)
+                applied.append(_change(patch))
                 if not _changes_image(patch) or after and re.match(r"(\w+-)?\d+a-", after.name):
                     continue
-                _configure(work / "out", work / "src", [*_tree_of(variant)[0], quick], log, this)
+                passed = paths.cache("each-patch", base) / paths.digest(*applied)
+                if passed.exists():
+                    before += 1
+                    continue
+                _configure(work / "out", work / "src", [*fragments, quick], log, this)
                 image = _compile(work, log, this)
-                count += 1
                 warned = re.findall(r"^.*\bwarning: .*$", log.read_text(errors="replace"), re.M)
                 if warned:
                     raise Failed(f"{patch.name}: {warned[0]}")
                 boot(patch.name, image)
+                passed.write_text(f"{patch.name}\n")
+                count += 1
         shutil.rmtree(work)
-    return count
+    return count, before
 
 
 def build(name):
