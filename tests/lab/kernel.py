@@ -200,10 +200,23 @@ def _configure(out, source, fragments, log, this):
 
 
 def _unpack(base, work, log, this):
-    """The source of a base version into work/src."""
-    tarball, _ = _fetch(base, this)
-    this.progress("unpacking")
-    run(["tar", "-C", work / "src", "--strip-components=1", *[f"--exclude=linux-source-*/{u}" for u in UNPACK_WITHOUT], "-xf", tarball], log, this)
+    """The source of a base version into work/src: hard links to a tree that is kept unpacked. Whoever changes a file has to write it anew, as patch does;
+    a tree with a file that was written in place is made again."""
+    tarball, version = _fetch(base, this)
+    tree = paths.cache("source") / f"tree-{version}-{paths.digest(' '.join(UNPACK_WITHOUT))}"
+    stamp = tree.parent / f"{tree.name}.unpacked"
+    with open(tree.parent / f"lock-{base}", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or subprocess.run(["find", tree, "-type", "f", "-newer", stamp], capture_output=True).stdout:
+            this.progress("unpacking")
+            shutil.rmtree(tree, ignore_errors=True)
+            for old in tree.parent.glob(f"tree-{base}.*.unpacked"):
+                old.unlink()
+                shutil.rmtree(old.parent / old.stem, ignore_errors=True)
+            tree.mkdir()
+            run(["tar", "-C", tree, "--strip-components=1", *[f"--exclude=linux-source-*/{u}" for u in UNPACK_WITHOUT], "-xf", tarball], log, this)
+            stamp.touch()
+    run(["cp", "-al", f"{tree}/.", work / "src"], log, this)
 
 
 def _apply(patch, work, log, this):
