@@ -42,7 +42,7 @@ PARTS = {
     "pkernfs-kunit": (PKERNFS, OWN_KERNEL),
     "pkernfs-kasan": (PKERNFS, OWN_KERNEL),
     "pkernfs-others": (PKERNFS, "what others test says little about pkernfs"),
-    "pkernfs-same": (PKERNFS, "its time: it waits for a tick before each of six thousand operations"),
+    "pkernfs-same": (PKERNFS, "its time: it waits for a tick before each of 3,900 operations"),
     "pkernfs-lockdep": (PKERNFS, OWN_KERNEL),
     "pkernfs-races": (PKERNFS, OWN_KERNEL),
     "pkeep": (PKEEP, None),
