@@ -350,20 +350,12 @@ static bool line_in(const char *name, const char *lines)
 	return false;
 }
 
-/* 0 when none of @units has a job left, else -EAGAIN with the name of one that has */
-static int jobs_left(struct lu_host *h, const char *units, char name[static 128], struct lu_error *error)
+/* 0 when none of @units has a job left in systemd's list of them, else -EAGAIN with the name of one that has */
+static int jobs_left(sd_bus_message *reply, const char *units, char name[static 128])
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
 	const char *unit;
-	int r;
+	int r = sd_bus_message_enter_container(reply, 'a', "(usssoo)");
 
-	r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD, "ListJobs");
-	if (r < 0)
-		return r;
-	r = host_call(h, m, &reply, "systemd jobs", error);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_enter_container(reply, 'a', "(usssoo)");
 	while (r >= 0 && (r = sd_bus_message_read(reply, "(usssoo)", NULL, &unit, NULL, NULL, NULL, NULL)) > 0) {
 		if (!line_in(unit, units))
 			continue;
@@ -425,18 +417,40 @@ static int active_units(struct lu_host *h, char **ret, struct lu_error *error)
 	return 0;
 }
 
-static int check_quiesced(struct lu_poll *p, struct lu_error *error)
+/*
+ * With many units on their way systemd is busy, and may not answer for long: that says nothing about their jobs, so
+ * it is asked again.
+ */
+static int on_jobs(sd_bus_message *m, void *userdata, sd_bus_error *e)
 {
-	char name[128] = "";
-	int r = jobs_left(p->host, p->units, name, error);
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+	struct lu_poll *p = userdata;
+	char name[128] = "systemd has not answered; a unit";
+	int r;
 
+	if (sd_bus_message_is_method_error(m, SD_BUS_ERROR_NO_REPLY) ||
+	    sd_bus_message_is_method_error(m, SD_BUS_ERROR_TIMEOUT))
+		r = -EAGAIN;
+	else
+		r = answer_failed(m, "systemd jobs", "see systemctl status and the host's journal", &error);
+	if (r >= 0)
+		r = jobs_left(m, p->units, name);
 	if (r == -EAGAIN && p->until_usec && lu_clock_ns(CLOCK_MONOTONIC) / 1000 >= p->until_usec) {
 		log_warning("%s is still being started again; not waiting for it any more", name);
 		r = 0;
 	}
 	if (r == 0 && p->undo && unlink(QUIESCED_FILE) < 0 && errno != ENOENT)
-		r = lu_error_set(error, -errno, NULL, QUIESCED_FILE ": %s", strerror(errno));
-	return r;
+		r = lu_error_set(&error, -errno, NULL, QUIESCED_FILE ": %s", strerror(errno));
+	poll_go_on(p, r, &error);
+	return 0;
+}
+
+static int check_quiesced(struct lu_poll *p, struct lu_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r = sd_bus_message_new_method_call(p->host->bus, &m, SYSTEMD, "ListJobs");
+
+	return r < 0 ? r : poll_ask(p, m, CALL_TIMEOUT_USEC, on_jobs);
 }
 
 /* Symbolic links, like `systemctl add-wants --runtime`; if there are any a reload is needed, so that systemd sees them. */

@@ -21,8 +21,9 @@
 
 /* Shared with the child. */
 static struct {
-	unsigned int own_jobs; /* how often a job of app.service is still listed */
-	bool foreign_job;      /* somebody else's, that does not end */
+	unsigned int own_jobs;   /* how often a job of app.service is still listed */
+	bool foreign_job;        /* somebody else's, that does not end */
+	unsigned int unanswered; /* how often the question for jobs gets no answer in time */
 	bool isolated;
 	char started[512]; /* by StartUnit, but for the isolation */
 } * host;
@@ -51,8 +52,13 @@ static int on_start(sd_bus_message *m, void *userdata, sd_bus_error *e)
 static int on_jobs(sd_bus_message *m, void *userdata, sd_bus_error *e)
 {
 	sd_bus_message *reply = NULL;
-	int r = sd_bus_message_new_method_return(m, &reply);
+	int r;
 
+	if (host->unanswered > 0) {
+		host->unanswered--;
+		return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_NO_REPLY, "Method call timed out");
+	}
+	r = sd_bus_message_new_method_return(m, &reply);
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', "(usssoo)");
 	if (r >= 0 && host->foreign_job)
@@ -194,6 +200,27 @@ static void test_slow_start(void **state)
 	assert_false(lu_host_quiesced());
 }
 
+/* A systemd that is too busy to answer in time has said nothing: undo goes on asking, and ends as it should. */
+static void test_busy(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_(lu_host_freep) struct lu_host *h = NULL;
+
+	assert_int_equal(lu_host_new(ev, bus, &h), 0);
+	host->unanswered = 2;
+	expect(lu_host_quiesce(h, on_done, NULL, &e) >= 0, "%s", e.what);
+	assert_true(wait_done(5000) >= 0);
+	assert_int_equal(outcome.r, 0);
+	outcome.calls = 0;
+	host->unanswered = 2;
+	host->own_jobs = 2;
+	expect(lu_host_unquiesce(h, on_done, NULL, &e) >= 0, "%s", e.what);
+	assert_true(wait_done(5000) >= 0);
+	assert_int_equal(outcome.r, 0);
+	assert_int_equal(host->own_jobs, 0);
+	assert_false(lu_host_quiesced());
+}
+
 /* What guests of others depend on stays up: libvirt-guests.service shuts them down when it is stopped. */
 static void test_kept(void **state)
 {
@@ -244,7 +271,7 @@ static int teardown(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	static const struct CMUnitTest tests[] = { T(test_other_jobs), T(test_slow_start), T(test_kept) };
+	static const struct CMUnitTest tests[] = { T(test_other_jobs), T(test_slow_start), T(test_busy), T(test_kept) };
 
 	host = mmap(NULL, sizeof(*host), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (host == MAP_FAILED)
