@@ -39,6 +39,11 @@ struct lu_libvirt {
 	sd_event *event;
 	sd_bus *bus;
 	sd_event_source *timer;
+	sd_bus_slot *slot; /* the question that is under way */
+	size_t at;         /* of daemons[]: the one that is asked about */
+	char **found;      /* those that ran */
+	bool stopped;      /* they were told to stop */
+	int pkernfs_fd;
 	uint64_t until_usec;
 	lu_worker_done_t done;
 	void *userdata;
@@ -62,6 +67,8 @@ int lu_libvirt_new(sd_event *event, sd_bus *bus, struct lu_libvirt **ret)
 void lu_libvirt_cancel(struct lu_libvirt *v)
 {
 	v->timer = sd_event_source_disable_unref(v->timer);
+	v->slot = sd_bus_slot_unref(v->slot);
+	lu_argv_free(steal_ptr(v->found));
 }
 
 struct lu_libvirt *lu_libvirt_free(struct lu_libvirt *v)
@@ -77,106 +84,136 @@ bool lu_libvirt_held(void)
 	return access(LU_LIBVIRT_HELD, F_OK) == 0;
 }
 
-static int is_active(struct lu_libvirt *v, const char *unit, struct lu_error *e)
+static bool is_up(const char *state)
 {
-	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-	_cleanup_free_ char *path = NULL, *state = NULL;
-	int r;
-
-	r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
-	if (r >= 0)
-		r = sd_bus_get_property_string(v->bus, "org.freedesktop.systemd1", path,
-					       "org.freedesktop.systemd1.Unit", "ActiveState", &error, &state);
-	if (r < 0)
-		return lu_error_set(e, r, "see systemctl status", "%s: %s", unit, error.message ?: strerror(-r));
 	return strcmp(state, "inactive") != 0 && strcmp(state, "failed") != 0;
 }
 
-static int command(struct lu_libvirt *v, const char *method, const char *unit, struct lu_error *e)
+/* A command whose answer nobody waits for: what comes of it is looked at. */
+static int command(struct lu_libvirt *v, const char *method, const char *unit)
 {
-	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-	int r;
+	int r = sd_bus_message_new_method_call(v->bus, &m, SYSTEMD, method);
 
-	r = sd_bus_message_new_method_call(v->bus, &m, SYSTEMD, method);
 	if (r >= 0)
 		r = sd_bus_message_append(m, "ss", unit, "replace");
 	if (r >= 0)
-		r = sd_bus_call(v->bus, m, CALL_TIMEOUT_USEC, &error, NULL);
-	return r < 0 ? lu_error_set(e, r, "see systemctl status", "%s: %s", unit, error.message ?: strerror(-r)) : 0;
+		r = sd_bus_message_set_expect_reply(m, false);
+	if (r >= 0)
+		r = sd_bus_send(v->bus, m, NULL);
+	return r < 0 ? r : 0;
 }
 
-static int any_active(struct lu_libvirt *v, struct lu_error *e)
+static void held(struct lu_libvirt *v, int r, struct lu_error *e)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(daemons); i++) {
-		int r = is_active(v, daemons[i], e);
+	lu_libvirt_cancel(v);
+	v->done(v->userdata, r, e);
+}
 
-		if (r != 0)
-			return r;
+/* The record is written before anything is stopped. */
+static int stop(struct lu_libvirt *v, struct lu_error *e)
+{
+	struct lu_libvirt_doc doc = { .units = v->found };
+	int r = 0;
+
+	if (!lu_libvirt_held()) {
+		doc.autostarted = access(LU_LIBVIRT_STATE_DIR "/autostarted", F_OK) == 0;
+		r = lu_json_store(v->pkernfs_fd, LU_LIBVIRT_RECORD, 0600, &lu_libvirt_table, &doc, e);
+		if (r >= 0)
+			r = lu_json_store(AT_FDCWD, LU_LIBVIRT_HELD, 0644, &lu_libvirt_table, &doc, e);
 	}
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(daemons); i++)
+		r = command(v, "StopUnit", daemons[i]);
+	v->stopped = true;
+	v->at = 0;
+	return r;
+}
+
+/* The daemon at hand is @state: which ran is found out first, then each is waited for. */
+static int judge(struct lu_libvirt *v, const char *state, uint64_t *ret_wait, struct lu_error *e)
+{
+	size_t n = 0;
+
+	*ret_wait = 0;
+	if (v->stopped && is_up(state)) {
+		*ret_wait = POLL_USEC;
+		return 0;
+	}
+	if (is_up(state)) {
+		while (v->found[n])
+			n++;
+		v->found[n] = strdup(daemons[v->at]);
+		if (!v->found[n])
+			return -ENOMEM;
+	}
+	if (++v->at < ARRAY_SIZE(daemons))
+		return 0;
+	return v->stopped ? 1 : stop(v, e);
+}
+
+/* systemd that does not answer in time is asked again. */
+static int on_state(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	const sd_bus_error *refused = sd_bus_message_get_error(m);
+	struct lu_libvirt *v = userdata;
+	uint64_t wait = POLL_USEC;
+	const char *state;
+	int r = 0;
+
+	if (refused && !sd_bus_message_is_method_error(m, SD_BUS_ERROR_NO_REPLY))
+		r = lu_error_set(&e, -sd_bus_message_get_errno(m), "see systemctl status", "%s: %s", daemons[v->at],
+				 refused->message ?: refused->name);
+	else if (!refused)
+		r = sd_bus_message_read(m, "v", "s", &state);
+	if (r >= 0 && !refused)
+		r = judge(v, state, &wait, &e);
+	if (r == 0 && lu_clock_ns(CLOCK_MONOTONIC) / 1000 >= v->until_usec)
+		r = lu_error_set(&e, -ETIMEDOUT, "see systemctl status libvirtd virtqemud",
+				 "libvirt does not step aside: %s is still there", daemons[v->at]);
+	if (r == 0)
+		r = sd_event_source_set_time_relative(v->timer, wait);
+	if (r == 0)
+		r = sd_event_source_set_enabled(v->timer, SD_EVENT_ONESHOT);
+	if (r != 0)
+		held(v, r < 0 ? r : 0, &e);
 	return 0;
 }
 
 static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
 {
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_free_ char *path = NULL;
 	struct lu_libvirt *v = userdata;
-	int r = any_active(v, &e);
-
-	if (r > 0 && lu_clock_ns(CLOCK_MONOTONIC) / 1000 < v->until_usec) {
-		r = sd_event_source_set_time_relative(s, POLL_USEC);
-		if (r >= 0)
-			r = sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-		if (r >= 0)
-			return 0;
-	}
-	if (r > 0)
-		r = lu_error_set(&e, -ETIMEDOUT, "see systemctl status libvirtd virtqemud",
-				 "libvirt does not step aside");
-	lu_libvirt_cancel(v);
-	v->done(v->userdata, r, &e);
-	return 0;
-}
-
-/* What was found first counts: a daemon before this one may have stopped them already. */
-static int write_record(struct lu_libvirt *v, int pkernfs_fd, struct lu_error *e)
-{
-	_cleanup_(lu_libvirt_doc_clear) struct lu_libvirt_doc doc = { 0 };
-	size_t n = 0;
 	int r;
 
-	if (lu_libvirt_held())
-		return 0;
-	doc.units = calloc(ARRAY_SIZE(daemons) + 1, sizeof(*doc.units));
-	if (!doc.units)
-		return -ENOMEM;
-	for (size_t i = 0; i < ARRAY_SIZE(daemons); i++) {
-		r = is_active(v, daemons[i], e);
-		if (r < 0)
-			return r;
-		if (r > 0 && !(doc.units[n++] = strdup(daemons[i])))
-			return -ENOMEM;
-	}
-	doc.autostarted = access(LU_LIBVIRT_STATE_DIR "/autostarted", F_OK) == 0;
-	r = lu_json_store(pkernfs_fd, LU_LIBVIRT_RECORD, 0600, &lu_libvirt_table, &doc, e);
-	return r < 0 ? r : lu_json_store(AT_FDCWD, LU_LIBVIRT_HELD, 0644, &lu_libvirt_table, &doc, e);
+	v->slot = sd_bus_slot_unref(v->slot);
+	r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", daemons[v->at], &path);
+	if (r >= 0)
+		r = sd_bus_message_new_method_call(v->bus, &m, "org.freedesktop.systemd1", path,
+						   "org.freedesktop.DBus.Properties", "Get");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "ss", "org.freedesktop.systemd1.Unit", "ActiveState");
+	if (r >= 0)
+		r = sd_bus_call_async(v->bus, &v->slot, m, on_state, v, CALL_TIMEOUT_USEC);
+	if (r < 0)
+		held(v, r, &e);
+	return 0;
 }
 
 int lu_libvirt_hold(struct lu_libvirt *v, int pkernfs_fd, lu_worker_done_t done, void *userdata, struct lu_error *e)
 {
-	int r = write_record(v, pkernfs_fd, e);
-
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(daemons); i++) {
-		r = is_active(v, daemons[i], e);
-		if (r > 0)
-			r = command(v, "StopUnit", daemons[i], e);
-	}
-	if (r < 0)
-		return r;
+	lu_libvirt_cancel(v);
+	v->found = calloc(ARRAY_SIZE(daemons) + 1, sizeof(*v->found));
+	if (!v->found)
+		return -ENOMEM;
 	v->done = done;
 	v->userdata = userdata;
+	v->pkernfs_fd = pkernfs_fd;
 	v->until_usec = lu_clock_ns(CLOCK_MONOTONIC) / 1000 + STOP_TIMEOUT_USEC;
-	lu_libvirt_cancel(v);
+	v->stopped = false;
+	v->at = 0;
 	return sd_event_add_time_relative(v->event, &v->timer, CLOCK_MONOTONIC, 0, 0, on_tick, v);
 }
 
@@ -205,122 +242,10 @@ int lu_libvirt_release(struct lu_libvirt *v, int pkernfs_fd, struct lu_error *e)
 		return lu_error_set(e, -errno, NULL, LU_LIBVIRT_HELD ": %s", strerror(errno));
 	(void)unlinkat(pkernfs_fd, LU_LIBVIRT_RECORD, 0);
 	for (char **unit = doc.units; unit && *unit; unit++) {
-		_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-
 		/* it may take its time; its clients wait at its socket */
-		r = sd_bus_message_new_method_call(v->bus, &m, SYSTEMD, "StartUnit");
-		if (r >= 0)
-			r = sd_bus_message_append(m, "ss", *unit, "replace");
-		if (r >= 0)
-			r = sd_bus_message_set_expect_reply(m, false);
-		if (r >= 0)
-			r = sd_bus_send(v->bus, m, NULL);
+		r = command(v, "StartUnit", *unit);
 		if (r < 0)
 			log_warning("%s: can't be started: %s", *unit, strerror(-r));
 	}
 	return 0;
-}
-
-/* --- machined --- */
-
-static char *unescape(const char *text, size_t n)
-{
-	char *out = malloc(n + 1), *o = out;
-
-	for (size_t i = 0; out && i < n;) {
-		unsigned int c;
-
-		if (i + 4 <= n && text[i] == '\\' && text[i + 1] == 'x' && sscanf(text + i + 2, "%2x", &c) == 1 && c) {
-			*o++ = (char)c;
-			i += 4;
-		} else {
-			*o++ = text[i++];
-		}
-	}
-	if (out)
-		*o = '\0';
-	return out;
-}
-
-char *lu_libvirt_machine_name(const char *cgroup)
-{
-	static const char prefix[] = "/machine-", suffix[] = ".scope";
-	const char *p = cgroup ? strstr(cgroup, prefix) : NULL, *end;
-
-	if (!p)
-		return NULL;
-	p += strlen(prefix);
-	end = strstr(p, suffix);
-	if (!end || memchr(p, '/', (size_t)(end - p)) || (end[strlen(suffix)] && end[strlen(suffix)] != '/'))
-		return NULL;
-	return unescape(p, (size_t)(end - p));
-}
-
-static int on_machine(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	const sd_bus_error *e = sd_bus_message_get_error(m);
-
-	if (e)
-		log_warning("machined: a guest of libvirt runs without a machine and its limits: %s",
-			    e->message ?: e->name);
-	return 0;
-}
-
-static int uuid_bytes(const char *uuid, uint8_t b[static 16])
-{
-	size_t n = 0;
-
-	for (const char *p = uuid; *p && n < 16; p++) {
-		unsigned int c;
-
-		if (*p == '-')
-			continue;
-		if (sscanf(p, "%2x", &c) != 1)
-			return -EINVAL;
-		b[n++] = (uint8_t)c;
-		p++;
-	}
-	return n == 16 ? 0 : -EINVAL;
-}
-
-/* Is it in the scope that it was in? */
-static bool in_scope(const char *cgroup, pid_t pid)
-{
-	_cleanup_free_ char *text = NULL, *scope = strdup(cgroup);
-	char path[32], *end = scope ? strstr(scope, ".scope") : NULL;
-
-	if (!end)
-		return false;
-	end[6] = '\0';
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-	return lu_read_file(AT_FDCWD, path, 65536, &text, NULL) == 0 && strstr(text, scope);
-}
-
-void lu_libvirt_machine(struct lu_libvirt *v, const char *cgroup, const char *uuid, pid_t pid, bool wait)
-{
-	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-	_cleanup_free_ char *name = lu_libvirt_machine_name(cgroup);
-	uint8_t id[16];
-	int r;
-
-	if (!name || uuid_bytes(uuid, id) < 0 || in_scope(cgroup, pid))
-		return;
-	r = sd_bus_message_new_method_call(v->bus, &m, "org.freedesktop.machine1", "/org/freedesktop/machine1",
-					   "org.freedesktop.machine1.Manager", "CreateMachine");
-	if (r >= 0)
-		r = sd_bus_message_append(m, "s", name);
-	if (r >= 0)
-		r = sd_bus_message_append_array(m, 'y', id, sizeof(id));
-	if (r >= 0)
-		r = sd_bus_message_append(m, "ssus", "libvirt-qemu", "vm", (uint32_t)pid, "");
-	/* as libvirt does, but for After=: its daemon waits for us, so the scope must not wait for it */
-	if (r >= 0)
-		r = sd_bus_message_append(m, "a(sv)", 2, "Slice", "s", "machine.slice", "Before", "as", 1,
-					  "virt-guest-shutdown.target");
-	if (r >= 0)
-		r = wait ? sd_bus_call(v->bus, m, CALL_TIMEOUT_USEC, &error, NULL) :
-			   sd_bus_call_async(v->bus, NULL, m, on_machine, v, CALL_TIMEOUT_USEC);
-	if (r < 0)
-		log_warning("machined: %s: %s", name, error.message ?: strerror(-r));
 }

@@ -6,7 +6,7 @@
  *
  *	old kernel	hold → keep (kept.h) → the update works at the monitors → jump
  *	going back	release: the daemon starts again and reconnects by itself
- *	new kernel	lu-init holds before anything starts → machines, give back (kept.h) → release
+ *	new kernel	lu-init holds before anything starts → machines (machine.h), give back (kept.h) → release
  *
  * Held means that the file LU_LIBVIRT_HELD is there: as long as it is, systemd does not start libvirt's daemon
  * (luctl-libvirt-gate.service). Its sockets may listen, clients wait.
@@ -17,8 +17,12 @@
 #include "json.h"
 #include "worker.h"
 
+#ifndef LU_LIBVIRT_STATE_DIR
 #define LU_LIBVIRT_STATE_DIR "/run/libvirt/qemu"
+#endif
+#ifndef LU_LIBVIRT_HELD
 #define LU_LIBVIRT_HELD "/run/luctl/libvirt-held"
+#endif
 #define LU_LIBVIRT_RECORD "update/libvirt.json" /* in pkernfs: lu-init makes LU_LIBVIRT_HELD of it */
 
 /** struct lu_libvirt_doc - what was there when libvirt stepped aside (schema libvirt) */
@@ -51,15 +55,3 @@ void lu_libvirt_cancel(struct lu_libvirt *v);
 
 /** lu_libvirt_release() - let them start again, and start those that ran; nobody waits for them */
 int lu_libvirt_release(struct lu_libvirt *v, int pkernfs_fd, struct lu_error *e);
-
-/**
- * lu_libvirt_machine() - have machined know the guest again, as libvirt had told it; failures are logged
- * @wait: until it does; to be asked for when no guest stands still. Nothing is done if the process is in its scope
- * @cgroup: the control group that its QEMU was in, "/machine.slice/machine-qemu\x2d1\x2dweb.scope/libvirt/emulator"
- *
- * Nothing is done for a group that is none of machined's.
- */
-void lu_libvirt_machine(struct lu_libvirt *v, const char *cgroup, const char *uuid, pid_t pid, bool wait);
-
-/** lu_libvirt_machine_name() - "qemu-1-web" of that group; free() it. NULL if it is none of machined's */
-char *lu_libvirt_machine_name(const char *cgroup);

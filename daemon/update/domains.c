@@ -8,6 +8,7 @@
 #include "kept.h"
 #include "launch.h"
 #include "log.h"
+#include "machine.h"
 #include "outcomes.h"
 
 int lu_domain_protect(struct lu_update *u, const char *uuid, struct lu_error *e)
@@ -69,11 +70,11 @@ bool lu_domain_adopt(struct lu_update *u, size_t i, bool wait)
 
 	if (dir < 0 || faccessat(dir, LU_LIBVIRT_SAVED, F_OK, 0) < 0 || lu_launch_read(dir, &launch, NULL) < 0)
 		return false;
-	name = lu_libvirt_machine_name(launch.cgroup);
+	name = lu_machine_name(launch.cgroup);
 	if (!name)
 		return false;
-	lu_libvirt_machine(u->env->libvirt, launch.cgroup, lu_outcome_uuid(u, i), (pid_t)lu_outcome(u, i)->result.pid,
-			   wait);
+	lu_machines_make(u->env->machines, launch.cgroup, lu_outcome_uuid(u, i), (pid_t)lu_outcome(u, i)->result.pid,
+			 wait);
 	return true;
 }
 

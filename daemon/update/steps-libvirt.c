@@ -12,6 +12,7 @@
 #include "hold.h"
 #include "kept.h"
 #include "log.h"
+#include "machine.h"
 #include "outcomes.h"
 #include "steps-libvirt.h"
 #include "steps.h"
@@ -122,6 +123,16 @@ int lu_step_ask_domains(struct lu_update *u, struct lu_error *e)
 		return 1;
 	u->pending = (size_t)ask(u, on_asked);
 	return u->pending ? 0 : 1;
+}
+
+static void on_machines(void *userdata, int r, struct lu_error *error)
+{
+	lu_step_done(userdata, 0, NULL);
+}
+
+int lu_step_wait_machines(struct lu_update *u, struct lu_error *e)
+{
+	return lu_libvirt_held() ? lu_machines_wait(u->env->machines, on_machines, u) : 1;
 }
 
 static int give_one(struct lu_update *u, size_t i, struct lu_error *e)

@@ -29,7 +29,9 @@
 #include <sys/utsname.h>
 
 #include "effects.h"
+#include "hold.h"
 #include "log.h"
+#include "machine.h"
 #include "outcomes.h"
 #include "restore.h"
 #include "steps-libvirt.h"
@@ -57,6 +59,8 @@ static void op_cancel_effect(void *ud, enum lu_effect effect, uint64_t cookie)
 		if (u->outcomes && u->outcomes[i].vm)
 			lu_vm_op_cancel(u->outcomes[i].vm);
 	lu_host_cancel(u->env->host);
+	lu_libvirt_cancel(u->env->libvirt);
+	lu_machines_cancel(u->env->machines);
 	lu_steps_forget(u);
 }
 

@@ -7,6 +7,7 @@
 
 #include "groups.h"
 #include "hold.h"
+#include "machine.h"
 #include "util.h"
 
 #define SCOPE "sys/fs/cgroup/machine.slice/machine-qemu\\x2d1\\x2dred.scope"
@@ -111,7 +112,7 @@ static void test_machine_name(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_free_ char *name = lu_libvirt_machine_name(cases[i].group);
+		_cleanup_free_ char *name = lu_machine_name(cases[i].group);
 
 		assert_string_equal(name ?: "none", cases[i].name ?: "none");
 	}
