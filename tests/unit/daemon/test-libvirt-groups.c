@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Control groups of a domain, read from a tree of files that looks as /proc and /sys/fs/cgroup do (recorded: libvirt 11.3). */
+/*
+ * Control groups of a domain, read from a tree of files that looks as /proc and /sys/fs/cgroup do (recorded: libvirt
+ * 11.3); the examples of what is kept of it against the C decoder.
+ *
+ *	test-libvirt-groups schemas/examples
+ */
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +20,7 @@
 #define GROUP "0::/machine.slice/machine-qemu\\x2d1\\x2dred.scope"
 
 static int root;
+static const char *examples;
 
 static void put(const char *path, const char *text)
 {
@@ -118,13 +125,50 @@ static void test_machine_name(void **state)
 	}
 }
 
-int main(void)
+/* One table, and the folder of its schema's examples. Returns how many there were. */
+static size_t judge(const char *kind, const struct lu_json_table *table, void *document)
+{
+	_cleanup_free_ char *path = NULL;
+	struct dirent *d;
+	size_t n = 0;
+	DIR *dir;
+
+	assert_true(asprintf(&path, "%s/%s", examples, kind) > 0);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((d = readdir(dir))) {
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		bool valid = !strncmp(d->d_name, "valid-", 6);
+
+		if (d->d_name[0] == '.')
+			continue;
+		expect((lu_json_load(dirfd(dir), d->d_name, 1 << 20, table, document, &e) == 0) == valid, "%s/%s: %s",
+		       kind, d->d_name, e.what ?: "was taken");
+		lu_json_free(table, document);
+		n++;
+	}
+	closedir(dir);
+	return n;
+}
+
+static void test_examples(void **state)
+{
+	struct lu_libvirt_doc doc = { 0 };
+	struct lu_groups groups = { 0 };
+
+	assert_true(judge("groups", &lu_groups_table, &groups) > 1);
+	assert_true(judge("libvirt", &lu_libvirt_table, &doc) > 1);
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_no_scope),
 		cmocka_unit_test(test_machine_name),
+		cmocka_unit_test(test_examples),
 	};
 
+	examples = argc > 1 ? argv[1] : "schemas/examples";
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
