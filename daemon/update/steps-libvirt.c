@@ -184,7 +184,8 @@ static void on_settling(struct lu_vm *vm, int r, const struct lu_error *e, void 
 	struct lu_update *u = userdata;
 
 	note_answer(u, vm, r);
-	if (--u->pending == 0)
+	/* an update that has begun meanwhile has libvirt in hand itself, or goes without its guests */
+	if (--u->settling == 0 && !u->info.running)
 		settle(u);
 }
 
@@ -197,7 +198,7 @@ void lu_domains_settle(struct lu_update *u)
 		/* of what was so when another daemon looked nothing is known */
 		u->outcomes[i].alive = false;
 	}
-	u->pending = (size_t)ask(u, on_settling);
-	if (u->pending == 0)
+	u->settling = (size_t)ask(u, on_settling);
+	if (u->settling == 0)
 		settle(u);
 }

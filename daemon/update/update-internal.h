@@ -62,6 +62,7 @@ struct lu_update {
 		bool awaited;             /* by lu_step_thawed() */
 		struct lu_error error;
 	} thaw;                   /* of undo: goes on beside its other steps */
+	size_t settling;          /* guests of libvirt that are asked outside of an update: lu_domains_settle() */
 	size_t vmm_vm, vmm_stage; /* of replace: which VM, and how far it is */
 
 	/* Restore by request, outside of an update; of whichever update the state is */
