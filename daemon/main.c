@@ -18,7 +18,6 @@
 #include "bus.h"
 #include "kept.h"
 #include "log.h"
-#include "machine.h"
 #include "manager.h"
 
 #define STOP_TIMEOUT_USEC (40 * UINT64_C(1000000))
@@ -38,7 +37,6 @@ static void daemon_clear(struct lu_daemon *d)
 	d->manager = lu_manager_free(d->manager);
 	lu_vms_free(d->env.vms);
 	d->env.libvirt = lu_libvirt_free(d->env.libvirt);
-	d->env.machines = lu_machines_free(d->env.machines);
 	d->env.host = lu_host_free(d->env.host);
 	d->bus = sd_bus_flush_close_unref(d->bus);
 	d->env.event = sd_event_unref(d->env.event);
@@ -130,8 +128,7 @@ static int setup(struct lu_daemon *d, struct lu_error *e)
 	r = sd_bus_attach_event(d->bus, d->env.event, SD_EVENT_PRIORITY_NORMAL);
 	if (r >= 0)
 		r = lu_host_new(d->env.event, d->bus, &d->env.host) ?:
-			    lu_libvirt_new(d->env.event, d->bus, &d->env.libvirt) ?:
-			    lu_machines_new(d->bus, &d->env.machines);
+			    lu_libvirt_new(d->env.event, d->bus, &d->env.libvirt);
 	if (r >= 0)
 		r = lu_vms_new(&d->env.vms, d->env.event, &env);
 	if (r >= 0)

@@ -27,6 +27,7 @@
 
 #include "clock.h"
 #include "host.h"
+#include "inhibitors.h"
 #include "log.h"
 
 #define CALL_TIMEOUT_USEC (10 * UINT64_C(1000000))
@@ -306,38 +307,10 @@ void lu_host_uninhibit(struct lu_host *h)
 	h->inhibitor = -EBADF;
 }
 
-/* As /proc tells of other people's words: for one line on a terminal */
-static void printable(const char *text, char out[static 128])
-{
-	snprintf(out, 128, "%s", text);
-	for (char *p = out; *p; p++)
-		if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
-			*p = '?';
-}
-
 int lu_host_inhibitors(struct lu_host *h, void (*found)(const char *who, const char *why, pid_t pid, void *userdata),
 		       void *userdata)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
-	const char *what, *who, *why, *mode;
-	uint32_t uid, pid;
-	int r = sd_bus_message_new_method_call(h->bus, &m, LOGIND, "ListInhibitors");
-
-	if (r >= 0)
-		r = host_call(h, m, &reply, "logind inhibitors", NULL);
-	if (r >= 0)
-		r = sd_bus_message_enter_container(reply, 'a', "(ssssuu)");
-	while (r >= 0 && (r = sd_bus_message_read(reply, "(ssssuu)", &what, &who, &why, &mode, &uid, &pid)) > 0) {
-		char by[128], because[128];
-
-		/* "what" is words with colons between; delaying ones are not asked at a jump */
-		if (!strstr(what, "shutdown") || strncmp(mode, "block", 5) != 0 || pid == (uint32_t)getpid())
-			continue;
-		printable(who, by);
-		printable(why, because);
-		found(by, because, (pid_t)pid, userdata);
-	}
-	return r < 0 ? r : 0;
+	return lu_inhibitors_list(h->bus, CALL_TIMEOUT_USEC, found, userdata);
 }
 
 static bool line_in(const char *name, const char *lines)
@@ -417,24 +390,20 @@ static int active_units(struct lu_host *h, char **ret, struct lu_error *error)
 	return 0;
 }
 
-/*
- * With many units on their way systemd is busy, and may not answer for long: that says nothing about their jobs, so
- * it is asked again.
- */
 static int on_jobs(sd_bus_message *m, void *userdata, sd_bus_error *e)
 {
 	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
 	struct lu_poll *p = userdata;
-	char name[128] = "systemd has not answered; a unit";
-	int r;
+	char name[128] = "one of the units";
+	int r = answer_failed(m, "systemd jobs", "see systemctl status and the host's journal", &error);
 
-	if (sd_bus_message_is_method_error(m, SD_BUS_ERROR_NO_REPLY) ||
-	    sd_bus_message_is_method_error(m, SD_BUS_ERROR_TIMEOUT))
+	/* busy with all of them systemd may not answer for long, which says nothing about them: it is asked again */
+	if (r == -ETIMEDOUT) {
+		lu_error_clear(&error);
 		r = -EAGAIN;
-	else
-		r = answer_failed(m, "systemd jobs", "see systemctl status and the host's journal", &error);
-	if (r >= 0)
+	} else if (r >= 0) {
 		r = jobs_left(m, p->units, name);
+	}
 	if (r == -EAGAIN && p->until_usec && lu_clock_ns(CLOCK_MONOTONIC) / 1000 >= p->until_usec) {
 		log_warning("%s is still being started again; not waiting for it any more", name);
 		r = 0;

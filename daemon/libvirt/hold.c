@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "hold.h"
 #include "log.h"
+#include "machine.h"
 #include "util.h"
 
 #define CALL_TIMEOUT_USEC (10 * UINT64_C(1000000))
@@ -38,6 +39,7 @@ const struct lu_json_table lu_libvirt_table = LU_JSON_DOCUMENT("libvirt", struct
 struct lu_libvirt {
 	sd_event *event;
 	sd_bus *bus;
+	struct lu_machines *machines;
 	sd_event_source *timer;
 	sd_bus_slot *slot; /* the question that is under way */
 	size_t at;         /* of daemons[]: the one that is asked about */
@@ -61,7 +63,12 @@ int lu_libvirt_new(sd_event *event, sd_bus *bus, struct lu_libvirt **ret)
 		return -ENOMEM;
 	(*ret)->event = event;
 	(*ret)->bus = bus;
-	return 0;
+	return lu_machines_new(bus, &(*ret)->machines);
+}
+
+struct lu_machines *lu_libvirt_machines(struct lu_libvirt *v)
+{
+	return v->machines;
 }
 
 void lu_libvirt_cancel(struct lu_libvirt *v)
@@ -73,8 +80,10 @@ void lu_libvirt_cancel(struct lu_libvirt *v)
 
 struct lu_libvirt *lu_libvirt_free(struct lu_libvirt *v)
 {
-	if (v)
-		lu_libvirt_cancel(v);
+	if (!v)
+		return NULL;
+	lu_libvirt_cancel(v);
+	lu_machines_free(v->machines);
 	free(v);
 	return NULL;
 }

@@ -35,9 +35,13 @@ extern const struct lu_json_table lu_libvirt_table;
 void lu_libvirt_doc_clear(struct lu_libvirt_doc *doc);
 
 struct lu_libvirt;
+struct lu_machines;
 
 int lu_libvirt_new(sd_event *event, sd_bus *bus, struct lu_libvirt **ret);
 struct lu_libvirt *lu_libvirt_free(struct lu_libvirt *v);
+
+/** lu_libvirt_machines() - what machined is told by (machine.h) */
+struct lu_machines *lu_libvirt_machines(struct lu_libvirt *v);
 
 /** lu_libvirt_held() - does libvirt stand aside? */
 bool lu_libvirt_held(void);

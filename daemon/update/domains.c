@@ -73,8 +73,8 @@ bool lu_domain_adopt(struct lu_update *u, size_t i, bool wait)
 	name = lu_machine_name(launch.cgroup);
 	if (!name)
 		return false;
-	lu_machines_make(u->env->machines, launch.cgroup, lu_outcome_uuid(u, i), (pid_t)lu_outcome(u, i)->result.pid,
-			 wait);
+	lu_machines_make(lu_libvirt_machines(u->env->libvirt), launch.cgroup, lu_outcome_uuid(u, i),
+			 (pid_t)lu_outcome(u, i)->result.pid, wait);
 	return true;
 }
 

@@ -14,5 +14,4 @@ struct lu_update_env {
 	struct lu_host *host;
 	struct lu_vms *vms;
 	struct lu_libvirt *libvirt;
-	struct lu_machines *machines;
 };

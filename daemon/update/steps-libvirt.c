@@ -132,7 +132,7 @@ static void on_machines(void *userdata, int r, struct lu_error *error)
 
 int lu_step_wait_machines(struct lu_update *u, struct lu_error *e)
 {
-	return lu_libvirt_held() ? lu_machines_wait(u->env->machines, on_machines, u) : 1;
+	return lu_libvirt_held() ? lu_machines_wait(lu_libvirt_machines(u->env->libvirt), on_machines, u) : 1;
 }
 
 static int give_one(struct lu_update *u, size_t i, struct lu_error *e)

@@ -60,7 +60,7 @@ static void op_cancel_effect(void *ud, enum lu_effect effect, uint64_t cookie)
 			lu_vm_op_cancel(u->outcomes[i].vm);
 	lu_host_cancel(u->env->host);
 	lu_libvirt_cancel(u->env->libvirt);
-	lu_machines_cancel(u->env->machines);
+	lu_machines_cancel(lu_libvirt_machines(u->env->libvirt));
 	lu_steps_forget(u);
 }
 

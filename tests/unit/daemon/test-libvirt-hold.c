@@ -192,12 +192,12 @@ static void machines_are_waited_for(void **state)
 {
 	static const char group[] = "/machine.slice/machine-qemu\\x2d1\\x2dred.scope/libvirt/emulator";
 	static const char uuid[] = "11111111-2222-3333-4444-555555555501";
-	struct lu_machines *machines = NULL;
+	struct lu_machines *machines;
 	int never = 0;
 	struct world w;
 
 	world_new(&w);
-	assert_int_equal(lu_machines_new(w.daemon, &machines), 0);
+	machines = lu_libvirt_machines(w.libvirt);
 	assert_int_equal(lu_machines_wait(machines, on_done, &w), 1);
 	lu_machines_make(machines, "/system.slice/luctl-vm@blue.service", uuid, getpid(), false);
 	assert_int_equal(lu_machines_wait(machines, on_done, &w), 1);
@@ -223,7 +223,6 @@ static void machines_are_waited_for(void **state)
 	assert_int_equal(w.done, 1);
 	assert_int_equal(lu_machines_wait(machines, on_done, &w), 1);
 	sd_bus_message_unref(w.asked);
-	lu_machines_free(machines);
 	world_free(&w);
 }
 
