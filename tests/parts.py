@@ -54,6 +54,10 @@ PARTS = {
     # scenarios
     "libvirt": (["daemon/libvirt/", "daemon/vm/domain.c", "daemon/launch/inherited.c", "daemon/launch/capture_inherited.c", "daemon/update/steps-libvirt.c", "systemd/", "tests/lab/domains.py"],
                 "its time: two updates in a row, one that is undone, and one after which a guest is brought back"),
+    "libvirt-failures": (["daemon/libvirt/", "daemon/update/steps-libvirt.c", "daemon/lu-init/early.c", "systemd/luctl-libvirt-gate.service", "systemd/libvirt.conf", "tests/lab/domains.py"],
+                         "its time: four updates"),
+    "libvirt-domains": (["daemon/libvirt/", "daemon/vm/domain.c", "daemon/launch/inherited.c", "daemon/launch/capture_inherited.c", "daemon/update/steps-libvirt.c", "tests/lab/domains.py"],
+                        "its time, and a firmware that nothing else needs"),
     "host-comes-up": ([*UPDATE, *LAB, *PKEEP], None),
     "three-guests": ([*UPDATE, *DEVICES, *LAB, *PKEEP, "cli/", "libluctl/", "tests/demo", "tests/bench/"], None),
     "versions": ([*UPDATE, *DEVICES, *LAB, *PKEEP], None),

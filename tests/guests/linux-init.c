@@ -19,6 +19,8 @@
  *
  *  - bulk: with bulk=<MiB> on the command line the second disk, /dev/vdb, is filled so far with words that say where they lie, once, before the first line. "bulk=BAD" if it can't be.
  *  - clocks: what they say, and how often somebody set the time of day. If there is a guest agent in the archive (qemu-ga), and a port for it, it is started.
+ *  - attended: with that word on the command line each line typed at the console is answered ("console: …").
+ *  - shutdown: called by that name, as the agent does, it turns the guest off.
  *
  * Whatever is absent is reported as none and not held against the guest. BAD stays BAD. The program does not exit: a guest that panics shows it.
  */
@@ -39,6 +41,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -524,6 +527,23 @@ static void agent_init(void)
 	_exit(1);
 }
 
+/* -- attended: a process of its own, at the console as it was when it was started */
+
+static void attend(void)
+{
+	char line[256];
+	ssize_t got;
+
+	if (!strstr(cmdline, "attended") || fork() != 0)
+		return;
+	while ((got = read(STDIN_FILENO, line, sizeof(line) - 1)) > 0) {
+		line[got] = '\0';
+		line[strcspn(line, "\r\n")] = '\0';
+		dprintf(STDOUT_FILENO, "console: %s\n", line);
+	}
+	_exit(0);
+}
+
 /*
  * From here on what we print goes to a port that costs one exit a line, and not one a byte as the console does. Its name comes when the driver is done.
  * Where there is none (a kernel that is only to boot), the console does.
@@ -551,7 +571,7 @@ static void lines_init(void)
 
 /* -- together */
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct timespec next;
 	struct sysinfo info;
@@ -559,6 +579,11 @@ int main(void)
 	char clocksource[32] = "?";
 	uint64_t words;
 
+	(void)argc;
+	if (strstr(argv[0], "shutdown")) {
+		sync();
+		return reboot(RB_POWER_OFF);
+	}
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
@@ -576,6 +601,7 @@ int main(void)
 	set_init();
 	agent_init();
 	flow_init();
+	attend();
 	lines_init();
 	words = blob_words / 128;
 	clock_gettime(CLOCK_MONOTONIC, &next);

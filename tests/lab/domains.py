@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests as domains of libvirt: the same programs as in guests.py, described in libvirt's XML and started by virsh.
 
-What a domain needs for an update is set once: qemu.conf (SETTINGS) and <memoryBacking> in its XML. luctl is told nothing.
+What a domain needs for an update is set once: qemu.conf (SETTINGS) and <memoryBacking> in its XML. luctl is told nothing. A domain is as small as can be,
+or, with usual=True, has what virt-install gives it.
 """
 
+import pathlib
 import re
+import shutil
 import uuid
 from xml.sax.saxutils import escape, quoteattr
 
-from . import guests
+from . import apt, guests, image, paths
+from .say import step
 
 SETTINGS = """
 memory_backing_dir = "/run/luctl/pkernfs"
@@ -29,10 +33,39 @@ WantedBy=multi-user.target
 """
 
 
-def prepare(host):
+# what virt-install gives a guest without being asked
+USUAL = """<controller type='usb' model='qemu-xhci' ports='15'/>
+    <controller type='pci' model='pcie-root'/><controller type='pci' model='pcie-root-port'/><controller type='pci' model='pcie-root-port'/>
+    <input type='tablet' bus='usb'/><graphics type='vnc' port='-1' autoport='yes'/><video><model type='virtio'/></video><watchdog model='itco' action='reset'/>
+    <memballoon model='virtio'/><rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"""
+USUAL_CLOCK = "<clock offset='utc'><timer name='rtc' tickpolicy='catchup'/><timer name='pit' tickpolicy='delay'/><timer name='hpet' present='no'/></clock>" \
+              "<pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='no'/></pm>"
+# firmware for UEFI
+PACKAGES = ["ovmf"]
+
+
+@paths.locked("domains")
+def packages():
+    """What the image lacks: file name → path, to be given to the host VM, for unpack()."""
+    folder = paths.cache("domains") / paths.digest(image.base_key(), " ".join(PACKAGES))
+    if not folder.exists():
+        with step("Packages: " + ", ".join(PACKAGES)) as this:
+            work = folder.with_suffix(".new")
+            shutil.rmtree(work, ignore_errors=True)
+            state = apt.State("image", [apt.line_for(apt.mirror(), suite) for suite in (image.SUITE, f"{image.SUITE}-updates")])
+            state.update(this)
+            state.download_with_all(PACKAGES, image.base() / "var/lib/dpkg/status", work, this)
+            work.rename(folder)
+    return {path.name: path for path in sorted(pathlib.Path(folder).glob("*.deb"))}
+
+
+def unpack(host):
+    host.run("for deb in /lab/*.deb; do dpkg-deb -x $deb / || exit 1; done", timeout=300)
+
+
+def prepare(host, settings=SETTINGS):
     """What an administrator does once: libvirt's settings, a bridge; and libvirt is to start with the host."""
     host.put("/etc/systemd/system/lab-bridge.service", NETWORK)
-    settings = SETTINGS
     host.run("mkdir -p /etc/luctl")
     host.put("/etc/luctl/luctld.conf", "[update]\nlibvirt=yes\n")
     host.run("systemctl restart luctld")
@@ -41,10 +74,14 @@ def prepare(host):
 
 
 class Domain:
-    """A guest of guests.py as a domain. Lines, memory and programs are the guest's; more is XML for its devices."""
+    """A guest of guests.py as a domain. Lines, memory and programs are the guest's; more is XML for its devices.
 
-    def __init__(self, guest, cpu=1, more=""):
-        self.guest, self.cpu, self.more = guest, cpu, more
+    usual: with the devices that virt-install gives it, its console a terminal. uefi: started by UEFI. network: one of libvirt's in place of the bridge.
+    """
+
+    def __init__(self, guest, cpu=1, more="", usual=False, uefi=False, network=None):
+        self.guest, self.cpu, self.more, self.usual, self.uefi = guest, cpu, more, usual, uefi
+        self.network = network
         self.name, self.line, self.memory = guest.name, guest.line, guest.memory
         self.uuid = str(uuid.uuid5(uuid.NAMESPACE_DNS, guest.name + ".domain.invalid"))
 
@@ -54,26 +91,37 @@ class Domain:
         words = {args[n]: args[n + 1] for n in range(0, len(args) - 1) if args[n] in ("-kernel", "-initrd", "-append")}
         return "".join(f"<{name}>{escape(words[option])}</{name}>" for option, name in (("-kernel", "kernel"), ("-initrd", "initrd"), ("-append", "cmdline")) if option in words)
 
+    def _os(self, tty):
+        if not self.uefi:
+            return f"<os><type arch='x86_64' machine='q35'>hvm</type>{self._boot(tty)}</os>"
+        return "<os firmware='efi'><type arch='x86_64' machine='q35'>hvm</type><firmware><feature enabled='no' name='secure-boot'/></firmware></os>"
+
+    def _interface(self):
+        kind, source = ("network", f"network='{self.network}'") if self.network else ("bridge", f"bridge='{BRIDGE}'")
+        return f"<interface type='{kind}'><source {source}/><model type='virtio'/><rom enabled='no'/></interface>"
+
     def _devices(self, tty):
-        devices = [f"<serial type='dev'><source path={quoteattr(tty)}/><target port='0'/></serial>"]
+        devices = ["<serial type='pty'/><console type='pty'/>" if self.usual else f"<serial type='dev'><source path={quoteattr(tty)}/><target port='0'/></serial>"]
         if isinstance(self.guest, guests.Linux):
             devices.append(f"<channel type='dev'><source path={quoteattr(tty)}/><target type='virtio' name='lab.lines'/></channel>")
             if self.guest.disk:
                 devices.append(f"<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file={quoteattr(self.guest.disk)}/><target dev='vda' bus='virtio'/></disk>")
             if self.guest.net:
-                devices.append(f"<interface type='bridge'><source bridge='{BRIDGE}'/><model type='virtio'/><rom enabled='no'/></interface>")
-        return "".join(devices)
+                devices.append(self._interface())
+        return "".join(devices) + (USUAL if self.usual else "<controller type='usb' model='none'/>")
 
     def xml(self, tty):
+        cpu = "<cpu mode='host-passthrough'/>" if self.usual else "<cpu mode='host-passthrough' migratable='off'/>"
+        clock = USUAL_CLOCK if self.usual else "<clock offset='utc'><timer name='pit' tickpolicy='discard'/></clock>"
         return f"""<domain type='kvm'>
   <name>{self.name}</name><uuid>{self.uuid}</uuid>
   <memory unit='MiB'>{self.memory}</memory>
   <memoryBacking><source type='file'/><access mode='shared'/></memoryBacking>
   <vcpu>1</vcpu><cputune><vcpupin vcpu='0' cpuset='{self.cpu}'/></cputune>
-  <os><type arch='x86_64' machine='q35'>hvm</type>{self._boot(tty)}</os>
-  <features><acpi/></features><cpu mode='host-passthrough' migratable='off'/>
-  <clock offset='utc'><timer name='pit' tickpolicy='discard'/></clock>
-  <devices><emulator>/usr/bin/qemu-system-x86_64</emulator><controller type='usb' model='none'/>
+  {self._os(tty)}
+  <features><acpi/>{"<apic/>" * self.usual}</features>{cpu}
+  {clock}
+  <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
     {self._devices(tty)}
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
     {self.more}
@@ -98,6 +146,12 @@ def listed(host):
     return {m[2]: (m[1], m[3]) for m in found if m}
 
 
+def pids(host):
+    """Name → number of QEMU's process, as libvirt has noted it."""
+    rows = host.run("cd /run/libvirt/qemu && for f in *.pid; do echo ${f%.pid} $(cat $f); done").out.split("\n")
+    return dict(row.split() for row in rows if " " in row)
+
+
 def start(lab, host, *domains, timeout=240):
     """Define and start domains and wait until each guest has looked at its memory for the first time."""
     for domain in domains:
@@ -108,3 +162,28 @@ def start(lab, host, *domains, timeout=240):
     for domain, mark in zip(domains, marks):
         host.guest[domain.line].wait(r"^TICK \d+ .*mem=ok", timeout, mark)
         lab.say(f"domain {domain.name} ticks ({domain.memory} MiB)")
+
+
+# a libvirt beside the host's: its own files, name and identity; without a bus, so it asks no machined
+SECOND = """#!/bin/sh
+set -e
+mount --make-rprivate /
+for place in /run/libvirt /var/lib/libvirt; do mount -t tmpfs tmpfs $place; done
+mount -t tmpfs tmpfs /run/dbus
+mount --bind /srv/second/etc /etc/libvirt
+hostname second
+exec libvirtd -f /etc/libvirt/libvirtd.conf -p /srv/second/pid
+"""
+
+
+def second(host):
+    """Another libvirt on the same host, to migrate to; the address that virsh knows it by."""
+    host.run("mkdir -p /srv/second/sock /srv/second/ram && cp -a /etc/libvirt /srv/second/etc && rm -rf /srv/second/etc/qemu/*.xml /srv/second/etc/qemu/autostart "
+             "/srv/second/etc/qemu/networks/autostart /srv/second/etc/hooks")
+    host.put("/srv/second/etc/libvirtd.conf", f'unix_sock_dir = "/srv/second/sock"\nauth_unix_rw = "none"\nhost_uuid = "{uuid.uuid4()}"\n')
+    host.put("/srv/second/etc/qemu.conf", 'memory_backing_dir = "/srv/second/ram"\nnamespaces = []\nsecurity_driver = "none"\nstdio_handler = "file"\ncgroup_controllers = []\n')
+    host.put("/srv/second/start", SECOND, "755")
+    host.run("systemd-run --unit second-libvirt unshare -m -u /srv/second/start")
+    address = "qemu+unix:///system?socket=/srv/second/sock/libvirt-sock"
+    host.run(f"for i in $(seq 60); do virsh -c '{address}' list && exit; sleep 1; done; journalctl -u second-libvirt | tail; exit 1", timeout=120)
+    return f"'{address}'"

@@ -60,7 +60,8 @@ def agent_initrd(root, path):
     program, loader, libraries = "usr/sbin/qemu-ga", "lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"
     told = subprocess.run([root / loader, "--library-path", root / libraries, "--list", root / program], check=True, capture_output=True, text=True).stdout
     names = sorted({pathlib.Path(row.split()[2]).name for row in told.splitlines() if "=>" in row and libraries in row})
-    members = [(d, stat.S_IFDIR | 0o755, b"") for d in ("run", "usr", "usr/sbin", "usr/lib", libraries.rpartition("/")[0], libraries, "lib64")] + \
+    members = [(d, stat.S_IFDIR | 0o755, b"") for d in ("run", "sbin", "usr", "usr/sbin", "usr/lib", libraries.rpartition("/")[0], libraries, "lib64")] + \
+        [("sbin/shutdown", stat.S_IFREG | 0o755, build()["linux-init"].read_bytes())] + \
         [(f, stat.S_IFREG | 0o755, (root / f).read_bytes()) for f in (program, loader, *[f"{libraries}/{n}" for n in names])]
     archive = b"".join(_newc(*m) for m in members) + _newc("TRAILER!!!", 0, b"")
     path.write_bytes(build()["linux.initrd"].read_bytes() + gzip.compress(archive, compresslevel=1, mtime=0))

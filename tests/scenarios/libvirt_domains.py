@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Domains as virt-install makes them, one by UEFI with NVRAM, go through an update: what libvirt and machined say of them is as before, and each command works."""
+
+import json
+import re
+import time
+
+from lab import domains, guests, image
+
+KERNELS = ["7.3"]
+LIMIT = 2400
+# comes and goes without the guest's help
+TABLET = "<input type='tablet' bus='usb'><alias name='ua-plugged'/></input>\n"
+NAT = "192.168.122"
+# libvirt's own network; open: it makes no rules of a firewall, which the lab's kernels don't have
+NETWORK = f"""<network><name>lan</name><forward mode='open'/><bridge name='virbr0' stp='on' delay='0'/><ip address='{NAT}.1' netmask='255.255.255.0'>
+<dhcp><range start='{NAT}.100' end='{NAT}.200'/></dhcp></ip></network>
+"""
+# what virsh tells of a domain that no update may change
+TOLD = ["domuuid", "dominfo", "schedinfo", "memtune", "blkiotune", "vcpupin", "emulatorpin", "domiflist", "domblklist --details", "numatune", "iothreadinfo", "domdisplay"]
+# numbers that grow by themselves
+COUNTED = r"(?m)^CPU time: .*$"
+# of the terminals only libvirt's own commands may know
+TERMINALS = r"/dev/pts/\d+"
+
+
+class Firmware(guests.Guest):
+    """Nothing but the machine: what runs is the shell of UEFI."""
+
+    def boot_args(self, _tty):
+        return []
+
+
+def told(host, names):
+    """What there is to be told: of each domain, of the host's network around them."""
+    found = {f"{what} of {name}": host.run(f"virsh {what} {name}", timeout=120).out for name in names for what in TOLD}
+    found.update({f"XML of {name}": re.sub(TERMINALS, "a terminal", host.run(f"virsh dumpxml {name}", timeout=120).out) for name in names})
+    found["networks"] = host.run("virsh net-list --all").out
+    found["dnsmasq"] = host.run("pgrep -xa dnsmasq | cut -d' ' -f2-").out
+    found["bridges"] = host.run("cd /sys/class/net; for i in vnet*; do echo $i $(basename $(readlink $i/master)) $(cat $i/address $i/mtu $i/operstate); done").out
+    found["machines"] = host.run("machinectl --no-legend list | sort").out
+    return {name: re.sub(COUNTED, "", text) for name, text in found.items()}
+
+
+def expect_same(lab, host, before, names):
+    now = told(host, names)
+    for name, text in before.items():
+        lab.expect(now[name] == text, f"{name} was\n{text}\nand is\n{now[name]}")
+
+
+def typed(host, name, text, seconds=4):
+    """What a domain's console shows when a line is typed at it."""
+    return host.run(f"(sleep 3; printf '\\r{text}\\r'; sleep {seconds}; printf '\\035') | timeout 60 script -qec 'virsh console {name} --force' /dev/null", check=False, timeout=90).out
+
+
+def console(lab, host, name, text):
+    out = typed(host, name, text)
+    lab.expect(f"console: {text}" in out, f"the console of {name} says {out!r}")
+
+
+def until(host, command, seconds=60):
+    end = time.monotonic() + seconds
+    while True:
+        result = host.run(command, check=False, timeout=60)
+        if result.code == 0:
+            return result
+        if time.monotonic() > end:
+            raise RuntimeError(f"not within {seconds} s: {result}")
+        time.sleep(1)
+
+
+def plug(lab, host, web):
+    """In and out again, seen by the guest: what was plugged in would keep the next update from taking the domain along."""
+    host.put("/root/tablet.xml", TABLET)
+    host.run(f"virsh attach-device {web.name} /root/tablet.xml --live", timeout=120)
+    lab.expect("ua-plugged" in host.run(f"virsh dumpxml {web.name}").out, "nothing was plugged in")
+    host.run(f"virsh detach-device {web.name} /root/tablet.xml --live", timeout=120)
+    until(host, f"! virsh dumpxml {web.name} | grep -q ua-plugged")
+
+
+def counted(host, name):
+    """Bytes that the domain's first interface has received and sent."""
+    out = host.run(f"virsh domifstat {name} $(virsh domiflist {name} | grep -o 'vnet[0-9]*' | head -1)", timeout=60).out
+    return [int(re.search(rf"{what} (\d+)", out)[1]) for what in ("rx_bytes", "tx_bytes")]
+
+
+def work_with(lab, host, web):
+    first = counted(host, web.name)
+    console(lab, host, web.name, "hello")
+    lab.expect("{" in until(host, f"virsh qemu-agent-command {web.name} '{{\"execute\": \"guest-ping\"}}' --timeout 20").out, "the agent is silent")
+    host.run(f"virsh domtime {web.name}", timeout=60)
+    plug(lab, host, web)
+    host.run(f"virsh snapshot-create-as {web.name} --disk-only --no-metadata --diskspec vda,file=/var/lib/lab/over.img", timeout=120)
+    host.run(f"virsh blockcommit {web.name} vda --active --pivot --wait", timeout=180)
+    host.run("rm /var/lib/lab/over.img")
+    lab.expect(all(now > then for now, then in zip(counted(host, web.name), first)), "its interface counts nothing")
+
+
+def shell_up(host, name):
+    """Until the shell of UEFI answers."""
+    end = time.monotonic() + 600
+    while "MARK" not in typed(host, name, "echo MARK"):
+        if time.monotonic() > end:
+            raise RuntimeError(f"{name} has not come to its shell: {typed(host, name, 'ver')!r}")
+
+
+def run(lab):
+    files = {"agent.initrd": guests.agent_initrd(image.base(), lab.results / "agent.initrd"), **domains.packages()}
+    with lab.host(files=files) as host:
+        domains.unpack(host)
+        domains.prepare(host)
+        host.run("mkdir -p /var/lib/lab; cp /lab/agent.initrd /var/lib/lab/")
+        host.put("/root/lan.xml", NETWORK)
+        host.run("virsh net-define /root/lan.xml && virsh net-autostart lan && virsh net-start lan", timeout=120)
+        web = domains.Domain(guests.Linux("web", 0, 256, options="attended"), cpu=0, usual=True, more="<interface type='network'><source network='lan'/><model type='virtio'/></interface>")
+        web.guest.initrd = "/var/lib/lab/agent.initrd"
+        efi = domains.Domain(Firmware("efi", 1, 128), cpu=1, usual=True, uefi=True)
+        off = domains.Domain(guests.Ticker("off", 1, 64))
+        blue = guests.Ticker("blue", 2, 64)
+        domains.start(lab, host, web, timeout=600)
+        efi.define(host)
+        efi.start(host)
+        off.define(host)
+        lab.start(host, blue)
+        both, names = (web, blue), ("web", "efi")
+        host.run("virsh autostart web; virsh autostart off; virsh schedinfo web --live --set cpu_shares=512; virsh schedinfo web --live --set vcpu_quota=90000; "
+                 "virsh memtune web --live --hard-limit 900000; virsh emulatorpin web 1 --live", timeout=180)
+        shell_up(host, "efi")
+        typed(host, "efi", "set -v luctl carried; setvar luctl -guid 11111111-2222-3333-4444-555555555555 -bs -rt -nv =L\\042kept\\042", 8)
+        console(lab, host, "web", "before")
+        before, listed = told(host, names), domains.listed(host)
+        plan = lab.ask(host, f"plan --kernel {lab.image_of('7.3')}")
+        lab.expect(plan["ok"], f"the plan says: {json.dumps(plan, indent=1)}")
+
+        with lab.case("an update: all that is told is as before"):
+            start = lab.update(host, "7.3")
+            lab.witness(host, both, start)
+            lab.expect(domains.listed(host) == listed, f"virsh listed {listed}, now {domains.listed(host)}")
+            expect_same(lab, host, before, names)
+
+        with lab.case("libvirt works with them"):
+            work_with(lab, host, web)
+            out = typed(host, "efi", "echo %luctl%; setvar luctl -guid 11111111-2222-3333-4444-555555555555", 8)
+            lab.expect("carried" in out, f"the shell of UEFI has forgotten its variable: {out!r}")
+            lab.expect("6B 00 65 00 70 00 74" in out.upper() or "kept" in out, f"UEFI's variable is not in its NVRAM: {out!r}")
+            lab.expect(not json.loads(lab.luctl(host, "plan --json", check=False, timeout=90).out)["vms"][0]["reasons"], "what was done keeps web from the next update")
+
+        with lab.case("migrated to another libvirt"):
+            other = domains.second(host)
+            start = host.pump.clock()
+            host.run(f"virsh migrate --live --unsafe --verbose web {other} tcp://127.0.0.1", timeout=300)
+            lab.expect(domains.listed(host)["web"] == ("-", "shut off"), f"{domains.listed(host)}")
+            lab.expect("running" in host.run(f"virsh -c {other} domstate web").out, "the other libvirt does not run it")
+            lab.witness(host, (web,), start)
+
+        with lab.case("shut down by its agent"):
+            host.run(f"virsh -c {other} shutdown web --mode agent", timeout=60)
+            until(host, f"virsh -c {other} domstate web | grep -q 'shut off'")
+            host.run("virsh destroy efi; virsh start efi", timeout=180)
+            lab.expect(domains.listed(host)["efi"][1] == "running", f"{domains.listed(host)}")
