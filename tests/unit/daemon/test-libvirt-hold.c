@@ -171,6 +171,25 @@ static void it_goes_on_after_another_daemon(void **state)
 	world_free(&w);
 }
 
+/* An update that is cancelled meanwhile goes back by itself: nobody may be told any more. */
+static void it_is_forgotten(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct world w;
+	int never = 0;
+
+	world_new(&w);
+	w.lasts = 4;
+	expect(lu_libvirt_hold(w.libvirt, w.dir, on_done, &w, &e) == 0, "%s", e.what);
+	turn(&w, 5, &w.stopped);
+	lu_libvirt_cancel(w.libvirt);
+	turn(&w, 0.5, &never);
+	assert_int_equal(w.done, 0);
+	/* what was begun is not undone by that */
+	assert_int_equal(faccessat(w.dir, "held", F_OK, 0), 0);
+	world_free(&w);
+}
+
 /* It is told to start, what had been started with it stays as it is, and nobody waits. */
 static void it_is_let_go(void **state)
 {
@@ -231,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_is_waited_for_while_the_loop_goes_on),
 		cmocka_unit_test(it_goes_on_after_another_daemon),
+		cmocka_unit_test(it_is_forgotten),
 		cmocka_unit_test(it_is_let_go),
 		cmocka_unit_test(machines_are_waited_for),
 	};
