@@ -65,7 +65,7 @@ def unpack(host):
 
 def prepare(host, settings=SETTINGS):
     """What an administrator does once: libvirt's settings, a bridge; and libvirt is to start with the host."""
-    host.put("/etc/systemd/system/lab-bridge.service", NETWORK)
+    host.put("/etc/systemd/system/lab-bridge.service", NETWORK, mode="644")
     host.run("mkdir -p /etc/luctl")
     host.put("/etc/luctl/luctld.conf", "[update]\nlibvirt=yes\n")
     host.run("systemctl restart luctld")
@@ -149,7 +149,7 @@ def listed(host):
 def pids(host):
     """Name → number of QEMU's process, as libvirt has noted it."""
     rows = host.run("cd /run/libvirt/qemu && for f in *.pid; do echo ${f%.pid} $(cat $f); done").out.split("\n")
-    return dict(row.split() for row in rows if " " in row)
+    return {name: number for name, number in (row.split() for row in rows if " " in row) if name != "driver"}
 
 
 def start(lab, host, *domains, timeout=240):

@@ -64,24 +64,6 @@ def run(lab):
         domains.start(lab, host, web, red)
         both, listed, pids = (web, red), domains.listed(host), domains.pids(host)
 
-        with lab.case("a disk is being copied: refused by name"):
-            host.run("virsh blockcopy web vda /var/lib/lab/copy.img --bytes --bandwidth 32768 --transient-job", timeout=60)
-            expect_refused(lab, host, "web", "block job")
-            host.run("virsh blockjob web vda --abort")
-            lab.expect(not reasons(lab, host, "web"), f"it is still refused: {reasons(lab, host, 'web')}")
-
-        with lab.case("it is being migrated: refused by name"):
-            other = domains.second(host)
-            host.run(f"systemd-run --unit migration virsh migrate --live --unsafe --bandwidth 1 web {other} tcp://127.0.0.1")
-            end = time.monotonic() + 120
-            while "migration out" not in reasons(lab, host, "web"):
-                lab.expect(time.monotonic() < end, f"no migration: {host.run('systemctl status migration', check=False)}")
-                time.sleep(1)
-            expect_refused(lab, host, "web", "migration out")
-            host.run("virsh domjobabort web")
-            host.run("systemctl is-active --wait migration", check=False, timeout=60)
-            host.run("systemctl stop second-libvirt")
-
         with lab.case("libvirtd is killed and started again while it is to stand aside, and asked meanwhile"):
             arm(host, "preparing", "systemctl kill -s KILL libvirtd; systemctl restart --no-block libvirtd")
             host.put("/etc/luctl/hooks.d/sealing", "#!/bin/sh\n[ \"$1\" = sealing ] || exit 0\n"
@@ -96,6 +78,25 @@ def run(lab):
                 arm(host, state, KILL_LUCTLD)
                 undone(lab, host, both, listed, pids, kill=True)
                 disarm(lab, host)
+
+        with lab.case("a disk is being copied: refused by name"):
+            host.run("virsh blockcopy web vda /var/lib/lab/copy.img --bytes --bandwidth 32768 --transient-job", timeout=60)
+            expect_refused(lab, host, "web", "block job")
+            host.run("virsh blockjob web vda --abort")
+            lab.expect(not reasons(lab, host, "web"), f"it is still refused: {reasons(lab, host, 'web')}")
+
+        with lab.case("it is being migrated: refused by name"):
+            other, start = domains.second(host), host.pump.clock()
+            host.run(f"systemd-run --unit migration virsh migrate --live --unsafe --bandwidth 1 web {other} tcp://127.0.0.1")
+            end = time.monotonic() + 120
+            while "migration out" not in reasons(lab, host, "web"):
+                lab.expect(time.monotonic() < end, f"no migration: {host.run('systemctl status migration', check=False)}")
+                time.sleep(1)
+            expect_refused(lab, host, "web", "migration out")
+            host.run("virsh domjobabort web")
+            # the other side has to be there until both have agreed that it was given up
+            host.run("while systemctl is-active -q migration; do sleep 1; done; systemctl stop second-libvirt", timeout=120)
+            lab.witness(host, (web,), start)
 
         with lab.case("saved to a file by libvirt and started from it: goes along as others"):
             host.run("virsh managedsave red", timeout=120)
