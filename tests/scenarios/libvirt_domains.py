@@ -13,7 +13,7 @@ LIMIT = 2400
 TABLET = "<input type='tablet' bus='usb'><alias name='ua-plugged'/></input>\n"
 NAT = "192.168.122"
 # libvirt's own network; open: it makes no rules of a firewall, which the lab's kernels don't have
-NETWORK = f"""<network><name>lan</name><forward mode='open'/><bridge name='virbr0' stp='on' delay='0'/><ip address='{NAT}.1' netmask='255.255.255.0'>
+NETWORK = f"""<network><name>lan</name><forward mode='open'/><bridge name='lanbr' stp='on' delay='0'/><ip address='{NAT}.1' netmask='255.255.255.0'>
 <dhcp><range start='{NAT}.100' end='{NAT}.200'/></dhcp></ip></network>
 """
 # what virsh tells of a domain that no update may change
