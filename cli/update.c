@@ -24,6 +24,8 @@ int cli_plan(struct cli *cli, bool may_lack_kernel, struct luctl_plan **ret)
 	if (cli_flag(cli, "no-initrd") && cli_flag(cli, "initrd"))
 		return cli_error(cli, EXIT_USAGE, "give only one of them",
 				 "--initrd and --no-initrd exclude each other");
+	if (cli_flag(cli, "trial") && cli_flag(cli, "no-trial"))
+		return cli_error(cli, EXIT_USAGE, "give only one of them", "--trial and --no-trial exclude each other");
 	r = installed ? luctl_plan_new_installed(cli->ctx, kernel, &plan) : luctl_plan_new(cli->ctx, kernel, &plan);
 	if (r >= 0 && (s = cli_value(cli, "initrd")))
 		r = luctl_plan_set_initrd(plan, s);
@@ -33,6 +35,8 @@ int cli_plan(struct cli *cli, bool may_lack_kernel, struct luctl_plan **ret)
 		r = luctl_plan_set_cmdline(plan, s);
 	if (r >= 0)
 		r = luctl_plan_set_reuse_cmdline(plan, cli_flag(cli, "reuse-cmdline"));
+	if (r >= 0 && (cli_flag(cli, "trial") || cli_flag(cli, "no-trial")))
+		r = luctl_plan_set_trial(plan, cli_flag(cli, "trial") ? LUCTL_TRIAL_YES : LUCTL_TRIAL_NO);
 	while (r >= 0 && (s = cli_value_each(cli, "exclude", &i)))
 		r = luctl_plan_exclude(plan, s);
 	if (r < 0)
@@ -122,7 +126,8 @@ static int ask_vmm(struct cli *cli)
 /* The kernel stays: nothing of what says which kernel belongs here. */
 static int update_vmm(struct cli *cli)
 {
-	static const char *const others[] = { "kernel", "initrd", "no-initrd", "cmdline", "reuse-cmdline", "exclude" };
+	static const char *const others[] = { "kernel",        "initrd", "no-initrd", "cmdline",
+					      "reuse-cmdline", "trial",  "no-trial",  "exclude" };
 	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
 	_cleanup_free_ const char **vms = NULL;
 	int r;
@@ -158,6 +163,9 @@ int verb_update(struct cli *cli)
 	r = cli_plan(cli, false, &plan);
 	if (r != 0)
 		return r;
+	/* the check is to say all that an update would */
+	if (!cli_flag(cli, "trial") && !cli_flag(cli, "no-trial"))
+		(void)luctl_plan_set_trial(plan, LUCTL_TRIAL_AUTO);
 	if (luctl_check(plan, &check) < 0)
 		return fail(cli);
 	if (!luctl_check_ok(check))

@@ -12,6 +12,8 @@
 		{ "no-initrd", NULL, "it is meant to have none", false },                             \
 		{ "cmdline", "TEXT", "its command line; luctl adds what it needs", false },           \
 		{ "reuse-cmdline", NULL, "the running kernel's command line (the default)", false },  \
+		{ "trial", NULL, "have the target come up in a throw-away machine first", false },    \
+		{ "no-trial", NULL, "do without that", false },                                       \
 	{                                                                                             \
 		"exclude", "VM", "leave this VM out: it is not saved and ends with this kernel", true \
 	}
@@ -32,6 +34,8 @@ static const struct cli_option plan_options[] = {
 	{ "no-initrd", NULL, "it is meant to have none", false },
 	{ "cmdline", "TEXT", "its command line; luctl adds what it needs", false },
 	{ "reuse-cmdline", NULL, "the running kernel's command line (the default)", false },
+	{ "trial", NULL, "have the target come up in a throw-away machine, too", false },
+	{ "no-trial", NULL, "do without that (the default)", false },
 	{ "exclude", "VM", "as if this VM was left out", true },
 	{ 0 },
 };

@@ -67,6 +67,26 @@ static int given_twice(const char *key, struct lu_error *e)
 	return lu_error_set(e, -EINVAL, "give it once", "option %s is given twice", key);
 }
 
+static int read_trial(sd_bus_message *m, enum lu_ask_trial *ret, struct lu_error *e)
+{
+	static const char *const words[] = {
+		[LU_ASK_TRIAL_NO] = "no", [LU_ASK_TRIAL_YES] = "yes", [LU_ASK_TRIAL_AUTO] = "auto"
+	};
+	const char *word;
+	int r = sd_bus_message_read(m, "v", "s", &word);
+
+	if (r < 0)
+		return r;
+	if (*ret != LU_ASK_TRIAL_UNSAID)
+		return given_twice("trial", e);
+	for (size_t i = LU_ASK_TRIAL_NO; i < ARRAY_SIZE(words); i++)
+		if (!strcmp(words[i], word))
+			*ret = (enum lu_ask_trial)i;
+	return *ret != LU_ASK_TRIAL_UNSAID ?
+		       0 :
+		       lu_error_set(e, -EINVAL, "say yes, no or auto", "trial=%s is none of them", word);
+}
+
 static int read_option(sd_bus_message *m, const char *key, struct lu_asked *q, bool *reuse, struct lu_error *e)
 {
 	int r, b;
@@ -79,6 +99,8 @@ static int read_option(sd_bus_message *m, const char *key, struct lu_asked *q, b
 		return q->kernel_fd ? given_twice(key, e) : copy_fd(m, &q->kernel_fd);
 	if (!strcmp(key, "initrd-fd"))
 		return q->initrd_fd ? given_twice(key, e) : copy_fd(m, &q->initrd_fd);
+	if (!strcmp(key, "trial"))
+		return read_trial(m, &q->trial, e);
 	if (!strcmp(key, "reuse-cmdline") || !strcmp(key, "no-initrd")) {
 		r = sd_bus_message_read(m, "v", "b", &b);
 		if (r >= 0)
@@ -310,6 +332,32 @@ static int check(sd_bus_message *m, struct lu_manager *mgr, bool plan)
 	return 1;
 }
 
+/*
+ * A trial boots what the caller gives, with this host's disks in reach, and tells its last words: that is for those who
+ * may put this kernel in charge of the host as well.
+ */
+static const char *action_of_check(sd_bus_message *m)
+{
+	const char *key, *word;
+	bool trial = false;
+	int r = sd_bus_message_skip(m, "s");
+
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = sd_bus_message_read(m, "s", &key);
+		if (r >= 0 && !strcmp(key, "trial"))
+			/* what is no text is refused later */
+			trial |= (r = sd_bus_message_read(m, "v", "s", &word)) >= 0 && strcmp(word, "no") != 0;
+		else if (r >= 0)
+			r = sd_bus_message_skip(m, "v");
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	r = sd_bus_message_rewind(m, true);
+	return trial || r < 0 ? "org.luctl1.update" : "org.luctl1.check";
+}
+
 static int check_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	return check(m, userdata, false);
@@ -317,7 +365,7 @@ static int check_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int method_check(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	return lu_auth_then(m, "org.luctl1.check", check_allowed, userdata, error);
+	return lu_auth_then(m, action_of_check(m), check_allowed, userdata, error);
 }
 
 static int plan_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -327,7 +375,7 @@ static int plan_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	return lu_auth_then(m, "org.luctl1.check", plan_allowed, userdata, error);
+	return lu_auth_then(m, action_of_check(m), plan_allowed, userdata, error);
 }
 
 /* --- VMs --- */

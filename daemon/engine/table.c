@@ -44,7 +44,7 @@ static const struct lu_state_row table[] = {
 	{ S(IDLE), "no update since the journal was begun", LU_EFFECT_NONE, REST, FOUND(IDLE, IDLE) },
 
 	{ S(CHECKING), "the target image and every VM are examined", LU_EFFECT_CHECK,
-	  LEADS(LOADING, ABORTING, ABORTING, ABORTING), .limit_sec = 120, FOUND(ABORTING, DEGRADED) },
+	  LEADS(LOADING, ABORTING, ABORTING, ABORTING), .limit_sec = 600, FOUND(ABORTING, DEGRADED) },
 	{ S(LOADING), "the target kernel is loaded", LU_EFFECT_LOAD, LEADS(PREPARING, ABORTING, ABORTING, ABORTING),
 	  .limit_sec = 120, FOUND(ABORTING, DEGRADED) },
 	{ S(PREPARING), "all that needs no pause: records, settings, ordinary units stopped", LU_EFFECT_PREPARE,

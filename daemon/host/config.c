@@ -32,6 +32,20 @@ static int parse_bool(const char *v, bool *ret)
 	return 0;
 }
 
+static int parse_trial(const char *v, enum lu_config_trial *ret)
+{
+	bool b;
+	int r = parse_bool(v, &b);
+
+	if (r < 0 && !strcmp(v, "auto"))
+		*ret = LU_CONFIG_AUTO;
+	else if (r < 0)
+		return r;
+	else
+		*ret = b ? LU_CONFIG_YES : LU_CONFIG_NO;
+	return 0;
+}
+
 static int parse_seconds(const char *v, uint64_t *ret_usec)
 {
 	unsigned long n;
@@ -125,6 +139,10 @@ static int on_key(void *userdata, const char *section, const char *key, const ch
 		r = parse_bool(value, &p->config->freeze), expect = "yes or no";
 	else if (!strcmp(section, "update") && !strcmp(key, "save-timeout"))
 		r = parse_seconds(value, &p->config->save_timeout_usec), expect = "seconds from 1 to 3600";
+	else if (!strcmp(section, "update") && !strcmp(key, "trial"))
+		r = parse_trial(value, &p->config->trial), expect = "auto, yes or no";
+	else if (!strcmp(section, "update") && !strcmp(key, "trial-running"))
+		r = parse_path(value, &p->config->trial_running), expect = "an absolute path";
 	else if (!strcmp(section, "update") && !strcmp(key, "restores"))
 		r = parse_count(value, &p->config->restores), expect = "cpus, or a number from 1 to 4096";
 	else if (!strcmp(section, "update") && !strcmp(key, "order"))
@@ -203,6 +221,7 @@ void lu_config_clear(struct lu_config *c)
 {
 	free(c->pkernfs);
 	free(c->vms_dir);
+	free(c->trial_running);
 	list_free(c->order);
 	*c = (struct lu_config){ 0 };
 }

@@ -5,6 +5,12 @@
 
 #define LU_RUN_DIR "/run/luctl"
 
+enum lu_config_trial {
+	LU_CONFIG_AUTO,
+	LU_CONFIG_YES,
+	LU_CONFIG_NO
+};
+
 struct lu_config {
 	char *pkernfs;              /* mount point of pkernfs */
 	char *vms_dir;              /* directory of declared VMs */
@@ -12,6 +18,8 @@ struct lu_config {
 	bool freeze;                /* freeze the block file systems at the jump */
 	bool libvirt;               /* take guests of libvirt along */
 	uint64_t save_timeout_usec; /* for pausing and for saving one VM */
+	enum lu_config_trial trial; /* try the target in a machine of its own: AUTO: where that is possible */
+	char *trial_running;        /* image of the running kernel; NULL: /boot/vmlinuz-RELEASE */
 	uint64_t restores;          /* how many VMs are restored at once; 0: as many as there are CPUs */
 	char **order;               /* names or UUIDs of the VMs that come first, NULL-terminated; or NULL */
 };

@@ -56,6 +56,11 @@ int lu_mounts_pkernfs(const struct lu_init *i);
 /** lu_mounts_root_rw() - remount the root file system read-write */
 int lu_mounts_root_rw(const struct lu_init *i);
 
+/* --- trial.c --- */
+
+/** lu_trial() - as PID 1 of a throw-away machine (trial-words.h) does what is asked there and never returns; else returns at once */
+void lu_trial(struct lu_init *i);
+
 /* --- decide.c --- */
 
 /**

@@ -76,6 +76,7 @@ static int as_init(struct lu_init *i, char **argv)
 
 	i->early = i->kmsg = true;
 	lu_mounts_basic(i);
+	lu_trial(i);
 	r = lu_mounts_pkernfs(i);
 	lu_mounts_share(i);
 	if (r < 0)

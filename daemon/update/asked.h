@@ -3,12 +3,21 @@
 /* What Update, UpdateVMM, Check and Plan were asked for. What of it an update keeps is request.json. */
 #include "vm.h"
 
+/* Shall the target be tried in a machine of its own? What is not said is no for a question, and AUTO for an update. */
+enum lu_ask_trial {
+	LU_ASK_TRIAL_UNSAID,
+	LU_ASK_TRIAL_NO,
+	LU_ASK_TRIAL_YES,
+	LU_ASK_TRIAL_AUTO /* as the settings say */
+};
+
 struct lu_asked {
 	char *kernel;   /* NULL: Plan, of this host and its VMs only */
 	char *initrd;   /* or NULL */
 	bool no_initrd; /* that there is none is meant */
 	int kernel_fd;  /* what these two paths are for the one who asks, opened by him; 0: he gave none */
 	int initrd_fd;
+	enum lu_ask_trial trial;
 	bool may_open;  /* he is root: then the paths are opened here */
 	char *cmdline;  /* as given, or NULL for the running kernel's */
 	char **exclude; /* NULL-terminated names or UUIDs, or NULL */

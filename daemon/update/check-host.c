@@ -14,6 +14,7 @@
 #include "check-host.h"
 #include "cmdline.h"
 #include "log.h"
+#include "trial-jump.h"
 
 #define COMMAND_MAX (2u << 20) /* the kernel's limit for arguments is a quarter of the stack limit, 2 MiB */
 #define PID_PREFIX "pid:"
@@ -57,18 +58,23 @@ static bool is_declared(struct lu_vms *vms, pid_t pid)
 	return false;
 }
 
-/* Some are known by their scope alone (libvirt.h): machined's names of libvirt's machines begin so. */
-static bool is_domain(const struct lu_domains *domains, pid_t pid)
+static bool is_below(pid_t pid, const char *group)
 {
 	_cleanup_free_ char *cgroup = NULL;
 	char path[32];
 
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	return lu_read_file(AT_FDCWD, path, 1 << 16, &cgroup, NULL) == 0 && strstr(cgroup, group);
+}
+
+/* Some are known by their scope alone (libvirt.h): machined's names of libvirt's machines begin so. */
+static bool is_domain(const struct lu_domains *domains, pid_t pid)
+{
+
 	for (size_t i = 0; i < domains->n; i++)
 		if (domains->list[i].pid == pid)
 			return true;
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-	return domains->n && lu_read_file(AT_FDCWD, path, 1 << 16, &cgroup, NULL) == 0 &&
-	       strstr(cgroup, "/machine-qemu");
+	return domains->n && is_below(pid, "/machine-qemu");
 }
 
 /* Calls @found for each stranger, until it says 1 */
@@ -81,7 +87,8 @@ static int each_stranger(struct lu_vms *vms, const struct lu_domains *domains,
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < all.n && r == 0; i++)
-		if (!is_domain(domains, all.list[i].pid) && !is_declared(vms, all.list[i].pid))
+		if (!is_domain(domains, all.list[i].pid) && !is_declared(vms, all.list[i].pid) &&
+		    !is_below(all.list[i].pid, "/" LU_TRIAL_UNIT))
 			r = found(&all.list[i], userdata);
 	if (ret_cut)
 		*ret_cut = all.cut;

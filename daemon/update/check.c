@@ -11,6 +11,8 @@
  * out. In all other cases one that does not answer may be a guest in trouble: an
  * error, since going on would kill it.
  *
+ * Last, if nothing speaks against it, the target is tried in a machine of its own (daemon/trial).
+ *
  * Probes run in parallel; the check ends when the last has answered. Freeing it
  * earlier cancels them. A VM that somebody else looks at just now (`vm list`, a
  * daemon that has just started) is waited for. A check that is no update's gives way to one that
@@ -21,12 +23,14 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "check.h"
 #include "check-host.h"
 #include "cmdline.h"
 #include "filesystems.h"
 #include "log.h"
+#include "trial-jump.h"
 
 #define CMDLINE_FALLBACK_MAX 2047
 #define BUSY_RETRY_USEC 50000
@@ -44,6 +48,7 @@ struct lu_check *lu_check_free(struct lu_check *c)
 	}
 	sd_event_source_disable_unref(c->turn);
 	lu_image_reader_free(c->reader);
+	lu_worker_free(c->trial);
 	lu_error_clear(&c->image_error);
 	lu_error_clear(&c->initrd_error);
 	closep(&c->image_fd);
@@ -348,6 +353,84 @@ static void check_end(struct lu_check *c)
 	c->done(c, c->userdata);
 }
 
+static void one_less(struct lu_check *c);
+
+static void on_trial(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_check *c = userdata;
+	bool must = c->asked->trial == LU_ASK_TRIAL_YES || c->env->config.trial == LU_CONFIG_YES;
+	const char *what = error->what ?: strerror(-r);
+
+	c->trial = lu_worker_free(c->trial);
+	if (r == 0)
+		lu_findings_add(&c->findings, LU_LEVEL_OK, "trial jump", NULL,
+				"the target comes up in this kernel's place, and finds what was left for it");
+	else if (r == LU_TRIAL_TARGET)
+		lu_findings_add(&c->findings, LU_LEVEL_ERROR, "trial jump", error->hint, "%s", what);
+	else if (r == LU_TRIAL_PARTLY)
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, "trial jump", error->hint, "%s", what);
+	else
+		lu_findings_add(&c->findings, must ? LU_LEVEL_ERROR : LU_LEVEL_WARNING, "trial jump",
+				error->hint ?: "--no-trial does without", "the target can't be tried here: %s", what);
+	one_less(c);
+}
+
+static bool wants_trial(const struct lu_check *c)
+{
+	enum lu_ask_trial asked = c->asked->trial;
+
+	if (asked == LU_ASK_TRIAL_UNSAID)
+		asked = c->gives_way ? LU_ASK_TRIAL_NO : LU_ASK_TRIAL_AUTO;
+	return asked == LU_ASK_TRIAL_YES || (asked == LU_ASK_TRIAL_AUTO && c->env->config.trial != LU_CONFIG_NO);
+}
+
+static bool refused(const struct lu_check *c)
+{
+	for (size_t i = 0; i < c->n_vms; i++)
+		if (lu_reasons_any(&c->vms[i].reasons))
+			return true;
+	return !lu_findings_ok(&c->findings);
+}
+
+/* A target that is refused anyway is not tried. When all VMs have answered: a machine that starts keeps CPUs busy. */
+static void start_trial(struct lu_check *c)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_trial_ask ask = { .running = c->env->config.trial_running,
+				    .kernel_fd = c->image_fd,
+				    .initrd_fd = c->asked->initrd_fd,
+				    .initrd = c->asked->initrd,
+				    .cmdline = c->cmdline };
+	char running[sizeof("/boot/vmlinuz-") + sizeof(((struct utsname *)0)->release)];
+	struct utsname name;
+	int r;
+
+	if (!c->cmdline || c->image_fd < 0 || !wants_trial(c) || refused(c))
+		return;
+	uname(&name);
+	snprintf(running, sizeof(running), "/boot/vmlinuz-%s", name.release);
+	ask.running = ask.running ?: running;
+	c->pending++;
+	r = lu_trial_start(c->env->event, &ask, on_trial, c, &c->trial);
+	if (r < 0)
+		on_trial(c, r, &e);
+}
+
+/* Something that was waited for has come. */
+static void one_less(struct lu_check *c)
+{
+	if (--c->pending)
+		return;
+	if (!c->tried) {
+		c->tried = true;
+		c->pending++;
+		start_trial(c);
+		one_less(c);
+		return;
+	}
+	check_end(c);
+}
+
 static bool is_off(struct lu_check *c, struct lu_vm *vm)
 {
 	char scope[128];
@@ -387,8 +470,7 @@ static void on_probe(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 		c->devices |= facts->devices != NULL;
 		check_unit(c, v);
 	}
-	if (--c->pending == 0)
-		check_end(c);
+	one_less(c);
 }
 
 /* An update must not cost a state that waits. In this kernel nothing happens to it. */
@@ -547,9 +629,10 @@ static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 		check_image(c);
 		lu_check_host(c->env->host, c->cmdline, c->asked->initrd, &c->findings);
 	}
+	/* held until all were begun */
+	c->pending++;
 	check_vms(c);
-	if (c->pending == 0)
-		check_end(c);
+	one_less(c);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "image-reader.h"
 #include "libvirt.h"
 #include "measured.h"
+#include "worker.h"
 
 enum lu_verdict {
 	LU_VERDICT_GOES,     /* along with an update */
@@ -49,7 +50,9 @@ struct lu_check {
 	struct lu_domains domains; /* of libvirt, that run */
 	sd_event_source *turn;
 	struct lu_image_reader *reader;
-	bool image_asked; /* and @image_error, @initrd_error are what was found */
+	struct lu_worker *trial; /* a trial jump, under way */
+	bool tried;              /* or there was nothing to try */
+	bool image_asked;        /* and @image_error, @initrd_error are what was found */
 	struct lu_error image_error, initrd_error;
 	bool devices;            /* some VM has passed-through ones */
 	struct lu_error refused; /* an update has begun meanwhile: there is no verdict */

@@ -20,6 +20,7 @@
 #include "luctl-internal.h"
 
 #define DEFAULT_TIMEOUT_USEC (120ull * 1000000)
+#define SLOW_TIMEOUT_USEC (660ull * 1000000)
 
 static bool error_is(const sd_bus_error *e, const char *name)
 {
@@ -92,10 +93,11 @@ int call_new(struct luctl_ctx *ctx, const char *path, const char *interface, con
 int call_send(struct luctl_ctx *ctx, sd_bus_message *m, sd_bus_message **ret_reply)
 {
 	_cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+	uint64_t usec = ctx->slow ? SLOW_TIMEOUT_USEC : DEFAULT_TIMEOUT_USEC;
 	int r;
 
 	ctx_log(ctx, LOG_DEBUG, "call %s.%s", sd_bus_message_get_interface(m), sd_bus_message_get_member(m));
-	r = sd_bus_call(ctx->bus, m, ctx->timeout ?: DEFAULT_TIMEOUT_USEC, &error, ret_reply);
+	r = sd_bus_call(ctx->bus, m, ctx->timeout ?: usec, &error, ret_reply);
 	if (r < 0)
 		return ctx_fail_bus(ctx, r, &error);
 	return 0;

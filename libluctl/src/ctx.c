@@ -79,6 +79,7 @@ void ctx_begin(struct luctl_ctx *ctx)
 	free(ctx->error_name);
 	ctx->error_name = NULL;
 	ctx->unreachable = false;
+	ctx->slow = false;
 }
 
 int ctx_fail(struct luctl_ctx *ctx, int code, const char *hint, const char *fmt, ...)

@@ -26,6 +26,7 @@ struct luctl_ctx {
 	bool connected_once;
 	bool interactive;
 	uint64_t timeout; /* 0: default */
+	bool slow;        /* this call may take minutes */
 	luctl_log_fn log;
 	void *log_userdata;
 	struct lu_error error;
@@ -48,6 +49,7 @@ struct luctl_plan {
 	char *kernel; /* NULL: for a judgement only */
 	char *initrd, *cmdline;
 	bool reuse, no_initrd;
+	enum luctl_trial trial;
 	char **exclude;
 	size_t n_exclude;
 };

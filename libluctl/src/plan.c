@@ -143,6 +143,13 @@ PUBLIC int luctl_plan_set_reuse_cmdline(struct luctl_plan *plan, bool reuse)
 	return 0;
 }
 
+PUBLIC int luctl_plan_set_trial(struct luctl_plan *plan, enum luctl_trial trial)
+{
+	ctx_begin(plan->ctx);
+	plan->trial = trial;
+	return 0;
+}
+
 PUBLIC int luctl_plan_exclude(struct luctl_plan *plan, const char *vm)
 {
 	char **list, *copy;
@@ -191,6 +198,9 @@ static int append_file(sd_bus_message *m, const char *option, const char *path)
 
 int plan_append(const struct luctl_plan *plan, sd_bus_message *m)
 {
+	static const char *const trials[] = {
+		[LUCTL_TRIAL_NO] = "no", [LUCTL_TRIAL_YES] = "yes", [LUCTL_TRIAL_AUTO] = "auto"
+	};
 	int r;
 
 	r = sd_bus_message_append(m, "s", plan->kernel ?: "");
@@ -204,6 +214,9 @@ int plan_append(const struct luctl_plan *plan, sd_bus_message *m)
 		r = append_file(m, "initrd-fd", plan->initrd);
 	if (r >= 0 && plan->no_initrd)
 		r = sd_bus_message_append(m, "{sv}", "no-initrd", "b", 1);
+	plan->ctx->slow = plan->trial == LUCTL_TRIAL_YES || plan->trial == LUCTL_TRIAL_AUTO;
+	if (r >= 0 && plan->trial != LUCTL_TRIAL_DEFAULT)
+		r = sd_bus_message_append(m, "{sv}", "trial", "s", trials[plan->trial]);
 	if (r >= 0 && plan->cmdline)
 		r = sd_bus_message_append(m, "{sv}", "cmdline", "s", plan->cmdline);
 	if (r >= 0 && plan->reuse)

@@ -178,6 +178,18 @@ int luctl_plan_set_no_initrd(struct luctl_plan *plan, bool none);
 int luctl_plan_set_cmdline(struct luctl_plan *plan, const char *cmdline);
 /* The running kernel's command line; also the default. */
 int luctl_plan_set_reuse_cmdline(struct luctl_plan *plan, bool reuse);
+/*
+ * Shall the target be tried first, in a throw-away machine that jumps into it? It takes some ten seconds, once for each target:
+ * what went well is remembered. YES: and if it can't be tried, that is an error. AUTO: as luctld's settings say.
+ * DEFAULT: AUTO for luctl_update(), NO for luctl_check() and luctl_judge().
+ */
+enum luctl_trial {
+	LUCTL_TRIAL_DEFAULT,
+	LUCTL_TRIAL_NO,
+	LUCTL_TRIAL_YES,
+	LUCTL_TRIAL_AUTO,
+};
+int luctl_plan_set_trial(struct luctl_plan *plan, enum luctl_trial trial);
 /* Leaves a VM out, by name or UUID: it is not saved and ends with the old kernel. */
 int luctl_plan_exclude(struct luctl_plan *plan, const char *vm);
 

@@ -78,10 +78,24 @@ def test_option_twice(world):
     world.start()
     env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": world.address}
     head = ["busctl", "--system", "call", "org.luctl1", "/org/luctl1", "org.luctl1.Manager", "Check", "sa{sv}", "/nonexistent", "2"]
-    for option in (["exclude", "as", "1", "a" * 200], ["initrd", "s", "/" + "i" * 200], ["cmdline", "s", "c" * 200]):
+    for option in (["exclude", "as", "1", "a" * 200], ["initrd", "s", "/" + "i" * 200], ["cmdline", "s", "c" * 200], ["trial", "s", "no"]):
         done = subprocess.run([*head, *option, *option], env=env, capture_output=True, text=True, check=False)
         assert done.returncode != 0 and f"option {option[0]} is given twice" in done.stderr, (option, done)
     world.daemon.stop()
+
+
+def test_trial(world):
+    """A trial boots what the caller gives with the host's disks in reach, so it is for those who may update the host; other words are refused."""
+    asked = world.polkit("no")
+    world.start()
+    nobody = world.caller()
+    for options, action in (({}, "check"), ({"trial": "no"}, "check"), ({"trial": "yes"}, "update"), ({"trial": "auto"}, "update"),
+                            ({"no-initrd": True, "exclude": ["a"], "trial": "yes"}, "update")):
+        for method in ("Check", "Plan"):
+            assert nobody.fails(method, "/nonexistent", options).name.endswith("AccessDenied"), (method, options)
+            assert asked()[-1]["action"] == f"org.luctl1.{action}", (options, asked()[-1])
+    error = world.root.fails("Check", "/nonexistent", {"trial": "maybe"})
+    assert "trial=maybe" in error.what, error
 
 
 def test_too_many(world):

@@ -118,6 +118,9 @@ static int log_plan(struct mock *m, sd_bus_message *call)
 		if (strcmp(key, "reuse-cmdline") == 0 || strcmp(key, "no-initrd") == 0) {
 			r = sd_bus_message_read(call, "v", "b", &b);
 			log_call(m, " %s=%d", key, b);
+		} else if (strcmp(key, "trial") == 0) {
+			r = sd_bus_message_read(call, "v", "s", &s);
+			log_call(m, " trial=%s", s);
 		} else if (strcmp(key, "exclude") == 0) {
 			r = sd_bus_message_enter_container(call, 'v', "as");
 			if (r >= 0)

@@ -43,18 +43,22 @@ static void defaults_without_files(void **state)
 	assert_true(c.quiesce);
 	assert_true(c.freeze);
 	assert_int_equal(c.save_timeout_usec, 30000000);
+	assert_int_equal(c.trial, LU_CONFIG_AUTO);
+	assert_null(c.trial_running);
 }
 
 static void later_files_win(void **state)
 {
 	_cleanup_(lu_config_clear) struct lu_config c = { 0 };
 
-	put("luctld.conf", "[update]\nquiesce=no\nsave-timeout=5\n");
+	put("luctld.conf", "[update]\nquiesce=no\nsave-timeout=5\ntrial=no\ntrial-running=/boot/a\n");
 	put("luctld.conf.d/20-b.conf", "[update]\nsave-timeout=7\n");
 	put("luctld.conf.d/10-a.conf", "[paths]\nvms=/tmp/vms\n[update]\nsave-timeout=6\n");
 	put("luctld.conf.d/30-ignored", "nonsense");
 	assert_int_equal(lu_config_load(dir, &c, NULL), 0);
 	assert_false(c.quiesce);
+	assert_int_equal(c.trial, LU_CONFIG_NO);
+	assert_string_equal(c.trial_running, "/boot/a");
 	assert_int_equal(c.save_timeout_usec, 7000000);
 	assert_string_equal(c.vms_dir, "/tmp/vms");
 }
