@@ -93,10 +93,13 @@ def run(lab):
             lab.expect(host.run("systemctl is-active luctld", check=False).out.strip() != "active", "luctld runs")
             lab.witness(host, three, begin)
 
-        with lab.case("purged: nothing is left but what the administrator made"):
+        with lab.case("purged: nothing is left but what the administrator made, guests' disks among it"):
             begin = host.pump.clock()
+            host.run("mkdir -p /var/lib/luctl/vm/web1 && echo records > /var/lib/luctl/vm/web1/disk.img")
             host.run("dpkg --purge luctl libluctl0", timeout=180)
             left = set(host.run(LEFT).out.split()) - set(before.split())
-            own = {p for p in left if p.startswith(("/etc/luctl", "/etc/systemd/system/luctl-vm@.service.d"))}
+            own = {p for p in left if p.startswith(("/etc/luctl", "/etc/systemd/system/luctl-vm@.service.d", "/var/lib/luctl"))}
             lab.expect(left == own, f"left behind: {sorted(left - own)}")
+            kept = host.run("find /var/lib/luctl -type f -exec grep -H . {} +").out.strip()
+            lab.expect(kept == "/var/lib/luctl/vm/web1/disk.img:records", f"in /var/lib/luctl: {kept}")
             lab.witness(host, three, begin)
