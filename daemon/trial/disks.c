@@ -176,13 +176,17 @@ int trial_disks_find(int rootfd, struct trial_disks *ret, struct lu_error *e)
 	return 0;
 }
 
+/*
+ * Around the page cache, where a file system that is in use has what is not in its journal yet, such as a super block
+ * without its new checksum: what is on the disk is what a crash would leave behind.
+ */
 int trial_disks_open(struct trial_disks *d, struct lu_error *e)
 {
 	for (size_t i = 0; i < d->n; i++) {
 		char path[48];
 
 		snprintf(path, sizeof(path), "/dev/%s", d->list[i].name);
-		d->list[i].fd = open(path, O_RDONLY | O_CLOEXEC);
+		d->list[i].fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 		if (d->list[i].fd < 0)
 			return lu_error_set(e, -errno, NULL, "%s: %s", path, strerror(errno));
 	}

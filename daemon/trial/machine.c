@@ -82,8 +82,9 @@ static void disk_args(struct args *a, const struct trial_disks *d)
 		arg(a, "-add-fd");
 		arg(a, "fd=%d,set=%zu", disk_fd(i), i + 1);
 		arg(a, "-drive");
-		arg(a, "if=none,id=d%zu,file.driver=host_device,file.filename=/dev/fdset/%zu,format=raw,snapshot=on", i,
-		    i + 1);
+		arg(a,
+		    "if=none,id=d%zu,file.driver=host_device,file.filename=/dev/fdset/%zu,format=raw,cache.direct=on,snapshot=on",
+		    i, i + 1);
 		arg(a, "-device");
 		arg(a, "%s,drive=d%zu,serial=trial%zu%s", m->device, i, i, bus);
 	}

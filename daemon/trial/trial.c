@@ -7,7 +7,8 @@
  * will have to. If it can't be shown, lu-init is put behind the initrd, and the verdict says so.
  *
  * A root file system that is in use is read while others write to it: whoever mounts that finds a journal to replay, and,
- * seldom, one that does not fit. So a trial that fails in the second kernel is made once more.
+ * seldom, one that does not fit. So it is written out before, and a trial in which the target does not get to lu-init
+ * is made once more.
  *
  * luctld starts it in a service of its own. It ends when nobody reads its standard error any more.
  */
@@ -257,10 +258,12 @@ static int attempt(struct trial *t, int *ret, struct lu_error *e)
 	r = write_first(t, initramfs, e);
 	if (r == 0)
 		r = hand_over(t, initramfs, &m.uid, &m.gid, e);
-	if (r == 0)
+	for (int i = 0; r == 0 && i < 2; i++) {
+		sync();
 		r = trial_machine_run(&m, &result, e);
-	if (r == 0 && t->with_root && result.stage == TRIAL_JUMP && !result.late)
-		r = trial_machine_run(&m, &result, e);
+		if (!t->with_root || result.stage != TRIAL_JUMP || result.late)
+			break;
+	}
 	if (r == 0)
 		*ret = judge(t, &result);
 	return r;
