@@ -46,7 +46,8 @@ def carry(lab, host, which, target):
     web = spans["web"].reports
     lab.expect(web[-1].disk.startswith("ok:") and int(web[-1].disk[3:]) > int(web[0].disk[3:]), f"web's disk: {web[-1].disk}")
     answered = [int(r.net.split("/")[1]) for r in web]
-    lab.expect(answered[-1] > answered[0] and answered[-1] > answered[-2], f"web's network: {web[0].net} … {web[-1].net}")
+    # still at the end; one report may come before an answer on a busy machine, not four
+    lab.expect(answered[-1] > answered[0] and answered[-1] > answered[max(-5, -len(answered))], f"web's network: {web[0].net} … {web[-1].net}")
 
     with lab.case("guests ran before systemd's first unit"):
         first = int(host.run("systemctl show -p UserspaceTimestampMonotonic --value").out)
