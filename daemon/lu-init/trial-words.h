@@ -5,7 +5,7 @@
  * (daemon/trial) say to each other. Outside to inside: the command line and files. Inside to outside: lines on the
  * second serial port.
  *
- *	first kernel	"first", then "jump" or "failed WHAT"
+ *	first kernel	"first", "load", then "jump"; or "failed WHAT"
  *	second kernel	"second RELEASE", then "ok" or "failed WHAT"
  *
  * The machine ends after the last of them.
@@ -20,6 +20,7 @@
 #define LU_TRIAL_MARK "/luctl-trial-init" /* in the second's: lu-init, put there since the host's root can't be had */
 /* Words that lines begin with */
 #define LU_TRIAL_SAYS_FIRST "first"
+#define LU_TRIAL_SAYS_LOAD "load" /* what fails from here on is the target's doing */
 #define LU_TRIAL_SAYS_JUMP "jump"
 #define LU_TRIAL_SAYS_RELEASE "second "
 #define LU_TRIAL_SAYS_OK "ok"

@@ -150,8 +150,10 @@ static int first(struct lu_init *i, int port, struct lu_error *e)
 	r = root < 0 ? root : leave_files(root, e);
 	if (r >= 0)
 		r = leave_session(&session, e);
-	if (r >= 0)
-		r = load(e);
+	if (r < 0)
+		return r;
+	say(port, LU_TRIAL_SAYS_LOAD, "");
+	r = load(e);
 	if (r < 0)
 		return r;
 	say(port, LU_TRIAL_SAYS_JUMP, "");

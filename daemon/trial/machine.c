@@ -138,6 +138,8 @@ static void take_line(struct trial_result *r, char *line)
 	lu_text_clean(line);
 	if (!strcmp(line, LU_TRIAL_SAYS_FIRST))
 		r->stage = TRIAL_FIRST;
+	else if (!strcmp(line, LU_TRIAL_SAYS_LOAD))
+		r->stage = TRIAL_LOAD;
 	else if (!strcmp(line, LU_TRIAL_SAYS_JUMP))
 		r->stage = TRIAL_JUMP;
 	else if (!strncmp(line, LU_TRIAL_SAYS_RELEASE, strlen(LU_TRIAL_SAYS_RELEASE))) {

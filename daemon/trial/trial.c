@@ -176,6 +176,8 @@ static int write_first(struct trial *t, const char *path, struct lu_error *e)
 		if (r < 0)
 			return r;
 		both = open(behind, O_RDONLY | O_CLOEXEC);
+		if (both < 0)
+			return lu_error_set(e, -errno, NULL, "%s: %s", behind, strerror(errno));
 	}
 	files[n++] = (struct trial_file){ .path = "init", .fd = t->init, .executable = true };
 	files[n++] = (struct trial_file){ .path = LU_TRIAL_KERNEL + 1, .fd = t->kernel };
@@ -224,8 +226,12 @@ static int judge(const struct trial *t, const struct trial_result *r)
 			end, *r->last ? r->last : "nothing");
 		return LU_TRIAL_EXIT_CANT;
 	case TRIAL_FIRST:
-		fprintf(stderr, "the target can't be jumped to: %s%s%s\n%s\n", *r->failed ? r->failed : r->last, end,
-			*r->failed || *r->last ? "" : "nothing was said", hint);
+		fprintf(stderr, "the running kernel's image%s: %s\nis %s that of the kernel that runs?\n", end,
+			*r->failed ? r->failed : r->last, t->o->running);
+		return LU_TRIAL_EXIT_CANT;
+	case TRIAL_LOAD:
+		fprintf(stderr, "the target can't be jumped to%s: %s\n%s\n", end, *r->failed ? r->failed : r->last,
+			hint);
 		return LU_TRIAL_EXIT_TARGET;
 	case TRIAL_JUMP:
 		fprintf(stderr, "the target does not get to lu-init%s; its console says: %s\n%s\n", end,

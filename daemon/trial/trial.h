@@ -88,6 +88,7 @@ struct trial_machine {
 enum trial_stage {
 	TRIAL_NOTHING, /* the first kernel did not get to lu-init */
 	TRIAL_FIRST,
+	TRIAL_LOAD, /* what was to be left is there */
 	TRIAL_JUMP,
 	TRIAL_SECOND,
 	TRIAL_OK,

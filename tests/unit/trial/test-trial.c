@@ -222,6 +222,7 @@ static void test_words(void **state)
 		  "7", "what was left" },
 		{ "echo first; echo jump", TRIAL_JUMP, "", "" },
 		{ "echo first; echo failed no pkernfs", TRIAL_FIRST, "", "no pkernfs" },
+		{ "echo first; echo load; echo failed no room", TRIAL_LOAD, "", "no room" },
 		/* nobody gets there without the jump */
 		{ "echo first; echo ok; echo jump", TRIAL_JUMP, "", "" },
 		{ "head -c 5000 /dev/zero | tr '\\0' x; echo; echo first", TRIAL_FIRST, "", "" },
