@@ -98,23 +98,6 @@ static int on_machine(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
-static int uuid_bytes(const char *uuid, uint8_t b[static 16])
-{
-	size_t n = 0;
-
-	for (const char *p = uuid; *p && n < 16; p++) {
-		unsigned int c;
-
-		if (*p == '-')
-			continue;
-		if (sscanf(p, "%2x", &c) != 1)
-			return -EINVAL;
-		b[n++] = (uint8_t)c;
-		p++;
-	}
-	return n == 16 ? 0 : -EINVAL;
-}
-
 /* Is it in the scope that it was in? */
 static bool in_scope(const char *cgroup, pid_t pid)
 {
@@ -136,7 +119,7 @@ void lu_machines_make(struct lu_machines *s, const char *cgroup, const char *uui
 	uint8_t id[16];
 	int r;
 
-	if (!name || uuid_bytes(uuid, id) < 0 || in_scope(cgroup, pid))
+	if (!name || lu_uuid_parse(uuid, id) < 0 || in_scope(cgroup, pid))
 		return;
 	r = sd_bus_message_new_method_call(s->bus, &m, "org.freedesktop.machine1", "/org/freedesktop/machine1",
 					   "org.freedesktop.machine1.Manager", "CreateMachine");
