@@ -58,6 +58,6 @@ def trim_named(folder, pattern, keep):
     found = sorted(folder.glob(pattern), key=lambda p: p.stat().st_mtime, reverse=True)
     for old in found[keep:]:
         if old.is_dir():
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)
         else:
             old.unlink()
