@@ -76,6 +76,7 @@ def prepare(host, settings=SETTINGS):
 class Domain:
     """A guest of guests.py as a domain. Lines, memory and programs are the guest's; more is XML for its devices.
 
+    cpu: of its vCPU; on CPU 0 and on more than one the emulator fails it (rootfs/…/luctl-vm@.service.d/lab.conf).
     usual: with the devices that virt-install gives it, its console a terminal. uefi: started by UEFI. network: one of libvirt's in place of the bridge.
     """
 

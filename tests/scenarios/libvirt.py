@@ -48,7 +48,7 @@ def work_with(lab, host, web):
 def run(lab):
     with lab.host() as host:
         domains.prepare(host)
-        web = domains.Domain(guests.Linux("web", 0, 256), cpu=0)
+        web = domains.Domain(guests.Linux("web", 0, 256))
         red = domains.Domain(guests.Ticker("red", 1, 64))
         blue = guests.Ticker("blue", 2, 64)
         domains.start(lab, host, web, red)

@@ -112,9 +112,9 @@ def run(lab):
         host.run("mkdir -p /var/lib/lab; cp /lab/agent.initrd /var/lib/lab/")
         host.put("/root/lan.xml", NETWORK)
         host.run("virsh net-define /root/lan.xml && virsh net-autostart lan && virsh net-start lan", timeout=120)
-        web = domains.Domain(guests.Linux("web", 0, 256, options="attended"), cpu=0, usual=True, more="<interface type='network'><source network='lan'/><model type='virtio'/></interface>")
+        web = domains.Domain(guests.Linux("web", 0, 256, options="attended"), usual=True, more="<interface type='network'><source network='lan'/><model type='virtio'/></interface>")
         web.guest.initrd = "/var/lib/lab/agent.initrd"
-        efi = domains.Domain(Firmware("efi", 1, 128), cpu=1, usual=True, uefi=True)
+        efi = domains.Domain(Firmware("efi", 1, 128), usual=True, uefi=True)
         off = domains.Domain(guests.Ticker("off", 1, 64))
         blue = guests.Ticker("blue", 2, 64)
         domains.start(lab, host, web, timeout=600)

@@ -59,7 +59,7 @@ def undone(lab, host, which, listed, pids, *, kill=False):
 def run(lab):
     with lab.host() as host:
         domains.prepare(host)
-        web = domains.Domain(guests.Linux("web", 0, 128), cpu=0)
+        web = domains.Domain(guests.Linux("web", 0, 128))
         red = domains.Domain(guests.Ticker("red", 1, 64))
         domains.start(lab, host, web, red)
         both, listed, pids = (web, red), domains.listed(host), domains.pids(host)
