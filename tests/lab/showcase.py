@@ -10,7 +10,7 @@ import time
 from . import timeline
 
 
-def passes(lab, host, which, count, timeout=120):
+def passes(lab, host, which, count, timeout=300):
     """Wait until each guest has completed count passes over its RAM since now."""
     begin = host.pump.clock()
     for guest in which:
