@@ -254,17 +254,21 @@ def each_patch(base, boot):
         quick.write_text("CONFIG_KERNEL_GZIP=y\n")
         with step(f"Source of {base}") as this:
             _unpack(base, work, log, this)
+        options = True
         for patch, after in zip(patches, patches[1:] + [None]):
             with step(patch.name) as this:
                 _apply(patch, work, log, this)
                 applied.append(_change(patch))
+                options |= bool(re.search(r"^\+\+\+ b/(\S*/)?Kconfig", patch.read_text(), re.M))
                 if not _changes_image(patch) or after and re.match(r"(\w+-)?\d+a-", after.name):
                     continue
                 passed = paths.cache("each-patch", base) / paths.digest(*applied)
                 if passed.exists():
                     before += 1
                     continue
-                _configure(work / "out", work / "src", [*fragments, quick], log, this)
+                if options:
+                    _configure(work / "out", work / "src", [*fragments, quick], log, this)
+                    options = False
                 image = _compile(work, log, this)
                 warned = re.findall(r"^.*\bwarning: .*$", log.read_text(errors="replace"), re.M)
                 if warned:
