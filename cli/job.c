@@ -10,7 +10,7 @@
  *  3. The daemon goes away. In an update that is either the jump, which ends this
  *     process too, or the daemon died: systemd starts it again and it undoes the update.
  *     So wait for it and tell what it says.
- *  4. The jump ends us. Nothing to do; luctl report tells.
+ *  4. The jump ends us. Nothing to do; luctl report tells. A rehearsal goes on, in the states after it.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -36,6 +36,8 @@ struct watch {
 	char *held;    /* in a pipe: the last detail of the state, told when the next state comes */
 	bool in_place; /* the cursor stands behind a line that may be overwritten */
 	bool left_check;
+	bool rehearsing;
+	bool rehearsed; /* it came to the jump */
 	bool jumping;
 };
 
@@ -47,17 +49,26 @@ static void tell_held(struct watch *w)
 	w->held = NULL;
 }
 
+/* A rehearsal that has come to the jump is not aborted, whatever the engine calls its way back. */
+static const char *word_of(const struct watch *w, const char *state, const char *detail)
+{
+	if (!w->rehearsed || *detail)
+		return state;
+	return strcmp(state, "aborting") == 0 ? "returning" : strcmp(state, "aborted") == 0 ? "rehearsed" : state;
+}
+
 static void on_progress(void *userdata, const char *state, const char *detail)
 {
 	struct watch *w = userdata;
 	bool same = strcmp(state, w->state) == 0, tty = w->cli->color_out;
 	uint64_t ms = (lu_clock_ns(CLOCK_MONOTONIC) - w->begin_ns) / 1000000;
-	_cleanup_free_ char *s = cli_safe(state), *d = cli_safe(detail);
+	_cleanup_free_ char *s = cli_safe(word_of(w, state, detail)), *d = cli_safe(detail);
 
 	if (strcmp(state, "checking") != 0 && strcmp(state, "examining") != 0 && strcmp(state, "aborting") != 0 &&
 	    strcmp(state, "aborted") != 0)
 		w->left_check = true;
-	w->jumping = strcmp(state, "jump") == 0;
+	w->jumping = strcmp(state, "jump") == 0 && !w->rehearsing;
+	w->rehearsed = w->rehearsed || (w->rehearsing && strcmp(state, "jump") == 0);
 	snprintf(w->state, sizeof(w->state), "%s", state);
 	if (w->cli->json)
 		return;
@@ -103,7 +114,10 @@ static int end(struct watch *w, const char *result, const char *what, const char
 
 	if (strcmp(result, "success") == 0) {
 		if (!w->cli->json)
-			puts(restore ? "The VM runs." : "The update is done. luctl report tells more.");
+			puts(restore	   ? "The VM runs." :
+			     w->rehearsing ? "The rehearsal came to the jump and back; all guests run in this kernel. luctl "
+					     "report tells how long they stood still." :
+					     "The update is done. luctl report tells more.");
 		return cli_outcome(w->cli, EXIT_OK, result, NULL, NULL);
 	}
 	if (strcmp(result, "aborted") == 0) {
@@ -196,7 +210,9 @@ static void learn_id(struct cli *cli)
 int cli_job_run(struct cli *cli, struct luctl_job *job)
 {
 	struct sigaction sa = { .sa_handler = on_interrupt }, old;
-	struct watch w = { .cli = cli, .begin_ns = lu_clock_ns(CLOCK_MONOTONIC) };
+	struct watch w = { .cli = cli,
+			   .begin_ns = lu_clock_ns(CLOCK_MONOTONIC),
+			   .rehearsing = strcmp(cli->verb->name, "update") == 0 && cli_flag(cli, "rehearse") };
 	int code;
 
 	interrupts = 0;

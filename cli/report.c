@@ -195,6 +195,8 @@ static int print_report(const struct luctl_report *rep)
 		cli_line("Hint", "%s", luctl_report_hint(rep));
 	if (strcmp(luctl_report_kind(rep), "vmm") == 0)
 		cli_line("Kernel", "%s, not replaced: this was an update of QEMU", luctl_report_from(rep));
+	else if (luctl_report_rehearsal(rep))
+		cli_line("Kernel", "%s, not replaced: this was a rehearsal", luctl_report_from(rep));
 	else
 		cli_line("Kernel", "%s -> %s", luctl_report_from(rep), luctl_report_to(rep) ?: "(not reached)");
 	cli_line("Update", "%s", luctl_report_id(rep));

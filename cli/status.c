@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* luctl status */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -30,7 +31,9 @@ static void print_status(const struct luctl_status *s)
 	const char *result = luctl_status_result(s);
 	char size[32], avail[32], when[64];
 
-	if (result)
+	if (result && strcmp(luctl_status_state(s), "aborted") == 0 && strcmp(result, "success") == 0)
+		cli_line("State", "at rest (last update: a rehearsal that came to the jump and back)");
+	else if (result)
 		cli_line("State", "%s (last update: %s)", luctl_status_state(s), result);
 	else
 		cli_line("State", "%s", luctl_status_state(s));

@@ -84,11 +84,16 @@ static int ask(struct cli *cli, const struct luctl_check *check)
 		return 0;
 	if (!isatty(STDIN_FILENO) || cli->json)
 		return cli_error(cli, EXIT_USAGE, "give --yes", "nobody to ask whether the update shall begin");
-	fprintf(stderr,
-		"The host's services stop, its guests pause for some seconds and go on in %s%s%s%s.\nUpdate "
-		"now? [y/N] ",
-		kernel ?: "?", luctl_check_release(check) ? " (" : "", luctl_check_release(check) ?: "",
-		luctl_check_release(check) ? ")" : "");
+	if (cli_flag(cli, "rehearse"))
+		fputs("The host's services stop, its guests pause for some seconds, and all go on in this kernel.\n"
+		      "Rehearse now? [y/N] ",
+		      stderr);
+	else
+		fprintf(stderr,
+			"The host's services stop, its guests pause for some seconds and go on in %s%s%s%s.\nUpdate "
+			"now? [y/N] ",
+			kernel ?: "?", luctl_check_release(check) ? " (" : "", luctl_check_release(check) ?: "",
+			luctl_check_release(check) ? ")" : "");
 	if (getline(&line, &size, stdin) > 0 && (line[0] == 'y' || line[0] == 'Y'))
 		return 0;
 	return cli_error(cli, EXIT_FAILED, NULL, "not confirmed, nothing was touched");
@@ -127,7 +132,7 @@ static int ask_vmm(struct cli *cli)
 static int update_vmm(struct cli *cli)
 {
 	static const char *const others[] = { "kernel",        "initrd", "no-initrd", "cmdline",
-					      "reuse-cmdline", "trial",  "no-trial",  "exclude" };
+					      "reuse-cmdline", "trial",  "no-trial",  "exclude", "rehearse" };
 	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
 	_cleanup_free_ const char **vms = NULL;
 	int r;
@@ -173,7 +178,6 @@ int verb_update(struct cli *cli)
 	r = ask(cli, check);
 	if (r != 0)
 		return r;
-	if (luctl_update(plan, &job) < 0)
-		return fail(cli);
-	return cli_job_run(cli, job);
+	r = cli_flag(cli, "rehearse") ? luctl_rehearse(plan, &job) : luctl_update(plan, &job);
+	return r < 0 ? fail(cli) : cli_job_run(cli, job);
 }

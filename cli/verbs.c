@@ -20,6 +20,7 @@
 
 static const struct cli_option update_options[] = {
 	PLAN_OPTIONS,
+	{ "rehearse", NULL, "do all but the jump, and take it back: the guests pause and go on", false },
 	{ "vmm", NULL, "replace QEMU under the VMs named, or all that run; the kernel stays", false },
 	{ "yes", NULL, "do not ask", false },
 	{ 0 },
@@ -93,6 +94,8 @@ const struct cli_verb cli_verbs[] = {
 		   "or the path of an image. Without --kernel it is the newest that is installed.\n"
 		   "At the jump this host's kernel is replaced and this command with it; then\n"
 		   "'luctl report' tells the result, 'luctl status --wait' waits for it.\n"
+		   "With --rehearse the guests are paused and saved as for the jump, then all is taken back and they\n"
+		   "go on in this kernel; 'luctl report' says how long they stood still.\n"
 		   "With --vmm one VM after the other goes on in the QEMU that is installed now, in this kernel\n"
 		   "and with its devices. If that does not take a guest over it goes on in the old one." },
 	{ .name = "check",

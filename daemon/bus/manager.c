@@ -101,10 +101,10 @@ static int read_option(sd_bus_message *m, const char *key, struct lu_asked *q, b
 		return q->initrd_fd ? given_twice(key, e) : copy_fd(m, &q->initrd_fd);
 	if (!strcmp(key, "trial"))
 		return read_trial(m, &q->trial, e);
-	if (!strcmp(key, "reuse-cmdline") || !strcmp(key, "no-initrd")) {
+	if (!strcmp(key, "reuse-cmdline") || !strcmp(key, "no-initrd") || !strcmp(key, "rehearse")) {
 		r = sd_bus_message_read(m, "v", "b", &b);
 		if (r >= 0)
-			*(key[0] == 'r' ? reuse : &q->no_initrd) = b;
+			*(key[0] == 'n' ? &q->no_initrd : key[2] == 'h' ? &q->rehearse : reuse) = b;
 		return r;
 	}
 	if (!strcmp(key, "exclude")) {
@@ -323,6 +323,8 @@ static int check(sd_bus_message *m, struct lu_manager *mgr, bool plan)
 		return -ENOMEM;
 	p->plan = plan;
 	r = read_request(m, plan, &p->asked, &e);
+	if (r == 0 && p->asked.rehearse)
+		r = lu_error_set(&e, -EINVAL, "call Update with it", "option rehearse: only an update is rehearsed");
 	if (r == 0)
 		r = lu_check_start(mgr->env, &p->asked, update_runs, on_checked, p, &p->check);
 	if (r < 0) {

@@ -14,7 +14,9 @@
  *  - aborting is tried twice before it gives up: its effect is idempotent, and a guest
  *    left paused is the worst that can happen. If it fails for good the update ends
  *    degraded, not aborted: "aborted" promises that every guest runs on.
- *  - jump has no time limit: its effect is a system call that does not come back.
+ *  - jump has no time limit: its effect is a system call that does not come back, but in a rehearsal.
+ *  - A rehearsal goes the whole way but for the system call: its jump succeeds, and only then "ok" leads on, to undo.
+ *    It rests in aborted, without an error: every guest runs on, as was asked for.
  *  - Replacing QEMU in the same kernel is two more rows, not a table of its own: it has a check
  *    before it, and undo, recovery and cancel are the very same, since to the
  *    undo it makes no difference why a guest was saved. The limit of replacing is for all VMs together; each
@@ -55,7 +57,7 @@ static const struct lu_state_row table[] = {
 	  .limit_sec = 120, FOUND(ABORTING, DEGRADED) },
 	{ S(SEALING), "the host's file systems are made clean", LU_EFFECT_SEAL,
 	  LEADS(JUMP, ABORTING, ABORTING, ABORTING), .limit_sec = 30, FOUND(ABORTING, DEGRADED) },
-	{ S(JUMP), "the reboot call: the point of no return", LU_EFFECT_JUMP, LEADS(NONE, ABORTING, NONE, ABORTING),
+	{ S(JUMP), "the reboot call: the point of no return", LU_EFFECT_JUMP, LEADS(ABORTING, ABORTING, NONE, ABORTING),
 	  .no_return = true, FOUND(ABORTING, BOOTED) },
 
 	{ S(BOOTED), "the new kernel runs; what lu-init did is read", LU_EFFECT_REVIEW,

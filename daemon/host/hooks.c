@@ -39,6 +39,7 @@ bool lu_hooks_present(void)
 struct hook_call {
 	const char *state;
 	const char *id;
+	const char *kind;
 	uint64_t timeout_usec;
 };
 
@@ -55,7 +56,7 @@ static int run_one(const char *name, const struct hook_call *c, struct lu_error 
 		return lu_error_set(error, -errno, NULL, "hook %s: %s", path, strerror(errno));
 	if (pid == 0) {
 		execl("/usr/bin/systemd-run", "systemd-run", "--quiet", "--collect", "--wait", "--pipe",
-		      "--property=IgnoreOnIsolate=yes", limit, "--", path, c->state, c->id, NULL);
+		      "--property=IgnoreOnIsolate=yes", limit, "--", path, c->state, c->id, c->kind, NULL);
 		_exit(127);
 	}
 	while (waitpid(pid, &status, 0) < 0)
@@ -84,10 +85,10 @@ static int run_all(void *arg, struct lu_error *error)
 	return r;
 }
 
-int lu_hooks_run(sd_event *event, const char *state, const char *id, uint64_t timeout_usec, lu_worker_done_t done,
-		 void *userdata, struct lu_worker **ret)
+int lu_hooks_run(sd_event *event, const char *state, const char *id, const char *kind, uint64_t timeout_usec,
+		 lu_worker_done_t done, void *userdata, struct lu_worker **ret)
 {
-	struct hook_call c = { state, id, timeout_usec };
+	struct hook_call c = { state, id, kind, timeout_usec };
 
 	return lu_worker_call(event, run_all, &c, timeout_usec, done, userdata, ret);
 }

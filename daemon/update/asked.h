@@ -22,6 +22,7 @@ struct lu_asked {
 	char *cmdline;  /* as given, or NULL for the running kernel's */
 	char **exclude; /* NULL-terminated names or UUIDs, or NULL */
 	bool vmm;       /* QEMU shall be replaced, not the kernel */
+	bool rehearse;  /* all but the reboot call */
 	char **only;    /* if @vmm: of these VMs, as in @exclude; NULL: of all that run */
 };
 

@@ -44,7 +44,7 @@ static int step_hooks(struct lu_update *u, struct lu_error *e)
 		u->hooks = lu_hooks_present();
 	if (!u->hooks)
 		return 1;
-	r = lu_hooks_run(u->env->event, u->info.state, u->doc.id,
+	r = lu_hooks_run(u->env->event, u->info.state, u->doc.id, u->doc.rehearse ? "rehearsal" : NULL,
 			 paused ? HOOK_BLACKOUT_TIMEOUT_USEC : HOOK_TIMEOUT_USEC, on_hooks, u, &u->worker);
 	return hooks_result(u, r, e);
 }

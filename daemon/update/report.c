@@ -80,7 +80,7 @@ static int fill_phases(struct lu_doc_report *rep, const struct lu_trace_log *log
 	return r;
 }
 
-/* When an aborted update let the VM run again. */
+/* When an aborted update, or a rehearsal, let the VM run again. */
 static uint64_t resumed_in_old(const struct lu_trace_log *log, size_t vm)
 {
 	for (size_t i = log->n_records; i-- > 0;)
@@ -117,7 +117,7 @@ static struct lu_doc_clock *clock_of(const struct lu_outcome *o, uint64_t blacko
 }
 
 static void fill_vm(struct lu_update *u, struct luctl_vm_report *v, const struct lu_trace_log *log, size_t i,
-		    bool aborted)
+		    bool undone)
 {
 	const struct lu_outcome *o = &u->outcomes[i];
 	uint64_t pause, resume;
@@ -136,7 +136,7 @@ static void fill_vm(struct lu_update *u, struct luctl_vm_report *v, const struct
 		resume = o->result.stamps.resumed;
 		v->by = lu_doc_index(lu_doc_restorers, o->result.by);
 		v->result = o->paused;
-	} else if (aborted) {
+	} else if (undone) {
 		pause = paused_in_old(log, i);
 		resume = resumed_in_old(log, i);
 		v->result = o->vm && lu_vm_facts(o->vm)->state == LU_VM_RUNNING ? 0 :
@@ -178,6 +178,7 @@ int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)
 	/* after a restore by request: what the update's own report said stays */
 	rep.result = lu_doc_index(lu_doc_results, result ?: u->info.result ?: "degraded");
 	rep.kind = u->doc.vmm;
+	rep.rehearsal = u->doc.rehearse;
 	rep.id = strdup(u->doc.id);
 	rep.from = strdup(u->doc.from);
 	rep.to = strdup(uts.release);
@@ -191,7 +192,7 @@ int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)
 	if (r >= 0 && rep.vm) {
 		rep.n_vms = u->doc.n_vms;
 		for (size_t i = 0; i < rep.n_vms; i++) {
-			fill_vm(u, &rep.vm[i], &log, i, rep.result == 1);
+			fill_vm(u, &rep.vm[i], &log, i, rep.result == 1 || u->doc.rehearse);
 			/* of the VM that waited longest, and of the one of which most was predicted */
 			rep.blackout = longer(rep.blackout, rep.vm[i].blackout);
 			rep.predicted = longer(rep.predicted, rep.vm[i].predicted);
@@ -279,14 +280,17 @@ int lu_step_measure(struct lu_update *u, struct lu_error *e)
 
 int lu_step_report(struct lu_update *u, struct lu_error *e)
 {
-	bool whole = true;
+	bool rehearsed = u->doc.rehearse && !lu_engine_error(u->engine)->code && !u->error.code, whole = true;
 	int r;
 
 	if (u->pkernfs_fd < 0 || !u->outcomes)
 		return 1;
 	for (size_t i = 0; i < u->doc.n_vms; i++)
 		whole = whole && u->outcomes[i].alive;
-	r = lu_report_write(u, u->effect == LU_EFFECT_UNDO ? "aborted" : whole ? "success" : "degraded", e);
+	if (u->effect == LU_EFFECT_UNDO)
+		r = lu_report_write(u, rehearsed ? "success" : "aborted", e);
+	else
+		r = lu_report_write(u, whole ? "success" : "degraded", e);
 	if (r < 0)
 		log_warning("%s", e->what);
 	/* A guest that runs is not worth less because nobody could write that down. */

@@ -127,10 +127,11 @@ static int op_arm_timer(void *ud, uint64_t usec)
 	return r < 0 ? r : sd_event_source_set_enabled(u->timer, SD_EVENT_ONESHOT);
 }
 
-static const char *result_of(enum lu_state s)
+/* A rehearsal that nothing has ended came to the jump: being taken back is what was asked for. */
+static const char *result_of(const struct lu_update *u, enum lu_state s)
 {
 	return s == LU_STATE_DONE     ? "success" :
-	       s == LU_STATE_ABORTED  ? "aborted" :
+	       s == LU_STATE_ABORTED  ? u->doc.rehearse && !lu_engine_error(u->engine)->code ? "success" : "aborted" :
 	       s == LU_STATE_DEGRADED ? "degraded" :
 					NULL;
 }
@@ -138,7 +139,7 @@ static const char *result_of(enum lu_state s)
 static void come_to_rest(struct lu_update *u, enum lu_state s)
 {
 	u->info.running = false;
-	u->info.result = result_of(s);
+	u->info.result = result_of(u, s);
 	u->info.error = lu_engine_error(u->engine);
 	lu_trace_add(u->trace, LU_PHASE_UPDATE, LU_TRACE_NO_VM, LU_TRACE_END, u->info.error->code, NULL);
 	lu_trace_free(u->trace);
@@ -168,7 +169,7 @@ static void op_entered(void *ud, const struct lu_transition *t)
 		lu_trace_add(u->trace, t->from, LU_TRACE_NO_VM, LU_TRACE_END, t->cause ? t->cause->code : 0, NULL);
 	if (u->info.running)
 		lu_trace_add(u->trace, t->to, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, NULL);
-	if (t->to == LU_STATE_JUMP)
+	if (t->to == LU_STATE_JUMP && !u->doc.rehearse)
 		lu_trace_add(u->trace, LU_PHASE_KEXEC, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, NULL);
 	log_info("update %s: %s%s%s", u->doc.id ?: "-", u->info.state, *what ? ", since " : "", what);
 	(void)sd_notifyf(0, "STATUS=%s", u->info.state);
@@ -255,6 +256,7 @@ static int make_doc(const struct lu_asked *q, struct lu_request_doc *doc)
 	if (r < 0)
 		return r;
 	doc->vmm = q->vmm;
+	doc->rehearse = q->rehearse;
 	doc->kernel = strdup(q->vmm ? uts.release : q->kernel);
 	doc->initrd = q->initrd ? strdup(q->initrd) : NULL;
 	doc->cmdline = strdup("");
@@ -338,7 +340,7 @@ int lu_update_recover(struct lu_update *u, struct lu_error *error)
 		(void)lu_engine_undo_again(u->engine);
 	if (!u->info.running) {
 		u->info.state = lu_state_name(lu_engine_state(u->engine));
-		u->info.result = result_of(lu_engine_state(u->engine));
+		u->info.result = result_of(u, lu_engine_state(u->engine));
 		lu_journal_free(u->journal);
 		u->journal = NULL;
 		lu_trace_free(u->trace);

@@ -108,11 +108,12 @@ struct lu_json_table {
 	{                                                                                                      \
 		.name = (_name), .size = sizeof(_struct), .fields = (_fields), .n_fields = ARRAY_SIZE(_fields) \
 	}
-#define LU_JSON_DOCUMENT(_name, _struct, _fields, _version)                                                     \
+#define LU_JSON_DOCUMENT_AT(_name, _struct, _fields, _version, _minor)                                          \
 	{                                                                                                       \
 		.name = (_name), .size = sizeof(_struct), .fields = (_fields), .n_fields = ARRAY_SIZE(_fields), \
-		.version = (_version)                                                                           \
+		.version = (_version), .minor = (_minor)                                                        \
 	}
+#define LU_JSON_DOCUMENT(_name, _struct, _fields, _version) LU_JSON_DOCUMENT_AT(_name, _struct, _fields, _version, 0)
 
 /**
  * lu_json_parse() - text to tree, with every check that needs no table

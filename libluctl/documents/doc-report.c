@@ -52,6 +52,10 @@ static const struct lu_json_field report_fields[] = {
 	UUID("id", struct lu_doc_report, id, R),
 	ENUM("kind", struct lu_doc_report, kind, R, lu_doc_kinds),
 	ENUM("result", struct lu_doc_report, result, R, lu_doc_results),
+	{ .key = "rehearsal",
+	  .type = LU_JSON_BOOL,
+	  .offset = offsetof(struct lu_doc_report, rehearsal),
+	  .since = LU_JSON_AT(1, 1) },
 	TEXT_UP_TO("from", struct lu_doc_report, from, R, 64),
 	TEXT_UP_TO("to", struct lu_doc_report, to, N, 64),
 	UINT("started_realtime_usec", struct lu_doc_report, started),
@@ -63,4 +67,4 @@ static const struct lu_json_field report_fields[] = {
 	LIST("vms", struct lu_doc_report, vm, n_vms, &vm_report_table, 4096),
 	ERROR("error", struct lu_doc_report, error),
 };
-const struct lu_json_table lu_doc_report_table = LU_JSON_DOCUMENT("report", struct lu_doc_report, report_fields, 1);
+const struct lu_json_table lu_doc_report_table = LU_JSON_DOCUMENT_AT("report", struct lu_doc_report, report_fields, 1, 1);

@@ -27,6 +27,7 @@ struct luctl_vm_report {
 struct lu_doc_report {
 	char *id, *from, *to;
 	int kind, result;
+	bool rehearsal;
 	uint64_t started, duration, tsc_khz, blackout, predicted;
 	struct luctl_phase *phase;
 	size_t n_phases;

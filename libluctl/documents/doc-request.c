@@ -14,6 +14,7 @@ static const struct lu_json_field doc_fields[] = {
 	{ "id", LU_JSON_STRING, offsetof(struct lu_request_doc, id), LU_JSON_REQUIRED, .check = lu_uuid_valid,
 	  .expect = "a UUID" },
 	{ "vmm", LU_JSON_BOOL, offsetof(struct lu_request_doc, vmm) },
+	{ "rehearse", LU_JSON_BOOL, offsetof(struct lu_request_doc, rehearse), .since = LU_JSON_AT(1, 1) },
 	{ "kernel", LU_JSON_STRING, offsetof(struct lu_request_doc, kernel), LU_JSON_REQUIRED },
 	{ "initrd", LU_JSON_STRING, offsetof(struct lu_request_doc, initrd), LU_JSON_REQUIRED | LU_JSON_NULLABLE },
 	{ "cmdline", LU_JSON_STRING, offsetof(struct lu_request_doc, cmdline), LU_JSON_REQUIRED },
@@ -23,4 +24,4 @@ static const struct lu_json_field doc_fields[] = {
 	{ "excluded", LU_JSON_STRINGS, offsetof(struct lu_request_doc, excluded), LU_JSON_REQUIRED, .max = 4096 },
 	{ "restores", LU_JSON_UINT, offsetof(struct lu_request_doc, restores), .max = LU_REQUEST_RESTORES_MAX },
 };
-const struct lu_json_table lu_request_table = LU_JSON_DOCUMENT("request", struct lu_request_doc, doc_fields, 1);
+const struct lu_json_table lu_request_table = LU_JSON_DOCUMENT_AT("request", struct lu_request_doc, doc_fields, 1, 1);

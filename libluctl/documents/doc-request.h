@@ -12,6 +12,7 @@ struct lu_request_vm {
 struct lu_request_doc {
 	char *id;
 	bool vmm;      /* QEMU is replaced, the kernel is not */
+	bool rehearse; /* all but the reboot call */
 	char *kernel;  /* path of the image; if @vmm, the release that runs */
 	char *initrd;  /* or NULL */
 	char *cmdline; /* complete; "" until the image has been read */

@@ -16,7 +16,7 @@ PUBLIC int luctl_judge(struct luctl_plan *plan, struct luctl_judgement **ret_jud
 	r = call_new(plan->ctx, LU_BUS_PATH, LU_BUS_MANAGER, "Plan", true, &m);
 	if (r < 0)
 		return r;
-	r = plan_append(plan, m);
+	r = plan_append(plan, false, m);
 	if (r < 0)
 		return r;
 	j = calloc(1, sizeof(*j));

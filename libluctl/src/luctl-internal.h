@@ -96,8 +96,8 @@ int call_document(struct luctl_ctx *ctx, sd_bus_message *m, const struct lu_json
 		  char **ret_json);
 
 /* plan.c */
-/** plan_append() - "sa{sv}", the arguments of Update, Check and Plan */
-int plan_append(const struct luctl_plan *plan, sd_bus_message *m);
+/** plan_append() - "sa{sv}", the arguments of Update, Check and Plan; @rehearse for Update alone */
+int plan_append(const struct luctl_plan *plan, bool rehearse, sd_bus_message *m);
 
 /* job.c */
 /** job_call() - send @m, which starts a job and is answered by its path ("o"): the job, listened to from before the call on */

@@ -196,7 +196,7 @@ static int append_file(sd_bus_message *m, const char *option, const char *path)
 	return fd < 0 ? 0 : sd_bus_message_append(m, "{sv}", option, "h", fd);
 }
 
-int plan_append(const struct luctl_plan *plan, sd_bus_message *m)
+int plan_append(const struct luctl_plan *plan, bool rehearse, sd_bus_message *m)
 {
 	static const char *const trials[] = {
 		[LUCTL_TRIAL_NO] = "no", [LUCTL_TRIAL_YES] = "yes", [LUCTL_TRIAL_AUTO] = "auto"
@@ -221,6 +221,8 @@ int plan_append(const struct luctl_plan *plan, sd_bus_message *m)
 		r = sd_bus_message_append(m, "{sv}", "cmdline", "s", plan->cmdline);
 	if (r >= 0 && plan->reuse)
 		r = sd_bus_message_append(m, "{sv}", "reuse-cmdline", "b", 1);
+	if (r >= 0 && rehearse)
+		r = sd_bus_message_append(m, "{sv}", "rehearse", "b", 1);
 	if (r >= 0 && plan->n_exclude > 0)
 		r = append_exclude(m, plan);
 	if (r >= 0)
@@ -241,7 +243,7 @@ PUBLIC int luctl_check(struct luctl_plan *plan, struct luctl_check **ret_check)
 	r = call_new(plan->ctx, LU_BUS_PATH, LU_BUS_MANAGER, "Check", true, &m);
 	if (r < 0)
 		return r;
-	r = plan_append(plan, m);
+	r = plan_append(plan, false, m);
 	if (r < 0)
 		return r;
 	check = calloc(1, sizeof(*check));
@@ -256,7 +258,7 @@ PUBLIC int luctl_check(struct luctl_plan *plan, struct luctl_check **ret_check)
 	return 0;
 }
 
-PUBLIC int luctl_update(struct luctl_plan *plan, struct luctl_job **ret_job)
+static int start_update(struct luctl_plan *plan, bool rehearse, struct luctl_job **ret_job)
 {
 	_cleanup_message_ sd_bus_message *m = NULL;
 	int r;
@@ -265,10 +267,20 @@ PUBLIC int luctl_update(struct luctl_plan *plan, struct luctl_job **ret_job)
 	r = call_new(plan->ctx, LU_BUS_PATH, LU_BUS_MANAGER, "Update", true, &m);
 	if (r < 0)
 		return r;
-	r = plan_append(plan, m);
+	r = plan_append(plan, rehearse, m);
 	if (r < 0)
 		return r;
 	return job_call(plan->ctx, m, ret_job);
+}
+
+PUBLIC int luctl_update(struct luctl_plan *plan, struct luctl_job **ret_job)
+{
+	return start_update(plan, false, ret_job);
+}
+
+PUBLIC int luctl_rehearse(struct luctl_plan *plan, struct luctl_job **ret_job)
+{
+	return start_update(plan, true, ret_job);
 }
 
 PUBLIC int luctl_update_vmm(struct luctl_ctx *ctx, const char *const *vms, struct luctl_job **ret_job)

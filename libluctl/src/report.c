@@ -49,6 +49,11 @@ PUBLIC const char *luctl_report_id(const struct luctl_report *report)
 	return report->doc.id;
 }
 
+PUBLIC bool luctl_report_rehearsal(const struct luctl_report *report)
+{
+	return report->doc.rehearsal;
+}
+
 PUBLIC const char *luctl_report_kind(const struct luctl_report *report)
 {
 	return lu_doc_kinds[report->doc.kind];

@@ -208,6 +208,12 @@ const char *luctl_finding_what(const struct luctl_finding *finding);
 const char *luctl_finding_hint(const struct luctl_finding *finding); /* NULL: none */
 
 /*
+ * luctl_rehearse() - all that luctl_update() does but the jump: the guests are paused and saved, then all is taken back and they go
+ * on in this kernel. Success says that it came to the jump and back.
+ */
+int luctl_rehearse(struct luctl_plan *plan, struct luctl_job **ret_job);
+
+/*
  * luctl_judge() - what would become of each VM and each passed-through device? Pauses nothing.
  *
  * By what luctl_update() goes by. Without a kernel only this host and its VMs are judged. 0 also
@@ -297,6 +303,7 @@ void luctl_report_free(struct luctl_report *report);
 const char *luctl_report_json(const struct luctl_report *report);
 const char *luctl_report_id(const struct luctl_report *report);
 const char *luctl_report_kind(const struct luctl_report *report); /* kernel, or vmm: only QEMU was replaced */
+bool luctl_report_rehearsal(const struct luctl_report *report); /* nothing was: it was taken back at the jump */
 const char *luctl_report_result(const struct luctl_report *report);
 const char *luctl_report_from(const struct luctl_report *report);
 const char *luctl_report_to(const struct luctl_report *report);     /* NULL: never got there */

@@ -14,7 +14,7 @@ UPDATE = PKERNFS / "update"
 UNKNOWN = {"from_a_newer_minor": {"a": [1.5, None]}}
 
 
-def newer(path, minor=1):
+def newer(path, minor=9):
     """What a luctl would have written there that knows more than this one."""
     document = json.loads(path.read_text())
     nested = {k: {**v, **UNKNOWN} if isinstance(v, dict) else [{**x, **UNKNOWN} if isinstance(x, dict) else x for x in v] if isinstance(v, list) else v

@@ -115,7 +115,8 @@ static int log_plan(struct mock *m, sd_bus_message *call)
 		r = sd_bus_message_read(call, "s", &key);
 		if (r < 0)
 			return r;
-		if (strcmp(key, "reuse-cmdline") == 0 || strcmp(key, "no-initrd") == 0) {
+		if (strcmp(key, "reuse-cmdline") == 0 || strcmp(key, "no-initrd") == 0 ||
+		    strcmp(key, "rehearse") == 0) {
 			r = sd_bus_message_read(call, "v", "b", &b);
 			log_call(m, " %s=%d", key, b);
 		} else if (strcmp(key, "trial") == 0) {

@@ -159,6 +159,52 @@ static void test_crash(void **state)
 	}
 }
 
+/* A rehearsal comes to the jump and back; fault, death or cancel, nothing of it gets to another kernel. */
+static void test_rehearsal(void **state)
+{
+	for (int sync = 0; sync < 2; sync++) {
+		unsigned int whole = 0, ended = 0, degraded = 0;
+
+		for (long a = 0; a < 90; a++) {
+			for (int how = 0; how < 4; how++) {
+				char text[64];
+				struct world w;
+
+				snprintf(text, sizeof(text), "rehearsal, way %d, step %ld", how, a);
+				world_init(&w);
+				w.sync = sync;
+				w.rehearse = true;
+				w.fail_at[0] = how == 0 || how == 3 ? a : 0;
+				w.fail_at[1] = how == 3 ? a + 3 : 0;
+				w.fail_at[2] = how == 3 ? a + 9 : 0;
+				w.crash_at = how == 1 ? a : 0;
+				w.cancel_at = how == 2 ? a : 0;
+				world_update(&w);
+				world_check(&w, text);
+				assert_int_equal(w.kernel, 0);
+				assert_int_equal(w.started[LU_EFFECT_REVIEW], 0);
+				degraded += lu_engine_state(w.engine) == LU_STATE_DEGRADED;
+				if (lu_engine_state(w.engine) == LU_STATE_ABORTED) {
+					bool good = lu_engine_error(w.engine)->code == 0;
+
+					/* it is good only if it came to the jump, and nobody ended it */
+					expect(!good || w.started[LU_EFFECT_JUMP], "%s", text);
+					expect(!good || w.cancel_result != 0, "%s", text);
+					whole += good;
+					ended += !good;
+				}
+				if (a == 0) {
+					expect(lu_engine_error(w.engine)->code == 0, "%s", text);
+					assert_int_equal(w.started[LU_EFFECT_JUMP], 1);
+					assert_int_equal(w.started[LU_EFFECT_UNDO], 1);
+				}
+				world_done(&w);
+			}
+		}
+		assert_true(whole > 8 && ended > 50 && degraded > 0);
+	}
+}
+
 /* Cancelled from within any op: undone, unless the jump was under way. */
 static void test_cancel(void **state)
 {
@@ -406,7 +452,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_fault),      cmocka_unit_test(test_two_and_three_faults),
-		cmocka_unit_test(test_crash),          cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_crash),
+		cmocka_unit_test(test_rehearsal),          cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_cancel_at_jump), cmocka_unit_test(test_timeouts),
 		cmocka_unit_test(test_no_timer),       cmocka_unit_test(test_timeouts_after),
 		cmocka_unit_test(test_journal_cut),

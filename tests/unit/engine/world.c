@@ -149,6 +149,8 @@ static void act_on_host(struct world *w, enum lu_effect effect)
 		for (int i = 0; i < VMS; i++)
 			assert_true(w->vm[i] == VM_PAUSED && w->saved[i]);
 		assert_int_equal(w->journal[w->n_journal - 1].state, LU_STATE_JUMP);
+		if (w->rehearse)
+			break;
 		w->kernel++;
 		w->loaded = w->prepared = w->frozen = false;
 		for (int i = 0; i < VMS; i++)
@@ -350,6 +352,6 @@ void world_check(const struct world *w, const char *where)
 		/* a failure that is told; without one there is no reason to be degraded */
 		expect(w->failed > 0 && lu_engine_error(w->engine)->code < 0, "%s: degraded without an error", where);
 	}
-	if (s == LU_STATE_ABORTED)
+	if (s == LU_STATE_ABORTED && (!w->rehearse || !w->started[LU_EFFECT_JUMP]))
 		expect(lu_engine_error(w->engine)->code < 0, "%s: aborted without a cause", where);
 }

@@ -32,6 +32,7 @@ struct world {
 	/* how it behaves */
 	bool sync;            /* effects complete within start_effect() */
 	bool vmm;             /* updates replace QEMU in this kernel */
+	bool rehearse;        /* the jump's effect leaves the reboot call out */
 	bool lu_init;         /* there is one, and it resumes the first VM */
 	long fail_at[FAULTS]; /* steps that fail, 0: none */
 	long crash_at;        /* step at which the process dies */
