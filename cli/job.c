@@ -114,10 +114,11 @@ static int end(struct watch *w, const char *result, const char *what, const char
 
 	if (strcmp(result, "success") == 0) {
 		if (!w->cli->json)
-			puts(restore	   ? "The VM runs." :
-			     w->rehearsing ? "The rehearsal came to the jump and back; all guests run in this kernel. luctl "
-					     "report tells how long they stood still." :
-					     "The update is done. luctl report tells more.");
+			puts(restore ? "The VM runs." :
+			     w->rehearsing ?
+				       "The rehearsal came to the jump and back; all guests run in this kernel. luctl "
+				       "report tells how long they stood still." :
+				       "The update is done. luctl report tells more.");
 		return cli_outcome(w->cli, EXIT_OK, result, NULL, NULL);
 	}
 	if (strcmp(result, "aborted") == 0) {

@@ -131,8 +131,8 @@ static int ask_vmm(struct cli *cli)
 /* The kernel stays: nothing of what says which kernel belongs here. */
 static int update_vmm(struct cli *cli)
 {
-	static const char *const others[] = { "kernel",        "initrd", "no-initrd", "cmdline",
-					      "reuse-cmdline", "trial",  "no-trial",  "exclude", "rehearse" };
+	static const char *const others[] = { "kernel", "initrd",   "no-initrd", "cmdline", "reuse-cmdline",
+					      "trial",  "no-trial", "exclude",   "rehearse" };
 	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
 	_cleanup_free_ const char **vms = NULL;
 	int r;

@@ -302,7 +302,7 @@ int lu_engine_cancel(struct lu_engine *e, const char *why, struct lu_error *ret_
 	if (e->state == LU_STATE_ABORTING || e->fresh)
 		return lu_error_set(ret_error, -EALREADY, NULL, "the update is being %s already",
 				    e->fresh ? "recovered" : "aborted");
-	if (row->cancel == LU_STATE_NONE || (row->no_return && e->running))
+	if (row->cancel == LU_STATE_NONE || (row->no_return && e->tries > 0))
 		return lu_error_set(
 			ret_error, -EINPROGRESS, "wait for its end; luctl restore serves VMs that do not come up",
 			"the update is in state %s, beyond the point of no return", lu_state_name(e->state));

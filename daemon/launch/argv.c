@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "argv.h"
+#include "argv-internal.h"
 #include "launch.h"
 
 static const char *const flags[] = {
@@ -196,7 +196,7 @@ int lu_argv_property(const char *value, const char *key, char **ret)
 }
 
 /* The first item of "tap,id=…", or member @key of the JSON form. */
-static bool kind_is(const char *value, const char *key, const char *kind)
+bool lu_argv_kind_is(const char *value, const char *key, const char *kind)
 {
 	_cleanup_free_ char *v = NULL;
 	size_t len;
@@ -211,8 +211,8 @@ static bool kind_is(const char *value, const char *key, const char *kind)
 	return len == strlen(kind) && !strncmp(value, kind, len);
 }
 
-static void refuse(struct lu_reasons *r, const char *device, const struct lu_arg *arg, const char *why,
-		   const char *hint)
+void lu_argv_refuse(struct lu_reasons *r, const char *device, const struct lu_arg *arg, const char *why,
+		    const char *hint)
 {
 	lu_reasons_add(r, device, hint, "-%s %s: %s", arg->name, arg->value ?: "", why);
 }
@@ -270,26 +270,29 @@ static int one_device(const struct lu_arg *arg, char **ret, struct lu_reasons *w
 	if (r >= 0 && host) {
 		r = pci_address(host, ret);
 		if (r == -EINVAL) {
-			refuse(why, NULL, arg, "a passed-through device with an address that is none", NULL);
+			lu_argv_refuse(why, NULL, arg, "a passed-through device with an address that is none", NULL);
 			r = 0;
 		}
 	}
 	if (r < 0)
 		return r;
 	if (is_mediated(sysfsdev)) {
-		refuse(why, NULL, arg,
-		       "a mediated device (mdev): what its driver set up for it in the hardware can't be handed over",
-		       "unplug it, or exclude the VM");
+		lu_argv_refuse(
+			why, NULL, arg,
+			"a mediated device (mdev): what its driver set up for it in the hardware can't be handed over",
+			"unplug it, or exclude the VM");
 		return 0;
 	}
 	if (!host)
-		refuse(why, NULL, arg, "a passed-through device that is not named by its address", "name it by host=");
+		lu_argv_refuse(why, NULL, arg, "a passed-through device that is not named by its address",
+			       "name it by host=");
 	if (!iommufd)
-		refuse(why, *ret, arg,
-		       "a device that is passed through by a legacy container, whose tables can't be handed over",
-		       "start it with -object iommufd,id=iommufd0 and iommufd=iommufd0");
+		lu_argv_refuse(
+			why, *ret, arg,
+			"a device that is passed through by a legacy container, whose tables can't be handed over",
+			"start it with -object iommufd,id=iommufd0 and iommufd=iommufd0");
 	if (!id)
-		refuse(why, *ret, arg, "a passed-through device without a name of its own", "give it an id=");
+		lu_argv_refuse(why, *ret, arg, "a passed-through device without a name of its own", "give it an id=");
 	return 0;
 }
 
@@ -305,8 +308,8 @@ int lu_argv_devices(char *const *argv, char ***ret, struct lu_reasons *why)
 		char **p;
 		int r;
 
-		if (strcmp(arg.name, "device") != 0 ||
-		    (!kind_is(arg.value, "driver", "vfio-pci") && !kind_is(arg.value, "driver", "vfio-pci-nohotplug")))
+		if (strcmp(arg.name, "device") != 0 || (!lu_argv_kind_is(arg.value, "driver", "vfio-pci") &&
+							!lu_argv_kind_is(arg.value, "driver", "vfio-pci-nohotplug")))
 			continue;
 		p = reallocarray(list, n + 2, sizeof(*p));
 		if (!p)
@@ -370,15 +373,17 @@ int lu_argv_fds(char *const *argv, struct lu_argv_fd **ret, size_t *ret_n)
 /* Network and disks whose other half is hardware or another process. */
 static void check_backend(const struct lu_arg *arg, struct lu_reasons *why)
 {
-	if ((!strcmp(arg->name, "netdev") || !strcmp(arg->name, "nic")) && kind_is(arg->value, "type", "vhost-vdpa"))
-		refuse(why, NULL, arg, "a vDPA device: what it does by itself can't be handed over",
-		       "unplug it, or exclude the VM");
-	if ((!strcmp(arg->name, "netdev") || !strcmp(arg->name, "nic")) && kind_is(arg->value, "type", "vhost-user"))
-		refuse(why, NULL, arg, "is served by another process (vhost-user), which does not survive",
-		       "unplug it, or exclude the VM");
-	if (!strcmp(arg->name, "blockdev") && kind_is(arg->value, "driver", "virtio-blk-vhost-vdpa"))
-		refuse(why, NULL, arg, "a vDPA device: what it does by itself can't be handed over",
-		       "unplug it, or exclude the VM");
+	if ((!strcmp(arg->name, "netdev") || !strcmp(arg->name, "nic")) &&
+	    lu_argv_kind_is(arg->value, "type", "vhost-vdpa"))
+		lu_argv_refuse(why, NULL, arg, "a vDPA device: what it does by itself can't be handed over",
+			       "unplug it, or exclude the VM");
+	if ((!strcmp(arg->name, "netdev") || !strcmp(arg->name, "nic")) &&
+	    lu_argv_kind_is(arg->value, "type", "vhost-user"))
+		lu_argv_refuse(why, NULL, arg, "is served by another process (vhost-user), which does not survive",
+			       "unplug it, or exclude the VM");
+	if (!strcmp(arg->name, "blockdev") && lu_argv_kind_is(arg->value, "driver", "virtio-blk-vhost-vdpa"))
+		lu_argv_refuse(why, NULL, arg, "a vDPA device: what it does by itself can't be handed over",
+			       "unplug it, or exclude the VM");
 }
 
 int lu_argv_check(char *const *argv, struct lu_reasons *why)
@@ -389,23 +394,25 @@ int lu_argv_check(char *const *argv, struct lu_reasons *why)
 		if (is_transient(&arg))
 			continue;
 		if (!strcmp(arg.name, "snapshot"))
-			refuse(why, NULL, &arg, "the guest's writes are in a temporary file that does not survive",
-			       "start the VM without -snapshot");
+			lu_argv_refuse(why, NULL, &arg,
+				       "the guest's writes are in a temporary file that does not survive",
+				       "start the VM without -snapshot");
 		if (!strcmp(arg.name, "add-fd"))
-			refuse(why, NULL, &arg, "an inherited file descriptor can't be opened again",
-			       "name the file by its path instead");
+			lu_argv_refuse(why, NULL, &arg, "an inherited file descriptor can't be opened again",
+				       "name the file by its path instead");
 		if (!strcmp(arg.name, "runas") || !strcmp(arg.name, "chroot"))
-			refuse(why, NULL, &arg, "the user it was started as is unknown",
-			       "let systemd change the user (User= of the unit)");
+			lu_argv_refuse(why, NULL, &arg, "the user it was started as is unknown",
+				       "let systemd change the user (User= of the unit)");
 		if (!strcmp(arg.name, "run-with") && arg.value &&
 		    (strstr(arg.value, "user=") || strstr(arg.value, "chroot=")))
-			refuse(why, NULL, &arg, "the user it was started as is unknown",
-			       "let systemd change the user (User= of the unit)");
+			lu_argv_refuse(why, NULL, &arg, "the user it was started as is unknown",
+				       "let systemd change the user (User= of the unit)");
 		if ((!strcmp(arg.name, "qmp") || !strcmp(arg.name, "chardev") || !strcmp(arg.name, "serial") ||
 		     !strcmp(arg.name, "monitor")) &&
 		    arg.value && (!strncmp(arg.value, "fd:", 3)))
-			refuse(why, NULL, &arg, "an inherited file descriptor can't be opened again", NULL);
+			lu_argv_refuse(why, NULL, &arg, "an inherited file descriptor can't be opened again", NULL);
 		check_backend(&arg, why);
+		lu_argv_check_peer(&arg, why);
 	}
 	return 0;
 }
@@ -416,13 +423,16 @@ const char *lu_argv_late(char *const *argv, bool root)
 
 	while (lu_argv_next(argv, &arg)) {
 		_cleanup_free_ char *script = NULL, *fd = NULL;
+		const char *disk = lu_argv_late_disk(&arg);
 
+		if (disk)
+			return disk;
 		if (strcmp(arg.name, "netdev") != 0 && strcmp(arg.name, "nic") != 0 && strcmp(arg.name, "net") != 0)
 			continue;
-		if (kind_is(arg.value, "type", "bridge"))
+		if (lu_argv_kind_is(arg.value, "type", "bridge"))
 			return "its network needs a bridge that exists only once the host's network is up";
 		/* whose descriptor it inherits is made with it (inherited.h) */
-		if (!kind_is(arg.value, "type", "tap") || lu_argv_property(arg.value, "fd", &fd) > 0 ||
+		if (!lu_argv_kind_is(arg.value, "type", "tap") || lu_argv_property(arg.value, "fd", &fd) > 0 ||
 		    lu_argv_property(arg.value, "fds", &fd) > 0)
 			continue;
 		if (!root)

@@ -35,7 +35,8 @@ DEFINE_CLEANUP(char **, lu_argv_free)
  * lu_argv_check() - refuse what can't be started again from its words alone
  *
  * That is: files by their descriptors (/dev/fdset of -add-fd, "fd:"), a user
- * that QEMU changes to by itself, backends that live in hardware or another process, snapshots into temporary files.
+ * that QEMU changes to by itself, backends that live in hardware or another process, whatever QEMU has to connect to at
+ * its start, snapshots into temporary files.
  *
  * Return: 0, also if @why has got something; -ENOMEM.
  */
@@ -61,5 +62,5 @@ int lu_argv_fds(char *const *argv, struct lu_argv_fd **ret, size_t *ret_n);
  */
 int lu_argv_devices(char *const *argv, char ***ret, struct lu_reasons *why);
 
-/** lu_argv_late() - why this command line can't be started before the host's network and services are up; NULL if it can */
+/** lu_argv_late() - why this command line can't be started before the host's network and services are up: taps, disks in the network; NULL if it can */
 const char *lu_argv_late(char *const *argv, bool root);

@@ -102,6 +102,58 @@ static bool wants_restore(const struct lu_outcome *o)
 	return o->vm && !o->alive && (!o->read || (o->result.status == LU_RESULT_FAILED && o->result.retry));
 }
 
+/*
+ * What a late VM needs (a network, a disk in it) comes up with the host's other units, and nobody tells us when: tried
+ * again after so many seconds. All of it is less than the state's limit.
+ */
+static const unsigned int round_delays[] = { 5, 10, 20, 30, 60 };
+
+/* It failed, it never ran, and it is one that needs what comes up later. */
+static bool may_come_up(struct lu_update *u, size_t i)
+{
+	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
+	_cleanup_close_ int dir = -EBADF;
+
+	if (!wants_restore(&u->outcomes[i]) || !u->outcomes[i].read)
+		return false;
+	dir = lu_store_open(u->pkernfs_fd, lu_outcome_uuid(u, i), false, NULL);
+	return dir >= 0 && lu_launch_read(dir, &launch, NULL) >= 0 && launch.late;
+}
+
+static void restore_more(struct lu_update *u);
+
+static int on_round(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct lu_update *u = userdata;
+
+	u->round_timer = sd_event_source_disable_unref(u->round_timer);
+	u->restore_next = 0;
+	restore_more(u);
+	if (u->pending == 0)
+		lu_step_done(u, 0, NULL);
+	return 0;
+}
+
+/* true: there is another round, later */
+static bool begin_round(struct lu_update *u)
+{
+	unsigned int delay = u->rounds < ARRAY_SIZE(round_delays) ? round_delays[u->rounds] : 0;
+	bool any = false;
+
+	for (size_t i = 0; delay && i < u->doc.n_vms; i++) {
+		if (!may_come_up(u, i))
+			continue;
+		log_warning("VM %s: %s; tried again in %u s", lu_outcome_name(u, i),
+			    u->outcomes[i].error.what ?: "it could not be restored", delay);
+		any = true;
+	}
+	if (!any || sd_event_add_time_relative(u->env->event, &u->round_timer, CLOCK_MONOTONIC,
+					       delay * UINT64_C(1000000), 0, on_round, u) < 0)
+		return false;
+	u->rounds++;
+	return true;
+}
+
 static void on_restored(void *userdata, int r, struct lu_error *error);
 
 /* In the order of the request, and no more at once than it says. */
@@ -114,7 +166,7 @@ static void restore_more(struct lu_update *u)
 		struct restore_call *c;
 		int r;
 
-		if (!wants_restore(o))
+		if (!wants_restore(o) || (u->rounds && !may_come_up(u, u->restore_next)))
 			continue;
 		lu_error_clear(&o->error);
 		c = calloc(1, sizeof(*c));
@@ -140,13 +192,14 @@ static void on_restored(void *userdata, int r, struct lu_error *error)
 	free(c);
 	u->pending--;
 	restore_more(u);
-	if (u->pending == 0)
+	if (u->pending == 0 && !begin_round(u))
 		lu_step_done(u, 0, NULL);
 }
 
 int lu_step_restore(struct lu_update *u, struct lu_error *e)
 {
 	u->restore_next = 0;
+	u->rounds = 0;
 	restore_more(u);
 	return u->pending ? 0 : 1;
 }

@@ -21,6 +21,7 @@ void lu_steps_forget(struct lu_update *u)
 {
 	u->worker = lu_worker_free(u->worker);
 	lu_thaw_forget(u);
+	u->round_timer = sd_event_source_disable_unref(u->round_timer);
 	u->check = lu_check_free(u->check);
 	lu_error_clear(&u->error);
 	u->pending = 0;

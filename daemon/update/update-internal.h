@@ -54,7 +54,9 @@ struct lu_update {
 	enum lu_phase phase; /* of the VMs' operation */
 	size_t pending;      /* VMs that have not answered yet */
 	size_t restore_next; /* of restore: the VM whose turn is next */
-	bool hooks;          /* are there any? As seen when no guest stood still */
+	unsigned int rounds; /* of restore: how often late VMs were tried */
+	sd_event_source *round_timer;
+	bool hooks; /* are there any? As seen when no guest stood still */
 	struct lu_worker *worker;
 	struct lu_error error; /* first error of this step */
 	struct lu_thaw {

@@ -67,4 +67,5 @@ static const struct lu_json_field report_fields[] = {
 	LIST("vms", struct lu_doc_report, vm, n_vms, &vm_report_table, 4096),
 	ERROR("error", struct lu_doc_report, error),
 };
-const struct lu_json_table lu_doc_report_table = LU_JSON_DOCUMENT_AT("report", struct lu_doc_report, report_fields, 1, 1);
+const struct lu_json_table lu_doc_report_table =
+	LU_JSON_DOCUMENT_AT("report", struct lu_doc_report, report_fields, 1, 1);

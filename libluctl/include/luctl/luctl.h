@@ -303,7 +303,7 @@ void luctl_report_free(struct luctl_report *report);
 const char *luctl_report_json(const struct luctl_report *report);
 const char *luctl_report_id(const struct luctl_report *report);
 const char *luctl_report_kind(const struct luctl_report *report); /* kernel, or vmm: only QEMU was replaced */
-bool luctl_report_rehearsal(const struct luctl_report *report); /* nothing was: it was taken back at the jump */
+bool luctl_report_rehearsal(const struct luctl_report *report);   /* nothing was: it was taken back at the jump */
 const char *luctl_report_result(const struct luctl_report *report);
 const char *luctl_report_from(const struct luctl_report *report);
 const char *luctl_report_to(const struct luctl_report *report);     /* NULL: never got there */

@@ -78,6 +78,8 @@ def test_option_twice(world):
     world.start()
     env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": world.address}
     head = ["busctl", "--system", "call", "org.luctl1", "/org/luctl1", "org.luctl1.Manager", "Check", "sa{sv}", "/nonexistent", "2"]
+    done = subprocess.run([*head[:-1], "1", "rehearse", "b", "true"], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "only an update is rehearsed" in done.stderr, done
     for option in (["exclude", "as", "1", "a" * 200], ["initrd", "s", "/" + "i" * 200], ["cmdline", "s", "c" * 200], ["trial", "s", "no"]):
         done = subprocess.run([*head, *option, *option], env=env, capture_output=True, text=True, check=False)
         assert done.returncode != 0 and f"option {option[0]} is given twice" in done.stderr, (option, done)

@@ -12,7 +12,7 @@ static void round_trip(void **state)
 	struct lu_request_vm vms[] = { { "web1", ID, 3190000 },
 				       { "db", "aaaaaaaa-2222-4333-8444-555555555555", UINT64_MAX } };
 	char *excluded[] = { "old", NULL };
-	struct lu_request_doc doc = { ID, false, "/boot/k", NULL, "kho=on", "7.3.4", vms, 2, excluded, 5 },
+	struct lu_request_doc doc = { ID, false, true, "/boot/k", NULL, "kho=on", "7.3.4", vms, 2, excluded, 5 },
 			      back = { 0 };
 	char dir[] = "/tmp/luctl-request-XXXXXX", command[64];
 	_cleanup_close_ int fd = -EBADF;
@@ -24,6 +24,7 @@ static void round_trip(void **state)
 	assert_int_equal(lu_request_doc_write(fd, &doc, NULL), 0);
 	assert_int_equal(lu_request_doc_read(fd, &back, NULL), 0);
 	assert_int_equal(back.n_vms, 2);
+	assert_true(back.rehearse && !back.vmm);
 	assert_int_equal(back.restores, 5);
 	assert_int_equal(lu_request_restores(&back), 5);
 	back.restores = 0;
