@@ -10,14 +10,36 @@
 
 #include "cli.h"
 
+/* "2.5": microseconds; 0 if nothing was said */
+static int parse_blackout(struct cli *cli, uint64_t *ret)
+{
+	const char *s = cli_value(cli, "max-blackout");
+	double v;
+	char *end;
+
+	*ret = 0;
+	if (!s)
+		return 0;
+	v = strtod(s, &end);
+	if (end == s || *end || strspn(s, "0123456789.") != strlen(s) || !(v >= 0.001 && v <= 1e6))
+		return cli_error(cli, EXIT_USAGE, "give seconds, such as 2.5",
+				 "--max-blackout %s: not a number of seconds from 0.001 to 1000000", s);
+	*ret = (uint64_t)(v * 1e6 + 0.5);
+	return 0;
+}
+
 int cli_plan(struct cli *cli, bool may_lack_kernel, struct luctl_plan **ret)
 {
 	_cleanup_(luctl_plan_freep) struct luctl_plan *plan = NULL;
 	const char *kernel = cli_value(cli, "kernel"), *s;
 	bool installed = kernel ? !strchr(kernel, '/') : !may_lack_kernel;
+	uint64_t most;
 	size_t i = 0;
 	int r;
 
+	r = parse_blackout(cli, &most);
+	if (r != 0)
+		return r;
 	if (cli_flag(cli, "reuse-cmdline") && cli_flag(cli, "cmdline"))
 		return cli_error(cli, EXIT_USAGE, "give only one of them",
 				 "--cmdline and --reuse-cmdline exclude each other");
@@ -37,6 +59,8 @@ int cli_plan(struct cli *cli, bool may_lack_kernel, struct luctl_plan **ret)
 		r = luctl_plan_set_reuse_cmdline(plan, cli_flag(cli, "reuse-cmdline"));
 	if (r >= 0 && (cli_flag(cli, "trial") || cli_flag(cli, "no-trial")))
 		r = luctl_plan_set_trial(plan, cli_flag(cli, "trial") ? LUCTL_TRIAL_YES : LUCTL_TRIAL_NO);
+	if (r >= 0)
+		r = luctl_plan_set_max_blackout(plan, most);
 	while (r >= 0 && (s = cli_value_each(cli, "exclude", &i)))
 		r = luctl_plan_exclude(plan, s);
 	if (r < 0)
@@ -131,8 +155,8 @@ static int ask_vmm(struct cli *cli)
 /* The kernel stays: nothing of what says which kernel belongs here. */
 static int update_vmm(struct cli *cli)
 {
-	static const char *const others[] = { "kernel", "initrd",   "no-initrd", "cmdline", "reuse-cmdline",
-					      "trial",  "no-trial", "exclude",   "rehearse" };
+	static const char *const others[] = { "kernel", "initrd",   "no-initrd", "cmdline",  "reuse-cmdline",
+					      "trial",  "no-trial", "exclude",   "rehearse", "max-blackout" };
 	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
 	_cleanup_free_ const char **vms = NULL;
 	int r;

@@ -14,6 +14,7 @@
 		{ "reuse-cmdline", NULL, "the running kernel's command line (the default)", false },  \
 		{ "trial", NULL, "have the target come up in a throw-away machine first", false },    \
 		{ "no-trial", NULL, "do without that", false },                                       \
+		{ "max-blackout", "SECONDS", "no VM may stand still for longer", false },             \
 	{                                                                                             \
 		"exclude", "VM", "leave this VM out: it is not saved and ends with this kernel", true \
 	}
@@ -37,6 +38,7 @@ static const struct cli_option plan_options[] = {
 	{ "reuse-cmdline", NULL, "the running kernel's command line (the default)", false },
 	{ "trial", NULL, "have the target come up in a throw-away machine, too", false },
 	{ "no-trial", NULL, "do without that (the default)", false },
+	{ "max-blackout", "SECONDS", "no VM may stand still for longer", false },
 	{ "exclude", "VM", "as if this VM was left out", true },
 	{ 0 },
 };

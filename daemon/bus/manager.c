@@ -101,6 +101,14 @@ static int read_option(sd_bus_message *m, const char *key, struct lu_asked *q, b
 		return q->initrd_fd ? given_twice(key, e) : copy_fd(m, &q->initrd_fd);
 	if (!strcmp(key, "trial"))
 		return read_trial(m, &q->trial, e);
+	if (!strcmp(key, "max-blackout")) {
+		if (q->max_blackout_usec)
+			return given_twice(key, e);
+		r = sd_bus_message_read(m, "v", "t", &q->max_blackout_usec);
+		return r < 0 || q->max_blackout_usec ? r :
+						       lu_error_set(e, -EINVAL, "leave it out, if any will do",
+								    "max-blackout: 0 is too little");
+	}
 	if (!strcmp(key, "reuse-cmdline") || !strcmp(key, "no-initrd") || !strcmp(key, "rehearse")) {
 		r = sd_bus_message_read(m, "v", "b", &b);
 		if (r >= 0)

@@ -18,12 +18,13 @@ struct lu_asked {
 	int kernel_fd;  /* what these two paths are for the one who asks, opened by him; 0: he gave none */
 	int initrd_fd;
 	enum lu_ask_trial trial;
-	bool may_open;  /* he is root: then the paths are opened here */
-	char *cmdline;  /* as given, or NULL for the running kernel's */
-	char **exclude; /* NULL-terminated names or UUIDs, or NULL */
-	bool vmm;       /* QEMU shall be replaced, not the kernel */
-	bool rehearse;  /* all but the reboot call */
-	char **only;    /* if @vmm: of these VMs, as in @exclude; NULL: of all that run */
+	bool may_open;              /* he is root: then the paths are opened here */
+	uint64_t max_blackout_usec; /* of each VM; 0: any */
+	char *cmdline;              /* as given, or NULL for the running kernel's */
+	char **exclude;             /* NULL-terminated names or UUIDs, or NULL */
+	bool vmm;                   /* QEMU shall be replaced, not the kernel */
+	bool rehearse;              /* all but the reboot call */
+	char **only;                /* if @vmm: of these VMs, as in @exclude; NULL: of all that run */
 };
 
 void lu_asked_clear(struct lu_asked *q);

@@ -267,6 +267,30 @@ static void tell(struct lu_check *c, const struct lu_check_vm *v)
 	}
 }
 
+#define SECONDS(usec) (double)(usec) / 1e6
+
+/* Longer than what was asked for; or nobody knows, which is said. */
+static void check_blackout(struct lu_check *c, struct lu_check_vm *v)
+{
+	uint64_t most = c->asked->max_blackout_usec;
+	char object[128];
+
+	if (!most)
+		return;
+	if (v->predicted.usec == LU_MEASURED_UNKNOWN) {
+		snprintf(object, sizeof(object), "VM %s", lu_vm_name(v->vm));
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object,
+				"a rehearsal tells the old kernel's part; the new one's is known after an update",
+				"whether its blackout is longer than %.3f s can't be said beforehand: %s",
+				SECONDS(most), v->predicted.text);
+	} else if (v->predicted.usec > most) {
+		lu_reasons_add(&v->reasons, NULL, "allow more by --max-blackout, or exclude it",
+			       "its predicted blackout, %.3f s, is longer than the %.3f s that were asked for (%s)",
+			       SECONDS(v->predicted.usec), SECONDS(most), v->predicted.text);
+		v->verdict = LU_VERDICT_CANT;
+	}
+}
+
 static void predict(struct lu_check *c)
 {
 	_cleanup_(lu_measured_clear) struct lu_measured m = { 0 };
@@ -280,8 +304,10 @@ static void predict(struct lu_check *c)
 
 		while (devices && devices[n])
 			n++;
-		if (c->vms[i].verdict == LU_VERDICT_GOES)
-			lu_measured_predict(&m, lu_vm_uuid(c->vms[i].vm), n, &c->vms[i].predicted);
+		if (c->vms[i].verdict != LU_VERDICT_GOES)
+			continue;
+		lu_measured_predict(&m, lu_vm_uuid(c->vms[i].vm), n, &c->vms[i].predicted);
+		check_blackout(c, &c->vms[i]);
 	}
 }
 
@@ -338,6 +364,7 @@ static void check_end(struct lu_check *c)
 	for (size_t i = 0; i < c->n_vms; i++)
 		if (lu_reasons_any(&c->vms[i].reasons))
 			c->vms[i].verdict = LU_VERDICT_CANT;
+	predict(c);
 	check_devices(c);
 	check_marks(c);
 	for (size_t i = 0; i < c->n_vms; i++)
@@ -349,7 +376,6 @@ static void check_end(struct lu_check *c)
 	for (size_t i = 0; i < c->n_vms; i++)
 		tell(c, &c->vms[i]);
 	check_domains(c);
-	predict(c);
 	c->done(c, c->userdata);
 }
 

@@ -135,7 +135,9 @@ void lu_measured_predict(const struct lu_measured *m, const char *uuid, uint64_t
 	const struct lu_measured_vm *vm = find(m, uuid);
 	char when[32], then[32];
 
-	*ret = (struct lu_prediction){ .usec = LU_MEASURED_UNKNOWN, .basis = LU_BASIS_UNKNOWN };
+	*ret = (struct lu_prediction){ .usec = LU_MEASURED_UNKNOWN,
+				       .rest_usec = LU_MEASURED_UNKNOWN,
+				       .basis = LU_BASIS_UNKNOWN };
 	if (m->at_usec == 0) {
 		snprintf(ret->text, sizeof(ret->text), "no update has been measured on this host yet");
 		return;
@@ -150,6 +152,7 @@ void lu_measured_predict(const struct lu_measured *m, const char *uuid, uint64_t
 		return;
 	}
 	ret->usec = m->kexec_usec + own_part(vm);
+	ret->rest_usec = m->kexec_usec + vm->after_usec;
 	if (ret->basis == LU_BASIS_OWN)
 		snprintf(ret->text, sizeof(ret->text), "its own times of %s, kexec of %s with %llu VMs",
 			 day(vm->at_usec, when), day(m->at_usec, then), (unsigned long long)m->vms_then);

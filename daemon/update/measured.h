@@ -22,7 +22,8 @@ enum lu_basis {
 };
 
 struct lu_prediction {
-	uint64_t usec; /* LU_MEASURED_UNKNOWN */
+	uint64_t usec;      /* LU_MEASURED_UNKNOWN */
+	uint64_t rest_usec; /* of it, from the jump on; the same */
 	enum lu_basis basis;
 	char text[200]; /* what it is based on, for people */
 };

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "check-host.h"
+#include "clock.h"
 #include "cmdline.h"
 #include "disks.h"
 #include "filesystems.h"
@@ -66,6 +67,7 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 	if (!u->doc.vms || !u->outcomes)
 		return -ENOMEM;
 	u->doc.restores = u->env->config.restores;
+	u->rest_usec = LU_MEASURED_UNKNOWN;
 	if (c->n_vms)
 		qsort_r(c->vms, c->n_vms, sizeof(*c->vms), by_turn, &u->env->config);
 	for (size_t i = 0; i < c->n_vms; i++) {
@@ -77,6 +79,9 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 		u->doc.vms[at] = (struct lu_request_vm){ .name = strdup(lu_vm_name(c->vms[i].vm)),
 							 .uuid = strdup(lu_vm_uuid(c->vms[i].vm)),
 							 .predicted_usec = c->vms[i].predicted.usec };
+		if (c->vms[i].predicted.rest_usec != LU_MEASURED_UNKNOWN &&
+		    (u->rest_usec == LU_MEASURED_UNKNOWN || c->vms[i].predicted.rest_usec > u->rest_usec))
+			u->rest_usec = c->vms[i].predicted.rest_usec;
 		if (!u->doc.vms[at].name || !u->doc.vms[at].uuid)
 			return -ENOMEM;
 		/* defined anew since it was looked at: what was said of it need not hold */
@@ -189,8 +194,48 @@ int lu_step_unprepare_vms(struct lu_update *u, struct lu_error *e)
 	return lu_step_vms(u, LU_VM_UNPREPARE, 0, e);
 }
 
+/* How long the guests may stand still in this kernel, if they are to go on in time in the next one */
+static uint64_t budget_usec(const struct lu_update *u)
+{
+	uint64_t rest = u->rest_usec == LU_MEASURED_UNKNOWN ? 0 : u->rest_usec;
+
+	return u->asked.max_blackout_usec > rest ? u->asked.max_blackout_usec - rest : 0;
+}
+
+static int over_budget(const struct lu_update *u, struct lu_error *e)
+{
+	uint64_t now = lu_clock_ns(CLOCK_MONOTONIC);
+	double stood = u->paused_ns ? (double)(now - u->paused_ns) / 1e9 : 0;
+
+	if (!u->asked.max_blackout_usec || !u->paused_ns || stood * 1e6 <= (double)budget_usec(u))
+		return 0;
+	return lu_error_set(
+		e, -ETIME, "allow more by --max-blackout; luctl report tells what took how long",
+		"guests stand still for %.3f s already, and %.3f s more are predicted: longer than the %.3f s "
+		"that were asked for",
+		stood, u->rest_usec == LU_MEASURED_UNKNOWN ? 0.0 : (double)u->rest_usec / 1e6,
+		(double)u->asked.max_blackout_usec / 1e6);
+}
+
+static int on_budget(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT, refused = LU_ERROR_INIT;
+	struct lu_update *u = userdata;
+
+	u->budget = sd_event_source_disable_unref(u->budget);
+	/* refused: it is undone already, or has jumped in this very moment */
+	if (over_budget(u, &e) < 0)
+		(void)lu_engine_cancel(u->engine, e.what, &refused);
+	return 0;
+}
+
 int lu_step_pause_vms(struct lu_update *u, struct lu_error *e)
 {
+	u->paused_ns = lu_clock_ns(CLOCK_MONOTONIC);
+	if (u->asked.max_blackout_usec)
+		/* a bit later, so that it is over by then; without a timer the last look judges alone */
+		(void)sd_event_add_time_relative(u->env->event, &u->budget, CLOCK_MONOTONIC, budget_usec(u) + 1000, 0,
+						 on_budget, u);
 	return lu_step_vms(u, LU_VM_PAUSE, LU_PHASE_VM_PAUSE, e);
 }
 
@@ -435,6 +480,9 @@ int lu_step_check_again(struct lu_update *u, struct lu_error *e)
 	f = lu_findings_first_error(&findings);
 	if (f)
 		return lu_error_set(e, -EPERM, f->hint, "%s: %s, which was not so at the check", f->object, f->what);
+	r = over_budget(u, e);
+	if (r < 0)
+		return r;
 	return lu_findings_ok(&findings) ? 1 : -ENOMEM;
 }
 

@@ -53,8 +53,11 @@ struct lu_update {
 	size_t step;
 	enum lu_phase phase; /* of the VMs' operation */
 	size_t pending;      /* VMs that have not answered yet */
-	size_t restore_next; /* of restore: the VM whose turn is next */
-	unsigned int rounds; /* of restore: how often late VMs were tried */
+	uint64_t rest_usec;  /* what is predicted from the jump on, of the VM that waits longest; LU_MEASURED_UNKNOWN */
+	uint64_t paused_ns;  /* CLOCK_MONOTONIC, when the first VM was told to stand still; 0: none was */
+	sd_event_source *budget; /* of the blackout that was asked for: when it is used up */
+	size_t restore_next;     /* of restore: the VM whose turn is next */
+	unsigned int rounds;     /* of restore: how often late VMs were tried */
 	sd_event_source *round_timer;
 	bool hooks; /* are there any? As seen when no guest stood still */
 	struct lu_worker *worker;

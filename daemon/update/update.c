@@ -154,6 +154,8 @@ static void come_to_rest(struct lu_update *u, enum lu_state s)
 			lu_vm_disconnect(u->outcomes[i].vm);
 	u->news->finished(u->job, u->info.result, u->info.error->code ? u->info.error : NULL);
 	u->job = NULL;
+	u->paused_ns = 0;
+	u->budget = sd_event_source_disable_unref(u->budget);
 }
 
 static void op_entered(void *ud, const struct lu_transition *t)
@@ -221,6 +223,7 @@ struct lu_update *lu_update_free(struct lu_update *u)
 	lu_engine_free(u->engine);
 	lu_steps_forget(u);
 	sd_event_source_disable_unref(u->timer);
+	sd_event_source_disable_unref(u->budget);
 	lu_journal_free(u->journal);
 	lu_trace_free(u->trace);
 	lu_asked_clear(&u->asked);

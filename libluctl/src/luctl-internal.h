@@ -50,6 +50,7 @@ struct luctl_plan {
 	char *initrd, *cmdline;
 	bool reuse, no_initrd;
 	enum luctl_trial trial;
+	uint64_t max_blackout; /* microseconds; 0: any */
 	char **exclude;
 	size_t n_exclude;
 };

@@ -150,6 +150,13 @@ PUBLIC int luctl_plan_set_trial(struct luctl_plan *plan, enum luctl_trial trial)
 	return 0;
 }
 
+PUBLIC int luctl_plan_set_max_blackout(struct luctl_plan *plan, uint64_t usec)
+{
+	ctx_begin(plan->ctx);
+	plan->max_blackout = usec;
+	return 0;
+}
+
 PUBLIC int luctl_plan_exclude(struct luctl_plan *plan, const char *vm)
 {
 	char **list, *copy;
@@ -221,6 +228,8 @@ int plan_append(const struct luctl_plan *plan, bool rehearse, sd_bus_message *m)
 		r = sd_bus_message_append(m, "{sv}", "cmdline", "s", plan->cmdline);
 	if (r >= 0 && plan->reuse)
 		r = sd_bus_message_append(m, "{sv}", "reuse-cmdline", "b", 1);
+	if (r >= 0 && plan->max_blackout)
+		r = sd_bus_message_append(m, "{sv}", "max-blackout", "t", plan->max_blackout);
 	if (r >= 0 && rehearse)
 		r = sd_bus_message_append(m, "{sv}", "rehearse", "b", 1);
 	if (r >= 0 && plan->n_exclude > 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A rehearsal under three guests, one with a card: all is done but the jump, and taken back; one that fails ends as an update does; then a real update works."""
+"""A rehearsal under three guests, one with a card: all is done but the jump, and taken back; one that fails or takes too long ends as an update does; then a real update works."""
 
 import time
 
@@ -16,10 +16,10 @@ exit 0
 """
 
 
-def rehearse(lab, host, code):
+def rehearse(lab, host, code, options=""):
     boot, start = host.boot_id(), host.pump.clock()
     host.run("rm -f /run/called")
-    result = lab.luctl(host, f"update --kernel {lab.image_of('7.3')} --rehearse --yes", check=False, timeout=300)
+    result = lab.luctl(host, f"update --kernel {lab.image_of('7.3')} --rehearse {options} --yes", check=False, timeout=300)
     lab.expect(result.code == code, f"luctl exited with {result.code}, not {code}: {result}")
     lab.expect(host.boot_id() == boot, "the host was rebooted")
     status, report = lab.ask(host, "status"), lab.ask(host, "report")
@@ -58,10 +58,18 @@ def run(lab):
             lab.expect(report["error"] is not None, "the report names no error")
             lab.witness(host, three, start)
             devices.nothing_lost(lab, host, wire, web, start, begin)
+        with lab.case("one in which the guests would stand still for longer than was asked for is undone before the jump"):
+            host.put("/etc/luctl/hooks.d/fault", HOOK.format(refuse="-"), mode="755")
+            start, report = rehearse(lab, host, 5, "--max-blackout 0.1")
+            lab.expect("longer than the 0.100 s that were asked for" in report["error"]["what"], f"it ended for {report['error']}")
+            lab.expect("jump" not in [row.split()[0] for row in host.run("cat /run/called").out.splitlines()], "it went on to the jump all the same")
+            lab.witness(host, three, start)
         host.run("rm -f /etc/luctl/hooks.d/fault")
         with lab.case("the next update works"):
             begin = time.monotonic()
             start = lab.update(host, "7.3")
             lab.witness(host, three, start)
             devices.nothing_lost(lab, host, wire, web, start, begin)
+            result = lab.luctl(host, f"update --kernel {lab.image_of('7.3')} --max-blackout 0.5 --yes", check=False, timeout=120)
+            lab.expect(result.code == 3 and "its predicted blackout" in result.err, f"an update that would take too long was not refused: {result}")
             lab.expect(lab.ask(host, "report").get("rehearsal", False) is False, "the update's report speaks of a rehearsal")

@@ -190,6 +190,11 @@ enum luctl_trial {
 	LUCTL_TRIAL_AUTO,
 };
 int luctl_plan_set_trial(struct luctl_plan *plan, enum luctl_trial trial);
+/*
+ * The longest blackout that will do for each VM, in microseconds; 0: any. A VM of which more is predicted can't go along, and
+ * an update in which the guests would stand still for longer is undone before the jump.
+ */
+int luctl_plan_set_max_blackout(struct luctl_plan *plan, uint64_t usec);
 /* Leaves a VM out, by name or UUID: it is not saved and ends with the old kernel. */
 int luctl_plan_exclude(struct luctl_plan *plan, const char *vm);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Checks for somebody who is not root: what is opened for him, and what others' names do to the answer."""
 
+import json
 import os
 import pathlib
 import select
@@ -8,7 +9,7 @@ import subprocess
 
 from gi.repository import GLib
 
-from world import ETC, NOBODY, SCRATCH, BusError
+from world import ETC, NOBODY, SCRATCH, VAR, BusError
 
 FD = GLib.Variant("h", 0)
 
@@ -135,3 +136,27 @@ def test_names_that_are_no_text(world):
     for method in ("Check", "Plan"):
         assert not world.root.document(method, "/nonexistent", {})["ok"]
     assert "/bad? .json: " in world.root.document("DescribeVM", "bad__")["reason"]["what"]
+
+
+def test_blackout(world):
+    """A VM of which a longer blackout is predicted than was asked for is refused; if nobody knows, that is said."""
+    uuid = world.define("a")
+    world.qemu("a")
+    world.start()
+
+    def plan(**options):
+        document = world.root.document("Plan", "", options)
+        (vm,) = document["vms"]
+        return vm["verdict"], [reason["what"] for reason in vm["reasons"]], [f["what"] for f in document["findings"]]
+
+    assert plan()[0] == "goes-along", plan()
+    verdict, _, findings = plan(**{"max-blackout": GLib.Variant("t", 3000000)})
+    assert verdict == "goes-along" and any("longer than 3.000 s can't be said beforehand" in f for f in findings), findings
+    VAR.mkdir(parents=True, exist_ok=True)
+    (VAR / "measured.json").write_text(json.dumps({
+        "version": 1, "at_usec": 1795269724000000, "kexec_usec": 3190000, "kernel": "7.3.5-lu", "vms_then": 1,
+        "vms": [{"name": "a", "uuid": uuid, "at_usec": 1795269724000000, "before_usec": 210000, "after_usec": 512000, "devices": 0}]}))
+    verdict, reasons, _ = plan(**{"max-blackout": GLib.Variant("t", 3911999)})
+    assert verdict == "cannot" and any("its predicted blackout, 3.912 s, is longer than the 3.912 s" in r for r in reasons), (verdict, reasons)
+    assert plan(**{"max-blackout": GLib.Variant("t", 3912000)})[0] == "goes-along"
+    assert world.root.fails("Plan", "", {"max-blackout": GLib.Variant("t", 0)}).errno == "EINVAL"

@@ -119,6 +119,11 @@ static int log_plan(struct mock *m, sd_bus_message *call)
 		    strcmp(key, "rehearse") == 0) {
 			r = sd_bus_message_read(call, "v", "b", &b);
 			log_call(m, " %s=%d", key, b);
+		} else if (strcmp(key, "max-blackout") == 0) {
+			uint64_t usec;
+
+			r = sd_bus_message_read(call, "v", "t", &usec);
+			log_call(m, " max-blackout=%llu", (unsigned long long)usec);
 		} else if (strcmp(key, "trial") == 0) {
 			r = sd_bus_message_read(call, "v", "s", &s);
 			log_call(m, " trial=%s", s);
