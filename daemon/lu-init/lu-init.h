@@ -19,6 +19,7 @@ struct lu_init {
 	bool early;          /* before the real init; else asked for by luctld */
 	bool kmsg;           /* log to the kernel's log; else to stderr */
 	bool keep_paused;    /* --paused */
+	const char *veto;    /* LU_VETO_DIR; NULL (--no-veto): this is the kernel in which the guest was saved */
 	const char *exe;     /* --exe: the program that luctld has open; NULL: what stands at its path */
 	bool no_keeper;      /* --no-keeper: luctld keeps the devices, and will try again itself */
 	const char *fds;     /* --fds: descriptors that luctld has open; NULL: made anew */
@@ -31,8 +32,14 @@ struct lu_init {
 #define LU_INIT_VM_MS 55000u    /* one VM, from its start to cont */
 #define LU_INIT_NEEDS_MS 3000u  /* of which for devices to appear */
 #define LU_INIT_TURN_MS 10000u  /* after which it no longer keeps others waiting */
+#define LU_INIT_VETO_MS 5000u   /* of it for each of the administrator's programs */
 #define LU_INIT_AGENT_MS 5000u  /* a guest agent, once its guest runs */
 #define LU_INIT_TOTAL_MS 60000u /* all of them; then the real init is executed whatever they do */
+
+/* --- command.c --- */
+
+/** lu_init_command() - called with options, not as init; the process's exit code */
+int lu_init_command(struct lu_init *i, int argc, char **argv);
 
 /* --- log.c --- */
 
@@ -60,6 +67,19 @@ int lu_mounts_root_rw(const struct lu_init *i);
 
 /** lu_trial() - as PID 1 of a throw-away machine (trial-words.h) does what is asked there and never returns; else returns at once */
 void lu_trial(struct lu_init *i);
+
+/* --- veto.c --- */
+
+#define LU_VETO_DIR "/etc/luctl/veto.d"
+
+/**
+ * lu_veto() - ask the administrator's programs whether a guest may go on here
+ * @dir: with executables; 0 if it is not there
+ * @limit_ms: for each
+ *
+ * Return: 0 if each of them ended with 0; -EPERM, -ETIMEDOUT or another errno with @e: it must not run.
+ */
+int lu_veto(const char *dir, const struct lu_saved *saved, int limit_ms, struct lu_error *e);
 
 /* --- decide.c --- */
 

@@ -4,7 +4,7 @@
  * PID 1, and later as `lu-init --restore UUID` for luctld.
  *
  *	lock → may it be restored? → RAM and state intact? → needs → devices → spawn → monitor
- *	→ state loaded → result "loaded" → cont → result "running"
+ *	→ state loaded → the administrator's veto → result "loaded" → cont → result "running"
  *
  * The lock on the VM's directory keeps two restorers apart (flock: it goes away with
  * us, QEMU does not inherit it). result.json is written at every end:
@@ -313,6 +313,11 @@ static int let_run(struct restore *r, struct lu_error *e)
 {
 	int k;
 
+	if (r->init->veto && r->saved.running && !r->init->keep_paused) {
+		k = lu_veto(r->init->veto, &r->saved, LU_INIT_VETO_MS, e);
+		if (k < 0)
+			return k;
+	}
 	k = write_result(r, LU_RESULT_LOADED, e);
 	if (k < 0)
 		return k;

@@ -76,7 +76,7 @@ int lu_restore_start(struct lu_update *u, size_t i, enum lu_program program, lu_
 		     sd_event_destroy_t forget, void *userdata, struct lu_error *e)
 {
 	_cleanup_free_ char *fds = NULL, *exe = NULL;
-	const char *argv[8] = { LU_INIT_PATH, "--restore", lu_outcome_uuid(u, i) };
+	const char *argv[9] = { LU_INIT_PATH, "--restore", lu_outcome_uuid(u, i) };
 	size_t n = 3;
 	char unit[128];
 	int r = lu_vm_list_fds(lu_outcome(u, i)->vm, &fds);
@@ -91,6 +91,9 @@ int lu_restore_start(struct lu_update *u, size_t i, enum lu_program program, lu_
 		return r;
 	if (program == LU_PROGRAM_FIRST)
 		argv[n++] = "--no-keeper";
+	/* the host has not been away */
+	if (u->effect == LU_EFFECT_UNDO || u->effect == LU_EFFECT_REPLACE)
+		argv[n++] = "--no-veto";
 	if (exe) {
 		argv[n++] = "--exe";
 		argv[n++] = exe;

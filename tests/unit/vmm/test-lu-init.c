@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What lu-init decides, over all states and records. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "test.h"
 
 #include "lu-init.h"
@@ -47,6 +52,71 @@ static void test_may_restore(void **state)
 	}
 }
 
+/* A program of the administrator's, in @dir */
+static void put(const char *dir, const char *name, const char *text, mode_t mode)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fchmod(fd, mode) == 0);
+	close(fd);
+}
+
+static void test_veto(void **state)
+{
+	struct lu_saved saved = { .name = (char *)"web1", .uuid = (char *)BOOT_OLD, .update = (char *)BOOT_NEW };
+	char dir[] = "/tmp/luctl-veto-XXXXXX", said[64], text[128], command[64];
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	FILE *f;
+
+	assert_non_null(mkdtemp(dir));
+	/* nobody to ask */
+	assert_int_equal(lu_veto("/nonexistent/veto.d", &saved, 1000, &e), 0);
+	assert_int_equal(lu_veto(dir, &saved, 1000, &e), 0);
+	/* who can't be executed is not asked: a note, an editor's backup */
+	put(dir, "20-note", "exit 1\n", 0644);
+	put(dir, ".hidden", "#!/bin/sh\nexit 1\n", 0755);
+	snprintf(said, sizeof(said), "%s/said", dir);
+	snprintf(text, sizeof(text), "#!/bin/sh\necho \"$@\" >> %s\n", said);
+	put(dir, "10-yes", text, 0755);
+	put(dir, "30-yes", text, 0755);
+	assert_int_equal(lu_veto(dir, &saved, 5000, &e), 0);
+	f = fopen(said, "r");
+	assert_non_null(f);
+	for (int i = 0; i < 2; i++) {
+		assert_non_null(fgets(text, sizeof(text), f));
+		assert_string_equal(text, "web1 " BOOT_OLD " " BOOT_NEW "\n");
+	}
+	fclose(f);
+	assert_int_equal(unlink(said), 0);
+	/* no, and no one behind it is asked */
+	put(dir, "20-no", "#!/bin/sh\nexit 3\n", 0755);
+	assert_int_equal(lu_veto(dir, &saved, 5000, &e), -EPERM);
+	assert_non_null(strstr(e.what, "/20-no does not let it run (exit code 3)"));
+	assert_non_null(strstr(e.hint, "luctl restore"));
+	lu_error_clear(&e);
+	f = fopen(said, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	assert_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	/* silence, a crash, and what is no program, are a no */
+	put(dir, "20-no", "#!/bin/sh\nsleep 60\n", 0755);
+	assert_int_equal(lu_veto(dir, &saved, 300, &e), -ETIMEDOUT);
+	lu_error_clear(&e);
+	put(dir, "20-no", "#!/bin/sh\nkill -SEGV $$\n", 0755);
+	assert_int_equal(lu_veto(dir, &saved, 5000, &e), -EPERM);
+	assert_non_null(strstr(e.what, "signal 11"));
+	lu_error_clear(&e);
+	put(dir, "20-no", "#!/nonexistent/interpreter\n", 0755);
+	assert_int_equal(lu_veto(dir, &saved, 5000, &e), -EPERM);
+	lu_error_clear(&e);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 static void test_turns(void **state)
 {
 	const uint64_t turn = LU_INIT_TURN_MS * 1000000ULL, now = 10 * turn;
@@ -91,10 +161,8 @@ static void test_real_init(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_decide),
-		cmocka_unit_test(test_may_restore),
-		cmocka_unit_test(test_real_init),
-		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_decide), cmocka_unit_test(test_may_restore), cmocka_unit_test(test_real_init),
+		cmocka_unit_test(test_veto),   cmocka_unit_test(test_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
