@@ -314,6 +314,41 @@ static bool is_refused(struct scan *s, const char *link)
 	return true;
 }
 
+/*
+ * A device that it was given open, by a process that saw another /dev, which is gone with it: passed-through devices come so
+ * from the QEMU before, in whose unit /dev was a private one. Then the link is no path that leads anywhere. The kernel
+ * tells what the node is called; it must be the same device where this QEMU looks. 1 with @link, 0: it is none.
+ */
+static int find_node(struct scan *s, const char *fd, char **link, struct stat *st)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[NAME_MAX + 32], *path_of_node, *name;
+	struct stat named;
+
+	snprintf(path, sizeof(path), "%d/fd/%s", (int)s->pid, fd);
+	if (fstatat(s->from->proc_fd, path, st, 0) < 0 || (!S_ISCHR(st->st_mode) && !S_ISBLK(st->st_mode)))
+		return 0;
+	snprintf(path, sizeof(path), "/sys/dev/%s/%u:%u/uevent", S_ISBLK(st->st_mode) ? "block" : "char",
+		 major(st->st_rdev), minor(st->st_rdev));
+	if (lu_read_file(AT_FDCWD, path, 1 << 16, &text, NULL) < 0)
+		return 0;
+	name = strstr(text, "DEVNAME=");
+	if (!name || (name > text && name[-1] != '\n'))
+		return 0;
+	name += strlen("DEVNAME=");
+	if (asprintf(&path_of_node, "/dev/%.*s", (int)strcspn(name, "\n"), name) < 0)
+		return -ENOMEM;
+	if (lu_stat_in(s->root, path_of_node, &named) < 0 || named.st_rdev != st->st_rdev ||
+	    (named.st_mode & S_IFMT) != (st->st_mode & S_IFMT)) {
+		free(path_of_node);
+		return 0;
+	}
+	*st = named;
+	free(*link);
+	*link = path_of_node;
+	return 1;
+}
+
 static int one_fd(struct scan *s, const char *fd)
 {
 	static const char deleted[] = " (deleted)";
@@ -349,6 +384,12 @@ static int one_fd(struct scan *s, const char *fd)
 		return 0;
 	}
 	r = lu_stat_in(s->root, link, &st);
+	if (r == -ENOENT) {
+		r = find_node(s, fd, &link, &st);
+		if (r == -ENOMEM)
+			return r;
+		r = r > 0 ? 0 : -ENOENT;
+	}
 	if (r < 0) {
 		lu_reasons_add(s->why, NULL, NULL, "it has %s open: %s", link, strerror(-r));
 		return 0;

@@ -3,8 +3,9 @@
  * What else there is on a host that an update would meet; see beside.h.
  *
  * Who holds a virtual machine: /proc/PID/fd has a link "anon_inode:kvm-vm" for each (virt/kvm/kvm_main.c, the name given to
- * anon_inode_getfile()); debugfs has a directory PID-FD for each, which is cheaper and complete. Texts from
- * /proc are other people's: they are cut and made printable. Nothing here waits for anybody.
+ * anon_inode_getfile()); debugfs has a directory PID-FD for each, which is cheaper and complete. It is named by who made
+ * the machine, and is there as long as anything refers to it: a device that went on to another QEMU refers to the
+ * machine of the one before (vfio_device_get_kvm_safe()), whose process has ended. Texts from /proc are other people's: they are cut and made printable. Nothing here waits for anybody.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include "cmdline.h"
 
 #define KVM_LINK "anon_inode:kvm-vm"
+#define KVM_VCPU_LINK "anon_inode:kvm-vcpu:"
 
 static const char *below(int rootfd, const char *path)
 {
@@ -83,9 +85,35 @@ void lu_kvm_processes_clear(struct lu_kvm_processes *p)
 	*p = (struct lu_kvm_processes){ 0 };
 }
 
-/* 1: told; 0: debugfs is not there */
+/* Has it a machine, or a vCPU of one, open? If it can't be told it is taken for one that has. */
+static bool holds_machine(int rootfd, pid_t pid)
+{
+	char path[32], target[64];
+	bool ret = false;
+	struct dirent *d;
+	DIR *fds;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	fds = open_dir(rootfd, path);
+	if (!fds)
+		return errno != ENOENT;
+	while (!ret && (d = readdir(fds))) {
+		ssize_t n = readlinkat(dirfd(fds), d->d_name, target, sizeof(target) - 1);
+
+		if (n < 0)
+			continue;
+		target[n] = '\0';
+		ret = !strcmp(target, KVM_LINK) || !strncmp(target, KVM_VCPU_LINK, strlen(KVM_VCPU_LINK));
+	}
+	closedir(fds);
+	return ret;
+}
+
+/* 1: told; 0: debugfs is not there, or it has a machine whose maker no longer holds it: then somebody else may */
 static int by_debugfs(int rootfd, struct lu_kvm_processes *ret)
 {
+	bool others = false;
+
 	DIR *dir = open_dir(rootfd, "/sys/kernel/debug/kvm");
 	struct dirent *d;
 	pid_t pid;
@@ -93,11 +121,16 @@ static int by_debugfs(int rootfd, struct lu_kvm_processes *ret)
 
 	if (!dir)
 		return 0;
-	while (r == 0 && (d = readdir(dir)))
-		if (strchr(d->d_name, '-') && number(d->d_name, &pid))
-			r = add(rootfd, pid, ret);
+	while (r == 0 && (d = readdir(dir))) {
+		if (strchr(d->d_name, '-') && number(d->d_name, &pid)) {
+			if (holds_machine(rootfd, pid))
+				r = add(rootfd, pid, ret);
+			else
+				others = true;
+		}
+	}
 	closedir(dir);
-	return r < 0 ? r : 1;
+	return r < 0 ? r : !others;
 }
 
 /* Calls @found for each process with a descriptor that links to @link; 1 from it ends the search */

@@ -121,12 +121,26 @@ static void test_kvm_by_debugfs(void **state)
 	put(root, "/sys/kernel/debug/kvm/exits", "0", 0644);
 	put(root, "/sys/kernel/debug/kvm/5-11/exits", "0", 0644);
 	put(root, "/sys/kernel/debug/kvm/5-12/exits", "0", 0644);
+	put_link(root, "/proc/5/fd/11", "anon_inode:kvm-vm");
+	put(root, "/proc/6/comm", "old\n", 0644);
+	put_link(root, "/proc/6/fd/20", "anon_inode:kvm-vcpu:0");
 	put(root, "/sys/kernel/debug/kvm/6-11/exits", "0", 0644);
 	assert_int_equal(lu_kvm_processes_read(root->fd, &p), 0);
-	/* the kernel's list counts, in any order; nobody knows 6's name any more */
+	/* the kernel's list counts, in any order: 77 was not looked at */
 	assert_int_equal(p.n, 2);
 	for (size_t i = 0; i < p.n; i++)
-		assert_string_equal(p.list[i].name, p.list[i].pid == 5 ? "crosvm" : "?");
+		assert_string_equal(p.list[i].name, p.list[i].pid == 5 ? "crosvm" : "old");
+	lu_kvm_processes_clear(&p);
+
+	/* who made it has ended, or is another process by now; a device refers to it. Whoever holds one is found */
+	put(root, "/sys/kernel/debug/kvm/8-11/exits", "0", 0644);
+	put(root, "/proc/9/comm", "cron\n", 0644);
+	put_link(root, "/proc/9/fd/11", "/dev/null");
+	put(root, "/sys/kernel/debug/kvm/9-11/exits", "0", 0644);
+	assert_int_equal(lu_kvm_processes_read(root->fd, &p), 0);
+	assert_int_equal(p.n, 3);
+	for (size_t i = 0; i < p.n; i++)
+		assert_true(p.list[i].pid == 5 || p.list[i].pid == 6 || p.list[i].pid == 77);
 	lu_kvm_processes_clear(&p);
 }
 

@@ -265,7 +265,8 @@ enum {
 	SOCKET,
 	CWD_GONE,
 	CWD_RENAMED,
-	CWD_ON_TMPFS
+	CWD_ON_TMPFS,
+	OTHER_DEV /* a device that was opened where /dev was another, which is gone */
 };
 
 static char tmpfs_dir[64];
@@ -296,6 +297,18 @@ static void child_does(int what)
 		    mount("x", path, "tmpfs", MS_NODEV, "size=1m,mode=0700") < 0 || mkdir(inner, 0751) < 0 ||
 		    mount(NULL, "/", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0 || nice(4) != 4)
 			_exit(1);
+	}
+	if (what == OTHER_DEV) {
+		int ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+		snprintf(path, sizeof(path), "%s/private", dir);
+		if (ns < 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		    mount("x", path, "tmpfs", 0, "size=1m") < 0)
+			_exit(77);
+		strcat(path, "/node");
+		if (mknod(path, S_IFCHR | 0600, makedev(10, 200)) < 0 || open(path, O_RDWR) < 0 ||
+		    setns(ns, CLONE_NEWNS) < 0 || chdir(dir) < 0)
+			_exit(77);
 	}
 	if (what == ON_TMPFS) {
 		snprintf(path, sizeof(path), "%s/data", tmpfs_dir);
@@ -680,6 +693,33 @@ static void test_refusals(void **state)
 	assert_int_equal(capture(0x3fffff, 0, &l, &e), -ESRCH);
 }
 
+/* As a passed-through device from the QEMU before, which lived in its unit's view: "/node" leads nowhere, and is /dev/net/tun. */
+static void test_device_of_another_view(void **state)
+{
+	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	bool found = false;
+	int r, status;
+	pid_t pid;
+
+	if (geteuid() != 0 || access("/dev/net/tun", F_OK) < 0 || access("/sys/dev/char/10:200/uevent", F_OK) < 0) {
+		print_message("no /dev/net/tun, or not root: not tested\n");
+		skip();
+	}
+	pid = start_child(OTHER_DEV);
+	r = capture(pid, getpid(), &l, &e);
+	status = stop_child(pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+		print_message("not allowed to make a namespace here: not tested\n");
+		skip();
+	}
+	expect(r == 0, "%s", e.what);
+	for (size_t i = 0; i < l.n_needs; i++)
+		found |= !strcmp(l.needs[i].path, "/dev/net/tun") && l.needs[i].kind == LU_NEED_CHAR &&
+			 l.needs[i].write;
+	assert_true(found);
+}
+
 static void test_tmpfs(void **state)
 {
 	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
@@ -844,11 +884,14 @@ static void test_hurry(void **state)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_restorable), cmocka_unit_test(test_hurry),    cmocka_unit_test(test_sandboxed),
-		cmocka_unit_test(test_weak_root),  cmocka_unit_test(test_property), cmocka_unit_test(test_check),
-		cmocka_unit_test(test_devices),    cmocka_unit_test(test_late),     cmocka_unit_test(test_argv_stable),
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_state_fd), cmocka_unit_test(test_spawn_fails),
-		cmocka_unit_test(test_refusals),   cmocka_unit_test(test_tmpfs),    cmocka_unit_test(test_all_reasons),
+		cmocka_unit_test(test_restorable),  cmocka_unit_test(test_hurry),
+		cmocka_unit_test(test_sandboxed),   cmocka_unit_test(test_weak_root),
+		cmocka_unit_test(test_property),    cmocka_unit_test(test_check),
+		cmocka_unit_test(test_devices),     cmocka_unit_test(test_late),
+		cmocka_unit_test(test_argv_stable), cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_state_fd),    cmocka_unit_test(test_spawn_fails),
+		cmocka_unit_test(test_refusals),    cmocka_unit_test(test_device_of_another_view),
+		cmocka_unit_test(test_tmpfs),       cmocka_unit_test(test_all_reasons),
 		cmocka_unit_test(test_preload),
 	};
 
