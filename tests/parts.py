@@ -80,6 +80,7 @@ PARTS = {
     "pkernfs-image": (["libluctl/pkernfs/", "cli/pkernfs.c", *SERIES], "what tests/unit/pkernfs shows on an image, on a whole host"),
     "pkernfs-load": (["tests/lab/load.py", *SERIES], "its time, and packages that nothing else needs"),
     "rehearsal": (["daemon/update/", "daemon/engine/", "daemon/host/hooks.*"], "its time; the engine's unit tests end a rehearsal at each step"),
+    "late-disk": (["daemon/update/steps-after.c", "daemon/launch/argv_peers.c"], "its time; what makes a VM late the unit tests show"),
     "data-at-rest": (["daemon/host/disks.*", "daemon/update/steps-before.c", "daemon/host/filesystems.*"], "its time; each scenario with a disk looks at its records"),
     "thaw-waits": (["daemon/host/filesystems.*", "daemon/update/steps-before.c", "daemon/host/worker.c"], "failures-before-the-jump thaws file systems that answer at once"),
     "packages": (["debian/", "systemd/", "docs/examples/", "docs/completion/", "libluctl/kernel/installed.*", "tests/lab/packages.py", *BUILD],

@@ -217,7 +217,9 @@ static int over_budget(const struct lu_update *u, struct lu_error *e)
 		(double)u->asked.max_blackout_usec / 1e6);
 }
 
-static int on_budget(sd_event_source *s, uint64_t usec, void *userdata)
+static void arm_budget(struct lu_update *u);
+
+static int on_budget(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT, refused = LU_ERROR_INIT;
 	struct lu_update *u = userdata;
@@ -226,16 +228,27 @@ static int on_budget(sd_event_source *s, uint64_t usec, void *userdata)
 	/* refused: it is undone already, or has jumped in this very moment */
 	if (over_budget(u, &e) < 0)
 		(void)lu_engine_cancel(u->engine, e.what, &refused);
+	else
+		arm_budget(u);
 	return 0;
+}
+
+/* The loop's clock stands still while it works, so the time may not be over when the timer rings. */
+static void arm_budget(struct lu_update *u)
+{
+	uint64_t stood = (lu_clock_ns(CLOCK_MONOTONIC) - u->paused_ns) / 1000, most = budget_usec(u);
+
+	/* without a timer the last look judges alone */
+	if (sd_event_add_time_relative(u->env->event, &u->budget, CLOCK_MONOTONIC,
+				       (most > stood ? most - stood : 0) + 1000, 1000, on_budget, u) < 0)
+		log_warning("no timer for --max-blackout; it is judged right before the jump");
 }
 
 int lu_step_pause_vms(struct lu_update *u, struct lu_error *e)
 {
 	u->paused_ns = lu_clock_ns(CLOCK_MONOTONIC);
 	if (u->asked.max_blackout_usec)
-		/* a bit later, so that it is over by then; without a timer the last look judges alone */
-		(void)sd_event_add_time_relative(u->env->event, &u->budget, CLOCK_MONOTONIC, budget_usec(u) + 1000, 0,
-						 on_budget, u);
+		arm_budget(u);
 	return lu_step_vms(u, LU_VM_PAUSE, LU_PHASE_VM_PAUSE, e);
 }
 
