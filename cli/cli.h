@@ -128,6 +128,7 @@ bool cli_help_group(const char *word);
 
 /* The verbs, one file each. */
 int verb_abort(struct cli *cli);
+int verb_bugreport(struct cli *cli);
 int verb_check(struct cli *cli);
 int verb_help(struct cli *cli);
 int verb_pkernfs_show(struct cli *cli);

@@ -64,6 +64,11 @@ static const struct cli_option pkernfs_verify_options[] = {
 	{ 0 },
 };
 
+static const struct cli_option bugreport_options[] = {
+	{ "output", "FILE", "where to write it; default: a new file in the working directory", false },
+	{ 0 },
+};
+
 const struct cli_option cli_global_options[] = {
 	{ "json", NULL, "print JSON", false },
 	{ "bus", "ADDRESS", "D-Bus address in place of the system bus", false },
@@ -180,6 +185,14 @@ const struct cli_verb cli_verbs[] = {
 	  .options = pkernfs_verify_options,
 	  .help = "is it whole? Names what is damaged; changes nothing",
 	  .about = "IMAGE as for 'luctl pkernfs show'. The exit code is 3 if something is damaged." },
+	{ .name = "bugreport",
+	  .run = verb_bugreport,
+	  .no_bus = true,
+	  .options = bugreport_options,
+	  .help = "collect in one file what is known about this host and its last update",
+	  .about =
+		  "What luctld says, its settings, the records of the last update, and the logs since the host came up.\n"
+		  "Without guests' memory and states, and without how their QEMUs are started. Best done by root." },
 	{ .name = "help",
 	  .args = "[VERB]",
 	  .run = verb_help,

@@ -239,6 +239,13 @@ static void on_verified(struct lu_vm *vm, int r, const struct lu_error *e, void 
 
 		if (o->vm != vm)
 			continue;
+		/* all guests come back at once, and so do the host's services: one that is late is not missing */
+		if (r == -ETIMEDOUT && !o->slow) {
+			o->slow = true;
+			lu_vm_disconnect(vm);
+			if (lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_verified, u) == 0)
+				return;
+		}
 		if (r < 0)
 			lu_outcome_fail(o, e ? e->hint : NULL, e && e->what ? e->what : strerror(-r));
 		else if (lu_vm_facts(vm)->state == LU_VM_PAUSED && !o->paused)
@@ -263,6 +270,7 @@ int lu_step_verify(struct lu_update *u, struct lu_error *e)
 		if (!o->alive)
 			continue;
 		lu_error_clear(&o->error);
+		o->slow = false;
 		r = lu_vm_op_start(o->vm, LU_VM_PROBE, NULL, 0, on_verified, u);
 		if (r < 0)
 			lu_outcome_fail(o, NULL, strerror(-r));

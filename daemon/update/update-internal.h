@@ -17,6 +17,7 @@ struct lu_outcome {
 	bool alive;              /* its QEMU is there */
 	bool answered;      /* a guest of libvirt, which was asked once more: its monitor answers, whatever it says */
 	bool paused;        /* and was paused before the update, so it still is */
+	bool slow;          /* it did not answer in time, and is asked once more */
 	uint64_t pause_tsc; /* 0: unknown */
 	struct lu_clock clock; /* what its guest agent said; no update: nothing */
 	bool fell_back;        /* its new QEMU did not take it over, the old one goes on; @error says why */
