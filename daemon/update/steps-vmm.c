@@ -3,7 +3,7 @@
  * Replacing QEMU under running guests, in this kernel: one VM after the other, so that each stands
  * still only for the start of its own QEMU, and so that a QEMU that is no good is tried on one guest.
  *
- *	for each VM: prepare → pause → save → replace → unprepare
+ *	for each VM: prepare → pause → save → verify → replace → unprepare
  *
  * Unhappy paths: 1. anything up to save fails: the effect fails, and undo lets this guest go on in
  * the QEMU that it has. 2. The new QEMU does not take the guest over: the program of the old one, which
@@ -24,11 +24,9 @@ static const struct {
 	enum lu_vm_op op;
 	enum lu_phase phase;
 } stages[] = {
-	{ LU_VM_PREPARE, LU_PHASE_VM_PREPARE },
-	{ LU_VM_PAUSE, LU_PHASE_VM_PAUSE },
-	{ LU_VM_SAVE, LU_PHASE_VM_SAVE },
-	{ LU_VM_REPLACE, LU_PHASE_VM_RESUME },
-	{ LU_VM_UNPREPARE, 0 },
+	{ LU_VM_PREPARE, LU_PHASE_VM_PREPARE }, { LU_VM_PAUSE, LU_PHASE_VM_PAUSE },
+	{ LU_VM_SAVE, LU_PHASE_VM_SAVE },       { LU_VM_VERIFY, 0 },
+	{ LU_VM_REPLACE, LU_PHASE_VM_RESUME },  { LU_VM_UNPREPARE, 0 },
 };
 
 static int next(struct lu_update *u, struct lu_error *e);

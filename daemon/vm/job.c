@@ -61,6 +61,9 @@ static void job_free(struct lu_vm_job *j)
 	json_object_put(j->names);
 	json_object_put(j->cpus);
 	json_object_put(j->devices);
+	json_object_put(j->block_nodes);
+	json_object_put(j->block_fronts);
+	json_object_put(j->block_edges);
 	closep(&j->pkernfs_fd);
 	closep(&j->dir_fd);
 	closep(&j->state_fd);

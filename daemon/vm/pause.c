@@ -19,7 +19,7 @@
  *		paused, a QEMU that already runs it, no record at all (then what this
  *		process remembers decides). If QEMU refuses, the commit stands again.
  * VERIFY	looks whether it still stands as it was saved: same process, not let run by
- *		somebody else, same devices. The last thing before the jump.
+ *		somebody else, same devices, same beneath its disks. The last thing before the jump.
  *
  * A guest that was paused before the update, or by somebody else during it, stays paused, however
  * often RESUME is tried: it runs a guest only if PAUSE has noted that it is going to stop it. If it was saved, QEMU
@@ -482,6 +482,10 @@ const lu_vm_step_t lu_verify_steps[] = {
 	settle_saved,
 	must_stand_saved,
 	same_devices,
+	lu_disks_ask_nodes,
+	lu_disks_ask_fronts,
+	lu_disks_ask_edges,
+	lu_disks_same,
 	NULL,
 };
 /* clang-format on */

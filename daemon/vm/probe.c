@@ -16,6 +16,7 @@
  *	query-migrate		blockers
  *	/proc			can it be started again? (launch/capture.c) And does its command line name the
  *				devices that it has? Those plugged in or out later would be missing or too many.
+ *	query-block and others	is what is beneath its disks what its command line would open (disks.c)?
  *
  * A VM that does not answer is no verdict but a failure of the operation.
  *
@@ -626,6 +627,10 @@ const lu_vm_step_t lu_probe_steps[] = {
 	list_other_devices,
 	ask_parameters,
 	judge_process,
+	lu_disks_ask_nodes,
+	lu_disks_ask_fronts,
+	lu_disks_ask_edges,
+	lu_disks_judge,
 	ask_migration,
 	judge_passed_through,
 	lu_domain_ask_ptys,

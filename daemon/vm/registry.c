@@ -76,6 +76,7 @@ static void vm_free(struct lu_vm *vm)
 	closep(&vm->exe_fd);
 	closep(&vm->pidfd);
 	free(vm->plugged);
+	free(vm->blocks);
 	free(vm->machine);
 	free(vm->name);
 	free(vm->origin);

@@ -40,6 +40,7 @@ struct lu_vm {
 	pid_t pidfd_pid;                    /* 0: @pidfd is from a daemon before this one */
 	bool ran;                           /* QEMU has said that the guest runs, since PAUSE */
 	char *plugged;                      /* the devices that PROBE found, to see a change */
+	char *blocks;                       /* the same of what is beneath its disks */
 	int exe_fd;                         /* program of a QEMU that was ended for another one; until UNPREPARE */
 	struct lu_passthrough *passthrough; /* by SAVE, if devices are passed through; until UNPREPARE */
 };
@@ -90,10 +91,11 @@ struct lu_vm_job {
 	struct lu_saved saved;
 	bool have_saved;
 	struct lu_launch launch;
-	char *status;                /* query-status, as of the last query */
-	struct json_object *names;   /* probe: objects still to be looked at */
-	struct json_object *cpus;    /* prepare: query-cpus-fast */
-	struct json_object *devices; /* probe: /machine/peripheral */
+	char *status;                                                 /* query-status, as of the last query */
+	struct json_object *names;                                    /* probe: objects still to be looked at */
+	struct json_object *cpus;                                     /* prepare: query-cpus-fast */
+	struct json_object *devices;                                  /* probe: /machine/peripheral */
+	struct json_object *block_nodes, *block_fronts, *block_edges; /* disks.c */
 	size_t i;
 	int pkernfs_fd, dir_fd;
 	char mode[33]; /* migration mode found; "" if QEMU has none */
@@ -226,6 +228,16 @@ bool lu_vm_domain_lives(const struct lu_vm *vm);
 const lu_vm_step_t *lu_domain_steps(const struct lu_vm *vm, enum lu_vm_op op);
 
 int lu_domain_ask_ptys(struct lu_vm_job *j); /* a step */
+
+/*
+ * What is beneath its disks (disks.c), five steps: ask, ask, ask, and judge it by the command line in j->launch, or look
+ * whether it is still what was judged.
+ */
+int lu_disks_ask_nodes(struct lu_vm_job *j);
+int lu_disks_ask_fronts(struct lu_vm_job *j);
+int lu_disks_ask_edges(struct lu_vm_job *j);
+int lu_disks_judge(struct lu_vm_job *j);
+int lu_disks_same(struct lu_vm_job *j);
 
 /* Parts of PROBE (probe.c) that need no monitor */
 const char *lu_probe_memory_hint(const struct lu_vm *vm);

@@ -10,7 +10,7 @@
  * The order of an update, per VM:
  *
  *	old kernel	PROBE → PREPARE → PAUSE → SAVE → VERIFY → (jump)
- *	same kernel	PROBE → PREPARE → PAUSE → SAVE → REPLACE → UNPREPARE	(another QEMU goes on)
+ *	same kernel	PROBE → PREPARE → PAUSE → SAVE → VERIFY → REPLACE → UNPREPARE	(another QEMU goes on)
  *	going back	RESUME → UNPREPARE	(from any point; each is idempotent)
  *	new kernel	lu_vm_result_read(), lu_vm_result_alive(), PROBE
  *	afterwards	lu_vm_clean()
@@ -36,8 +36,8 @@ enum lu_vm_op {
 	LU_VM_PAUSE,   /* QMP stop; remembers durably whether the guest ran */
 	LU_VM_SAVE,    /* device state into pkernfs, verified and committed */
 	LU_VM_RESUME, /* cont if PAUSE stopped it, in a new QEMU if need be; works before, during and after SAVE, and if it runs already */
-	LU_VM_REPLACE,   /* after SAVE: its QEMU is ended and another one started, in this kernel */
-	LU_VM_VERIFY,    /* after SAVE: does it still stand as it was saved? For the last moment before the jump */
+	LU_VM_REPLACE, /* after SAVE: its QEMU is ended and another one started, in this kernel */
+	LU_VM_VERIFY, /* after SAVE: does it still stand as it was saved? For the last moment before the jump or REPLACE */
 	LU_VM_UNPREPARE, /* migration settings as they were, our files removed; a saved state that nobody runs stays */
 	LU_VM_OP_MAX,
 };

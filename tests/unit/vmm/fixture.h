@@ -61,3 +61,5 @@ void end_qemu(struct lu_vm *vm);
 	"expect query-migrate\nreply {\"status\": \"failed\"}\n" STATUS( \
 		_from) "expect cont\nreply {}\nexpect announce-self\nreply {}\n" STATUS("running")
 #define UNPREPARE "expect migrate-set-parameters\nreply {}\nexpect migrate-set-capabilities\nreply {}\n"
+#define DISKS(_nodes, _fronts) \
+	"expect query-named-block-nodes\nreply " _nodes "\nexpect query-block\nreply " _fronts "\n"

@@ -314,8 +314,14 @@ static void test_verify(void **state)
 		const char *word;
 		bool other_process;
 	} cases[] = {
-		{ STATUS("postmigrate") "expect qom-list\nreply []\n", 0, "" },
-		{ STATUS("finish-migrate") STATUS("postmigrate") "expect qom-list\nreply []\n", 0, "" },
+		{ STATUS("postmigrate") "expect qom-list\nreply []\n" DISKS("[]", "[]"), 0, "" },
+		{ STATUS("finish-migrate") STATUS("postmigrate") "expect qom-list\nreply []\n" DISKS("[]", "[]"), 0,
+		  "" },
+		{ STATUS("postmigrate") "expect qom-list\nreply []\n" DISKS(
+			  "[]", "[{\"device\": \"cd0\", \"inserted\": {\"node-name\": \"other\"}}]"),
+		  -EBUSY, "has changed since the check: front cd0" },
+		{ STATUS("postmigrate") "expect qom-list\nreply []\n" DISKS("[]", "[{\"device\": 1}]"), -EBADMSG,
+		  "can't be read" },
 		{ STATUS("running"), -EBUSY, "not as it was" },
 		{ STATUS("paused"), -EBUSY, "not as it was" },
 		/* let run and saved again by somebody else */
@@ -338,6 +344,7 @@ static void test_verify(void **state)
 		setup_vms(NULL);
 		vm = new_vm();
 		vm->plugged = strdup("");
+		vm->blocks = strdup("");
 		snprintf(script, sizeof(script), "%swait", cases[i].script);
 		m = mock_saving(PREPARE PAUSE, script);
 		save_it(vm);

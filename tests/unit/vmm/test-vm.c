@@ -298,9 +298,10 @@ static void test_verdicts(void **state)
 	"[{\"name\": \"type\", \"type\": \"string\"}, {\"name\": \"ram0\", \"type\": \"child<memory-backend-file>\"}]\n" \
 	"expect qom-get\nreply \"" _path "\"\nexpect qom-get\nreply " _share "\nexpect qom-get\nreply " _size            \
 	"\nexpect qom-get\nreply " _discard "\n"
-#define TAIL(_devices, _migrate)                                           \
-	"expect qom-list\nreply " _devices "\nexpect qom-list\nreply []\n" \
-	"expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\nexpect query-migrate\nreply " _migrate "\n"
+#define TAIL(_devices, _migrate)                                                 \
+	"expect qom-list\nreply " _devices "\nexpect qom-list\nreply []\n"       \
+	"expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\n" DISKS( \
+		"[]", "[]") "expect query-migrate\nreply " _migrate "\n"
 #define GOOD RAM("@/pkernfs/ram", "true", "1", "false")
 	static const struct {
 		const char *script, *word; /* NULL: updatable */
@@ -478,8 +479,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_too_old),
 	};
 
-	if (argc != 2)
+	/* as this process plays QEMU, too, a bare word would be its disk */
+	if (argc != 3)
 		return 2;
-	schema_file = argv[1];
+	schema_file = argv[2];
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
