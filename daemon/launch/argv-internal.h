@@ -6,6 +6,9 @@
 /** lu_argv_kind_is() - is the first item of "tap,id=…", or member @key of the JSON form, @kind? */
 bool lu_argv_kind_is(const char *value, const char *key, const char *kind);
 
+/** lu_argv_is_on() - a switch of QemuOpts, "server" or "server=on"; @otherwise: it is not there */
+bool lu_argv_is_on(const char *value, const char *key, bool otherwise);
+
 /** lu_argv_refuse() - adds "-OPTION VALUE: @why" */
 void lu_argv_refuse(struct lu_reasons *r, const char *device, const struct lu_arg *arg, const char *why,
 		    const char *hint);

@@ -397,6 +397,10 @@ int lu_argv_check(char *const *argv, struct lu_reasons *why)
 			lu_argv_refuse(why, NULL, &arg,
 				       "the guest's writes are in a temporary file that does not survive",
 				       "start the VM without -snapshot");
+		if (!strcmp(arg.name, "drive") && arg.value && lu_argv_is_on(arg.value, "snapshot", false))
+			lu_argv_refuse(why, NULL, &arg,
+				       "the guest's writes are in a temporary file that does not survive",
+				       "start the VM without snapshot=on; QMP block-commit saves what it has written");
 		if (!strcmp(arg.name, "add-fd"))
 			lu_argv_refuse(why, NULL, &arg, "an inherited file descriptor can't be opened again",
 				       "name the file by its path instead");

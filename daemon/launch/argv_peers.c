@@ -18,8 +18,7 @@
 static const char *const remote[] = { "nbd",   "nbd+tcp", "ssh",  "iscsi", "rbd",     "nfs",      "http",
 				      "https", "ftp",     "ftps", "tftp",  "gluster", "sheepdog", NULL };
 
-/* A switch of QemuOpts: "server", "server=on" */
-static bool is_on(const char *value, const char *key, bool otherwise)
+bool lu_argv_is_on(const char *value, const char *key, bool otherwise)
 {
 	_cleanup_free_ char *v = NULL;
 	size_t n = strlen(key);
@@ -51,18 +50,18 @@ static bool connects(const struct lu_arg *arg)
 	if (!arg->value)
 		return false;
 	if (!strcmp(arg->name, "chardev"))
-		return lu_argv_kind_is(arg->value, "backend", "socket") && !is_on(arg->value, "server", false) &&
-		       !tries_again(arg->value);
+		return lu_argv_kind_is(arg->value, "backend", "socket") &&
+		       !lu_argv_is_on(arg->value, "server", false) && !tries_again(arg->value);
 	if (!strcmp(arg->name, "netdev") || !strcmp(arg->name, "nic") || !strcmp(arg->name, "net")) {
 		if (lu_argv_kind_is(arg->value, "type", "stream"))
-			return !is_on(arg->value, "server", true) && !tries_again(arg->value);
+			return !lu_argv_is_on(arg->value, "server", true) && !tries_again(arg->value);
 		return lu_argv_kind_is(arg->value, "type", "socket") &&
 		       lu_argv_property(arg->value, "connect", &to) > 0;
 	}
 	for (const char *const *line = lines; *line; line++)
 		for (const char *const *kind = kinds; *kind && !strcmp(arg->name, *line); kind++)
 			if (!strncmp(arg->value, *kind, strlen(*kind)))
-				return !is_on(arg->value, "server", false) && !tries_again(arg->value);
+				return !lu_argv_is_on(arg->value, "server", false) && !tries_again(arg->value);
 	return false;
 }
 
