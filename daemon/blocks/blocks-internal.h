@@ -61,6 +61,13 @@ bool lu_block_view_below(const struct lu_block_view *v, const char *key);
 bool lu_block_value_same(const char *a, const char *b);
 bool lu_block_value_on(const char *value);
 
+/* As QEMU tells them, and what -drive calls them today and did long ago. */
+struct lu_block_limit {
+	const char *told, *option, *old;
+};
+
+extern const struct lu_block_limit lu_block_limits[LU_BLOCK_LIMITS];
+
 /* --- the command line --- */
 
 struct lu_block_drive {

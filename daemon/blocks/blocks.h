@@ -39,11 +39,14 @@ struct lu_block_now {
 	size_t n_children;
 };
 
+#define LU_BLOCK_LIMITS 12 /* bytes and requests, in all, to read and to write; the same for a burst */
+
 /** struct lu_block_front - what a guest's device has as its disk */
 struct lu_block_front {
-	char *name;   /* of -drive, or "" */
-	char *device; /* id of the device or its path, or NULL: none has it */
-	char *node;   /* NULL: no medium */
+	char *name;                       /* of -drive, or "" */
+	char *device;                     /* id of the device or its path, or NULL: none has it */
+	char *node;                       /* NULL: no medium */
+	uint64_t limits[LU_BLOCK_LIMITS]; /* 0: none */
 };
 
 struct lu_blocks {

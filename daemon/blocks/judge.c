@@ -90,6 +90,26 @@ static int read_only(struct verdict *v, const struct lu_block_front *f, const st
 			     "is read-only, where the command line has it writable");
 }
 
+/* Of a drive; a node of -blockdev has none but by a filter. */
+static int limits(struct verdict *v, const struct lu_block_front *f, const struct lu_block_view *view)
+{
+	for (size_t i = 0; i < LU_BLOCK_LIMITS; i++) {
+		const char *want = view ? lu_block_view_get(view, lu_block_limits[i].option) : NULL;
+		char have[24];
+
+		want = want ?: view ? lu_block_view_get(view, lu_block_limits[i].old) : NULL;
+		snprintf(have, sizeof(have), "%llu", (unsigned long long)f->limits[i]);
+		if (lu_block_value_same(want ?: "0", have))
+			continue;
+		lu_reasons_add(
+			v->why, NULL,
+			"take the limit away for the update (QMP block_set_io_throttle), or have the command line give it",
+			"its disk \"%s\" is limited (%s=%s), where the command line has %s", label(f),
+			lu_block_limits[i].told, have, want ?: "no such limit");
+	}
+	return 0;
+}
+
 /* --- drives --- */
 
 static int judge_drive(struct verdict *v, const struct lu_block_front *f, const struct lu_block_drive *d)
@@ -110,9 +130,8 @@ static int judge_drive(struct verdict *v, const struct lu_block_front *f, const 
 	r = lu_block_view_make(&view, &d->o, "");
 	if (r < 0)
 		return r;
-	r = read_only(v, f, &view, true);
-	if (r < 0)
-		return r;
+	read_only(v, f, &view, true);
+	limits(v, f, &view);
 	return compared(v, f, lu_block_compare(&v->c, &view, NULL, f->node, LU_BLOCK_IMAGE));
 }
 
@@ -157,6 +176,7 @@ static int judge_node(struct verdict *v, const struct lu_block_front *f, const c
 	d = drive_by_node(v, want);
 	if (d)
 		return judge_drive(v, f, d);
+	limits(v, f, NULL);
 	if (strcmp(want, f->node) != 0) {
 		snprintf(what, sizeof(what), "is on node \"%.200s\", %.500s, where the command line has \"%.200s\"",
 			 f->node, node_file(v, f->node), want);

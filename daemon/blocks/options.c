@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Options of block nodes in QEMU's three ways to write them, as one flat list. See blocks-internal.h. */
+/*
+ * Options of block nodes in QEMU's three ways to write them, as one flat list: JSON, "key=value" of -blockdev, where a
+ * dot goes one level down, and "key=value" of -drive, where a word alone is a switch. QEMU flattens them in the same way
+ * before it opens a node. See blocks-internal.h.
+ */
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>

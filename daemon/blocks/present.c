@@ -168,10 +168,30 @@ static int read_nodes(struct lu_blocks *b, struct json_object *list, bool *tells
 	return 0;
 }
 
+const struct lu_block_limit lu_block_limits[LU_BLOCK_LIMITS] = {
+	{ "bps", "throttling.bps-total", "bps" },
+	{ "bps_rd", "throttling.bps-read", "bps_rd" },
+	{ "bps_wr", "throttling.bps-write", "bps_wr" },
+	{ "iops", "throttling.iops-total", "iops" },
+	{ "iops_rd", "throttling.iops-read", "iops_rd" },
+	{ "iops_wr", "throttling.iops-write", "iops_wr" },
+	{ "bps_max", "throttling.bps-total-max", "bps_max" },
+	{ "bps_rd_max", "throttling.bps-read-max", "bps_rd_max" },
+	{ "bps_wr_max", "throttling.bps-write-max", "bps_wr_max" },
+	{ "iops_max", "throttling.iops-total-max", "iops_max" },
+	{ "iops_rd_max", "throttling.iops-read-max", "iops_rd_max" },
+	{ "iops_wr_max", "throttling.iops-write-max", "iops_wr_max" },
+};
+
 static int read_front(struct lu_block_front *f, struct json_object *o)
 {
 	struct json_object *inserted = member(o, "inserted", json_type_object);
 
+	for (size_t i = 0; i < LU_BLOCK_LIMITS; i++) {
+		struct json_object *limit = member(inserted, lu_block_limits[i].told, json_type_int);
+
+		f->limits[i] = limit ? (uint64_t)json_object_get_int64(limit) : 0;
+	}
 	if (copy(o, "device", &f->name) < 0 || copy(o, "qdev", &f->device) < 0 ||
 	    copy(inserted, "node-name", &f->node) < 0)
 		return -ENOMEM;
@@ -306,9 +326,15 @@ int lu_blocks_text(const struct lu_blocks *b, const struct lu_block_files *files
 
 	if (!f)
 		return -ENOMEM;
-	for (size_t i = 0; i < b->n_fronts; i++)
-		fprintf(f, "front %s %s on %s\n", b->fronts[i].name, b->fronts[i].device ?: "-",
+	for (size_t i = 0; i < b->n_fronts; i++) {
+		fprintf(f, "front %s %s on %s", b->fronts[i].name, b->fronts[i].device ?: "-",
 			b->fronts[i].node ?: "-");
+		for (size_t k = 0; k < LU_BLOCK_LIMITS; k++)
+			if (b->fronts[i].limits[k])
+				fprintf(f, " %s=%llu", lu_block_limits[k].told,
+					(unsigned long long)b->fronts[i].limits[k]);
+		fputc('\n', f);
+	}
 	for (size_t i = 0; i < b->n_nodes; i++)
 		write_node(f, &b->nodes[i], files);
 	bad = ferror(f);

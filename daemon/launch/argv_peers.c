@@ -26,7 +26,7 @@ bool lu_argv_is_on(const char *value, const char *key, bool otherwise)
 	if (lu_argv_property(value, key, &v) > 0)
 		return !strcmp(v, "on") || !strcmp(v, "yes") || !strcmp(v, "true") || !strcmp(v, "y");
 	for (const char *p = value; (p = strstr(p, key)); p += n)
-		if (p > value && p[-1] == ',' && (!p[n] || p[n] == ','))
+		if ((p == value || p[-1] == ',') && (!p[n] || p[n] == ','))
 			return true;
 	return otherwise;
 }

@@ -7,155 +7,27 @@
  */
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 
 #include "test.h"
 
 #include "blocks.h"
+#include "qemu.h"
 
 #define WORDS_MAX 48
 
 static const char *qemu = "/usr/bin/qemu-system-x86_64", *only;
 static char dir[64];
-static FILE *monitor, *commands;
-static const char *current;
-static pid_t pid;
-
-/* --- a monitor, one command after the other --- */
-
-static struct json_object *read_answer(void)
-{
-	_cleanup_free_ char *line = NULL;
-	size_t size = 0;
-
-	for (;;) {
-		struct json_object *o, *v;
-
-		expect(getline(&line, &size, monitor) > 0, "%s: QEMU has ended; %s/log", current, dir);
-		o = json_tokener_parse(line);
-		assert_non_null(o);
-		if (json_object_object_get_ex(o, "return", &v)) {
-			v = json_object_get(v);
-			json_object_put(o);
-			return v;
-		}
-		expect(!json_object_object_get_ex(o, "error", &v), "%s: QEMU: %s", current, line);
-		json_object_put(o);
-	}
-}
-
-static struct json_object *ask(const char *command)
-{
-	fprintf(commands, "%s\n", command);
-	fflush(commands);
-	return read_answer();
-}
-
-static struct json_object *query(const char *name, const char *arguments)
-{
-	char text[256];
-
-	snprintf(text, sizeof(text), "{\"execute\": \"%s\", \"arguments\": %s}", name, arguments);
-	return ask(text);
-}
-
-/* "@ready", "@gone": until no job is under way */
-static void wait_jobs(bool gone)
-{
-	for (int i = 0; i < 500; i++) {
-		struct json_object *list = query("query-block-jobs", "{}"), *ready = NULL;
-		bool done = json_object_array_length(list) == 0;
-
-		if (!gone && !done && json_object_object_get_ex(json_object_array_get_idx(list, 0), "ready", &ready))
-			done = json_object_get_boolean(ready);
-		json_object_put(list);
-		if (done)
-			return;
-		usleep(10000);
-	}
-	fail_case("a block job did not end");
-}
-
-static void run_command(const char *command)
-{
-	if (command[0] == '@')
-		wait_jobs(!strcmp(command, "@gone"));
-	else if (command[0] == '!')
-		expect(system(command + 1) == 0, "%s", command);
-	else
-		json_object_put(ask(command));
-}
-
-/* --- a QEMU --- */
-
-static int in_dir(char *const *argv)
-{
-	char log[100];
-	int fd;
-
-	if (chdir(dir) < 0)
-		return -1;
-	snprintf(log, sizeof(log), "%s/log", dir);
-	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-	dup2(fd, 1);
-	dup2(fd, 2);
-	return execv(qemu, argv);
-}
-
-static void start(char *const *argv)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd = -1;
-
-	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/qmp", dir);
-	unlink(sa.sun_path);
-	pid = fork();
-	if (pid == 0) {
-		closefrom(3);
-		in_dir(argv);
-		_exit(127);
-	}
-	for (int i = 0; i < 1000 && fd < 0; i++) {
-		expect(waitpid(pid, NULL, WNOHANG) == 0, "%s: QEMU has ended; %s/log", current, dir);
-		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
-			close(fd);
-			fd = -1;
-			usleep(10000);
-		}
-	}
-	commands = fdopen(dup(fd), "w");
-	monitor = fdopen(fd, "r");
-	assert_true(monitor && commands);
-	json_object_put(query("qmp_capabilities", "{}"));
-}
-
-static int end(void **state)
-{
-	if (monitor)
-		fclose(monitor);
-	if (commands)
-		fclose(commands);
-	monitor = commands = NULL;
-	if (pid > 0) {
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-	}
-	pid = 0;
-	return 0;
-}
 
 static void look(struct lu_blocks **blocks, struct lu_block_files **files)
 {
-	struct json_object *nodes = query("query-named-block-nodes", "{\"flat\": true}"),
-			   *fronts = query("query-block", "{}"), *edges = query("x-debug-query-block-graph", "{}");
+	struct json_object *nodes = qemu_query("query-named-block-nodes", "{\"flat\": true}"),
+			   *fronts = qemu_query("query-block", "{}"),
+			   *edges = qemu_query("x-debug-query-block-graph", "{}");
 	int proc = open("/proc", O_RDONLY | O_DIRECTORY);
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 
 	expect(lu_blocks_read(nodes, fronts, edges, blocks, &e) == 0, "%s", e.what);
-	assert_int_equal(lu_block_files_read(proc, pid, files), 0);
+	assert_int_equal(lu_block_files_read(proc, qemu_pid, files), 0);
 	close(proc);
 	json_object_put(nodes);
 	json_object_put(fronts);
@@ -164,7 +36,6 @@ static void look(struct lu_blocks **blocks, struct lu_block_files **files)
 
 /* --- cases --- */
 
-#define CMD(_name, _args) "{\"execute\": \"" _name "\", \"arguments\": {" _args "}}"
 #define NODES                                                                                                      \
 	"-blockdev", "{\"driver\":\"file\",\"node-name\":\"base-file\",\"filename\":\"base.qcow2\"}", "-blockdev", \
 		"{\"driver\":\"qcow2\",\"node-name\":\"base\",\"file\":\"base-file\",\"backing\":null}"
@@ -360,6 +231,16 @@ static const struct {
 	    CMD("blockdev-add", "\"driver\":\"throttle\",\"node-name\":\"t\",\"throttle-group\":\"g\",\"file\":\"f\""),
 	    CMD("blockdev-reopen", "\"options\":[{\"driver\":\"raw\",\"node-name\":\"r\",\"file\":\"t\"}]") },
 	  "is on node \"t\", raw.img, where the command line has \"f\"" },
+	{ "limits",
+	  { "-drive", "file=raw.img,if=none,id=d0,format=raw,throttling.bps-total=1048576,iops=100", VIRTIO("d0") },
+	  { CMD("block_set_io_throttle",
+		"\"device\":\"d0\",\"bps\":1048576,\"bps_rd\":0,\"bps_wr\":0,\"iops\":0,\"iops_rd\":0,\"iops_wr\":0") },
+	  "is limited (iops=0), where the command line has 100" },
+	{ "limits-node",
+	  { "-blockdev", "driver=file,node-name=a,filename=raw.img", "-device", "virtio-blk-pci,drive=a,id=disk" },
+	  { CMD("block_set_io_throttle",
+		"\"id\":\"/machine/peripheral/disk/virtio-backend\",\"bps\":0,\"bps_rd\":0,\"bps_wr\":0,\"iops\":100,\"iops_rd\":0,\"iops_wr\":0") },
+	  "is limited (iops=100), where the command line has no such limit" },
 	/* what can't be compared */
 	{ "quorum",
 	  { NODES, "-blockdev", "driver=quorum,node-name=q,vote-threshold=1,children.0=base", VIRTIO("q") },
@@ -394,19 +275,19 @@ static void one_case(size_t i)
 	_cleanup_free_ char *before = NULL, *after = NULL;
 	size_t n = 11;
 
-	current = cases[i].name;
+	qemu_case = cases[i].name;
 	fill();
 	snprintf(socket, sizeof(socket), "unix:%s/qmp,server=on,wait=off", dir);
 	for (size_t k = 0; k < ARRAY_SIZE(cases[i].words) && cases[i].words[k]; k++)
 		argv[n++] = (char *)cases[i].words[k];
-	start(argv);
+	qemu_start(dir, argv);
 	look(&blocks, &files);
 	assert_int_equal(lu_blocks_judge(blocks, argv, files, &why), 0);
 	if (cases[i].commands[0] || !cases[i].reason)
 		expect(!lu_reasons_any(&why), "%s, as it was started: %s", cases[i].name, why.list[0].what);
 	assert_int_equal(lu_blocks_text(blocks, files, &before), 0);
 	for (size_t k = 0; k < ARRAY_SIZE(cases[i].commands) && cases[i].commands[k]; k++)
-		run_command(cases[i].commands[k]);
+		qemu_command(cases[i].commands[k]);
 	blocks = lu_blocks_free(blocks);
 	files = lu_block_files_free(files);
 	look(&blocks, &files);
@@ -422,7 +303,7 @@ static void one_case(size_t i)
 			print_message("%s: %s\n", cases[i].name, why.list[k].what);
 		expect(strstr(why.list[0].what, cases[i].reason), "%s: %s", cases[i].name, why.list[0].what);
 	}
-	end(NULL);
+	qemu_end(NULL);
 }
 
 static void test_cases(void **state)
@@ -440,7 +321,7 @@ static void test_cases(void **state)
 
 int main(int argc, char **argv)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test_teardown(test_cases, end) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test_teardown(test_cases, qemu_end) };
 
 	qemu = getenv("LUCTL_TEST_QEMU") ?: qemu;
 	only = argc > 1 ? argv[1] : NULL;
