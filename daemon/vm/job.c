@@ -61,6 +61,7 @@ static void job_free(struct lu_vm_job *j)
 	json_object_put(j->names);
 	json_object_put(j->cpus);
 	json_object_put(j->devices);
+	json_object_put(j->anonymous);
 	json_object_put(j->block_nodes);
 	json_object_put(j->block_fronts);
 	json_object_put(j->block_edges);

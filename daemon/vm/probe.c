@@ -16,6 +16,7 @@
  *	query-migrate		blockers
  *	/proc			can it be started again? (launch/capture.c) And does its command line name the
  *				devices that it has? Those plugged in or out later would be missing or too many.
+ *	query-jobs and others	is something under way, or there, that ends with this QEMU (runtime.c)?
  *	query-block and others	is what is beneath its disks what its command line would open (disks.c)?
  *
  * A VM that does not answer is no verdict but a failure of the operation.
@@ -393,10 +394,17 @@ static int list_named_devices(struct lu_vm_job *j)
 			     on_named_devices);
 }
 
+static int on_other_devices(struct lu_vm_job *j, struct json_object *data)
+{
+	json_object_put(j->anonymous);
+	j->anonymous = json_object_get(data);
+	return on_devices(j, data);
+}
+
 static int list_other_devices(struct lu_vm_job *j)
 {
 	return lu_vm_job_try(j, "qom-list", lu_json_args("path", "/machine/peripheral-anon", NULL), LU_TOLERATE_REFUSAL,
-			     on_devices);
+			     on_other_devices);
 }
 
 /* --- migration --- */
@@ -605,7 +613,7 @@ static int judge_process(struct lu_vm_job *j)
 	f->early = j->launch.early;
 	f->late = steal_ptr(j->launch.late);
 	f->devices = steal_ptr(j->launch.devices);
-	return judge_plugged(j);
+	return judge_plugged(j) ?: lu_runtime_judge_anonymous(j);
 }
 
 static int conclude(struct lu_vm_job *j)
@@ -631,6 +639,11 @@ const lu_vm_step_t lu_probe_steps[] = {
 	lu_disks_ask_fronts,
 	lu_disks_ask_edges,
 	lu_disks_judge,
+	lu_runtime_judge_bitmaps,
+	lu_runtime_ask_jobs,
+	lu_runtime_ask_exports,
+	lu_runtime_ask_cpus,
+	lu_runtime_note_passwords,
 	ask_migration,
 	judge_passed_through,
 	lu_domain_ask_ptys,

@@ -95,6 +95,7 @@ struct lu_vm_job {
 	struct json_object *names;                                    /* probe: objects still to be looked at */
 	struct json_object *cpus;                                     /* prepare: query-cpus-fast */
 	struct json_object *devices;                                  /* probe: /machine/peripheral */
+	struct json_object *anonymous;                                /* probe: /machine/peripheral-anon */
 	struct json_object *block_nodes, *block_fronts, *block_edges; /* disks.c */
 	size_t i;
 	int pkernfs_fd, dir_fd;
@@ -238,6 +239,14 @@ int lu_disks_ask_fronts(struct lu_vm_job *j);
 int lu_disks_ask_edges(struct lu_vm_job *j);
 int lu_disks_judge(struct lu_vm_job *j);
 int lu_disks_same(struct lu_vm_job *j);
+
+/* What no command line knows (runtime.c), steps of PROBE. The bitmaps and those after it ask nothing. */
+int lu_runtime_ask_jobs(struct lu_vm_job *j);
+int lu_runtime_ask_exports(struct lu_vm_job *j);
+int lu_runtime_ask_cpus(struct lu_vm_job *j);
+int lu_runtime_judge_bitmaps(struct lu_vm_job *j);
+int lu_runtime_judge_anonymous(struct lu_vm_job *j);
+int lu_runtime_note_passwords(struct lu_vm_job *j);
 
 /* Parts of PROBE (probe.c) that need no monitor */
 const char *lu_probe_memory_hint(const struct lu_vm *vm);

@@ -63,3 +63,6 @@ void end_qemu(struct lu_vm *vm);
 #define UNPREPARE "expect migrate-set-parameters\nreply {}\nexpect migrate-set-capabilities\nreply {}\n"
 #define DISKS(_nodes, _fronts) \
 	"expect query-named-block-nodes\nreply " _nodes "\nexpect query-block\nreply " _fronts "\n"
+#define RUNTIME(_jobs, _exports, _cpus)                                                   \
+	"expect query-jobs\nreply " _jobs "\nexpect query-block-exports\nreply " _exports \
+	"\nexpect query-cpus-fast\nreply " _cpus "\n"

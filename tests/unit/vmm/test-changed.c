@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Real QEMUs, each changed in one way while it runs: PROBE says so, or says what will be lost. And one whose disk is
+ * changed after it was saved: the last look says so.
+ */
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "fixture.h"
+#include "qemu.h"
+
+static const char *const qemu = "/usr/bin/qemu-system-x86_64";
+
+#define DISK                                                                                             \
+	"-blockdev", "driver=qcow2,node-name=disk,file.driver=file,file.filename=disk.qcow2", "-device", \
+		"virtio-blk-pci,drive=disk"
+
+static const struct {
+	const char *name, *words[12], *commands[6];
+	const char *reason, *loss; /* NULL: none */
+} cases[] = {
+	{ "nothing", { DISK, "-smp", "2", "-vnc", "unix:vnc", "-device", "virtio-rng-pci" }, { 0 }, NULL, NULL },
+	{ "snapshot",
+	  { DISK },
+	  { CMD("blockdev-snapshot-sync",
+		"\"node-name\":\"disk\",\"snapshot-file\":\"over.qcow2\",\"snapshot-node-name\":\"over\"") },
+	  "is on node \"over\", over.qcow2, where the command line has \"disk\"",
+	  NULL },
+	{ "temporary",
+	  { "-drive", "file=disk.qcow2,if=none,id=d0,snapshot=on", "-device", "virtio-blk-pci,drive=d0" },
+	  { 0 },
+	  "the guest's writes are in a temporary file",
+	  NULL },
+	{ "job",
+	  { DISK },
+	  { CMD("blockdev-add", "\"driver\":\"null-co\",\"node-name\":\"n\",\"size\":16777216"),
+	    CMD("blockdev-mirror", "\"job-id\":\"copy\",\"device\":\"disk\",\"target\":\"n\",\"sync\":\"full\"") },
+	  "its job \"copy\" (mirror) is under way",
+	  NULL },
+	{ "job-done",
+	  { DISK },
+	  { CMD("blockdev-create",
+		"\"job-id\":\"new\",\"options\":{\"driver\":\"file\",\"filename\":\"new\",\"size\":512}"),
+	    "@gone" },
+	  NULL,
+	  NULL },
+	{ "export",
+	  { DISK },
+	  { CMD("nbd-server-start", "\"addr\":{\"type\":\"unix\",\"data\":{\"path\":\"nbd\"}}"),
+	    CMD("block-export-add", "\"type\":\"nbd\",\"id\":\"e\",\"node-name\":\"disk\"") },
+	  "its node \"disk\" is exported to others (nbd, \"e\")",
+	  NULL },
+	{ "bitmap",
+	  { DISK },
+	  { CMD("block-dirty-bitmap-add", "\"node\":\"disk\",\"name\":\"b\"") },
+	  "its dirty bitmap \"b\" of node \"disk\" is in memory only",
+	  NULL },
+	{ "persistent",
+	  { DISK },
+	  { CMD("block-dirty-bitmap-add", "\"node\":\"disk\",\"name\":\"b\",\"persistent\":true") },
+	  NULL,
+	  NULL },
+	{ "threshold",
+	  { DISK },
+	  { CMD("block-set-write-threshold", "\"node-name\":\"disk\",\"write-threshold\":1000000") },
+	  NULL,
+	  "write threshold of its node \"disk\"" },
+	{ "device",
+	  { "-device", "pcie-root-port,id=rp" },
+	  { CMD("device_add", "\"driver\":\"virtio-rng-pci\",\"bus\":\"rp\"") },
+	  "(virtio-rng-pci) was plugged in after the start",
+	  NULL },
+	{ "processor",
+	  { "-smp", "1,maxcpus=2" },
+	  { CMD("device_add", "\"driver\":\"qemu64-x86_64-cpu\",\"socket-id\":0,\"core-id\":1,\"thread-id\":0") },
+	  "(qemu64-x86_64-cpu) was plugged in after the start",
+	  NULL },
+	{ "processor-named", { "-smp", "sockets=2,cores=2" }, { 0 }, NULL, NULL },
+	{ "password", { "-vnc", "unix:vnc,password=on" }, { 0 }, NULL, "the password of its VNC display" },
+};
+
+static void start(const char *const *words, size_t n_words)
+{
+	char object[400], qmp[300], ours[300], command[700],
+		*argv[40] = { (char *)qemu,
+			      (char *)"-M",
+			      (char *)"q35,memory-backend=ram0",
+			      (char *)"-accel",
+			      (char *)"tcg",
+			      (char *)"-m",
+			      (char *)"64",
+			      (char *)"-nodefaults",
+			      (char *)"-display",
+			      (char *)"none",
+			      (char *)"-uuid",
+			      (char *)UUID_A,
+			      (char *)"-object",
+			      object,
+			      (char *)"-qmp",
+			      qmp,
+			      (char *)"-qmp",
+			      ours };
+	size_t n = 18;
+
+	snprintf(command, sizeof(command),
+		 "cd %s && rm -f *.qcow2 && qemu-img create -q -f qcow2 disk.qcow2 16M && mkdir -p pkernfs", test_dir);
+	assert_int_equal(system(command), 0);
+	snprintf(object, sizeof(object), "memory-backend-file,id=ram0,size=64M,mem-path=%s/pkernfs/ram,share=on",
+		 test_dir);
+	snprintf(qmp, sizeof(qmp), "unix:%s/qmp,server=on,wait=off", test_dir);
+	snprintf(ours, sizeof(ours), "unix:%s/q,server=on,wait=off", test_dir);
+	for (size_t i = 0; i < n_words && words[i]; i++)
+		argv[n++] = (char *)words[i];
+	qemu_start(test_dir, argv);
+}
+
+static const char *find(const struct lu_reasons *list, const char *text)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strstr(list->list[i].what, text))
+			return list->list[i].what;
+	return NULL;
+}
+
+static const char *first(const struct lu_reasons *list)
+{
+	return list->n ? list->list[0].what : "nothing";
+}
+
+static struct lu_vm *probed(void)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct outcome o;
+	struct lu_vm *vm;
+
+	expect(lu_vms_add(vms, definition("mock", UUID_A, at("q")), &vm, &e) == 0, "%s", e.what);
+	expect(run_op(vm, LU_VM_PROBE, 0, &o) == 0, "%s: %s", qemu_case, o.what);
+	return vm;
+}
+
+static void one_case(size_t i)
+{
+	const struct lu_vm_facts *f;
+	struct lu_vm *vm;
+
+	qemu_case = cases[i].name;
+	setup_vms(NULL);
+	start(cases[i].words, ARRAY_SIZE(cases[i].words));
+	vm = probed();
+	f = lu_vm_facts(vm);
+	if (cases[i].commands[0] || !cases[i].reason)
+		expect(f->updatable, "%s, as it was started: %s", qemu_case, first(&f->reasons));
+	for (size_t k = 0; k < ARRAY_SIZE(cases[i].commands) && cases[i].commands[k]; k++)
+		qemu_command(cases[i].commands[k]);
+	lu_vms_remove(vms, "mock", NULL);
+	vm = probed();
+	f = lu_vm_facts(vm);
+	expect(f->updatable == !cases[i].reason, "%s: %s", qemu_case, first(&f->reasons));
+	expect(!cases[i].reason || find(&f->reasons, cases[i].reason), "%s: %s", qemu_case, first(&f->reasons));
+	expect(!cases[i].loss || find(&f->losses, cases[i].loss), "%s: %s", qemu_case, first(&f->losses));
+	teardown_vms(NULL);
+	qemu_end(NULL);
+}
+
+static void test_probe(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		one_case(i);
+}
+
+/* The verdict is old when the guest is saved: what has changed since counts, too. */
+static void test_last_look(void **state)
+{
+	static const char *const words[] = { "-blockdev", "driver=file,node-name=c,filename=disk.qcow2,read-only=on",
+					     "-device", "ide-cd,drive=c,id=cd" };
+	static const enum lu_vm_op way[] = { LU_VM_PREPARE, LU_VM_PAUSE, LU_VM_SAVE, LU_VM_VERIFY };
+	struct outcome o;
+	struct lu_vm *vm;
+
+	qemu_case = "the last look";
+	setup_vms(NULL);
+	start(words, ARRAY_SIZE(words));
+	vm = probed();
+	expect(lu_vm_facts(vm)->updatable, "%s", first(&lu_vm_facts(vm)->reasons));
+	for (size_t i = 0; i < ARRAY_SIZE(way); i++)
+		expect(run_op(vm, way[i], 0, &o) == 0, "%s", o.what);
+	qemu_command(CMD("blockdev-open-tray", "\"id\":\"cd\",\"force\":true"));
+	qemu_command(CMD("blockdev-remove-medium", "\"id\":\"cd\""));
+	assert_int_equal(run_op(vm, LU_VM_VERIFY, 0, &o), -EBUSY);
+	expect(strstr(o.what, "what is beneath its disks has changed since the check: front"), "%s", o.what);
+	assert_int_equal(run_op(vm, LU_VM_RESUME, 0, &o), 0);
+	assert_int_equal(run_op(vm, LU_VM_UNPREPARE, 0, &o), 0);
+	teardown_vms(NULL);
+	qemu_end(NULL);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_probe, qemu_end),
+		cmocka_unit_test_teardown(test_last_look, qemu_end),
+	};
+
+	if (access(qemu, X_OK) < 0 || system("qemu-img --version >/dev/null 2>&1") != 0) {
+		printf("no %s, or no qemu-img, on this machine\n", qemu);
+		return 77;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
