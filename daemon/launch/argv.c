@@ -401,6 +401,11 @@ int lu_argv_check(char *const *argv, struct lu_reasons *why)
 			lu_argv_refuse(why, NULL, &arg,
 				       "the guest's writes are in a temporary file that does not survive",
 				       "start the VM without snapshot=on; QMP block-commit saves what it has written");
+		if (!strcmp(arg.name, "global") && arg.value &&
+		    (!strncmp(arg.value, "migration.", 10) || !strncmp(arg.value, "driver=migration,", 17)))
+			lu_argv_refuse(why, NULL, &arg,
+				       "the next QEMU would be set to migrate by it while it loads the state",
+				       "leave it out; what a migration needs can be set over the monitor");
 		if (!strcmp(arg.name, "add-fd"))
 			lu_argv_refuse(why, NULL, &arg, "an inherited file descriptor can't be opened again",
 				       "name the file by its path instead");

@@ -12,6 +12,11 @@
 
 #include "store.h"
 
+void lu_settings_clear(struct lu_settings *settings)
+{
+	lu_json_free(&lu_settings_table, settings);
+}
+
 void lu_clock_clear(struct lu_clock *clock)
 {
 	lu_json_free(&lu_clock_table, clock);
@@ -144,6 +149,16 @@ int lu_clock_read(int dir_fd, struct lu_clock *ret, struct lu_error *e)
 	return lu_json_load(dir_fd, "clock.json", LU_STORE_JSON_MAX, &lu_clock_table, ret, e);
 }
 
+int lu_settings_read(int dir_fd, struct lu_settings *ret, struct lu_error *e)
+{
+	return lu_json_load(dir_fd, "settings.json", LU_STORE_JSON_MAX, &lu_settings_table, ret, e);
+}
+
+int lu_settings_write(int dir_fd, const struct lu_settings *settings, struct lu_error *e)
+{
+	return write_record(dir_fd, "settings.json", &lu_settings_table, settings, e);
+}
+
 int lu_clock_write(int dir_fd, const struct lu_clock *clock, struct lu_error *e)
 {
 	return write_record(dir_fd, "clock.json", &lu_clock_table, clock, e);
@@ -223,11 +238,11 @@ int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc)
 
 int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e)
 {
-	static const char *const files[] = { "saved.json",  ".saved.json.tmp",  "result.json",  ".result.json.tmp",
-					     "launch.json", ".launch.json.tmp", "devices.json", ".devices.json.tmp",
-					     "clock.json",  ".clock.json.tmp",  "limits.json",  ".limits.json.tmp",
-					     "libvirt.xml", ".libvirt.xml.tmp", "groups.json",  ".groups.json.tmp",
-					     "state" };
+	static const char *const files[] = { "saved.json",    ".saved.json.tmp",    "result.json",  ".result.json.tmp",
+					     "launch.json",   ".launch.json.tmp",   "devices.json", ".devices.json.tmp",
+					     "clock.json",    ".clock.json.tmp",    "limits.json",  ".limits.json.tmp",
+					     "libvirt.xml",   ".libvirt.xml.tmp",   "groups.json",  ".groups.json.tmp",
+					     "settings.json", ".settings.json.tmp", "state" };
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
 	_cleanup_close_ int fd = -EBADF;
 	char path[3 + 36 + 1];

@@ -9,6 +9,7 @@
  *	state		QEMU's device state; counts only if saved.json says so
  *	devices.json	what a VM with passed-through devices has open (daemon/devices/devices.h)
  *	result.json	what became of the VM after the jump; written by lu-init
+ *	settings.json	how its QEMU was set to migrate before the update (daemon/vm/settings.c)
  *	clock.json	what the guest agent said when it was asked to set the guest's clock; written by lu-init
  *	spare.N		room for the records that are still to be written; see below
  *
@@ -54,6 +55,7 @@
 void lu_saved_clear(struct lu_saved *saved);
 void lu_result_clear(struct lu_result *result);
 void lu_clock_clear(struct lu_clock *clock);
+void lu_settings_clear(struct lu_settings *settings);
 
 /** lu_store_open() - open (and with @create make, mode 0700) vm/@uuid below the directory @pkernfs_fd; an fd or negative errno */
 int lu_store_open(int pkernfs_fd, const char *uuid, bool create, struct lu_error *e);
@@ -65,6 +67,9 @@ int lu_result_write(int dir_fd, const struct lu_result *result, struct lu_error 
 
 int lu_clock_read(int dir_fd, struct lu_clock *ret, struct lu_error *e);
 int lu_clock_write(int dir_fd, const struct lu_clock *clock, struct lu_error *e);
+
+int lu_settings_read(int dir_fd, struct lu_settings *ret, struct lu_error *e);
+int lu_settings_write(int dir_fd, const struct lu_settings *settings, struct lu_error *e);
 
 /**
  * lu_store_waits() - does a saved state wait here that may still be loaded?

@@ -60,6 +60,9 @@ static void job_free(struct lu_vm_job *j)
 	free(j->refused);
 	json_object_put(j->names);
 	json_object_put(j->cpus);
+	json_object_put(j->capabilities);
+	json_object_put(j->parameters);
+	lu_settings_clear(&j->settings);
 	json_object_put(j->devices);
 	json_object_put(j->anonymous);
 	json_object_put(j->block_nodes);

@@ -5,9 +5,10 @@
  * PREPARE writes, in this order:
  *	launch.json	how to start the VM again
  *	state		an empty file; result.json of an earlier update goes away
+ *	settings.json	how QEMU migrates, as somebody may have set it (settings.c)
  *	saved.json	what has to be put back: did the guest run, mode, capability
  * and only then changes QEMU's settings (x-ignore-shared, mode cpr-reboot or, with
- * passed-through devices, cpr-transfer) and marks the devices: from then on the
+ * passed-through devices, cpr-transfer, and what would be in the way) and marks the devices: from then on the
  * kernel jumps with them going on or not at all. So whoever finds a changed setting
  * also finds the record of what it was. Repeated for the same update it keeps the
  * settings that were recorded first.
@@ -44,43 +45,6 @@ static int check_verdict(struct lu_vm_job *j)
 	snprintf(prefix, sizeof(prefix), "VM %s: ", j->vm->name);
 	return lu_reasons_first(&f->reasons, prefix, &j->error) ?:
 		       lu_error_set(&j->error, -EOPNOTSUPP, NULL, "%sit has not been judged yet", prefix);
-}
-
-static int on_capabilities(struct lu_vm_job *j, struct json_object *data)
-{
-	bool found = false;
-
-	for (size_t i = 0; json_object_is_type(data, json_type_array) && i < json_object_array_length(data); i++) {
-		struct json_object *o = json_object_array_get_idx(data, i);
-		const char *name = lu_member_string(o, "capability");
-
-		if (!name || strcmp(name, "x-ignore-shared") != 0)
-			continue;
-		found = true;
-		j->ignore_shared = json_object_get_boolean(lu_member(o, "state", json_type_boolean));
-	}
-	if (!found)
-		return lu_error_set(&j->error, -EOPNOTSUPP, "QEMU 10 or newer is needed",
-				    "VM %s: QEMU has no migration capability x-ignore-shared", j->vm->name);
-	return 0;
-}
-
-static int ask_capabilities(struct lu_vm_job *j)
-{
-	return lu_vm_job_command(j, "query-migrate-capabilities", NULL, on_capabilities);
-}
-
-static int on_parameters(struct lu_vm_job *j, struct json_object *data)
-{
-	const char *mode = lu_member_string(data, "mode");
-
-	snprintf(j->mode, sizeof(j->mode), "%s", mode ?: "");
-	return 0;
-}
-
-static int ask_parameters(struct lu_vm_job *j)
-{
-	return lu_vm_job_command(j, "query-migrate-parameters", NULL, on_parameters);
 }
 
 static int on_cpus(struct lu_vm_job *j, struct json_object *data)
@@ -188,11 +152,6 @@ static int fill_saved(struct lu_vm_job *j)
 	s->size = s->crc32 = 0;
 	s->pause_tsc = s->pause_realtime_usec = s->saved_tsc = s->devices_size = s->devices_crc32 = 0;
 	s->index = j->vm->index;
-	if (!j->have_saved) {
-		s->ignore_shared = j->ignore_shared;
-		if (set_string(&s->mode, j->mode[0] ? j->mode : NULL) < 0)
-			return -ENOMEM;
-	}
 	if (set_string(&s->update, j->update) < 0 || set_string(&s->uuid, j->vm->def.uuid) < 0 ||
 	    set_string(&s->name, j->vm->name) < 0 || set_string(&s->unit, j->vm->def.unit) < 0)
 		return -ENOMEM;
@@ -232,23 +191,9 @@ static int write_files(struct lu_vm_job *j)
 		return lu_error_set(&j->error, -errno, "remove files that nobody needs or mount it with more room",
 				    "pkernfs: no room for the state of VM %s: %s", j->vm->name, strerror(errno));
 	r = fill_saved(j);
+	if (r >= 0)
+		r = lu_settings_note(j);
 	return r < 0 ? r : lu_vm_job_write_saved(j);
-}
-
-static int on_set(struct lu_vm_job *j, struct json_object *data)
-{
-	return 0;
-}
-
-static int set_ignore_shared(struct lu_vm_job *j)
-{
-	/* in the mode cpr-transfer memory is left out anyway, and with the capability QEMU does not load the state (cpr.h) */
-	return lu_vm_job_set_ignore_shared(j, !j->vm->facts.devices, 0, on_set);
-}
-
-static int set_mode(struct lu_vm_job *j)
-{
-	return lu_vm_job_set_mode(j, lu_vm_mode(j->vm), 0, on_set);
 }
 
 int lu_device_mark(const char *device, bool on, struct lu_error *e)
@@ -307,32 +252,18 @@ const lu_vm_step_t lu_prepare_steps[] = {
 	load_saved,
 	lu_vm_job_query_status,
 	lu_vm_job_hold_process,
-	ask_capabilities,
-	ask_parameters,
+	lu_settings_ask_capabilities,
+	lu_settings_ask_parameters,
 	ask_cpus,
 	write_files,
-	set_ignore_shared,
-	set_mode,
+	lu_settings_set_capabilities,
+	lu_settings_set_parameters,
 	mark_devices,
 	NULL,
 };
 /* clang-format on */
 
 /* --- undo --- */
-
-static int restore_mode(struct lu_vm_job *j)
-{
-	if (!j->have_saved)
-		return 0;
-	return lu_vm_job_set_mode(j, j->saved.mode ?: "normal", LU_TOLERATE_DEATH, on_set);
-}
-
-static int restore_ignore_shared(struct lu_vm_job *j)
-{
-	if (!j->have_saved)
-		return 0;
-	return lu_vm_job_set_ignore_shared(j, j->saved.ignore_shared, LU_TOLERATE_DEATH, on_set);
-}
 
 /* Only the guest's own running or the operator's word may cost a state that is whole. */
 static bool must_stay(const struct lu_vm_job *j)
@@ -375,8 +306,8 @@ static int remove_files(struct lu_vm_job *j)
 const lu_vm_step_t lu_unprepare_steps[] = {
 	lu_vm_job_open_pkernfs,
 	lu_vm_job_load_saved,
-	restore_mode,
-	restore_ignore_shared,
+	lu_settings_put_parameters_back,
+	lu_settings_put_capabilities_back,
 	unmark_devices,
 	remove_files,
 	NULL,

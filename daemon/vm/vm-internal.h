@@ -99,9 +99,9 @@ struct lu_vm_job {
 	struct json_object *block_nodes, *block_fronts, *block_edges; /* disks.c */
 	size_t i;
 	int pkernfs_fd, dir_fd;
-	char mode[33]; /* migration mode found; "" if QEMU has none */
-	bool ignore_shared;
-	bool mode_changed; /* probe: to be put back */
+	char mode[33];                                 /* migration mode found; "" if QEMU has none */
+	struct json_object *capabilities, *parameters; /* settings.c */
+	struct lu_settings settings;
 	unsigned int polls;
 	int state_fd;         /* save: memory that QEMU writes its state into */
 	uint64_t copied;      /* of that, into the state file */
@@ -239,6 +239,18 @@ int lu_disks_ask_fronts(struct lu_vm_job *j);
 int lu_disks_ask_edges(struct lu_vm_job *j);
 int lu_disks_judge(struct lu_vm_job *j);
 int lu_disks_same(struct lu_vm_job *j);
+
+/*
+ * How QEMU migrates (settings.c), steps of PREPARE and UNPREPARE: ask; note it durably, with what saved.json says of it; set
+ * what the save needs; put all of it back.
+ */
+int lu_settings_ask_capabilities(struct lu_vm_job *j);
+int lu_settings_ask_parameters(struct lu_vm_job *j);
+int lu_settings_note(struct lu_vm_job *j);
+int lu_settings_set_capabilities(struct lu_vm_job *j);
+int lu_settings_set_parameters(struct lu_vm_job *j);
+int lu_settings_put_parameters_back(struct lu_vm_job *j);
+int lu_settings_put_capabilities_back(struct lu_vm_job *j);
 
 /* What no command line knows (runtime.c), steps of PROBE. The bitmaps and those after it ask nothing. */
 int lu_runtime_ask_jobs(struct lu_vm_job *j);

@@ -91,3 +91,18 @@ static const struct lu_json_field clock_fields[] = {
 	  .table = &error_table },
 };
 const struct lu_json_table lu_clock_table = LU_JSON_DOCUMENT("clock", struct lu_clock, clock_fields, 1);
+
+static const struct lu_json_field setting_fields[] = {
+	{ "name", LU_JSON_STRING, offsetof(struct lu_setting, name), LU_JSON_REQUIRED, .min = 1, .max = 255 },
+	{ "value", LU_JSON_ANY, offsetof(struct lu_setting, value), LU_JSON_REQUIRED },
+};
+static const struct lu_json_table setting_table = LU_JSON_TABLE("setting", struct lu_setting, setting_fields);
+
+static const struct lu_json_field settings_fields[] = {
+	UUID(lu_settings, update),
+	{ "capabilities", LU_JSON_OBJECTS, offsetof(struct lu_settings, capabilities), LU_JSON_REQUIRED,
+	  .count_offset = offsetof(struct lu_settings, n_capabilities), .table = &setting_table, .max = 1024 },
+	{ "parameters", LU_JSON_OBJECTS, offsetof(struct lu_settings, parameters), LU_JSON_REQUIRED,
+	  .count_offset = offsetof(struct lu_settings, n_parameters), .table = &setting_table, .max = 1024 },
+};
+const struct lu_json_table lu_settings_table = LU_JSON_DOCUMENT("settings", struct lu_settings, settings_fields, 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
-/* The records of a VM in pkernfs: saved.json, result.json, clock.json. Their contract is in daemon/launch/store.h. */
+/* The records of a VM in pkernfs: saved.json, settings.json, result.json, clock.json. Their contract is in daemon/launch/store.h. */
 #include "documents.h"
 
 /** struct lu_saved - saved.json */
@@ -62,5 +62,21 @@ struct lu_clock {
 };
 
 extern const struct lu_json_table lu_clock_table;
+
+struct lu_setting {
+	char *name;
+	struct json_object *value; /* of any type */
+};
+
+/** struct lu_settings - settings.json; counts only if "update" is that of saved.json */
+struct lu_settings {
+	char *update;
+	struct lu_setting *capabilities; /* true or false */
+	size_t n_capabilities;
+	struct lu_setting *parameters; /* as QEMU told them */
+	size_t n_parameters;
+};
+
+extern const struct lu_json_table lu_settings_table;
 extern const struct lu_json_table lu_saved_table;
 extern const struct lu_json_table lu_result_table;

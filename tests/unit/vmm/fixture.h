@@ -49,18 +49,22 @@ int read_saved(struct lu_saved *ret);
 void end_qemu(struct lu_vm *vm);
 
 #define STATUS(_s) "expect query-status\nreply {\"status\": \"" _s "\"}\n"
-#define PREPARE                                                                                                                   \
-	"hello\n" STATUS(                                                                                                         \
-		"running") "expect query-migrate-capabilities\nreply [{\"capability\": \"x-ignore-shared\", \"state\": false}]\n" \
-			   "expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\nexpect query-cpus-fast\nreply []\n"    \
-			   "expect migrate-set-capabilities\nreply {}\nexpect migrate-set-parameters\nreply {}\n"
+/* Settings as they are by default, and as PREPARE leaves them */
+#define CAPABILITIES(_on) "[{\"capability\": \"x-ignore-shared\", \"state\": " _on "}]"
+#define PARAMETERS(_mode) "{\"mode\": \"" _mode "\"}"
+#define PREPARE                                                                                                                                                             \
+	"hello\n" STATUS("running") "expect query-migrate-capabilities\nreply " CAPABILITIES(                                                                               \
+		"false") "\nexpect query-migrate-parameters\nreply " PARAMETERS("normal") "\nexpect query-cpus-fast\nreply []\nexpect migrate-set-capabilities\nreply {}\n" \
+											  "expect migrate-set-parameters\nreply {}\n"
 #define PAUSE STATUS("running") "expect stop\nreply {}\n"
 #define SAVE STATUS("paused") "expect add-fd\nreply {\"fdset-id\": 4, \"fd\": 20}\nexpect migrate\nreply {}\n"
 #define RESUME(_from)                                                    \
 	STATUS(_from)                                                    \
 	"expect query-migrate\nreply {\"status\": \"failed\"}\n" STATUS( \
 		_from) "expect cont\nreply {}\nexpect announce-self\nreply {}\n" STATUS("running")
-#define UNPREPARE "expect migrate-set-parameters\nreply {}\nexpect migrate-set-capabilities\nreply {}\n"
+#define UNPREPARE                                             \
+	"expect query-migrate-parameters\nreply " PARAMETERS( \
+		"cpr-reboot") "\nexpect migrate-set-parameters\nreply {}\nexpect query-migrate-capabilities\nreply " CAPABILITIES("true") "\nexpect migrate-set-capabilities\nreply {}\n"
 #define DISKS(_nodes, _fronts) \
 	"expect query-named-block-nodes\nreply " _nodes "\nexpect query-block\nreply " _fronts "\n"
 #define RUNTIME(_jobs, _exports, _cpus)                                                   \

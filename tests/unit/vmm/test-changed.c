@@ -194,11 +194,74 @@ static void test_last_look(void **state)
 	qemu_end(NULL);
 }
 
+static char *settings(void)
+{
+	struct json_object *c = qemu_query("query-migrate-capabilities", "{}"),
+			   *p = qemu_query("query-migrate-parameters", "{}");
+	char *text = NULL;
+
+	assert_true(asprintf(&text, "%s\n%s", json_object_to_json_string(c), json_object_to_json_string(p)) > 0);
+	json_object_put(c);
+	json_object_put(p);
+	return text;
+}
+
+/* What somebody has set for a migration of his own neither keeps a guest from being saved nor is it gone afterwards. */
+static void test_settings(void **state)
+{
+	static const char *const left[] = {
+		CMD("migrate-set-parameters",
+		    "\"max-bandwidth\":1,\"tls-creds\":\"nobody\",\"tls-hostname\":\"there\",\"multifd-channels\":7,"
+		    "\"downtime-limit\":1,\"announce-rounds\":3,\"direct-io\":true,\"avail-switchover-bandwidth\":1"),
+		CMD("migrate-set-capabilities",
+		    "\"capabilities\":[{\"capability\":\"multifd\",\"state\":true},{\"capability\":\"events\",\"state\":true},"
+		    "{\"capability\":\"mapped-ram\",\"state\":true}]"),
+		CMD("migrate-set-capabilities",
+		    "\"capabilities\":[{\"capability\":\"multifd\",\"state\":true},{\"capability\":\"mapped-ram\",\"state\":false},"
+		    "{\"capability\":\"return-path\",\"state\":true},{\"capability\":\"pause-before-switchover\",\"state\":true}]"),
+		CMD("migrate-set-capabilities",
+		    "\"capabilities\":[{\"capability\":\"multifd\",\"state\":false},{\"capability\":\"postcopy-ram\",\"state\":true},"
+		    "{\"capability\":\"postcopy-preempt\",\"state\":true},{\"capability\":\"dirty-bitmaps\",\"state\":true},"
+		    "{\"capability\":\"xbzrle\",\"state\":true},{\"capability\":\"auto-converge\",\"state\":true}]"),
+	};
+	static const char *const words[] = { "-vga", "std" };
+	static const enum lu_vm_op way[] = { LU_VM_PREPARE, LU_VM_PAUSE,  LU_VM_SAVE,
+					     LU_VM_VERIFY,  LU_VM_RESUME, LU_VM_UNPREPARE };
+	struct outcome o;
+	struct lu_vm *vm;
+
+	qemu_case = "settings";
+	setup_vms(NULL);
+	start(words, ARRAY_SIZE(words));
+	vm = probed();
+	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+		_cleanup_free_ char *before = NULL, *after = NULL;
+
+		qemu_command(left[i]);
+		before = settings();
+		expect(run_op(vm, LU_VM_PROBE, 0, &o) == 0 && lu_vm_facts(vm)->updatable, "%zu: %s", i,
+		       first(&lu_vm_facts(vm)->reasons));
+		for (size_t k = 0; k < ARRAY_SIZE(way); k++) {
+			expect(run_op(vm, way[k], 0, &o) == 0, "%zu: %s", i, o.what);
+			/* as a daemon after this one would: by what is noted */
+			if (way[k] == LU_VM_RESUME) {
+				lu_vms_remove(vms, "mock", NULL);
+				vm = probed();
+			}
+		}
+		after = settings();
+		expect(!strcmp(before, after), "%zu: before %s\nafter %s", i, before, after);
+	}
+	teardown_vms(NULL);
+	qemu_end(NULL);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_probe, qemu_end),
 		cmocka_unit_test_teardown(test_last_look, qemu_end),
+		cmocka_unit_test_teardown(test_settings, qemu_end),
 	};
 
 	if (access(qemu, X_OK) < 0 || system("qemu-img --version >/dev/null 2>&1") != 0) {
