@@ -333,6 +333,42 @@ static bool has_front(const struct lu_blocks *b, const char *name)
 	return false;
 }
 
+static void reach(const struct lu_blocks *b, const char *name, bool *used, unsigned int depth)
+{
+	const struct lu_block_now *n = lu_blocks_node(b, name);
+
+	if (!n || used[n - b->nodes] || depth == DEPTH_MAX)
+		return;
+	used[n - b->nodes] = true;
+	for (size_t i = 0; i < n->n_children; i++)
+		reach(b, n->children[i].node, used, depth + 1);
+}
+
+/* Nodes that no disk uses are opened, too: one whose file is gone or another keeps the next QEMU from starting. */
+static int judge_unused(struct verdict *v)
+{
+	_cleanup_free_ bool *used = calloc(v->b->n_nodes ?: 1, sizeof(*used));
+	int r = used ? 0 : -ENOMEM;
+
+	for (size_t i = 0; used && i < v->b->n_fronts; i++)
+		if (v->b->fronts[i].node)
+			reach(v->b, v->b->fronts[i].node, used, 0);
+	for (size_t i = 0; r >= 0 && i < v->w->n_nodes; i++) {
+		struct lu_block_view view = { &v->w->nodes[i], (char *)"" };
+		const char *name = lu_block_view_get(&view, "node-name");
+		const struct lu_block_now *n = name ? lu_blocks_node(v->b, name) : NULL;
+
+		if (!n || used[n - v->b->nodes])
+			continue;
+		r = lu_block_compare_root(&v->c, name);
+		if (r == 1)
+			lu_reasons_add(v->why, NULL, changed, "the node \"%s\" of its command line %s", name,
+				       v->c.what ?: "can't be compared");
+		lu_block_comparison_clear(&v->c);
+	}
+	return r < 0 ? r : 0;
+}
+
 /* What the next QEMU would open and this one no longer has. */
 static int judge_missing(struct verdict *v)
 {
@@ -383,6 +419,8 @@ int lu_blocks_judge(const struct lu_blocks *b, char *const *argv, const struct l
 		r = judge_anonymous(&v);
 	if (r >= 0)
 		r = judge_missing(&v);
+	if (r >= 0)
+		r = judge_unused(&v);
 	free(v.device_used);
 	free(v.board_used);
 	lu_block_words_clear(&w);
