@@ -19,7 +19,7 @@ LAB = ["tests/lab/", "tests/guests/", "tests/scenarios/"]
 # what an update goes through, whatever the guests have
 UPDATE = ["daemon/main.c", "daemon/bus/", "daemon/update/", "daemon/host/", "daemon/engine/", "daemon/vm/", "daemon/qmp/", "daemon/launch/", "daemon/lu-init/", "libluctl/base/",
           "libluctl/documents/", "systemd/"]
-DEVICES = ["daemon/devices/", "daemon/vm/passthrough.c", "daemon/vm/transfer.c", "daemon/lu-init/", "kernel-patch/pkeep/", "tests/lab/devices.py",
+DEVICES = ["daemon/devices/", "libluctl/calls/", "daemon/vm/passthrough.c", "daemon/vm/transfer.c", "daemon/lu-init/", "kernel-patch/pkeep/", "tests/lab/devices.py",
            "tests/lab/wire.py", "tests/lab/nvme.py"]
 
 OWN_KERNEL = "a kernel of its own to build"
@@ -30,7 +30,7 @@ PARTS = {
     "lint": (["tests/lint", *RUNNER], None),
     "unit": ([*PROGRAMS, *BUILD, "schemas/", "docs/", "systemd/", "tests/unit/", "kernel-patch/include/", *RUNNER], None),
     "warnings": ([*PROGRAMS, *BUILD, "tests/unit/", "tests/fuzz/"], "four builds of everything; unit and fuzz-short build with warnings as errors, too"),
-    "fuzz-short": ([*PROGRAMS, *BUILD, "schemas/", "tests/fuzz/", "tests/unit/kernel/", "tests/unit/pkernfs/"], None),
+    "fuzz-short": ([*PROGRAMS, *BUILD, "schemas/", "tests/fuzz/", "tests/unit/calls/", "tests/unit/kernel/", "tests/unit/pkernfs/"], None),
     "fuzz": (["tests/fuzz/"], "its time: as many executions as it is told; fuzz-short makes some of them"),
     "witness": (["tests/lab/check_witness.py", "tests/lab/witness.py", "tests/lab/timeline.py", "tests/lab/console.py"], None),
     "pkernfs": (PKERNFS, None),

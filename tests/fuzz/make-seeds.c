@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Seeds that are no text: make-seeds DIR writes DIR/TARGET/NAME. Boot images in each compression, a journal and a
- * flight recorder of a small update, a CPR stream, changes to a pkernfs. The first byte is for the target.
+ * flight recorder of a small update, a journal of calls, a CPR stream, changes to a pkernfs. The first byte is for the
+ * target.
  */
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "cpr.h"
 #include "journal.h"
 #include "make-image.h"
+#include "sample-calls.h"
 #include "trace.h"
 
 #define UPDATE "00000000-aaaa-4000-8000-000000000001"
@@ -81,6 +83,28 @@ static void records(void)
 	from_file("trace", "trace.tmp");
 }
 
+static void calls(void)
+{
+	_cleanup_calls_ struct lu_calls c;
+	struct lu_calls_outcome outcome = { .tsc = 1, .boot = 2, .call = 3, .error = -EINVAL };
+	struct lu_calls_result result;
+	uint8_t data[8192];
+	size_t size;
+	void *p;
+
+	sample_calls(&c);
+	promise(lu_calls_encode(&c, &p, &size, NULL) == 0 && size + sizeof(result) <= sizeof(data));
+	memcpy(data, p, size);
+	free(p);
+	put("calls", "sealed", '0', data, size);
+	put("calls", "right", '1', data, size);
+	put("calls", "right-lengths", '2', data, size);
+	lu_calls_encode_outcome(&c, &outcome, &result);
+	memcpy(data + size, &result, sizeof(result));
+	put("calls", "result", '0', data, size + sizeof(result));
+	put("calls", "torn", '0', data, size + 9);
+}
+
 static void streams(void)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
@@ -118,6 +142,7 @@ int main(int argc, char **argv)
 	promise(out >= 0);
 	images();
 	records();
+	calls();
 	streams();
 	changes();
 	return 0;
