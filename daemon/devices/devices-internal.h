@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
-/* Shared by collect.c, compose.c, plan.c and replay.c, and their tests. */
+/* Shared by collect.c, compose.c, plan.c, calls_io.c and replay.c, and their tests. */
 #include <linux/pkeep_state.h>
 
 #include "devices.h"
@@ -65,35 +65,19 @@ void lu_peek_judge(const unsigned char *records, size_t length, const uint64_t *
 /** lu_devices_compose() - make the document, or say what can't be set up again; asks nobody */
 int lu_devices_compose(const struct lu_facts *facts, struct lu_devices *ret, struct lu_error *e);
 
-/* --- replaying: the steps, and how far they are done --- */
+/* --- the calls that set it up again --- */
 
-enum lu_step_kind {
-	LU_STEP_MEMORY,    /* open and check memories[index] */
-	LU_STEP_MEMORY_FD, /* fds[index] is one of them */
-	LU_STEP_EVENTFD,   /* make fds[index] */
-	LU_STEP_IOMMUFD,   /* open iommufds[iommufd] */
-	LU_STEP_FILL,      /* make an IOAS, which must get id */
-	LU_STEP_OPTION,    /* ioas[index]: no huge pages */
-	LU_STEP_ALLOW,     /* ioas[index]: allowed ranges */
-	LU_STEP_MAP,       /* ioas[index], areas[sub] */
-	LU_STEP_OPEN,      /* open devices[index] */
-	LU_STEP_FREE,      /* destroy the IOAS that fills id */
-	LU_STEP_BIND,      /* devices[index], which must get id */
-	LU_STEP_HWPT,      /* hwpts[index], for devices[sub], which must get id */
-	LU_STEP_ATTACH,    /* devices[index] to hwpts[sub] */
-	LU_STEP_TRIGGER,   /* devices[index], all triggers of interrupt index sub */
-	LU_STEP_MASK,      /* devices[index], irqs[sub]: eventfd that masks */
-	LU_STEP_UNMASK,    /* devices[index], irqs[sub]: eventfd that unmasks */
-	LU_STEP_ADD,       /* fds[index]: add count */
-};
+/** lu_devices_plan() - the calls for @d, which passed lu_devices_check(); without VM, boot id, stamp and salt. 0 or -ENOMEM */
+int lu_devices_plan(const struct lu_devices *d, struct lu_calls *ret);
 
-struct lu_step {
-	enum lu_step_kind kind;
-	uint32_t iommufd; /* index into iommufds, where the step is about one */
-	uint32_t index, sub;
-	uint32_t id;
-	uint64_t count;
-};
+/** lu_calls_match() - by entry of fds: the number of the file that is to be it; free() it. -EBADMSG if they do not go together */
+int lu_calls_match(const struct lu_devices *d, const struct lu_calls *c, uint32_t **ret, struct lu_error *e);
 
-/** lu_replay_plan() - the steps for @d, which passed lu_devices_check(); free() them */
-int lu_replay_plan(const struct lu_devices *d, struct lu_step **ret, size_t *ret_n);
+#define LU_CALLS_TRIES 1024 /* results that there is room for, beyond one for each call */
+
+/** lu_devices_write_calls() - derive the calls and write them; durable on return. Sets @d's journal */
+int lu_devices_write_calls(int dir_fd, const char *vm, struct lu_devices *d, struct lu_error *e);
+
+/** lu_devices_read_calls() - the calls that go with @d, checked; without a journal (version 1) derived from it */
+int lu_devices_read_calls(int dir_fd, const char *vm, const struct lu_devices *d, struct lu_calls *ret,
+			  struct lu_error *e);

@@ -3,9 +3,10 @@
  * devices.json between struct and file; its contract is in devices.h.
  *
  * The table says what each value may be, lu_devices_check() what they must be together. It is asked
- * before writing too: what we could not read back is never written. A document that passes it can be
- * turned into steps without further questions (plan.c relies on that): every index is in range, every id
- * names one object, what is attached is there, areas are in their memories and do not overlap.
+ * before writing too: what we could not read back is never written. What passes it can be turned into calls
+ * without further questions (plan.c relies on that): every index is in range, every id
+ * names one object, what is attached is there, areas are in their memories and do not overlap. What is read of
+ * version 2 is but an outline, and the rest of it is the journal's.
  *
  * Nothing here guards against a kernel or a file system that lies; a wrong document ends in an attach
  * that the kernel refuses, with the device going on in memory that stays reserved.
@@ -53,6 +54,12 @@ static int check_memories(const struct lu_devices *d, struct lu_error *e)
 	return 0;
 }
 
+/* As it is read: everything else stands in the journal. */
+static bool is_outline(const struct lu_devices *d)
+{
+	return d->journal && d->n_memories == 0 && d->n_iommufds == 0;
+}
+
 static int compare_fds(const void *a, const void *b)
 {
 	const struct lu_devices_fd *x = *(const struct lu_devices_fd *const *)a,
@@ -70,12 +77,14 @@ static int check_fds(const struct lu_devices *d, struct lu_error *e)
 	for (size_t i = 0; i < d->n_fds; i++) {
 		const struct lu_devices_fd *f = &d->fds[i];
 
+		sorted[i] = f;
+		if (is_outline(d))
+			continue;
 		if ((f->kind == LU_FD_EVENTFD) != !!f->eventfd ||
 		    (f->kind == LU_FD_MEMORY) != (f->memory != LU_DEVICES_NONE))
 			return bad(e, "file %s: what it has does not go with its kind", f->name);
 		if (f->kind == LU_FD_MEMORY && f->memory >= d->n_memories)
 			return bad(e, "file %s: there is no memory %" PRIu64, f->name, f->memory);
-		sorted[i] = f;
 	}
 	qsort(sorted, d->n_fds, sizeof(*sorted), compare_fds);
 	for (size_t i = 1; i < d->n_fds; i++)
@@ -231,6 +240,19 @@ static int check_bdfs(const struct lu_devices *d, struct lu_error *e)
 	return 0;
 }
 
+static int check_cpr_devices(const struct lu_devices *d, struct lu_error *e)
+{
+	for (size_t i = 0; i < d->n_cpr_devices; i++) {
+		bool there = false;
+
+		for (size_t k = 0; k < d->n_fds; k++)
+			there |= d->fds[k].kind == LU_FD_VFIO_DEVICE && !strcmp(d->fds[k].name, d->cpr_devices[i].name);
+		if (!there)
+			return bad(e, "device %s of the CPR state has no file", d->cpr_devices[i].name);
+	}
+	return 0;
+}
+
 int lu_devices_check(const struct lu_devices *d, struct lu_error *e)
 {
 	_cleanup_free_ bool *claimed = calloc(d->n_fds + 1, sizeof(bool));
@@ -241,6 +263,8 @@ int lu_devices_check(const struct lu_devices *d, struct lu_error *e)
 	r = check_memories(d, e);
 	if (r == 0)
 		r = check_fds(d, e);
+	if (r == 0 && is_outline(d))
+		return check_cpr_devices(d, e);
 	for (size_t i = 0; i < d->n_iommufds && r == 0; i++) {
 		r = claim(d, claimed, d->iommufds[i].fd, LU_FD_IOMMUFD, e);
 		if (r == 0)
@@ -253,23 +277,14 @@ int lu_devices_check(const struct lu_devices *d, struct lu_error *e)
 	for (size_t i = 0; i < d->n_fds; i++)
 		if (!claimed[i] && (d->fds[i].kind == LU_FD_IOMMUFD || d->fds[i].kind == LU_FD_VFIO_DEVICE))
 			return bad(e, "file %s: nothing says what is in it", d->fds[i].name);
-	for (size_t i = 0; i < d->n_cpr_devices; i++) {
-		bool there = false;
-
-		for (size_t k = 0; k < d->n_fds; k++)
-			there |= d->fds[k].kind == LU_FD_VFIO_DEVICE && !strcmp(d->fds[k].name, d->cpr_devices[i].name);
-		if (!there)
-			return bad(e, "device %s of the CPR state has no file", d->cpr_devices[i].name);
-	}
-	return 0;
+	return check_cpr_devices(d, e);
 }
 
 /* --- files --- */
 
-int lu_devices_read(int dir_fd, uint64_t size, uint32_t crc, struct lu_devices *ret, struct lu_error *e)
+static int read_document(int dir_fd, uint64_t size, uint32_t crc, struct lu_devices *ret, struct lu_error *e)
 {
 	_cleanup_free_ char *text = NULL;
-	struct lu_devices d;
 	size_t n;
 	int r;
 
@@ -278,7 +293,15 @@ int lu_devices_read(int dir_fd, uint64_t size, uint32_t crc, struct lu_devices *
 		return lu_error_set(e, r, NULL, LU_DEVICES_FILE ": can't read it: %s", strerror(-r));
 	if (n != size || crc32_z(crc32(0, NULL, 0), (const unsigned char *)text, n) != crc)
 		return bad(e, "damaged (%zu bytes; committed were %" PRIu64 " bytes, crc %08x)", n, size, crc);
-	r = lu_json_decode_text(text, n, LU_DEVICES_JSON_MAX, LU_DEVICES_FILE, &lu_devices_table, &d, e);
+	return lu_json_decode_text(text, n, LU_DEVICES_JSON_MAX, LU_DEVICES_FILE, &lu_devices_table, ret, e);
+}
+
+int lu_devices_read(int dir_fd, const char *vm, uint64_t size, uint32_t crc, struct lu_devices *ret,
+		    struct lu_calls *ret_calls, struct lu_error *e)
+{
+	struct lu_devices d;
+	int r = read_document(dir_fd, size, crc, &d, e);
+
 	if (r < 0)
 		return r;
 	if (d.features[0])
@@ -287,6 +310,8 @@ int lu_devices_read(int dir_fd, uint64_t size, uint32_t crc, struct lu_devices *
 				 d.features[0]);
 	else
 		r = lu_devices_check(&d, e);
+	if (r >= 0)
+		r = lu_devices_read_calls(dir_fd, vm, &d, ret_calls, e);
 	if (r < 0) {
 		lu_devices_clear(&d);
 		return r;
@@ -295,7 +320,7 @@ int lu_devices_read(int dir_fd, uint64_t size, uint32_t crc, struct lu_devices *
 	return 0;
 }
 
-int lu_devices_write(int dir_fd, const struct lu_devices *d, uint64_t *ret_size, uint32_t *ret_crc32,
+int lu_devices_write(int dir_fd, const char *vm, struct lu_devices *d, uint64_t *ret_size, uint32_t *ret_crc32,
 		     struct lu_error *e)
 {
 	_cleanup_free_ char *text = NULL;
@@ -303,6 +328,8 @@ int lu_devices_write(int dir_fd, const struct lu_devices *d, uint64_t *ret_size,
 	int r;
 
 	r = lu_devices_check(d, e);
+	if (r >= 0)
+		r = lu_devices_write_calls(dir_fd, vm, d, e);
 	if (r < 0)
 		return r;
 	r = lu_json_encode_text(&lu_devices_table, d, &text, e);
@@ -317,4 +344,16 @@ int lu_devices_write(int dir_fd, const struct lu_devices *d, uint64_t *ret_size,
 	*ret_size = n;
 	*ret_crc32 = (uint32_t)crc32_z(crc32(0, NULL, 0), (const unsigned char *)text, n);
 	return 0;
+}
+
+int lu_devices_still(int dir_fd, const char *vm, uint64_t size, uint32_t crc, const struct lu_devices *now,
+		     struct lu_error *e)
+{
+	_cleanup_(lu_devices_clear) struct lu_devices then = { 0 };
+	_cleanup_calls_ struct lu_calls noted = LU_CALLS_INIT, told = LU_CALLS_INIT;
+	int r = lu_devices_read(dir_fd, vm, size, crc, &then, &noted, e);
+
+	if (r >= 0)
+		r = lu_devices_plan(now, &told);
+	return r < 0 ? r : lu_calls_same(&noted, &told, e);
 }

@@ -1,31 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 /*
- * devices.json: what has to be there again before QEMU is started from its CPR state, for a VM with
- * passed-through devices. It is taken from the kernel by lu_devices_collect() when the VM stands still
- * after QEMU's CPR migration, and made anew in the next kernel by a struct lu_replay.
+ * Two files of a VM with passed-through devices, written when it stands still after QEMU's CPR migration:
  *
- * Contract. "version" is 1; "features" as in launch.json: a reader refuses the document if it does not
+ *	journal		the calls that set up again, in the next kernel, what is set up in this one: opens and
+ *			ioctls, in their order (libluctl/calls). A struct lu_replay executes it, and nothing else
+ *	devices.json	what is no call: the files of QEMU's CPR state by name, the second half of that state,
+ *			the session that memfds are in, and which journal goes with it
+ *
+ * Both are derived from struct lu_devices, which lu_devices_collect() takes from the kernel.
+ *
+ * Contract of devices.json. "version" is 2; "features" as in launch.json: a reader refuses the document if it does not
  * know one of them. Unknown keys are refused, but for those of a newer minor. Whether the file is the one that was committed is told by
- * its size and crc32 (zlib), which the caller keeps in saved.json.
+ * its size and crc32 (zlib), which the caller keeps in saved.json; and that the journal is, by "journal": its boot id,
+ * the count of its calls and the sum of its seal.
  *
  * "fds" are the entries of the CPR state in the order in which they came; an entry is known by name and
  * id together. What is open in it, by "kind":
- *	iommufd		/dev/iommu; one element of "iommufds" says what objects are in it
- *	vfio-device	a PCI function; one element of a "devices" says which
- *	eventfd		"eventfd" has its count and flags
- *	memory		"memory" is an index into "memories"
+ *	iommufd		/dev/iommu
+ *	vfio-device	a PCI function
+ *	eventfd		an eventfd
+ *	memory		a file of the memories below
  *
- * "memories" are the files that guests' and QEMU's memory is in: those of the CPR state and those that
- * QEMU opens by path itself (memory-backend-file, in launch.json too). By "kind":
- *	file	in pkernfs: "path" below its root, "inode"
- *	memfd	preserved through the LUO session "session": "token", "name" for people
+ * "session" is the LUO session that memfds are in, "cpr_devices" is the second half of the CPR state, copied.
  *
- * "iommufds": objects with the ids that they must have again. "ioas" with their areas, which are never
- * mappings of a process but parts of memories; "hwpts", "auto" if the kernel made one for an IOAS that a
- * device was attached to; "devices" with what they are attached to and how their interrupts are set up.
+ * Version 1 had no journal; it is read for the sake of a VM that was saved by the luctld before. Beside the above it has
+ * "memories", files that guests' and QEMU's memory is in: those of the CPR state and those that QEMU opens by path
+ * itself; of an fd of a memory its index, of an eventfd count and flags; and "iommufds": objects with the ids that they
+ * must have again. "ioas" with their areas, which are never mappings of a process but parts of memories; "hwpts",
+ * "auto" if the kernel made one for an IOAS that a device was attached to; "devices" with what they are attached to and
+ * how their interrupts are set up. In memory, struct lu_devices has this in both versions until it was written.
  *
- * "cpr_devices" is the second half of the CPR state, copied.
+ * Another luctl. A lu-init that knows version 1 alone refuses version 2 by its number and says to use a newer one; the
+ * devices go on and luctl restore can be tried with that. luctld refuses before the jump if the lu-init that is
+ * installed is not of its own version (check.c), since then this is what would happen.
  *
  * Maxima: 4096 fds, 1024 memories, 64 iommufds, 1024 IOAS and HWPTs and 256 devices in each, 65536 areas
  * and 1024 ranges in each IOAS, 2048 + 3 interrupts of a device, object ids up to 4096; the whole
@@ -35,6 +43,7 @@
  * memory, dma-bufs (BARs mapped for peers), nested HWPTs, fault queues, virtual IOMMUs, PASIDs, devices
  * without attachment, HWPTs without device, memfds of huge pages, legacy containers and groups.
  */
+#include "calls.h"
 #include "cpr.h"
 #include "doc-devices.h"
 #include "reasons.h"
@@ -54,16 +63,32 @@ void lu_devices_clear(struct lu_devices *d);
 int lu_devices_check(const struct lu_devices *d, struct lu_error *e);
 
 /**
- * lu_devices_read() - devices.json of a VM's directory
- * @size, @crc32: of the file, as lu_devices_write() gave them
+ * lu_devices_read() - devices.json of a VM's directory and the journal that goes with it
+ * @vm: its UUID
+ * @size, @crc32: of devices.json, as lu_devices_write() gave them
+ * @ret_calls: what is to be executed
  *
- * Return: 0; -EBADMSG if it is another file or makes no sense; -EOPNOTSUPP if it names a feature that we don't know.
+ * Return: 0; -EBADMSG if one of them is another file or makes no sense; -EOPNOTSUPP or -EPROTONOSUPPORT if it needs
+ * what we don't know; @e names the file and the place.
  */
-int lu_devices_read(int dir_fd, uint64_t size, uint32_t crc32, struct lu_devices *ret, struct lu_error *e);
+int lu_devices_read(int dir_fd, const char *vm, uint64_t size, uint32_t crc32, struct lu_devices *ret,
+		    struct lu_calls *ret_calls, struct lu_error *e);
 
-/** lu_devices_write() - replace it; durable on return */
-int lu_devices_write(int dir_fd, const struct lu_devices *d, uint64_t *ret_size, uint32_t *ret_crc32,
+/** lu_devices_write() - replace both; durable on return. @d gets the journal's boot id, count and sum */
+int lu_devices_write(int dir_fd, const char *vm, struct lu_devices *d, uint64_t *ret_size, uint32_t *ret_crc32,
 		     struct lu_error *e);
+
+/**
+ * lu_devices_still() - would the same be written now?
+ * @now: collected anew
+ *
+ * Return: 0; -EBUSY with the first call that differs; what lu_devices_read() returns if the files are not as they were.
+ */
+int lu_devices_still(int dir_fd, const char *vm, uint64_t size, uint32_t crc32, const struct lu_devices *now,
+		     struct lu_error *e);
+
+/** lu_devices_open_log() - open the journal for results, a torn tail cut off; -ENODATA if there is none to write to, or another errno */
+int lu_devices_open_log(int dir_fd, const struct lu_devices *d, const struct lu_calls *c);
 
 /** struct lu_devices_ops - how the kernel is asked; tests have their own. All return a value or negative errno */
 struct lu_devices_ops {
@@ -131,6 +156,8 @@ struct lu_replay_memfd {
  * @pkernfs_fd: root of pkernfs
  * @memfds: what the LUO session had, by token
  * @timeout_ms: for all waiting for devices together, in each lu_replay_run()
+ * @log_fd: where results go (lu_devices_open_log()); negative: nowhere
+ * @boot: first 8 bytes of this kernel's boot id, for the results
  * @ops: NULL: the kernel's
  *
  * Everything in it must stay until lu_replay_free().
@@ -140,6 +167,8 @@ struct lu_replay_from {
 	const struct lu_replay_memfd *memfds;
 	size_t n_memfds;
 	unsigned int timeout_ms;
+	int log_fd;
+	uint64_t boot;
 	const struct lu_devices_ops *ops;
 };
 
@@ -148,22 +177,27 @@ struct lu_replay_from {
  *
  * A device that went on over the kexec does DMA with the tables of the old kernel until it is attached.
  * If its file is closed before, the kernel stops it for good. So after a failure keep the object:
- *	- lu_replay_run() again tries the step that failed and goes on from there;
+ *	- lu_replay_run() again tries the call that failed and goes on from there;
  *	- lu_replay_free() closes everything, and so gives up the devices that were not attached.
  * What was verified and opened before the first device (memory, eventfds) costs nothing to give up:
  * lu_replay_holds_devices() tells.
  */
 struct lu_replay;
 
-/** lu_replay_new() - nothing is opened yet; @d must stay until lu_replay_free(); 0, -EBADMSG or -ENOMEM */
-int lu_replay_new(struct lu_replay **ret, const struct lu_devices *d, const struct lu_replay_from *from,
-		  struct lu_error *e);
+/**
+ * lu_replay_new() - nothing is opened yet
+ * @d, @c: as lu_devices_read() gave them; both must stay until lu_replay_free(). @c is told what was appended
+ *
+ * Return: 0, -EBADMSG or -ENOMEM.
+ */
+int lu_replay_new(struct lu_replay **ret, const struct lu_devices *d, struct lu_calls *c,
+		  const struct lu_replay_from *from, struct lu_error *e);
 
 /**
- * lu_replay_run() - do the steps that are not done yet
+ * lu_replay_run() - make the calls that are not made yet
  *
  * Return: 0 if all is done, also if it was before; or a negative errno, @e names the device or file, the
- * step and the cause.
+ * call and the cause.
  */
 int lu_replay_run(struct lu_replay *r, struct lu_error *e);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * From devices.json to steps: pure, so that tests can look at the order. replay.c does them.
+ * From what the kernel told to the calls that set it up again: pure, so that tests can look at the order. They are
+ * written into the journal (calls_io.c) and made in the next kernel (replay.c).
  *
  *	memories, eventfds				fail before any device is touched
  *	iommufd: fill ids 1 to the highest with IOAS; options, ranges, areas of those that are wanted
@@ -22,52 +23,86 @@
  * for each eventfd. INTx is a level, it comes again by itself, and so it is left unmasked whether or not
  * it was masked: one that waited for a lost unmask would never come.
  */
+#include <string.h>
+#include <sys/eventfd.h>
+
 #include "devices-internal.h"
 
 struct plan {
 	const struct lu_devices *d;
-	struct lu_step *steps;
-	size_t n, room;
+	struct lu_calls *c;
+	uint32_t *files; /* by entry of fds: number of the file; memories have theirs as number */
+	uint32_t n_files;
 	bool failed; /* no memory */
 };
 
-static struct lu_step *add(struct plan *p, enum lu_step_kind kind, size_t iommufd, size_t index, size_t sub)
+static struct lu_call *add(struct plan *p, enum lu_call_kind kind, uint32_t file, const char *name, int32_t id)
 {
-	static struct lu_step nowhere;
-	struct lu_step *s = &nowhere;
+	static struct lu_call nowhere;
+	struct lu_call *call = p->failed ? NULL : lu_calls_add(p->c, kind, file, name, id);
 
-	if (p->n == p->room && !p->failed) {
-		size_t room = p->room ? p->room * 2 : 64;
-		struct lu_step *steps = reallocarray(p->steps, room, sizeof(*steps));
+	if (call)
+		return call;
+	p->failed = true;
+	nowhere = (struct lu_call){ 0 };
+	return &nowhere;
+}
 
-		p->failed = !steps;
-		if (steps) {
-			p->steps = steps;
-			p->room = room;
-		}
+/* A call on an entry of the CPR state, by its index. */
+static struct lu_call *on(struct plan *p, enum lu_call_kind kind, uint64_t fd)
+{
+	return add(p, kind, p->files[fd], p->d->fds[fd].name, p->d->fds[fd].id);
+}
+
+static struct lu_call *open_fd(struct plan *p, enum lu_call_kind kind, uint64_t fd)
+{
+	p->files[fd] = p->n_files++;
+	return on(p, kind, fd);
+}
+
+static uint64_t *make_list(struct plan *p, struct lu_call *call, size_t n)
+{
+	static uint64_t nowhere[LU_CALLS_VECTORS_MAX];
+
+	call->list = p->failed ? NULL : calloc(n, sizeof(*call->list));
+	if (!call->list) {
+		p->failed = true;
+		return nowhere;
 	}
-	if (!p->failed)
-		s = &p->steps[p->n++];
-	*s = (struct lu_step){
-		.kind = kind, .iommufd = (uint32_t)iommufd, .index = (uint32_t)index, .sub = (uint32_t)sub
-	};
-	return s;
+	call->n_list = n;
+	return call->list;
 }
 
 static void free_id(struct plan *p, size_t u, uint32_t id)
 {
-	add(p, LU_STEP_FREE, u, 0, 0)->id = id;
+	on(p, LU_CALL_DESTROY, p->d->iommufds[u].fd)->args[LU_DESTROY_ID] = id;
+}
+
+static void add_memory(struct plan *p, const struct lu_devices_memory *m)
+{
+	bool file = m->kind == LU_MEMORY_FILE;
+	struct lu_call *call = add(p, file ? LU_CALL_OPEN_FILE : LU_CALL_MEMFD, p->n_files++,
+				   file    ? m->path :
+				   m->name ?:
+					     "",
+				   0);
+
+	call->args[LU_OPEN_FILE_SIZE] = m->size;
+	call->args[LU_OPEN_FILE_INODE] = file ? m->inode : m->token;
 }
 
 static void add_files(struct plan *p)
 {
 	for (size_t i = 0; i < p->d->n_memories; i++)
-		add(p, LU_STEP_MEMORY, 0, i, 0);
+		add_memory(p, &p->d->memories[i]);
 	for (size_t i = 0; i < p->d->n_fds; i++) {
-		if (p->d->fds[i].kind == LU_FD_MEMORY)
-			add(p, LU_STEP_MEMORY_FD, 0, i, 0);
-		else if (p->d->fds[i].kind == LU_FD_EVENTFD)
-			add(p, LU_STEP_EVENTFD, 0, i, 0);
+		const struct lu_devices_fd *f = &p->d->fds[i];
+
+		if (f->kind == LU_FD_MEMORY)
+			open_fd(p, LU_CALL_DUP, i)->args[LU_DUP_FILE] = f->memory;
+		else if (f->kind == LU_FD_EVENTFD)
+			open_fd(p, LU_CALL_EVENTFD, i)->args[LU_EVENTFD_FLAGS] =
+				(f->eventfd->nonblock ? EFD_NONBLOCK : 0) | (f->eventfd->semaphore ? EFD_SEMAPHORE : 0);
 	}
 }
 
@@ -84,20 +119,48 @@ static uint32_t max_id(const struct lu_devices_iommufd *u)
 	return max;
 }
 
+static void add_area(struct plan *p, uint64_t fd, uint32_t ioas, const struct lu_devices_area *a)
+{
+	struct lu_call *call = on(p, LU_CALL_MAP, fd);
+
+	call->args[LU_MAP_IOAS] = ioas;
+	call->args[LU_MAP_FLAGS] = (uint64_t)(IOMMU_IOAS_MAP_FIXED_IOVA | (a->read ? IOMMU_IOAS_MAP_READABLE : 0) |
+					      (a->write ? IOMMU_IOAS_MAP_WRITEABLE : 0));
+	call->args[LU_MAP_IOVA] = a->iova;
+	call->args[LU_MAP_LENGTH] = a->length;
+	call->args[LU_MAP_FILE] = a->memory;
+	call->args[LU_MAP_OFFSET] = a->offset;
+}
+
 static void add_ioas(struct plan *p, size_t u)
 {
 	const struct lu_devices_iommufd *iommufd = &p->d->iommufds[u];
 
-	add(p, LU_STEP_IOMMUFD, u, 0, 0);
+	open_fd(p, LU_CALL_OPEN_IOMMU, iommufd->fd);
 	for (uint32_t id = 1; id <= max_id(iommufd); id++)
-		add(p, LU_STEP_FILL, u, 0, 0)->id = id;
+		on(p, LU_CALL_IOAS, iommufd->fd)->expect = id;
 	for (size_t i = 0; i < iommufd->n_ioas; i++) {
-		if (!iommufd->ioas[i].huge_pages)
-			add(p, LU_STEP_OPTION, u, i, 0);
-		if (iommufd->ioas[i].n_allowed)
-			add(p, LU_STEP_ALLOW, u, i, 0);
-		for (size_t k = 0; k < iommufd->ioas[i].n_areas; k++)
-			add(p, LU_STEP_MAP, u, i, k);
+		const struct lu_devices_ioas *ioas = &iommufd->ioas[i];
+
+		if (!ioas->huge_pages) {
+			struct lu_call *call = on(p, LU_CALL_OPTION, iommufd->fd);
+
+			call->args[LU_OPTION_IOAS] = ioas->id;
+			call->args[LU_OPTION_OPTION] = IOMMU_OPTION_HUGE_PAGES;
+		}
+		if (ioas->n_allowed) {
+			struct lu_call *call = on(p, LU_CALL_ALLOW, iommufd->fd);
+			uint64_t *ranges;
+
+			call->args[LU_ALLOW_IOAS] = ioas->id;
+			ranges = make_list(p, call, 2 * ioas->n_allowed);
+			for (size_t k = 0; k < ioas->n_allowed; k++) {
+				ranges[2 * k] = ioas->allowed[k].start;
+				ranges[2 * k + 1] = ioas->allowed[k].last;
+			}
+		}
+		for (size_t k = 0; k < ioas->n_areas; k++)
+			add_area(p, iommufd->fd, ioas->id, &ioas->areas[k]);
 	}
 }
 
@@ -106,9 +169,14 @@ static void add_devices(struct plan *p, size_t u)
 	const struct lu_devices_iommufd *iommufd = &p->d->iommufds[u];
 
 	for (size_t i = 0; i < iommufd->n_devices; i++) {
-		add(p, LU_STEP_OPEN, u, i, 0);
-		free_id(p, u, iommufd->devices[i].id);
-		add(p, LU_STEP_BIND, u, i, 0)->id = iommufd->devices[i].id;
+		const struct lu_devices_device *dev = &iommufd->devices[i];
+		struct lu_call *call;
+
+		open_fd(p, LU_CALL_OPEN_DEVICE, dev->fd)->args[LU_OPEN_DEVICE_BDF] = lu_call_bdf_number(dev->bdf);
+		free_id(p, u, dev->id);
+		call = on(p, LU_CALL_BIND, dev->fd);
+		call->args[LU_BIND_IOMMUFD] = p->files[iommufd->fd];
+		call->expect = dev->id;
 	}
 }
 
@@ -118,14 +186,20 @@ static void add_hwpts(struct plan *p, size_t u)
 	const struct lu_devices_iommufd *iommufd = &p->d->iommufds[u];
 
 	for (size_t i = 0; i < iommufd->n_hwpts; i++) {
+		const struct lu_devices_hwpt *h = &iommufd->hwpts[i];
+		struct lu_call *call;
 		size_t k = 0;
 
-		if (iommufd->hwpts[i].auto_made)
+		if (h->auto_made)
 			continue;
-		while (iommufd->devices[k].hwpt != iommufd->hwpts[i].id)
+		while (iommufd->devices[k].hwpt != h->id)
 			k++;
-		free_id(p, u, iommufd->hwpts[i].id);
-		add(p, LU_STEP_HWPT, u, i, k)->id = iommufd->hwpts[i].id;
+		free_id(p, u, h->id);
+		call = on(p, LU_CALL_HWPT, iommufd->fd);
+		call->args[LU_TABLE_FLAGS] = h->flags;
+		call->args[LU_TABLE_DEVICE] = iommufd->devices[k].id;
+		call->args[LU_TABLE_IOAS] = h->ioas;
+		call->expect = h->id;
 	}
 }
 
@@ -134,15 +208,20 @@ static void add_attach(struct plan *p, size_t u)
 	const struct lu_devices_iommufd *iommufd = &p->d->iommufds[u];
 
 	for (size_t i = 0; i < iommufd->n_hwpts; i++) {
+		const struct lu_devices_hwpt *h = &iommufd->hwpts[i];
 		bool first = true;
 
 		for (size_t k = 0; k < iommufd->n_devices; k++) {
-			if (iommufd->devices[k].hwpt != iommufd->hwpts[i].id)
+			struct lu_call *call;
+
+			if (iommufd->devices[k].hwpt != h->id)
 				continue;
-			if (first && iommufd->hwpts[i].auto_made)
-				free_id(p, u, iommufd->hwpts[i].id);
+			if (first && h->auto_made)
+				free_id(p, u, h->id);
 			first = false;
-			add(p, LU_STEP_ATTACH, u, k, i)->id = iommufd->hwpts[i].id;
+			call = on(p, LU_CALL_ATTACH, iommufd->devices[k].fd);
+			call->args[LU_ATTACH_PT] = h->auto_made ? h->ioas : h->id;
+			call->expect = h->id;
 		}
 	}
 }
@@ -168,6 +247,37 @@ static bool is_edge(const struct lu_devices_irq *q)
 	return q->index == VFIO_PCI_MSI_IRQ_INDEX || q->index == VFIO_PCI_MSIX_IRQ_INDEX;
 }
 
+static uint64_t file_of(const struct plan *p, uint64_t fd)
+{
+	return fd == LU_DEVICES_NONE ? LU_CALLS_NO_FILE : p->files[fd];
+}
+
+static struct lu_call *set_irqs(struct plan *p, const struct lu_devices_device *dev, uint64_t action, int index)
+{
+	struct lu_call *call = on(p, LU_CALL_IRQS, dev->fd);
+
+	call->args[LU_IRQS_FLAGS] = VFIO_IRQ_SET_DATA_EVENTFD | action;
+	call->args[LU_IRQS_INDEX] = (uint64_t)index;
+	return call;
+}
+
+/* All vectors in one call: what can't be resized later must be right at once (VFIO_IRQ_INFO_NORESIZE). */
+static void add_triggers(struct plan *p, const struct lu_devices_device *dev, int index)
+{
+	uint64_t *vectors;
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < dev->n_irqs; i++)
+		if (dev->irqs[i].index == index && dev->irqs[i].vector >= n)
+			n = dev->irqs[i].vector + 1;
+	vectors = make_list(p, set_irqs(p, dev, VFIO_IRQ_SET_ACTION_TRIGGER, index), n);
+	for (size_t i = 0; i < n; i++)
+		vectors[i] = LU_CALLS_NO_FILE;
+	for (size_t i = 0; i < dev->n_irqs; i++)
+		if (dev->irqs[i].index == index)
+			vectors[dev->irqs[i].vector] = file_of(p, dev->irqs[i].trigger);
+}
+
 static void add_irqs(struct plan *p, size_t u, size_t device, bool *kick)
 {
 	const struct lu_devices_device *dev = &p->d->iommufds[u].devices[device];
@@ -181,12 +291,14 @@ static void add_irqs(struct plan *p, size_t u, size_t device, bool *kick)
 			if (q->index != index)
 				continue;
 			if (!any)
-				add(p, LU_STEP_TRIGGER, u, device, (size_t)index);
+				add_triggers(p, dev, index);
 			any = true;
 			if (q->mask != LU_DEVICES_NONE)
-				add(p, LU_STEP_MASK, u, device, i);
+				*make_list(p, set_irqs(p, dev, VFIO_IRQ_SET_ACTION_MASK, index), 1) =
+					file_of(p, q->mask);
 			if (q->unmask != LU_DEVICES_NONE)
-				add(p, LU_STEP_UNMASK, u, device, i);
+				*make_list(p, set_irqs(p, dev, VFIO_IRQ_SET_ACTION_UNMASK, index), 1) =
+					file_of(p, q->unmask);
 			if (is_edge(q) && q->trigger != LU_DEVICES_NONE)
 				kick[q->trigger] = true;
 		}
@@ -204,15 +316,20 @@ static void add_counts(struct plan *p, const bool *kick)
 		if (kick[i] && count < UINT64_MAX - 1)
 			count++;
 		if (count)
-			add(p, LU_STEP_ADD, 0, i, 0)->count = count;
+			on(p, LU_CALL_ADD, i)->args[LU_ADD_COUNT] = count;
 	}
 }
 
-int lu_replay_plan(const struct lu_devices *d, struct lu_step **ret, size_t *ret_n)
+int lu_devices_plan(const struct lu_devices *d, struct lu_calls *ret)
 {
 	_cleanup_free_ bool *kick = calloc(d->n_fds + 1, sizeof(bool));
-	struct plan p = { .d = d, .failed = !kick };
+	_cleanup_free_ uint32_t *files = calloc(d->n_fds + 1, sizeof(*files));
+	_cleanup_calls_ struct lu_calls c = LU_CALLS_INIT;
+	struct plan p = { .d = d, .c = &c, .files = files, .failed = !kick || !files };
+	int r;
 
+	if (p.failed)
+		return -ENOMEM;
 	add_files(&p);
 	for (size_t u = 0; u < d->n_iommufds; u++)
 		add_ioas(&p, u);
@@ -224,16 +341,14 @@ int lu_replay_plan(const struct lu_devices *d, struct lu_step **ret, size_t *ret
 		add_attach(&p, u);
 	for (size_t u = 0; u < d->n_iommufds; u++)
 		free_holes(&p, u);
-	for (size_t u = 0; u < d->n_iommufds && kick; u++)
+	for (size_t u = 0; u < d->n_iommufds; u++)
 		for (size_t i = 0; i < d->iommufds[u].n_devices; i++)
 			add_irqs(&p, u, i, kick);
-	if (kick)
-		add_counts(&p, kick);
-	if (p.failed) {
-		free(p.steps);
-		return -ENOMEM;
-	}
-	*ret = p.steps;
-	*ret_n = p.n;
+	add_counts(&p, kick);
+	r = p.failed ? -ENOMEM : lu_calls_index(&c, NULL);
+	if (r < 0)
+		return r;
+	*ret = c;
+	c = LU_CALLS_INIT;
 	return 0;
 }

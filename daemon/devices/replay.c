@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Doing the steps of a plan (plan.c) by ordinary ioctls. Each step either happens as a whole or not at
- * all, so a replay that failed can be run again from the step that failed.
+ * Making the calls of a journal. Each either happens as a whole or not at all, so a replay that failed can
+ * be run again from the call that failed. What came of each is appended to the journal.
  *
  * Ownership: struct lu_replay has every file that it opened, until lu_replay_take() hands those of the
  * CPR state over; files of memory that are not in it are closed by lu_replay_free().
@@ -12,17 +12,17 @@
  *  2. A device's node does not appear, or it is another device's: waited for up to the limit, then an
  *     error; devices opened before stay open. A device that no kernel handed over is not opened.
  *  3. An object gets another id than it must have: it is destroyed again, if that is possible. A device
- *     that was bound stays so, and the step fails again each time: the replay can't be completed, but
+ *     that was bound stays so, and the call fails again each time: the replay can't be completed, but
  *     while it is held the device goes on.
  *  4. Attaching is refused with EINVAL: the tables are not those that the device is using. It goes on
  *     with the old ones; the kernel's log says where they differ.
  *  5. Interrupts can't be set up: the device is attached and runs; nothing is taken back.
+ *  6. A result can't be appended: from then on none is.
  *
  * Not handled: another process that allocates objects in the same iommufd at the same time; there is
  * none, since nobody else has it.
  */
 #include <dirent.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -36,13 +36,15 @@
 
 struct lu_replay {
 	const struct lu_devices *d;
+	struct lu_calls *c;
 	const struct lu_replay_from *from;
 	const struct lu_devices_ops *ops;
-	struct lu_step *steps;
-	size_t n_steps, next;
-	int *fds;          /* as d->fds */
-	int *memories;     /* as d->memories */
+	size_t next;
+	int *fds;          /* by number */
+	uint32_t *entries; /* as d->fds: numbers */
+	uint32_t id;       /* that the kernel gave in the call that is being made, 0: none */
 	uint64_t deadline; /* of this run, ms */
+	bool log_ends;
 	bool taken;
 };
 
@@ -54,120 +56,8 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* --- what a step is called in an error --- */
-
-static const char *const irq_names[] = { "INTx", "MSI", "MSI-X", "error", "request" };
-
-static const struct lu_devices_iommufd *iommufd_of(const struct lu_replay *r, const struct lu_step *s)
-{
-	return &r->d->iommufds[s->iommufd];
-}
-
-static const struct lu_devices_device *device_of(const struct lu_replay *r, const struct lu_step *s)
-{
-	return &iommufd_of(r, s)->devices[s->index];
-}
-
-static const char *memory_name(const struct lu_devices_memory *m)
-{
-	return m->kind == LU_MEMORY_FILE ? m->path : m->name;
-}
-
-static void print_memory(FILE *f, const struct lu_replay *r, const struct lu_step *s)
-{
-	const struct lu_devices_memory *m = &r->d->memories[s->index];
-
-	fprintf(f, "memory %s: opening %s", memory_name(m), m->kind == LU_MEMORY_FILE ? "its file" : "its memfd");
-}
-
-/* An iommufd is known by its name in QEMU and by the devices that it is for. */
-static void print_iommufd(FILE *f, const struct lu_replay *r, const struct lu_step *s)
-{
-	const struct lu_devices_iommufd *u = iommufd_of(r, s);
-
-	fputs(r->d->fds[u->fd].name, f);
-	for (size_t i = 0; i < u->n_devices; i++)
-		fprintf(f, "%s%s", i ? ", " : " of device ", u->devices[i].bdf);
-	fputs(": ", f);
-}
-
-static void print_map(FILE *f, const struct lu_replay *r, const struct lu_step *s)
-{
-	const struct lu_devices_ioas *ioas = &iommufd_of(r, s)->ioas[s->index];
-	const struct lu_devices_area *a = &ioas->areas[s->sub];
-
-	fprintf(f, "mapping %" PRIu64 " bytes of %s at 0x%" PRIx64 " into IOAS %u", a->length,
-		memory_name(&r->d->memories[a->memory]), a->iova, ioas->id);
-}
-
-static void print_step(FILE *f, const struct lu_replay *r, const struct lu_step *s)
-{
-	const struct lu_devices_iommufd *u = r->d->n_iommufds ? iommufd_of(r, s) : NULL;
-
-	if (s->kind >= LU_STEP_IOMMUFD && s->kind <= LU_STEP_MAP)
-		print_iommufd(f, r, s);
-	else if (s->kind == LU_STEP_FREE)
-		print_iommufd(f, r, s);
-	else if (s->kind == LU_STEP_HWPT)
-		fprintf(f, "device %s: ", u->devices[s->sub].bdf);
-	else if (s->kind >= LU_STEP_OPEN && s->kind <= LU_STEP_UNMASK)
-		fprintf(f, "device %s: ", device_of(r, s)->bdf);
-	switch (s->kind) {
-	case LU_STEP_MEMORY:
-		print_memory(f, r, s);
-		break;
-	case LU_STEP_MEMORY_FD:
-	case LU_STEP_EVENTFD:
-		fprintf(f, "file %s: making it", r->d->fds[s->index].name);
-		break;
-	case LU_STEP_IOMMUFD:
-		fputs("opening /dev/iommu", f);
-		break;
-	case LU_STEP_FILL:
-		fprintf(f, "making IOAS %u", s->id);
-		break;
-	case LU_STEP_OPTION:
-		fprintf(f, "turning huge pages off in IOAS %u", u->ioas[s->index].id);
-		break;
-	case LU_STEP_ALLOW:
-		fprintf(f, "setting the allowed ranges of IOAS %u", u->ioas[s->index].id);
-		break;
-	case LU_STEP_MAP:
-		print_map(f, r, s);
-		break;
-	case LU_STEP_OPEN:
-		fputs("opening it", f);
-		break;
-	case LU_STEP_FREE:
-		fprintf(f, "freeing id %u", s->id);
-		break;
-	case LU_STEP_BIND:
-		fprintf(f, "binding it to %s", r->d->fds[u->fd].name);
-		break;
-	case LU_STEP_HWPT:
-		fprintf(f, "making HWPT %u", s->id);
-		break;
-	case LU_STEP_ATTACH:
-		fprintf(f, "attaching it to HWPT %u of IOAS %u", s->id, u->hwpts[s->sub].ioas);
-		break;
-	case LU_STEP_TRIGGER:
-		fprintf(f, "setting up its %s interrupts", irq_names[s->sub]);
-		break;
-	case LU_STEP_MASK:
-		fputs("setting up what masks its interrupt", f);
-		break;
-	case LU_STEP_UNMASK:
-		fputs("setting up what unmasks its interrupt", f);
-		break;
-	case LU_STEP_ADD:
-		fprintf(f, "file %s: adding %" PRIu64 " to it", r->d->fds[s->index].name, s->count);
-		break;
-	}
-}
-
 /* @cause: NULL: what @k means */
-static int fail(const struct lu_replay *r, const struct lu_step *s, int k, const char *cause, const char *hint,
-		struct lu_error *e)
+static int fail(const struct lu_replay *r, int k, const char *cause, const char *hint, struct lu_error *e)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t n;
@@ -175,25 +65,34 @@ static int fail(const struct lu_replay *r, const struct lu_step *s, int k, const
 
 	if (!f)
 		return -ENOMEM;
-	print_step(f, r, s);
+	lu_call_describe(r->c, r->next, f);
 	if (fclose(f) != 0)
 		return -ENOMEM;
 	return lu_error_set(e, k, hint, "%s: %s", text, cause ?: strerror(-k));
 }
 
-static int wrong_id(const struct lu_replay *r, const struct lu_step *s, uint32_t got, struct lu_error *e)
+/* The kernel gave @id; must it be this one? */
+static int check_id(struct lu_replay *r, const struct lu_call *c, uint32_t id, struct lu_error *e)
 {
 	char cause[64];
 
-	snprintf(cause, sizeof(cause), "the kernel gave id %u, but it must be %u", got, s->id);
-	return fail(r, s, -EPROTO, cause, NULL, e);
+	r->id = id;
+	if (id == c->expect)
+		return 0;
+	snprintf(cause, sizeof(cause), "the kernel gave id %u, but it must be %u", id, c->expect);
+	return fail(r, -EPROTO, cause, NULL, e);
 }
 
 /* --- files --- */
 
-static int do_ioctl(const struct lu_replay *r, int fd, unsigned long request, void *arg)
+static int fd_of(const struct lu_replay *r, uint64_t number)
 {
-	int k = r->ops->ioctl(r->ops->context, fd, request, arg);
+	return number == LU_CALLS_NO_FILE ? -1 : r->fds[number];
+}
+
+static int do_ioctl(const struct lu_replay *r, const struct lu_call *c, unsigned long request, void *arg)
+{
+	int k = r->ops->ioctl(r->ops->context, fd_of(r, c->file), request, arg);
 
 	return k < 0 ? k : 0;
 }
@@ -205,169 +104,171 @@ static int duplicate(int fd)
 	return copy < 0 ? -errno : copy;
 }
 
-static int do_memory(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+/* The file must be the one that it was. */
+static int take_memory(struct lu_replay *r, const struct lu_call *c, int opened, struct lu_error *e)
 {
-	const struct lu_devices_memory *m = &r->d->memories[s->index];
-	_cleanup_close_ int fd = -EBADF;
+	_cleanup_close_ int fd = opened;
 	struct stat st;
 
-	if (m->kind == LU_MEMORY_FILE) {
-		/* its directories may be QEMU's user's */
-		fd = lu_open_beneath(r->from->pkernfs_fd, m->path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
-	} else {
-		const struct lu_replay_memfd *memfd = NULL;
-
-		for (size_t i = 0; i < r->from->n_memfds; i++)
-			if (r->from->memfds[i].token == m->token)
-				memfd = &r->from->memfds[i];
-		if (!memfd)
-			return fail(r, s, -ENOENT, "the LUO session does not have it", NULL, e);
-		fd = duplicate(memfd->fd);
-	}
 	if (fd < 0)
-		return fail(r, s, fd, NULL, NULL, e);
+		return fail(r, fd, NULL, NULL, e);
 	if (fstat(fd, &st) < 0)
-		return fail(r, s, -errno, NULL, NULL, e);
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != m->size ||
-	    (m->kind == LU_MEMORY_FILE && st.st_ino != m->inode))
-		return fail(r, s, -EBADMSG, "it is not the file that it was", NULL, e);
-	r->memories[s->index] = steal_fd(&fd);
+		return fail(r, -errno, NULL, NULL, e);
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != c->args[LU_OPEN_FILE_SIZE] ||
+	    (c->kind == LU_CALL_OPEN_FILE && st.st_ino != c->args[LU_OPEN_FILE_INODE]))
+		return fail(r, -EBADMSG, "it is not the file that it was", NULL, e);
+	r->fds[c->file] = steal_fd(&fd);
 	return 0;
 }
 
-static int do_memory_fd(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int do_open_file(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
-	int fd = duplicate(r->memories[r->d->fds[s->index].memory]);
+	/* its directories may be QEMU's user's */
+	return take_memory(r, c, lu_open_beneath(r->from->pkernfs_fd, c->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK), e);
+}
+
+static int do_memfd(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
+{
+	for (size_t i = 0; i < r->from->n_memfds; i++)
+		if (r->from->memfds[i].token == c->args[LU_MEMFD_TOKEN])
+			return take_memory(r, c, duplicate(r->from->memfds[i].fd), e);
+	return fail(r, -ENOENT, "the LUO session does not have it", NULL, e);
+}
+
+static int do_dup(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
+{
+	int fd = duplicate(fd_of(r, c->args[LU_DUP_FILE]));
 
 	if (fd < 0)
-		return fail(r, s, fd, NULL, NULL, e);
-	r->fds[s->index] = fd;
+		return fail(r, fd, NULL, NULL, e);
+	r->fds[c->file] = fd;
 	return 0;
 }
 
-static int do_eventfd(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int do_eventfd(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
-	const struct lu_devices_eventfd *want = r->d->fds[s->index].eventfd;
-	int fd = r->ops->eventfd(r->ops->context, EFD_CLOEXEC | (want->nonblock ? EFD_NONBLOCK : 0) |
-							  (want->semaphore ? EFD_SEMAPHORE : 0));
+	int fd = r->ops->eventfd(r->ops->context, EFD_CLOEXEC | (int)c->args[LU_EVENTFD_FLAGS]);
 
 	if (fd < 0)
-		return fail(r, s, fd, NULL, NULL, e);
-	r->fds[s->index] = fd;
+		return fail(r, fd, NULL, NULL, e);
+	r->fds[c->file] = fd;
 	return 0;
 }
 
-static int do_add(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int do_add(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
-	int k = r->ops->add(r->ops->context, r->fds[s->index], s->count);
+	int k = r->ops->add(r->ops->context, fd_of(r, c->file), c->args[LU_ADD_COUNT]);
 
-	return k < 0 ? fail(r, s, k, NULL, NULL, e) : 0;
+	return k < 0 ? fail(r, k, NULL, NULL, e) : 0;
 }
 
 /* --- iommufd --- */
 
-static int iommufd_fd(const struct lu_replay *r, const struct lu_step *s)
-{
-	return r->fds[iommufd_of(r, s)->fd];
-}
-
-static int do_iommufd(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int do_open_iommu(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
 	dev_t device = 0;
 	int fd = r->ops->open_node(r->ops->context, r->from->dev_fd, "iommu", &device);
 
 	if (fd < 0)
-		return fail(r, s, fd, NULL, fd == -ENOENT ? "is the module iommufd loaded?" : NULL, e);
-	r->fds[iommufd_of(r, s)->fd] = fd;
+		return fail(r, fd, NULL, fd == -ENOENT ? "is the module iommufd loaded?" : NULL, e);
+	r->fds[c->file] = fd;
 	return 0;
 }
 
-static int destroy(const struct lu_replay *r, const struct lu_step *s, uint32_t id)
+static int destroy(const struct lu_replay *r, const struct lu_call *c, uint32_t id)
 {
 	struct iommu_destroy cmd = { .size = sizeof(cmd), .id = id };
 
-	return do_ioctl(r, iommufd_fd(r, s), IOMMU_DESTROY, &cmd);
+	return do_ioctl(r, c, IOMMU_DESTROY, &cmd);
 }
 
-static int do_fill(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int do_ioas(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
 	struct iommu_ioas_alloc cmd = { .size = sizeof(cmd) };
-	int k = do_ioctl(r, iommufd_fd(r, s), IOMMU_IOAS_ALLOC, &cmd);
+	int k = do_ioctl(r, c, IOMMU_IOAS_ALLOC, &cmd);
 
 	if (k < 0)
-		return fail(r, s, k, NULL, NULL, e);
-	if (cmd.out_ioas_id == s->id)
-		return 0;
-	destroy(r, s, cmd.out_ioas_id);
-	return wrong_id(r, s, cmd.out_ioas_id, e);
+		return fail(r, k, NULL, NULL, e);
+	if (cmd.out_ioas_id != c->expect)
+		destroy(r, c, cmd.out_ioas_id);
+	return check_id(r, c, cmd.out_ioas_id, e);
 }
 
-static int do_free(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int do_destroy(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
-	int k = destroy(r, s, s->id);
+	int k = destroy(r, c, (uint32_t)c->args[LU_DESTROY_ID]);
 
-	return k < 0 ? fail(r, s, k, NULL, NULL, e) : 0;
+	return k < 0 ? fail(r, k, NULL, NULL, e) : 0;
 }
 
-static int do_option(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int do_option(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
 	struct iommu_option cmd = {
 		.size = sizeof(cmd),
-		.option_id = IOMMU_OPTION_HUGE_PAGES,
+		.option_id = (uint32_t)c->args[LU_OPTION_OPTION],
 		.op = IOMMU_OPTION_OP_SET,
-		.object_id = iommufd_of(r, s)->ioas[s->index].id,
-		.val64 = 0,
+		.object_id = (uint32_t)c->args[LU_OPTION_IOAS],
+		.val64 = c->args[LU_OPTION_VALUE],
 	};
-	int k = do_ioctl(r, iommufd_fd(r, s), IOMMU_OPTION, &cmd);
+	int k = do_ioctl(r, c, IOMMU_OPTION, &cmd);
 
-	return k < 0 ? fail(r, s, k, NULL, NULL, e) : 0;
+	return k < 0 ? fail(r, k, NULL, NULL, e) : 0;
 }
 
-static int do_allow(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int do_allow(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
-	const struct lu_devices_ioas *ioas = &iommufd_of(r, s)->ioas[s->index];
-	_cleanup_free_ struct iommu_iova_range *ranges = calloc(ioas->n_allowed, sizeof(*ranges));
+	size_t n = c->n_list / 2;
+	_cleanup_free_ struct iommu_iova_range *ranges = calloc(n, sizeof(*ranges));
 	struct iommu_ioas_allow_iovas cmd = {
 		.size = sizeof(cmd),
-		.ioas_id = ioas->id,
-		.num_iovas = (uint32_t)ioas->n_allowed,
+		.ioas_id = (uint32_t)c->args[LU_ALLOW_IOAS],
+		.num_iovas = (uint32_t)n,
 		.allowed_iovas = (uintptr_t)ranges,
 	};
 	int k;
 
 	if (!ranges)
 		return -ENOMEM;
-	for (size_t i = 0; i < ioas->n_allowed; i++)
-		ranges[i] = (struct iommu_iova_range){ ioas->allowed[i].start, ioas->allowed[i].last };
-	k = do_ioctl(r, iommufd_fd(r, s), IOMMU_IOAS_ALLOW_IOVAS, &cmd);
-	return k < 0 ? fail(r, s, k, NULL, NULL, e) : 0;
+	for (size_t i = 0; i < n; i++)
+		ranges[i] = (struct iommu_iova_range){ c->list[2 * i], c->list[2 * i + 1] };
+	k = do_ioctl(r, c, IOMMU_IOAS_ALLOW_IOVAS, &cmd);
+	return k < 0 ? fail(r, k, NULL, NULL, e) : 0;
 }
 
-static int do_map(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int do_map(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
-	const struct lu_devices_ioas *ioas = &iommufd_of(r, s)->ioas[s->index];
-	const struct lu_devices_area *a = &ioas->areas[s->sub];
 	struct iommu_ioas_map_file cmd = {
 		.size = sizeof(cmd),
-		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | (a->read ? IOMMU_IOAS_MAP_READABLE : 0) |
-			 (a->write ? IOMMU_IOAS_MAP_WRITEABLE : 0),
-		.ioas_id = ioas->id,
-		.fd = r->memories[a->memory],
-		.start = a->offset,
-		.length = a->length,
-		.iova = a->iova,
+		.flags = (uint32_t)c->args[LU_MAP_FLAGS],
+		.ioas_id = (uint32_t)c->args[LU_MAP_IOAS],
+		.fd = fd_of(r, c->args[LU_MAP_FILE]),
+		.start = c->args[LU_MAP_OFFSET],
+		.length = c->args[LU_MAP_LENGTH],
+		.iova = c->args[LU_MAP_IOVA],
 	};
-	int k = do_ioctl(r, iommufd_fd(r, s), IOMMU_IOAS_MAP_FILE, &cmd);
+	int k = do_ioctl(r, c, IOMMU_IOAS_MAP_FILE, &cmd);
 
-	return k < 0 ? fail(r, s, k, NULL, NULL, e) : 0;
+	return k < 0 ? fail(r, k, NULL, NULL, e) : 0;
+}
+
+static int do_hwpt(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
+{
+	struct iommu_hwpt_alloc cmd = {
+		.size = sizeof(cmd),
+		.flags = (uint32_t)c->args[LU_TABLE_FLAGS],
+		.dev_id = (uint32_t)c->args[LU_TABLE_DEVICE],
+		.pt_id = (uint32_t)c->args[LU_TABLE_IOAS],
+	};
+	int k = do_ioctl(r, c, IOMMU_HWPT_ALLOC, &cmd);
+
+	if (k < 0)
+		return fail(r, k, NULL, NULL, e);
+	if (cmd.out_hwpt_id != c->expect)
+		destroy(r, c, cmd.out_hwpt_id);
+	return check_id(r, c, cmd.out_hwpt_id, e);
 }
 
 /* --- devices --- */
-
-static int device_fd(const struct lu_replay *r, const struct lu_step *s)
-{
-	return r->fds[device_of(r, s)->fd];
-}
 
 /* Name and number of a function's cdev, from sysfs; -ENOENT if it has none (yet). */
 static int find_cdev(const struct lu_replay *r, const char *bdf, char ret_name[32], dev_t *ret_device)
@@ -407,20 +308,20 @@ static int find_cdev(const struct lu_replay *r, const char *bdf, char ret_name[3
 }
 
 /* That a function is one of those that the kernel before handed over; whether it could go on is for attaching to see. */
-static int check_kept(const struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int check_kept(const struct lu_replay *r, const char *bdf, struct lu_error *e)
 {
 	_cleanup_free_ char *state = NULL;
 	char path[128];
 	int k;
 
-	snprintf(path, sizeof(path), "bus/pci/devices/%s/pkeep_state", device_of(r, s)->bdf);
+	snprintf(path, sizeof(path), "bus/pci/devices/%s/pkeep_state", bdf);
 	k = lu_read_file(r->from->sys_fd, path, 64, &state, NULL);
 	if (k == -ENOENT)
 		return 0; /* no such device, which opening it waits for, or no pkeep, and then attaching is all there is */
 	if (k < 0)
-		return fail(r, s, k, NULL, NULL, e);
+		return fail(r, k, NULL, NULL, e);
 	if (!strncmp(state, "none", 4))
-		return fail(r, s, -EXDEV, "it is not among the devices that went on from the kernel before",
+		return fail(r, -EXDEV, "it is not among the devices that went on from the kernel before",
 			    "a device that was moved or exchanged can't take the place of the one the VM had", e);
 	return 0;
 }
@@ -442,167 +343,112 @@ static int try_open(const struct lu_replay *r, const char *bdf)
 	return k;
 }
 
-static int do_open(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int do_open_device(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
 	static const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-	int fd = check_kept(r, s, e);
+	char bdf[LU_BDF_SIZE];
+	int fd;
 
+	lu_call_bdf(c->args[LU_OPEN_DEVICE_BDF], bdf);
+	fd = check_kept(r, bdf, e);
 	if (fd < 0)
 		return fd;
 	for (;;) {
-		fd = try_open(r, device_of(r, s)->bdf);
+		fd = try_open(r, bdf);
 		/* not there yet, or just being registered, or its node is still that of another one */
 		if ((fd != -ENOENT && fd != -ENODEV && fd != -ENXIO && fd != -ESTALE) || now_ms() >= r->deadline)
 			break;
 		nanosleep(&pause, NULL);
 	}
 	if (fd == -ENOENT)
-		return fail(r, s, fd, "vfio-pci does not offer it, or its node in /dev/vfio/devices is missing",
+		return fail(r, fd, "vfio-pci does not offer it, or its node in /dev/vfio/devices is missing",
 			    "see what driver has it: /sys/bus/pci/devices/…/driver", e);
 	if (fd == -ESTALE)
-		return fail(r, s, fd, "its node in /dev/vfio/devices is another device's", NULL, e);
+		return fail(r, fd, "its node in /dev/vfio/devices is another device's", NULL, e);
 	if (fd < 0)
-		return fail(r, s, fd, NULL, fd == -EBUSY ? "somebody else has it open" : NULL, e);
-	r->fds[device_of(r, s)->fd] = fd;
+		return fail(r, fd, NULL, fd == -EBUSY ? "somebody else has it open" : NULL, e);
+	r->fds[c->file] = fd;
 	return 0;
 }
 
-static int do_bind(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int do_bind(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
 	struct vfio_device_bind_iommufd cmd = {
 		.argsz = offsetof(struct vfio_device_bind_iommufd, token_uuid_ptr),
-		.iommufd = iommufd_fd(r, s),
+		.iommufd = fd_of(r, c->args[LU_BIND_IOMMUFD]),
 	};
-	int k = do_ioctl(r, device_fd(r, s), VFIO_DEVICE_BIND_IOMMUFD, &cmd);
+	int k = do_ioctl(r, c, VFIO_DEVICE_BIND_IOMMUFD, &cmd);
 
 	if (k < 0)
-		return fail(r, s, k, NULL, k == -EBUSY ? "somebody else uses it" : NULL, e);
-	return cmd.out_devid == s->id ? 0 : wrong_id(r, s, cmd.out_devid, e);
+		return fail(r, k, NULL, k == -EBUSY ? "somebody else uses it" : NULL, e);
+	return check_id(r, c, cmd.out_devid, e);
 }
 
-static int do_hwpt(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
+static int do_attach(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
-	const struct lu_devices_iommufd *u = iommufd_of(r, s);
-	struct iommu_hwpt_alloc cmd = {
-		.size = sizeof(cmd),
-		.flags = u->hwpts[s->index].flags,
-		.dev_id = u->devices[s->sub].id,
-		.pt_id = u->hwpts[s->index].ioas,
-	};
-	int k = do_ioctl(r, iommufd_fd(r, s), IOMMU_HWPT_ALLOC, &cmd);
-
-	if (k < 0)
-		return fail(r, s, k, NULL, NULL, e);
-	if (cmd.out_hwpt_id == s->id)
-		return 0;
-	destroy(r, s, cmd.out_hwpt_id);
-	return wrong_id(r, s, cmd.out_hwpt_id, e);
-}
-
-static int do_attach(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
-{
-	const struct lu_devices_hwpt *h = &iommufd_of(r, s)->hwpts[s->sub];
 	struct vfio_device_attach_iommufd_pt cmd = {
 		.argsz = offsetof(struct vfio_device_attach_iommufd_pt, pasid),
-		.pt_id = h->auto_made ? h->ioas : h->id,
+		.pt_id = (uint32_t)c->args[LU_ATTACH_PT],
 	};
-	int k = do_ioctl(r, device_fd(r, s), VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
+	int k = do_ioctl(r, c, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
 
 	if (k == -EINVAL)
 		return fail(
-			r, s, k, "the kernel refuses: it translates differently from what the device is using",
+			r, k, "the kernel refuses: it translates differently from what the device is using",
 			"the kernel's log says where; the device goes on with the old tables while its file is open",
 			e);
 	if (k < 0)
-		return fail(r, s, k, NULL, NULL, e);
-	return cmd.pt_id == s->id ? 0 : wrong_id(r, s, cmd.pt_id, e);
+		return fail(r, k, NULL, NULL, e);
+	return check_id(r, c, cmd.pt_id, e);
 }
 
-/* --- interrupts --- */
-
-static int set_irqs(const struct lu_replay *r, const struct lu_step *s, uint32_t action, uint32_t index, uint32_t count,
-		    const int32_t *fds)
+static int do_irqs(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
-	size_t size = sizeof(struct vfio_irq_set) + count * sizeof(*fds);
+	size_t size = sizeof(struct vfio_irq_set) + c->n_list * sizeof(int32_t);
 	_cleanup_free_ struct vfio_irq_set *set = calloc(1, size);
+	int k;
 
 	if (!set)
 		return -ENOMEM;
 	set->argsz = (uint32_t)size;
-	set->flags = VFIO_IRQ_SET_DATA_EVENTFD | action;
-	set->index = index;
-	set->count = count;
-	memcpy(set->data, fds, count * sizeof(*fds));
-	return do_ioctl(r, device_fd(r, s), VFIO_DEVICE_SET_IRQS, set);
-}
+	set->flags = (uint32_t)c->args[LU_IRQS_FLAGS];
+	set->index = (uint32_t)c->args[LU_IRQS_INDEX];
+	set->count = (uint32_t)c->n_list;
+	for (size_t i = 0; i < c->n_list; i++) {
+		int32_t fd = fd_of(r, c->list[i]);
 
-static int32_t eventfd_of(const struct lu_replay *r, uint64_t index)
-{
-	return index == LU_DEVICES_NONE ? -1 : r->fds[index];
-}
-
-/* All vectors in one call: what can't be resized later must be right at once (VFIO_IRQ_INFO_NORESIZE). */
-static int do_trigger(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
-{
-	const struct lu_devices_device *dev = device_of(r, s);
-	_cleanup_free_ int32_t *fds = NULL;
-	uint32_t count = 0;
-	int k;
-
-	for (size_t i = 0; i < dev->n_irqs; i++)
-		if (dev->irqs[i].index == (int)s->sub && dev->irqs[i].vector >= count)
-			count = dev->irqs[i].vector + 1;
-	fds = malloc(count * sizeof(*fds));
-	if (!fds)
-		return -ENOMEM;
-	for (size_t i = 0; i < count; i++)
-		fds[i] = -1;
-	for (size_t i = 0; i < dev->n_irqs; i++)
-		if (dev->irqs[i].index == (int)s->sub)
-			fds[dev->irqs[i].vector] = eventfd_of(r, dev->irqs[i].trigger);
-	k = set_irqs(r, s, VFIO_IRQ_SET_ACTION_TRIGGER, s->sub, count, fds);
-	return k < 0 ? fail(r, s, k, NULL, NULL, e) : 0;
-}
-
-static int do_mask(struct lu_replay *r, const struct lu_step *s, struct lu_error *e)
-{
-	const struct lu_devices_irq *q = &device_of(r, s)->irqs[s->sub];
-	bool mask = s->kind == LU_STEP_MASK;
-	int32_t fd = eventfd_of(r, mask ? q->mask : q->unmask);
-	int k = set_irqs(r, s, mask ? VFIO_IRQ_SET_ACTION_MASK : VFIO_IRQ_SET_ACTION_UNMASK, (uint32_t)q->index, 1,
-			 &fd);
-
-	return k < 0 ? fail(r, s, k, NULL, NULL, e) : 0;
+		memcpy(set->data + i * sizeof(fd), &fd, sizeof(fd));
+	}
+	k = do_ioctl(r, c, VFIO_DEVICE_SET_IRQS, set);
+	return k < 0 ? fail(r, k, NULL, NULL, e) : 0;
 }
 
 /* --- the whole --- */
 
-static int (*const actions[])(struct lu_replay *r, const struct lu_step *s, struct lu_error *e) = {
-	[LU_STEP_MEMORY] = do_memory,   [LU_STEP_MEMORY_FD] = do_memory_fd,
-	[LU_STEP_EVENTFD] = do_eventfd, [LU_STEP_IOMMUFD] = do_iommufd,
-	[LU_STEP_FILL] = do_fill,       [LU_STEP_OPTION] = do_option,
-	[LU_STEP_ALLOW] = do_allow,     [LU_STEP_MAP] = do_map,
-	[LU_STEP_OPEN] = do_open,       [LU_STEP_FREE] = do_free,
-	[LU_STEP_BIND] = do_bind,       [LU_STEP_HWPT] = do_hwpt,
-	[LU_STEP_ATTACH] = do_attach,   [LU_STEP_TRIGGER] = do_trigger,
-	[LU_STEP_MASK] = do_mask,       [LU_STEP_UNMASK] = do_mask,
-	[LU_STEP_ADD] = do_add,
+static int (*const actions[LU_CALL_KINDS])(struct lu_replay *r, const struct lu_call *c, struct lu_error *e) = {
+	[LU_CALL_OPEN_FILE] = do_open_file,
+	[LU_CALL_MEMFD] = do_memfd,
+	[LU_CALL_DUP] = do_dup,
+	[LU_CALL_EVENTFD] = do_eventfd,
+	[LU_CALL_OPEN_IOMMU] = do_open_iommu,
+	[LU_CALL_OPEN_DEVICE] = do_open_device,
+	[LU_CALL_IOAS] = do_ioas,
+	[LU_CALL_DESTROY] = do_destroy,
+	[LU_CALL_OPTION] = do_option,
+	[LU_CALL_ALLOW] = do_allow,
+	[LU_CALL_MAP] = do_map,
+	[LU_CALL_BIND] = do_bind,
+	[LU_CALL_HWPT] = do_hwpt,
+	[LU_CALL_ATTACH] = do_attach,
+	[LU_CALL_IRQS] = do_irqs,
+	[LU_CALL_ADD] = do_add,
 };
 
-static int *no_files(size_t n)
-{
-	int *fds = calloc(n + 1, sizeof(int));
-
-	for (size_t i = 0; fds && i < n; i++)
-		fds[i] = -EBADF;
-	return fds;
-}
-
-int lu_replay_new(struct lu_replay **ret, const struct lu_devices *d, const struct lu_replay_from *from,
-		  struct lu_error *e)
+int lu_replay_new(struct lu_replay **ret, const struct lu_devices *d, struct lu_calls *c,
+		  const struct lu_replay_from *from, struct lu_error *e)
 {
 	_cleanup_(lu_replay_freep) struct lu_replay *r = NULL;
-	int k = lu_devices_check(d, e);
+	int k = lu_calls_check(c, LU_CALLS_FILE, e);
 
 	if (k < 0)
 		return k;
@@ -610,23 +456,49 @@ int lu_replay_new(struct lu_replay **ret, const struct lu_devices *d, const stru
 	if (!r)
 		return -ENOMEM;
 	r->d = d;
+	r->c = c;
 	r->from = from;
 	r->ops = from->ops ?: &lu_devices_kernel_ops;
-	r->fds = no_files(d->n_fds);
-	r->memories = no_files(d->n_memories);
-	k = r->fds && r->memories ? lu_replay_plan(d, &r->steps, &r->n_steps) : -ENOMEM;
+	r->fds = calloc(c->n_files + 1, sizeof(*r->fds));
+	if (!r->fds)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < c->n_files; i++)
+		r->fds[i] = -EBADF;
+	k = lu_calls_match(d, c, &r->entries, e);
 	if (k < 0)
 		return k;
 	*ret = steal_ptr(r);
 	return 0;
 }
 
+/* Each result is one write(), so that a kernel that dies leaves whole ones. */
+static void note(struct lu_replay *r, int result)
+{
+	struct lu_calls_outcome outcome = {
+		.tsc = lu_stamp_now().tsc,
+		.boot = r->from->boot,
+		.call = (uint32_t)r->next + 1,
+		.error = result,
+		.id = r->id,
+	};
+	struct lu_calls_result record;
+
+	if (r->from->log_fd < 0 || r->log_ends || r->c->end + sizeof(record) > LU_CALLS_FILE_MAX)
+		return;
+	lu_calls_encode_outcome(r->c, &outcome, &record);
+	r->log_ends = write(r->from->log_fd, &record, sizeof(record)) != sizeof(record);
+}
+
 int lu_replay_run(struct lu_replay *r, struct lu_error *e)
 {
 	r->deadline = now_ms() + r->from->timeout_ms;
-	for (; r->next < r->n_steps; r->next++) {
-		int k = actions[r->steps[r->next].kind](r, &r->steps[r->next], e);
+	for (; r->next < r->c->n; r->next++) {
+		const struct lu_call *c = &r->c->list[r->next];
+		int k;
 
+		r->id = 0;
+		k = actions[c->kind](r, c, e);
+		note(r, k);
 		if (k < 0)
 			return k;
 	}
@@ -635,8 +507,8 @@ int lu_replay_run(struct lu_replay *r, struct lu_error *e)
 
 bool lu_replay_holds_devices(const struct lu_replay *r)
 {
-	for (size_t i = 0; i < r->d->n_fds; i++)
-		if (r->d->fds[i].kind == LU_FD_VFIO_DEVICE && r->fds[i] >= 0)
+	for (uint32_t i = 0; i < r->c->n_files; i++)
+		if (r->c->list[r->c->opened[i]].kind == LU_CALL_OPEN_DEVICE && r->fds[i] >= 0)
 			return true;
 	return false;
 }
@@ -645,7 +517,7 @@ int lu_replay_take(struct lu_replay *r, struct lu_cpr *ret)
 {
 	struct lu_cpr cpr = LU_CPR_INIT;
 
-	if (r->next < r->n_steps || r->taken)
+	if (r->next < r->c->n || r->taken)
 		return -EBUSY;
 	cpr.fds = calloc(r->d->n_fds + 1, sizeof(*cpr.fds));
 	cpr.devices = calloc(r->d->n_cpr_devices + 1, sizeof(*cpr.devices));
@@ -667,7 +539,7 @@ int lu_replay_take(struct lu_replay *r, struct lu_cpr *ret)
 	}
 	/* nothing fails from here on */
 	for (size_t i = 0; i < r->d->n_fds; i++)
-		cpr.fds[i].fd = steal_fd(&r->fds[i]);
+		cpr.fds[i].fd = steal_fd(&r->fds[r->entries[i]]);
 	r->taken = true;
 	*ret = cpr;
 	return 0;
@@ -680,12 +552,9 @@ void lu_replay_free(struct lu_replay *r)
 {
 	if (!r)
 		return;
-	for (size_t i = 0; r->fds && i < r->d->n_fds; i++)
+	for (uint32_t i = 0; r->fds && i < r->c->n_files; i++)
 		closep(&r->fds[i]);
-	for (size_t i = 0; r->memories && i < r->d->n_memories; i++)
-		closep(&r->memories[i]);
 	free(r->fds);
-	free(r->memories);
-	free(r->steps);
+	free(r->entries);
 	free(r);
 }

@@ -238,11 +238,12 @@ int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc)
 
 int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e)
 {
-	static const char *const files[] = { "saved.json",    ".saved.json.tmp",    "result.json",  ".result.json.tmp",
-					     "launch.json",   ".launch.json.tmp",   "devices.json", ".devices.json.tmp",
-					     "clock.json",    ".clock.json.tmp",    "limits.json",  ".limits.json.tmp",
-					     "libvirt.xml",   ".libvirt.xml.tmp",   "groups.json",  ".groups.json.tmp",
-					     "settings.json", ".settings.json.tmp", "state" };
+	static const char *const files[] = { "saved.json",  ".saved.json.tmp",  "result.json",   ".result.json.tmp",
+					     "launch.json", ".launch.json.tmp", "devices.json",  ".devices.json.tmp",
+					     "journal",     ".journal.tmp",     "clock.json",    ".clock.json.tmp",
+					     "limits.json", ".limits.json.tmp", "libvirt.xml",   ".libvirt.xml.tmp",
+					     "groups.json", ".groups.json.tmp", "settings.json", ".settings.json.tmp",
+					     "state" };
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
 	_cleanup_close_ int fd = -EBADF;
 	char path[3 + 36 + 1];

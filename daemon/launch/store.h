@@ -7,6 +7,7 @@
  *	launch.json	how the VM is started (launch.h)
  *	saved.json	where the VM stands in the update; written by luctld
  *	state		QEMU's device state; counts only if saved.json says so
+ *	journal		the calls that set passed-through devices up again (libluctl/calls/calls.h)
  *	devices.json	what a VM with passed-through devices has open (daemon/devices/devices.h)
  *	result.json	what became of the VM after the jump; written by lu-init
  *	settings.json	how its QEMU was set to migrate before the update (daemon/vm/settings.c)

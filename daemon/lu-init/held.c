@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What a VM with passed-through devices needs before its QEMU is started: the descriptors of its
- * CPR state. Either they are made anew from devices.json (the next kernel), or luctld has them open
+ * CPR state. Either they are made anew by the calls of its journal (the next kernel), or luctld has them open
  * still (this kernel, going back) and they are copied from it.
  *
- *	session of the orchestrator → memfds → replay (daemon/devices) → CPR state with the new numbers
+ *	session of the orchestrator → memfds → the journal's calls (daemon/devices) → CPR state with the new numbers
  *
  * All that was got is kept in struct lu_held over a failed attempt: a session can be retrieved once,
  * and a device whose descriptor is closed is stopped by the kernel.
@@ -24,19 +24,19 @@ static int fetch_memfds(struct lu_held *h, const char *uuid, struct lu_error *e)
 
 	if (!h->doc.session || h->session.fd >= 0)
 		return 0;
-	h->memfds = calloc(h->doc.n_memories ?: 1, sizeof(*h->memfds));
+	h->memfds = calloc(h->calls.n_files + 1, sizeof(*h->memfds));
 	if (!h->memfds)
 		return -ENOMEM;
 	device = lu_luo_open(LU_LUO_DEVICE, LUO_WAIT_MS, e);
 	if (device < 0)
 		return device;
 	r = lu_luo_retrieve(device, uuid, &h->session, e);
-	for (size_t i = 0; r >= 0 && i < h->doc.n_memories; i++) {
+	for (size_t i = 0; r >= 0 && i < h->calls.n; i++) {
 		struct lu_replay_memfd *m = &h->memfds[h->n_memfds];
 
-		if (h->doc.memories[i].kind != LU_MEMORY_MEMFD)
+		if (h->calls.list[i].kind != LU_CALL_MEMFD)
 			continue;
-		m->token = h->doc.memories[i].token;
+		m->token = h->calls.list[i].args[LU_MEMFD_TOKEN];
 		m->fd = lu_luo_retrieve_fd(&h->session, m->token, e);
 		r = m->fd;
 		h->n_memfds += r >= 0;
@@ -44,7 +44,18 @@ static int fetch_memfds(struct lu_held *h, const char *uuid, struct lu_error *e)
 	return r < 0 ? r : 0;
 }
 
-static int replay(struct lu_held *h, int root, struct lu_error *e)
+/* For the results: whose they are, and where they go. Without it the VM is restored just as well. */
+static void open_log(struct lu_held *h, int dir)
+{
+	char boot_id[37];
+	uint8_t bytes[16];
+
+	if (lu_boot_id(boot_id) == 0 && lu_uuid_parse(boot_id, bytes) == 0)
+		memcpy(&h->from.boot, bytes, sizeof(h->from.boot));
+	h->from.log_fd = lu_devices_open_log(dir, &h->doc, &h->calls);
+}
+
+static int replay(struct lu_held *h, int root, int dir, struct lu_error *e)
 {
 	struct lu_replay_from *from = &h->from;
 	int r = 0;
@@ -58,7 +69,8 @@ static int replay(struct lu_held *h, int root, struct lu_error *e)
 		from->memfds = h->memfds;
 		from->n_memfds = h->n_memfds;
 		from->timeout_ms = LU_INIT_NEEDS_MS;
-		r = lu_replay_new(&h->replay, &h->doc, from, e);
+		open_log(h, dir);
+		r = lu_replay_new(&h->replay, &h->doc, &h->calls, from, e);
 	}
 	if (r >= 0)
 		r = lu_replay_run(h->replay, e);
@@ -99,13 +111,14 @@ int lu_held_replay(struct lu_held *h, int root, int dir, const struct lu_saved *
 	if (h->fds)
 		return 0;
 	if (!h->read)
-		r = lu_devices_read(dir, saved->devices_size, (uint32_t)saved->devices_crc32, &h->doc, e);
+		r = lu_devices_read(dir, saved->uuid, saved->devices_size, (uint32_t)saved->devices_crc32, &h->doc,
+				    &h->calls, e);
 	if (r < 0)
 		return r;
 	h->read = true;
 	r = fetch_memfds(h, saved->uuid, e);
 	if (r >= 0)
-		r = replay(h, root, e);
+		r = replay(h, root, dir, e);
 	if (r >= 0)
 		r = list(h, e);
 	if (r < 0)
@@ -185,6 +198,8 @@ void lu_held_clear(struct lu_held *h)
 	closep(&h->from.sys_fd);
 	closep(&h->from.dev_fd);
 	closep(&h->from.pkernfs_fd);
+	closep(&h->from.log_fd);
 	lu_devices_clear(&h->doc);
+	lu_calls_clear(&h->calls);
 	*h = LU_HELD_INIT;
 }

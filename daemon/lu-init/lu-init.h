@@ -160,8 +160,9 @@ int lu_restore_vm(struct lu_init *i, int root, const char *uuid, const char *upd
 
 /** struct lu_held - what is open of a VM with passed-through devices */
 struct lu_held {
-	bool read; /* @doc was */
+	bool read; /* @doc and @calls were */
 	struct lu_devices doc;
+	struct lu_calls calls;
 	struct lu_luo session;
 	struct lu_replay_memfd *memfds;
 	size_t n_memfds;
@@ -172,10 +173,10 @@ struct lu_held {
 	size_t n_fds;
 };
 
-#define LU_HELD_INIT                                                                  \
-	((struct lu_held){                                                            \
-		.session = { .fd = -EBADF },                                          \
-		.from = { .sys_fd = -EBADF, .dev_fd = -EBADF, .pkernfs_fd = -EBADF }, \
+#define LU_HELD_INIT                                                                                    \
+	((struct lu_held){                                                                              \
+		.session = { .fd = -EBADF },                                                            \
+		.from = { .sys_fd = -EBADF, .dev_fd = -EBADF, .pkernfs_fd = -EBADF, .log_fd = -EBADF }, \
 	})
 
 /** lu_held_replay() - make all of it anew; after a failure it goes on where it stopped */

@@ -411,7 +411,7 @@ int lu_vm_job_note_devices(struct lu_vm_job *j)
 	if (r >= 0)
 		r = preserve(p, &devices, &j->error);
 	if (r >= 0)
-		r = lu_devices_write(j->dir_fd, &devices, &size, &crc, &j->error);
+		r = lu_devices_write(j->dir_fd, j->vm->def.uuid, &devices, &size, &crc, &j->error);
 	if (r < 0)
 		return r;
 	j->saved.devices_size = size;

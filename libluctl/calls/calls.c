@@ -254,7 +254,7 @@ static void print_hwpt(FILE *f, const struct lu_calls *c, const struct lu_call *
 	for (size_t i = 0; i < c->n_binds; i++) {
 		const struct lu_call *bind = &c->list[c->binds[i]];
 
-		if (bind->args[LU_BIND_IOMMUFD] == call->file && bind->expect == call->args[LU_HWPT_DEVICE]) {
+		if (bind->args[LU_BIND_IOMMUFD] == call->file && bind->expect == call->args[LU_TABLE_DEVICE]) {
 			fputs("device ", f);
 			print_device(f, c, bind->file);
 			fputs(": ", f);
@@ -273,7 +273,7 @@ static void print_attach(FILE *f, const struct lu_calls *c, const struct lu_call
 			iommufd = c->list[c->binds[i]].args[LU_BIND_IOMMUFD];
 	for (size_t i = 0; i < c->n; i++)
 		if (c->list[i].kind == LU_CALL_HWPT && c->list[i].file == iommufd && c->list[i].expect == ioas)
-			ioas = c->list[i].args[LU_HWPT_IOAS];
+			ioas = c->list[i].args[LU_TABLE_IOAS];
 	fprintf(f, "attaching it to HWPT %u of IOAS %" PRIu64, call->expect, ioas);
 }
 

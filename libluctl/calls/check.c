@@ -138,21 +138,6 @@ static int check_memory(const struct check *k, const struct lu_call *call, struc
 	return 0;
 }
 
-/* QEMU's names are told by name and id. */
-static int check_name(const struct check *k, const struct lu_call *call)
-{
-	if (!call->name[0])
-		return wrong(k, "it has no name");
-	for (uint32_t i = 0; i + 1 < k->n; i++) {
-		const struct lu_call *other = &k->c->list[k->c->opened[i]];
-
-		if (k->files[i].kind != LU_CALL_MEMORY && other->file_id == call->file_id &&
-		    !strcmp(other->name, call->name))
-			return wrong(k, "file %s, id %d: is there twice", call->name, call->file_id);
-	}
-	return 0;
-}
-
 static int check_open(struct check *k, const struct lu_call *call)
 {
 	struct file *f = &k->files[k->n++], *memory;
@@ -179,7 +164,7 @@ static int check_open(struct check *k, const struct lu_call *call)
 			return -ENOMEM;
 		f->iommufd->lowest = 1;
 	}
-	return check_name(k, call);
+	return call->name[0] ? 0 : wrong(k, "it has no name");
 }
 
 /* --- an iommufd --- */
@@ -246,17 +231,17 @@ static int check_map(const struct check *k, const struct lu_call *call, struct i
 static int check_hwpt(const struct check *k, const struct lu_call *call, struct iommufd *u)
 {
 	const uint64_t known = IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_PASID;
-	struct slot *ioas = slot_of(u, call->args[LU_HWPT_IOAS], AN_IOAS);
+	struct slot *ioas = slot_of(u, call->args[LU_TABLE_IOAS], AN_IOAS);
 	int r;
 
-	if (!ioas || !slot_of(u, call->args[LU_HWPT_DEVICE], A_DEVICE))
+	if (!ioas || !slot_of(u, call->args[LU_TABLE_DEVICE], A_DEVICE))
 		return wrong(k, "there is no such %s", ioas ? "device" : "IOAS");
-	if (call->args[LU_HWPT_FLAGS] & ~known)
-		return wrong(k, "flags 0x%" PRIx64 " need more than is known", call->args[LU_HWPT_FLAGS]);
+	if (call->args[LU_TABLE_FLAGS] & ~known)
+		return wrong(k, "flags 0x%" PRIx64 " need more than is known", call->args[LU_TABLE_FLAGS]);
 	r = new_id(k, u, call->expect, A_HWPT);
 	if (r < 0)
 		return r;
-	u->slots[call->expect].ioas = (uint32_t)call->args[LU_HWPT_IOAS];
+	u->slots[call->expect].ioas = (uint32_t)call->args[LU_TABLE_IOAS];
 	ioas->used = true;
 	return 0;
 }
@@ -298,39 +283,39 @@ static int check_bind(const struct check *k, const struct lu_call *call, struct 
 	return r;
 }
 
-/* The kernel's own table for an IOAS: one, however many devices are attached to it. */
-static uint32_t find_auto(const struct iommufd *u, uint64_t ioas)
+/*
+ * An IOAS has one table of the kernel's own, or more if its devices' IOMMUs differ: which one a device ends at, only the
+ * kernel knows. It is one that is there, or a new one.
+ */
+static int attach_to_ioas(const struct check *k, const struct lu_call *call, struct iommufd *u)
 {
-	for (uint32_t id = 1; id <= LU_CALLS_ID_MAX; id++)
-		if (u->slots[id].object == A_HWPT && u->slots[id].made_by_attach && u->slots[id].ioas == ioas)
-			return id;
+	uint64_t ioas = call->args[LU_ATTACH_PT];
+	const struct slot *s = slot_of(u, call->expect, A_HWPT);
+	int r;
+
+	if (s && s->made_by_attach && s->ioas == ioas)
+		return 0;
+	r = new_id(k, u, call->expect, A_HWPT);
+	if (r < 0)
+		return r;
+	u->slots[call->expect].made_by_attach = true;
+	u->slots[call->expect].ioas = (uint32_t)ioas;
+	u->slots[ioas].used = true;
 	return 0;
 }
 
 static int check_attach(const struct check *k, const struct lu_call *call, struct file *f)
 {
 	uint64_t pt = call->args[LU_ATTACH_PT];
-	uint32_t ends_at = (uint32_t)pt;
-	int r;
 
 	if (!f->id || f->hwpt)
 		return wrong(k, f->id ? "it is attached already" : "it is not bound");
 	f->hwpt = call->expect;
-	if (slot_of(f->iommufd, pt, AN_IOAS)) {
-		ends_at = find_auto(f->iommufd, pt);
-		if (!ends_at) {
-			r = new_id(k, f->iommufd, call->expect, A_HWPT);
-			if (r < 0)
-				return r;
-			f->iommufd->slots[call->expect].made_by_attach = true;
-			f->iommufd->slots[call->expect].ioas = (uint32_t)pt;
-			f->iommufd->slots[pt].used = true;
-			return 0;
-		}
-	} else if (!slot_of(f->iommufd, pt, A_HWPT)) {
+	if (slot_of(f->iommufd, pt, AN_IOAS))
+		return attach_to_ioas(k, call, f->iommufd);
+	if (!slot_of(f->iommufd, pt, A_HWPT))
 		return wrong(k, "there is no table or address space %" PRIu64, pt);
-	}
-	return ends_at == call->expect ? 0 : wrong(k, "it would end at %u", ends_at);
+	return pt == call->expect ? 0 : wrong(k, "it would end at %" PRIu64, pt);
 }
 
 static int check_irqs(const struct check *k, const struct lu_call *call, struct file *f)
@@ -404,6 +389,34 @@ static int check_call(struct check *k, const struct lu_call *call)
 	return type->on == LU_CALL_DEVICE ? check_on_device(k, call) : check_add(k, call);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	const struct lu_call *x = *(const struct lu_call *const *)a, *y = *(const struct lu_call *const *)b;
+
+	return (x->file_id > y->file_id) - (x->file_id < y->file_id) ?: strcmp(x->name, y->name);
+}
+
+/* QEMU's files are told apart by name and id. */
+static int check_names(struct check *k)
+{
+	_cleanup_free_ const struct lu_call **sorted = calloc(k->n + 1, sizeof(*sorted));
+	size_t n = 0;
+
+	if (!sorted)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < k->n; i++)
+		if (k->files[i].kind != LU_CALL_MEMORY)
+			sorted[n++] = &k->c->list[k->c->opened[i]];
+	qsort(sorted, n, sizeof(*sorted), compare_names);
+	for (size_t i = 1; i < n; i++) {
+		if (compare_names(&sorted[i - 1], &sorted[i]) != 0)
+			continue;
+		k->at = (size_t)(sorted[i] - k->c->list);
+		return wrong(k, "file %s, id %d: is there twice", sorted[i]->name, sorted[i]->file_id);
+	}
+	return 0;
+}
+
 int lu_calls_check(const struct lu_calls *c, const char *path, struct lu_error *e)
 {
 	struct check k = { .c = c, .path = path, .files = calloc(c->n_files + 1, sizeof(*k.files)), .e = e };
@@ -417,6 +430,8 @@ int lu_calls_check(const struct lu_calls *c, const char *path, struct lu_error *
 		k.at = c->opened[i];
 		r = wrong(&k, "no call attaches it");
 	}
+	if (r == 0)
+		r = check_names(&k);
 	for (uint32_t i = 0; k.files && i < k.n; i++)
 		if (k.files[i].kind == LU_CALL_IOMMUFD)
 			free(k.files[i].iommufd);

@@ -68,6 +68,7 @@ const struct lu_json_table lu_cpr_device_table = LU_JSON_TABLE("device", struct 
 #_key, LU_JSON_OBJECTS, offsetof(struct _struct, _key), LU_JSON_REQUIRED,                       \
 			.count_offset = offsetof(struct _struct, n_##_key), .table = &_key##_table, __VA_ARGS__ \
 	}
+#define UNTIL_2 .until = LU_JSON_AT(2, 0) /* what became calls of the journal */
 #define INDEX_OR_NONE(_struct, _key) \
 	FIELD(_struct, _key, LU_JSON_UINT, LU_JSON_REQUIRED | LU_JSON_NULLABLE, .max = LU_CPR_FDS_MAX - 1, .def = -1)
 #define ID(_struct, _key) FIELD(_struct, _key, LU_JSON_UINT32, LU_JSON_REQUIRED, .min = 1, .max = LU_DEVICES_ID_MAX)
@@ -96,8 +97,8 @@ static const struct lu_json_field fd_fields[] = {
 	FIELD(lu_devices_fd, name, LU_JSON_STRING, LU_JSON_REQUIRED, .min = 1, .max = LU_CPR_NAME_MAX),
 	FIELD(lu_devices_fd, id, LU_JSON_INT32, LU_JSON_REQUIRED),
 	FIELD(lu_devices_fd, kind, LU_JSON_ENUM, LU_JSON_REQUIRED, .names = lu_devices_fd_kinds),
-	FIELD(lu_devices_fd, eventfd, LU_JSON_OBJECT_PTR, LU_JSON_NULLABLE, .table = &eventfd_table),
-	FIELD(lu_devices_fd, memory, LU_JSON_UINT, LU_JSON_NULLABLE, .max = 1023, .def = -1),
+	FIELD(lu_devices_fd, eventfd, LU_JSON_OBJECT_PTR, LU_JSON_NULLABLE, .table = &eventfd_table, UNTIL_2),
+	FIELD(lu_devices_fd, memory, LU_JSON_UINT, LU_JSON_NULLABLE, .max = 1023, .def = -1, UNTIL_2),
 };
 static const struct lu_json_table fds_table = LU_JSON_TABLE("file", struct lu_devices_fd, fd_fields);
 
@@ -163,14 +164,29 @@ static const struct lu_json_field iommufd_fields[] = {
 };
 static const struct lu_json_table iommufds_table = LU_JSON_TABLE("iommufd", struct lu_devices_iommufd, iommufd_fields);
 
+static const struct lu_json_field journal_fields[] = {
+	FIELD(lu_devices_journal, boot_id, LU_JSON_STRING, LU_JSON_REQUIRED, .check = lu_uuid_valid,
+	      .expect = "a UUID"),
+	FIELD(lu_devices_journal, calls, LU_JSON_UINT, LU_JSON_REQUIRED, .max = 1 << 18),
+	FIELD(lu_devices_journal, sum, LU_JSON_UINT, LU_JSON_REQUIRED, .max = UINT32_MAX),
+};
+static const struct lu_json_table journal_table = LU_JSON_TABLE("journal", struct lu_devices_journal, journal_fields);
+
 static const struct lu_json_field document_fields[] = {
+	FIELD(lu_devices, journal, LU_JSON_OBJECT_PTR, LU_JSON_REQUIRED, .table = &journal_table,
+	      .since = LU_JSON_AT(2, 0)),
 	FIELD(lu_devices, features, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 64),
 	FIELD(lu_devices, session, LU_JSON_STRING, LU_JSON_REQUIRED | LU_JSON_NULLABLE, .min = 1, .max = 63),
-	LIST(lu_devices, memories, .max = 1024),
+	LIST(lu_devices, memories, .max = 1024, UNTIL_2),
 	LIST(lu_devices, fds, .max = LU_CPR_FDS_MAX),
 	{ "cpr_devices", LU_JSON_OBJECTS, offsetof(struct lu_devices, cpr_devices), LU_JSON_REQUIRED,
 	  .count_offset = offsetof(struct lu_devices, n_cpr_devices), .table = &lu_cpr_device_table,
 	  .max = LU_CPR_DEVICES_MAX },
-	LIST(lu_devices, iommufds, .max = 64),
+	LIST(lu_devices, iommufds, .max = 64, UNTIL_2),
 };
-const struct lu_json_table lu_devices_table = LU_JSON_DOCUMENT("devices", struct lu_devices, document_fields, 1);
+const struct lu_json_table lu_devices_table = { .name = "devices",
+						.size = sizeof(struct lu_devices),
+						.fields = document_fields,
+						.n_fields = ARRAY_SIZE(document_fields),
+						.version = 2,
+						.oldest = 1 };

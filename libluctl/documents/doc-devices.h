@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 /*
- * devices.json (schema devices): what has to be there again before QEMU is started from its CPR state. Its contract
+ * devices.json (schema devices): what is no call of what has to be there again before QEMU is started. Its contract
  * is in daemon/devices/devices.h, what the names of QEMU's CPR state are in daemon/devices/cpr.h.
  */
 #include "json.h"
@@ -106,7 +106,15 @@ struct lu_devices_iommufd {
 	size_t n_devices;
 };
 
+/** struct lu_devices_journal - which journal goes with the document */
+struct lu_devices_journal {
+	char *boot_id;
+	uint64_t calls;
+	uint64_t sum;
+};
+
 struct lu_devices {
+	struct lu_devices_journal *journal; /* NULL: not written yet, or read from version 1 */
 	char **features;
 	char *session; /* of LUO, or NULL: no memfds */
 	struct lu_devices_memory *memories;

@@ -5,7 +5,7 @@
  */
 #include "fuzz.h"
 
-#include "devices.h"
+#include "devices-internal.h"
 #include "doc-bus.h"
 #include "doc-measured.h"
 #include "doc-report.h"
@@ -28,16 +28,29 @@ static const struct {
 	{ 'R', &lu_doc_report_table }, { 'q', &lu_request_table },    { 'm', &lu_measured_table },
 };
 
+/* One of version 1 becomes calls, unless it is refused. */
+static void use_devices(const struct lu_devices *d)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_calls_ struct lu_calls calls = LU_CALLS_INIT;
+
+	if (lu_devices_check(d, &e) < 0) {
+		promise(e.what);
+		return;
+	}
+	promise(lu_devices_plan(d, &calls) == 0);
+	promise(lu_calls_check(&calls, "calls", &e) == 0 || e.what);
+}
+
 /* What is done with some of them next, before anything else is looked at. */
 static void use(const struct lu_json_table *table, void *document)
 {
-	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	char **argv = NULL;
 
 	if (table == &lu_launch_table && lu_launch_argv(document, true, &argv) == 0)
 		lu_argv_free(argv);
-	if (table == &lu_devices_table && lu_devices_check(document, &e) < 0)
-		promise(e.what);
+	if (table == &lu_devices_table)
+		use_devices(document);
 }
 
 static void judge(const struct lu_json_table *table, const char *text, size_t size)
@@ -49,6 +62,12 @@ static void judge(const struct lu_json_table *table, const char *text, size_t si
 	promise(a && b);
 	if (lu_json_decode_text(text, size, 1 << 20, "document", table, a, &e) < 0) {
 		promise(e.what);
+		return;
+	}
+	/* of an older version: it is read, and not written */
+	if (table == &lu_devices_table && !((struct lu_devices *)a)->journal) {
+		use(table, a);
+		lu_json_free(table, a);
 		return;
 	}
 	promise(lu_json_encode_text(table, a, &first, &e) == 0);

@@ -82,9 +82,9 @@ static void rename_file(struct lu_call *call, const char *name)
 	  FIND(BIND, 1)->file = S_DEVICE0;                                                                          \
 	  rename_file(FIND(BIND, 1), "hostdev0"))                                                                   \
 	X(bind_left_out, "binding it to iommufd0: it would get id 1, not 5", leave_out(c, FIND(BIND, 0)))           \
-	X(hwpt_flags, "flags 0x4 need more", FIND(HWPT, 0)->args[LU_HWPT_FLAGS] = 4)                                \
-	X(hwpt_ioas, "there is no such IOAS", FIND(HWPT, 0)->args[LU_HWPT_IOAS] = 5)                                \
-	X(hwpt_device, "there is no such device", FIND(HWPT, 0)->args[LU_HWPT_DEVICE] = 3)                          \
+	X(hwpt_flags, "flags 0x4 need more", FIND(HWPT, 0)->args[LU_TABLE_FLAGS] = 4)                               \
+	X(hwpt_ioas, "there is no such IOAS", FIND(HWPT, 0)->args[LU_TABLE_IOAS] = 5)                               \
+	X(hwpt_device, "there is no such device", FIND(HWPT, 0)->args[LU_TABLE_DEVICE] = 3)                         \
 	X(hwpt_left_out, "no table or address space 2", leave_out(c, FIND(HWPT, 0)))                                \
 	X(attach_early, "no table or address space 2", swap(FIND(HWPT, 0)))                                         \
 	X(attach_to, "it would end at 2", FIND(ATTACH, 0)->expect = 3)                                              \
@@ -131,6 +131,22 @@ static void test_cases(void **state)
 		expect(r == -EBADMSG, "%s: %d", cases[i].name, r);
 		expect(strstr(e.what, cases[i].text), "%s: %s", cases[i].name, e.what);
 		expect(!strncmp(e.what, "journal: call ", 14) && e.hint, "%s: %s", cases[i].name, e.what);
+	}
+}
+
+/* Two devices at one IOAS: they end at one table of the kernel's own, or at two, where their IOMMUs differ. */
+static void test_two_tables(void **state)
+{
+	for (uint32_t second = 2; second <= 6; second += 4) {
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		_cleanup_calls_ struct lu_calls c;
+
+		sample_calls(&c);
+		leave_out(&c, sample_find(&c, LU_CALL_HWPT, 0));
+		sample_find(&c, LU_CALL_ATTACH, 0)->args[LU_ATTACH_PT] = 4;
+		sample_find(&c, LU_CALL_ATTACH, 1)->expect = second;
+		assert_int_equal(lu_calls_index(&c, &e), 0);
+		expect(lu_calls_check(&c, "journal", &e) == 0, "%s", e.what);
 	}
 }
 
@@ -206,10 +222,8 @@ static void test_bdf(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),
-		cmocka_unit_test(test_each),
-		cmocka_unit_test(test_same),
-		cmocka_unit_test(test_bdf),
+		cmocka_unit_test(test_cases), cmocka_unit_test(test_two_tables), cmocka_unit_test(test_each),
+		cmocka_unit_test(test_same),  cmocka_unit_test(test_bdf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The plan's order, and what comes of it on the fake kernel: what was replayed is collected again and must
- * be the same document. Every call and every allocation fails once; a second run must complete what
- * the first began; no file may be left over.
+ * The plan's order, and what comes of it on the fake kernel: what was replayed from the files is collected again and
+ * must give the same calls. Every call and every allocation fails once; a second run must complete what
+ * the first began; no file may be left over; and what came of each call stands in the journal.
  */
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -28,14 +28,31 @@ WRAP(void *, calloc, (size_t n, size_t size), __real_calloc(n, size))
 WRAP(void *, reallocarray, (void *p, size_t n, size_t size), __real_reallocarray(p, n, size))
 WRAP(char *, strdup, (const char *s), __real_strdup(s))
 
-/* A VM, what was collected of it, and its files gone as after a kexec; the session still has the memfd. */
+#define VM_UUID "11111111-2222-4333-8444-555555555555"
+
+/* A VM, what was collected and written of it, and its files gone as after a kexec; the session still has the memfd. */
 struct after {
 	struct vm vm;
-	struct lu_devices d;
+	struct lu_devices d, read;
+	struct lu_calls calls;
+	uint64_t size;
+	uint32_t crc;
+	int dir; /* of the VM in pkernfs */
 	struct lu_replay_memfd memfd;
 	struct lu_replay_from from;
 	int fds; /* that were open before any replay */
 };
+
+/* Written as it is now, and read again. */
+static void write_again(struct after *a)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+
+	lu_devices_clear(&a->read);
+	lu_calls_clear(&a->calls);
+	expect(lu_devices_write(a->dir, VM_UUID, &a->d, &a->size, &a->crc, &e) == 0, "%s", e.what);
+	expect(lu_devices_read(a->dir, VM_UUID, a->size, a->crc, &a->read, &a->calls, &e) == 0, "%s", e.what);
+}
 
 static void after_kexec(struct after *a, bool two)
 {
@@ -45,6 +62,10 @@ static void after_kexec(struct after *a, bool two)
 	memset(a, 0, sizeof(*a));
 	vm_new(&a->vm, two);
 	expect(lu_devices_collect(&a->vm.cpr, &a->vm.from, &a->d, &e) == 0, "%s", e.what);
+	assert_int_equal(mkdirat(a->vm.f->pkernfs_fd, "vm", 0700), 0);
+	a->dir = openat(a->vm.f->pkernfs_fd, "vm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(a->dir >= 0);
+	write_again(a);
 	bios = lu_cpr_find(&a->vm.cpr, "pc.bios", 0);
 	a->memfd = (struct lu_replay_memfd){ .token = 1, .fd = fcntl(bios->fd, F_DUPFD_CLOEXEC, 3) };
 	a->from = (struct lu_replay_from){
@@ -54,6 +75,7 @@ static void after_kexec(struct after *a, bool two)
 		.memfds = &a->memfd,
 		.n_memfds = 1,
 		.timeout_ms = 30,
+		.log_fd = -EBADF,
 		.ops = &a->vm.f->ops,
 	};
 	lu_cpr_clear(&a->vm.cpr);
@@ -64,8 +86,27 @@ static void after_kexec(struct after *a, bool two)
 static void after_free(struct after *a)
 {
 	close(a->memfd.fd);
+	close(a->dir);
 	lu_devices_clear(&a->d);
+	lu_devices_clear(&a->read);
+	lu_calls_clear(&a->calls);
 	vm_free(&a->vm);
+}
+
+static int start(struct after *a, struct lu_replay **ret, struct lu_error *e)
+{
+	return lu_replay_new(ret, &a->read, &a->calls, &a->from, e);
+}
+
+static void encode(const struct lu_devices *d, void **ret, size_t *ret_size)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_calls_ struct lu_calls c;
+
+	assert_int_equal(lu_devices_plan(d, &c), 0);
+	strcpy(c.vm, VM_UUID);
+	strcpy(c.boot_id, VM_UUID);
+	expect(lu_calls_encode(&c, ret, ret_size, &e) == 0, "%s", e.what);
 }
 
 static bool is_kicked(const struct lu_devices_fd *f)
@@ -77,9 +118,10 @@ static bool is_kicked(const struct lu_devices_fd *f)
 static void check_same(struct after *a, const struct lu_cpr *cpr)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	_cleanup_free_ char *before = NULL, *after = NULL;
-	struct lu_devices d;
+	_cleanup_free_ void *before = NULL, *after = NULL;
 	unsigned int kicked = 0;
+	struct lu_devices d;
+	size_t n, m;
 
 	expect(!a->vm.f->broken, "%s", a->vm.f->broken);
 	expect(lu_devices_collect(cpr, &a->vm.from, &d, &e) == 0, "%s", e.what);
@@ -90,9 +132,9 @@ static void check_same(struct after *a, const struct lu_cpr *cpr)
 		}
 	}
 	assert_int_equal(kicked, 2);
-	assert_int_equal(lu_json_encode_text(&lu_devices_table, &a->d, &before, &e), 0);
-	assert_int_equal(lu_json_encode_text(&lu_devices_table, &d, &after, &e), 0);
-	assert_string_equal(before, after);
+	encode(&a->d, &before, &n);
+	encode(&d, &after, &m);
+	assert_true(n == m && !memcmp(before, after, n));
 	lu_devices_clear(&d);
 	for (size_t i = 0; i < cpr->n_fds; i++)
 		assert_true(cpr->fds[i].fd >= 0 && (fcntl(cpr->fds[i].fd, F_GETFD) & FD_CLOEXEC));
@@ -107,7 +149,7 @@ static void test_round(void **state)
 		struct after a;
 
 		after_kexec(&a, two);
-		expect(lu_replay_new(&r, &a.d, &a.from, &e) == 0, "%s", e.what);
+		expect(start(&a, &r, &e) == 0, "%s", e.what);
 		assert_int_equal(count_fds(), a.fds);
 		assert_false(lu_replay_holds_devices(r));
 		assert_int_equal(lu_replay_take(r, &cpr), -EBUSY);
@@ -139,7 +181,8 @@ static void test_hole(void **state)
 	dev = &a.d.iommufds[0].devices[0];
 	assert_true(dev->irqs[1].index == VFIO_PCI_MSIX_IRQ_INDEX && dev->irqs[1].vector == 1);
 	memmove(&dev->irqs[1], &dev->irqs[2], (--dev->n_irqs - 1) * sizeof(dev->irqs[0]));
-	assert_int_equal(lu_replay_new(&r, &a.d, &a.from, &e), 0);
+	write_again(&a);
+	assert_int_equal(start(&a, &r, &e), 0);
 	expect(lu_replay_run(r, &e) == 0, "%s", e.what);
 	assert_int_equal(lu_replay_take(r, &cpr), 0);
 	v = a.vm.f->files[lu_cpr_find(&cpr, "hostdev0", 0)->fd];
@@ -154,40 +197,34 @@ static void test_hole(void **state)
 
 /* --- the plan --- */
 
-struct plan {
-	struct lu_step *steps;
-	size_t n;
-};
-
-/* Where a step of this kind is for the first (or last) time; -1: nowhere */
-static int find_step(const struct plan *p, enum lu_step_kind kind, bool last)
+/* Where a call of this kind is for the first (or last) time; -1: nowhere */
+static int find_call(const struct lu_calls *c, enum lu_call_kind kind, bool last)
 {
 	int at = -1;
 
-	for (size_t i = 0; i < p->n; i++)
-		if (p->steps[i].kind == kind && (at < 0 || last))
+	for (size_t i = 0; i < c->n; i++)
+		if (c->list[i].kind == kind && (at < 0 || last))
 			at = (int)i;
 	return at;
 }
 
-static void check_order(const struct plan *p, enum lu_step_kind a, enum lu_step_kind b)
+static void check_order(const struct lu_calls *c, enum lu_call_kind a, enum lu_call_kind b)
 {
-	int x = find_step(p, a, true), y = find_step(p, b, false);
+	int x = find_call(c, a, true), y = find_call(c, b, false);
 
 	expect(x >= 0 && y >= 0 && x < y, "kind %d up to %d, kind %d from %d", a, x, b, y);
 }
 
 static void test_plan(void **state)
 {
-	static const enum lu_step_kind order[] = { LU_STEP_MEMORY,  LU_STEP_MEMORY_FD, LU_STEP_IOMMUFD, LU_STEP_FILL,
-						   LU_STEP_MAP,     LU_STEP_BIND,      LU_STEP_HWPT,    LU_STEP_ATTACH,
-						   LU_STEP_TRIGGER, LU_STEP_ADD };
+	static const enum lu_call_kind order[] = { LU_CALL_OPEN_FILE, LU_CALL_DUP,  LU_CALL_OPEN_IOMMU, LU_CALL_IOAS,
+						   LU_CALL_MAP,       LU_CALL_BIND, LU_CALL_HWPT,       LU_CALL_ATTACH,
+						   LU_CALL_IRQS,      LU_CALL_ADD };
 	struct after a;
-	struct plan p;
+	struct lu_calls *c = &a.calls;
 	uint32_t filled = 0, freed = 0;
 
 	after_kexec(&a, false);
-	assert_int_equal(lu_replay_plan(&a.d, &p.steps, &p.n), 0);
 	/* 1 device, 2 HWPT, 3 hole, 4 and 5 IOAS, 6 device, 7 HWPT of the kernel's own */
 	assert_int_equal(a.d.iommufds[0].devices[0].id, 1);
 	assert_int_equal(a.d.iommufds[0].hwpts[0].id, 2);
@@ -195,33 +232,33 @@ static void test_plan(void **state)
 	assert_true(a.d.iommufds[0].hwpts[1].id == 7 && a.d.iommufds[0].hwpts[1].auto_made);
 
 	for (size_t i = 1; i < ARRAY_SIZE(order); i++)
-		check_order(&p, order[i - 1], order[i]);
-	check_order(&p, LU_STEP_EVENTFD, LU_STEP_IOMMUFD);
-	check_order(&p, LU_STEP_MAP, LU_STEP_OPEN);
-	check_order(&p, LU_STEP_FILL, LU_STEP_OPTION);
-	check_order(&p, LU_STEP_FILL, LU_STEP_ALLOW);
-	check_order(&p, LU_STEP_ATTACH, LU_STEP_UNMASK);
-	assert_int_equal(find_step(&p, LU_STEP_MASK, false), -1);
+		check_order(c, order[i - 1], order[i]);
+	check_order(c, LU_CALL_EVENTFD, LU_CALL_OPEN_IOMMU);
+	check_order(c, LU_CALL_MAP, LU_CALL_OPEN_DEVICE);
+	check_order(c, LU_CALL_IOAS, LU_CALL_OPTION);
+	check_order(c, LU_CALL_IOAS, LU_CALL_ALLOW);
 
-	for (size_t i = 0; i < p.n; i++) {
-		const struct lu_step *s = &p.steps[i];
+	for (size_t i = 0; i < c->n; i++) {
+		const struct lu_call *s = &c->list[i];
+		uint32_t id = s->kind == LU_CALL_DESTROY ? (uint32_t)s->args[LU_DESTROY_ID] : 0;
 
-		if (s->kind == LU_STEP_FILL)
-			assert_int_equal(s->id, ++filled);
-		if (s->kind == LU_STEP_BIND || s->kind == LU_STEP_HWPT || (s->kind == LU_STEP_ATTACH && s->id == 7))
-			assert_true(s[-1].kind == LU_STEP_FREE && s[-1].id == s->id);
-		if (s->kind == LU_STEP_BIND)
-			assert_true(s[-2].kind == LU_STEP_OPEN && s[-2].index == s->index);
-		if (s->kind == LU_STEP_FREE) {
-			assert_false(freed & 1U << s->id);
-			freed |= 1U << s->id;
+		if (s->kind == LU_CALL_IOAS)
+			assert_int_equal(s->expect, ++filled);
+		if (s->kind == LU_CALL_BIND || s->kind == LU_CALL_HWPT || (s->kind == LU_CALL_ATTACH && s->expect == 7))
+			assert_true(s[-1].kind == LU_CALL_DESTROY && s[-1].args[LU_DESTROY_ID] == s->expect);
+		if (s->kind == LU_CALL_BIND)
+			assert_true(s[-2].kind == LU_CALL_OPEN_DEVICE && s[-2].file == s->file);
+		if (s->kind == LU_CALL_DESTROY) {
+			assert_false(freed & 1U << id);
+			freed |= 1U << id;
 		}
-		if (s->kind == LU_STEP_FREE && s->id == 3)
-			assert_true((int)i > find_step(&p, LU_STEP_ATTACH, true));
+		if (id == 3)
+			assert_true((int)i > find_call(c, LU_CALL_ATTACH, true));
+		if (s->kind == LU_CALL_IRQS)
+			assert_int_equal(s->args[LU_IRQS_FLAGS] & VFIO_IRQ_SET_ACTION_MASK, 0);
 	}
 	assert_int_equal(filled, 7);
 	assert_int_equal(freed, 1U << 1 | 1U << 2 | 1U << 3 | 1U << 6 | 1U << 7);
-	free(p.steps);
 	after_free(&a);
 }
 
@@ -251,21 +288,20 @@ static void test_plan_counts(void **state)
 	struct lu_devices d = { .fds = fds, .n_fds = ARRAY_SIZE(fds), .iommufds = &u, .n_iommufds = 1 };
 	static const uint64_t want[] = { 1, UINT64_MAX - 1, 3 };
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct plan p;
+	_cleanup_calls_ struct lu_calls c;
 	int n = 0, triggers = 0;
 
 	expect(lu_devices_check(&d, &e) == 0, "%s", e.what);
-	assert_int_equal(lu_replay_plan(&d, &p.steps, &p.n), 0);
-	for (size_t i = 0; i < p.n; i++) {
-		triggers += p.steps[i].kind == LU_STEP_TRIGGER;
-		if (p.steps[i].kind != LU_STEP_ADD)
+	assert_int_equal(lu_devices_plan(&d, &c), 0);
+	for (size_t i = 0; i < c.n; i++) {
+		triggers += c.list[i].kind == LU_CALL_IRQS;
+		if (c.list[i].kind != LU_CALL_ADD)
 			continue;
-		assert_true(p.steps[i].index == (uint32_t)n && p.steps[i].count == want[n]);
+		assert_true(c.list[i].name[0] == "abc"[n] && c.list[i].args[LU_ADD_COUNT] == want[n]);
 		n++;
 	}
 	assert_int_equal(n, 3);
 	assert_int_equal(triggers, 2);
-	free(p.steps);
 }
 
 /* --- failures --- */
@@ -290,7 +326,7 @@ static void test_fail_everywhere(void **state)
 			int k;
 
 			after_kexec(&a, false);
-			assert_int_equal(lu_replay_new(&r, &a.d, &a.from, &e), 0);
+			assert_int_equal(start(&a, &r, &e), 0);
 			a.vm.f->fail_at = n;
 			k = lu_replay_run(r, &e);
 			failed = k < 0;
@@ -331,7 +367,7 @@ static void test_no_memory(void **state)
 		after_kexec(&a, false);
 		allocations = 0;
 		no_memory_at = n;
-		k = lu_replay_new(&r, &a.d, &a.from, &e);
+		k = start(&a, &r, &e);
 		if (k == 0)
 			k = lu_replay_run(r, &e);
 		if (k == 0)
@@ -482,7 +518,7 @@ static void test_cases(void **state)
 		after_kexec(&a, false);
 		cases[i].change(&a);
 		before = count_fds();
-		assert_int_equal(lu_replay_new(&r, &a.d, &a.from, &e), 0);
+		assert_int_equal(start(&a, &r, &e), 0);
 		k = lu_replay_run(r, &e);
 		expect(k == cases[i].code, "%s: %d, %s", cases[i].name, k, e.what ?: "no error");
 		expect(e.what && strstr(e.what, cases[i].text), "%s: %s", cases[i].name, e.what ?: "no text");
@@ -505,7 +541,7 @@ static void test_again(void **state)
 	a.from.timeout_ms = 2000;
 	a.vm.f->missing = 3; /* the nodes come late */
 	a.vm.f->refuse_attach = true;
-	assert_int_equal(lu_replay_new(&r, &a.d, &a.from, &e), 0);
+	assert_int_equal(start(&a, &r, &e), 0);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(lu_replay_run(r, &e), -EINVAL);
 		assert_int_equal(a.vm.f->missing, 0);
@@ -533,7 +569,7 @@ static void test_wrong_ids(void **state)
 		int k;
 
 		after_kexec(&a, false);
-		assert_int_equal(lu_replay_new(&r, &a.d, &a.from, &e), 0);
+		assert_int_equal(start(&a, &r, &e), 0);
 		a.vm.f->fail_at = n; /* stop somewhere, and go on with other ids */
 		k = lu_replay_run(r, &e);
 		if (k == 0) {
@@ -582,24 +618,129 @@ static void test_link_outside(void **state)
 	snprintf(dir, sizeof(dir), "%s/outside", a.vm.f->dir);
 	assert_int_equal(renameat(a.vm.f->pkernfs_fd, "ram/web1", AT_FDCWD, dir), 0);
 	assert_int_equal(symlinkat("../../outside", a.vm.f->pkernfs_fd, "ram/web1"), 0);
-	assert_int_equal(lu_replay_new(&r, &a.d, &a.from, &e), 0);
+	assert_int_equal(start(&a, &r, &e), 0);
 	assert_int_equal(lu_replay_run(r, &e), -EXDEV);
 	expect(e.what && strstr(e.what, "ram/web1/ram0"), "%s", e.what ?: "no text");
 	lu_replay_free(r);
 	after_free(&a);
 }
 
-static void test_bad_document(void **state)
+static void test_bad_calls(void **state)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct lu_replay *r = NULL;
 	struct after a;
 
 	after_kexec(&a, false);
-	a.d.iommufds[0].devices[0].hwpt = 9;
-	assert_int_equal(lu_replay_new(&r, &a.d, &a.from, &e), -EBADMSG);
+	a.calls.list[find_call(&a.calls, LU_CALL_ATTACH, false)].args[LU_ATTACH_PT] = 9;
+	assert_int_equal(start(&a, &r, &e), -EBADMSG);
+	expect(strstr(e.what, "there is no table or address space 9"), "%s", e.what);
 	assert_null(r);
 	lu_replay_free(r);
+	after_free(&a);
+}
+
+/* --- results --- */
+
+static void read_back(struct after *a, struct lu_calls *ret)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_devices d;
+
+	expect(lu_devices_read(a->dir, VM_UUID, a->size, a->crc, &d, ret, &e) == 0, "%s", e.what);
+	lu_devices_clear(&d);
+}
+
+/* One attempt that fails at its @fail_at-th call of the kernel (0: none), as a process of its own. */
+static void attempt(struct after *a, unsigned int fail_at)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_replay *r = NULL;
+	struct lu_cpr cpr = LU_CPR_INIT;
+
+	lu_devices_clear(&a->read);
+	lu_calls_clear(&a->calls);
+	expect(lu_devices_read(a->dir, VM_UUID, a->size, a->crc, &a->read, &a->calls, &e) == 0, "%s", e.what);
+	a->from.boot = 42;
+	a->from.log_fd = lu_devices_open_log(a->dir, &a->read, &a->calls);
+	assert_true(a->from.log_fd >= 0);
+	fake_forget(a->vm.f);
+	assert_int_equal(start(a, &r, &e), 0);
+	a->vm.f->fail_at = fail_at;
+	assert_int_equal(lu_replay_run(r, &e), fail_at ? -EIO : 0);
+	if (!fail_at)
+		assert_int_equal(lu_replay_take(r, &cpr), 0);
+	lu_replay_free(r);
+	lu_cpr_clear(&cpr);
+	close(a->from.log_fd);
+	a->from.log_fd = -EBADF;
+}
+
+static void test_results(void **state)
+{
+	struct lu_calls c;
+	struct after a;
+	size_t failed;
+
+	after_kexec(&a, false);
+	attempt(&a, 20);
+	read_back(&a, &c);
+	failed = c.n_outcomes;
+	assert_true(failed > 15 && c.outcomes[failed - 1].error == -EIO && c.outcomes[failed - 1].call == failed);
+	for (size_t i = 0; i + 1 < failed; i++)
+		assert_true(c.outcomes[i].error == 0 && c.outcomes[i].call == i + 1);
+	lu_calls_clear(&c);
+
+	/* a writer that died in the middle of one: the next cuts it off, and goes on behind */
+	{
+		int fd = openat(a.dir, "journal", O_WRONLY | O_APPEND | O_CLOEXEC);
+
+		assert_true(fd >= 0 && write(fd, "torn", 4) == 4);
+		close(fd);
+	}
+	attempt(&a, 0);
+	read_back(&a, &c);
+	assert_int_equal(c.n_outcomes, failed + c.n);
+	assert_int_equal(c.torn, 0);
+	for (size_t i = 0; i < c.n; i++) {
+		const struct lu_calls_outcome *o = &c.outcomes[failed + i];
+
+		assert_true(o->error == 0 && o->call == i + 1 && o->boot == 42);
+		assert_true(i == 0 || o->tsc >= o[-1].tsc);
+		assert_int_equal(o->id, c.list[i].expect);
+	}
+	lu_calls_clear(&c);
+	after_free(&a);
+}
+
+/* They cost nothing: damaged ones are not written behind, and a replay goes on if none can be written. */
+static void test_results_fail(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_replay *r = NULL;
+	struct lu_cpr cpr = LU_CPR_INIT;
+	struct lu_calls c;
+	struct after a;
+	int fd;
+
+	after_kexec(&a, false);
+	attempt(&a, 5);
+	fd = openat(a.dir, "journal", O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && pwrite(fd, "x", 1, (off_t)a.calls.sealed + 60) == 1);
+	close(fd);
+	read_back(&a, &c);
+	assert_true(c.outcomes_damaged && c.n_outcomes == 1);
+	assert_int_equal(lu_devices_open_log(a.dir, &a.read, &c), -ENODATA);
+	lu_calls_clear(&c);
+	a.from.log_fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	fake_forget(a.vm.f);
+	assert_int_equal(start(&a, &r, &e), 0);
+	expect(lu_replay_run(r, &e) == 0, "%s", e.what);
+	assert_int_equal(lu_replay_take(r, &cpr), 0);
+	lu_replay_free(r);
+	close(a.from.log_fd);
+	check_same(&a, &cpr);
+	lu_cpr_clear(&cpr);
 	after_free(&a);
 }
 
@@ -616,7 +757,9 @@ int main(void)
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_wrong_ids),
 		cmocka_unit_test(test_link_outside),
-		cmocka_unit_test(test_bad_document),
+		cmocka_unit_test(test_bad_calls),
+		cmocka_unit_test(test_results),
+		cmocka_unit_test(test_results_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

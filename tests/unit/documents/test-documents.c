@@ -50,13 +50,15 @@ static void accepted(const struct lu_json_table *table, const char *path)
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_free_ char *text = NULL, *again = NULL;
 	_cleanup_free_ void *data = calloc(1, table->size), *copy = calloc(1, table->size);
+	char version[32];
 	int r;
 
 	r = lu_json_load(AT_FDCWD, path, LU_DOCUMENT_MAX, table, data, &e);
 	expect(r == 0, "%s: %s", path, e.what ?: "");
 	r = lu_json_encode_text(table, data, &text, &e);
 	expect(r == 0, "%s: %s", path, e.what);
-	assert_non_null(strstr(text, "\"version\": 1"));
+	snprintf(version, sizeof(version), "\"version\": %u", table->version);
+	assert_non_null(strstr(text, version));
 	assert_null(strstr(text, "from_a_newer_minor"));
 	r = lu_json_decode_text(text, strlen(text), LU_DOCUMENT_MAX, path, table, copy, &e);
 	expect(r == 0, "%s: what we wrote: %s", path, e.what);
@@ -64,6 +66,16 @@ static void accepted(const struct lu_json_table *table, const char *path)
 	assert_string_equal(text, again);
 	lu_json_free(table, data);
 	lu_json_free(table, copy);
+}
+
+/* Of a version that is read and no longer written. */
+static void older(const struct lu_json_table *table, const char *path)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_free_ void *data = calloc(1, table->size);
+
+	expect(lu_json_load(AT_FDCWD, path, LU_DOCUMENT_MAX, table, data, &e) == 0, "%s: %s", path, e.what ?: "");
+	lu_json_free(table, data);
 }
 
 static void refused(const struct lu_json_table *table, const char *path)
@@ -88,9 +100,11 @@ static void test_examples(void **state)
 		int valid = each_example(lu_documents[i], "valid-", accepted);
 		int invalid = each_example(lu_documents[i], "invalid-", refused);
 		int newer = each_example(lu_documents[i], "newer-", accepted);
+		int old = each_example(lu_documents[i], "older-", older);
 
 		expect(valid > 0 && invalid > 2 && newer > 0, "%s: %d, %d, %d", lu_documents[i]->name, valid, invalid,
 		       newer);
+		expect((old > 0) == (lu_documents[i]->oldest > 0), "%s: %d", lu_documents[i]->name, old);
 		n += valid + invalid + newer;
 	}
 	assert_true(n > 200);
