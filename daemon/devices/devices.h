@@ -32,8 +32,8 @@
  * how their interrupts are set up. In memory, struct lu_devices has this in both versions until it was written.
  *
  * Another luctl. A lu-init that knows version 1 alone refuses version 2 by its number and says to use a newer one; the
- * devices go on and luctl restore can be tried with that. luctld refuses before the jump if the lu-init that is
- * installed is not of its own version (check.c), since then this is what would happen.
+ * devices go on and luctl restore can be tried with that. So that it does not come to this, luctld looks before the
+ * update whether the lu-init that is installed executes journals (LU_CALLS_READER), and refuses if not.
  *
  * Maxima: 4096 fds, 1024 memories, 64 iommufds, 1024 IOAS and HWPTs and 256 devices in each, 65536 areas
  * and 1024 ranges in each IOAS, 2048 + 3 interrupts of a device, object ids up to 4096; the whole

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "calls.h"
 #include "check-host.h"
 #include "cmdline.h"
 #include "log.h"
@@ -18,6 +19,7 @@
 
 #define COMMAND_MAX (2u << 20) /* the kernel's limit for arguments is a quarter of the stack limit, 2 MiB */
 #define PID_PREFIX "pid:"
+#define LU_INIT_SIZE_MAX (64u << 20)
 
 static bool names(char *const *list, const char *name)
 {
@@ -175,6 +177,21 @@ void lu_check_liveupdate(struct lu_findings *findings)
 				"stop it, or have it leave the device alone",
 				"is held by process %d (%s); guests with passed-through devices need it", (int)who.pid,
 				who.name);
+}
+
+void lu_check_reader(const char *lu_init, struct lu_findings *findings)
+{
+	_cleanup_free_ char *program = NULL;
+	size_t size;
+	int r = lu_read_file(AT_FDCWD, lu_init, LU_INIT_SIZE_MAX, &program, &size);
+
+	if (r < 0 && r != -ENOENT)
+		lu_findings_add(findings, LU_LEVEL_ERROR, lu_init, NULL, "can't be read: %s", strerror(-r));
+	else if (r == 0 && !lu_calls_is_reader(program, size))
+		lu_findings_add(
+			findings, LU_LEVEL_ERROR, lu_init,
+			"install luctl completely and in one version, then systemctl restart luctld",
+			"is older than this luctld and can't set passed-through devices up from what it would leave");
 }
 
 static void tell_inhibitor(const char *who, const char *why, pid_t pid, void *userdata)

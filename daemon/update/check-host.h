@@ -19,6 +19,9 @@ void lu_check_host(struct lu_host *host, const char *cmdline, const char *initrd
 /** lu_check_liveupdate() - an error if somebody else holds /dev/liveupdate, which VMs with passed-through devices need */
 void lu_check_liveupdate(struct lu_findings *findings);
 
+/** lu_check_reader() - an error if the early init that is installed does not execute the journals that are written here */
+void lu_check_reader(const char *lu_init, struct lu_findings *findings);
+
 /**
  * lu_check_strangers() - findings on processes with virtual machines that are neither declared VMs nor domains of libvirt
  * @excluded: names as given; a process is excluded as "pid:NUMBER"

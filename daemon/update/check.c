@@ -190,6 +190,7 @@ static void check_devices(struct lu_check *c)
 	lu_target_check_devices(&c->image, &c->running, &c->findings);
 	lu_target_check_iommu(&c->image, c->asked->kernel, c->cmdline, &c->findings);
 	lu_check_liveupdate(&c->findings);
+	lu_check_reader(LU_INIT_PATH, &c->findings);
 	if (lu_cmdline_get(c->cmdline, "liveupdate", &liveupdate) <= 0 || strcmp(liveupdate, "on") != 0)
 		lu_findings_add(
 			&c->findings, LU_LEVEL_ERROR, "command line", "add liveupdate=on",

@@ -5,8 +5,9 @@
  *
  * SAVE	QEMU tells its descriptors and its state (transfer.h). Then, with the guest
  *	standing still, the kernel is asked what is set up behind them, which becomes
- *	devices.json (daemon/devices); QEMU's memfds (firmware, video memory) go into a session of
+ *	the journal of calls and devices.json (daemon/devices); QEMU's memfds (firmware, video memory) go into a session of
  *	the live update orchestrator, so that their pages stay what devices may write to.
+ * VERIFY	asks the kernel again: does the same come of it?
  * RESUME	a QEMU that has gone through cpr-transfer has given its devices' interrupts away and
  *	dies if it is continued (CPR: vfio_cpr_pci_notifier()). So it is ended and the same guest goes
  *	on in a new one, which gets the descriptors that we hold: no device is closed in between.
@@ -417,6 +418,30 @@ int lu_vm_job_note_devices(struct lu_vm_job *j)
 	j->saved.devices_size = size;
 	j->saved.devices_crc32 = crc;
 	return 0;
+}
+
+/*
+ * Right before the jump the kernel is asked once more. Whoever has changed what is set up since the journal was written
+ * would have the next kernel set up something else than what the devices use by then.
+ */
+int lu_vm_job_same_calls(struct lu_vm_job *j)
+{
+	_cleanup_(lu_devices_clear) struct lu_devices now = { 0 };
+	const struct lu_passthrough *p = j->vm->passthrough;
+	int r;
+
+	if (!p || j->saved.devices_size == 0)
+		return 0;
+	if (!p->transfer)
+		return lu_error_set(&j->error, -ENODATA, "start the update again",
+				    "VM %s: what it has open is not known here any more", j->vm->name);
+	r = lu_launch_read(j->dir_fd, &j->launch, &j->error);
+	if (r >= 0)
+		r = collect(j, &now);
+	if (r >= 0)
+		r = lu_devices_still(j->dir_fd, j->vm->def.uuid, j->saved.devices_size,
+				     (uint32_t)j->saved.devices_crc32, &now, &j->error);
+	return r;
 }
 
 /* --- resume --- */

@@ -162,7 +162,8 @@ int lu_vm_job_commit(struct lu_vm_job *j);
 /* Steps for passed-through devices (passthrough.c); each does nothing for other VMs, but for the last three. */
 int lu_vm_job_transfer(struct lu_vm_job *j);     /* in place of writing the state into a file */
 int lu_vm_job_transferred(struct lu_vm_job *j);  /* wait until all of it was received */
-int lu_vm_job_note_devices(struct lu_vm_job *j); /* devices.json, LUO session */
+int lu_vm_job_note_devices(struct lu_vm_job *j); /* journal of calls, devices.json, LUO session */
+int lu_vm_job_same_calls(struct lu_vm_job *j);   /* does the kernel still tell what the journal was made of? */
 int lu_vm_job_go_back(struct lu_vm_job *j);      /* another QEMU in place of one that can't be continued */
 /* query-status; "gone" if its QEMU has ended, "silent" if it must be ended; lu_vm_job_answers(): neither */
 int lu_vm_job_query_or_gone(struct lu_vm_job *j);

@@ -116,6 +116,11 @@ static_assert(IOMMU_DESTROY == 0x3b80 && IOMMU_IOAS_ALLOC == 0x3b81 && IOMMU_IOA
 		      VFIO_DEVICE_ATTACH_IOMMUFD_PT == 0x3b77,
 	      "the numbers are the kernel's");
 
+bool lu_calls_is_reader(const void *program, size_t size)
+{
+	return memmem(program, size, LU_CALLS_READER, strlen(LU_CALLS_READER)) != NULL;
+}
+
 void lu_calls_clear(struct lu_calls *c)
 {
 	for (size_t i = 0; i < c->n; i++) {

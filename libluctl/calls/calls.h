@@ -279,6 +279,14 @@ uint64_t lu_call_bdf_number(const char *bdf);
 /** lu_call_describe() - "device 0000:00:04.0: attaching it to HWPT 2 of IOAS 4", for errors and lists */
 void lu_call_describe(const struct lu_calls *c, size_t i, FILE *f);
 
+/* --- who reads it --- */
+
+/* Stands in every program that executes journals of this version, so that the old kernel's luctld can look for it. */
+#define LU_CALLS_READER "luctl: executes journals of calls, version 1\n"
+
+/** lu_calls_is_reader() - does a program, as it lies in its file, execute what we write? */
+bool lu_calls_is_reader(const void *program, size_t size);
+
 /* --- bytes --- */
 
 /** lu_calls_encode() - header, calls and seal; free() them. Sets @c's sum, sealed, end, seq and chain */

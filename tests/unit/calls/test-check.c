@@ -219,11 +219,21 @@ static void test_bdf(void **state)
 	}
 }
 
+static void test_reader(void **state)
+{
+	static const char with[] = "\0\1 luctl: executes journals of calls, version 1\n x",
+			  without[] = "luctl: executes";
+
+	assert_true(lu_calls_is_reader(with, sizeof(with)));
+	assert_false(lu_calls_is_reader(without, sizeof(without)));
+	assert_false(lu_calls_is_reader("", 0));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases), cmocka_unit_test(test_two_tables), cmocka_unit_test(test_each),
-		cmocka_unit_test(test_same),  cmocka_unit_test(test_bdf),
+		cmocka_unit_test(test_same),  cmocka_unit_test(test_bdf),        cmocka_unit_test(test_reader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
