@@ -82,6 +82,7 @@ PARTS = {
     "rehearsal": (["daemon/update/", "daemon/engine/", "daemon/host/hooks.*"], "its time; the engine's unit tests end a rehearsal at each step"),
     "late-disk": (["daemon/update/steps-after.c", "daemon/launch/argv_peers.c"], "its time; what makes a VM late the unit tests show"),
     "data-at-rest": (["daemon/host/disks.*", "daemon/update/steps-before.c", "daemon/host/filesystems.*"], "its time; each scenario with a disk looks at its records"),
+    "live-snapshot": (["daemon/blocks/", "daemon/vm/disks.c", "daemon/vm/runtime.c"], "its time; what is said of a changed disk the unit tests show on real QEMUs"),
     "thaw-waits": (["daemon/host/filesystems.*", "daemon/update/steps-before.c", "daemon/host/worker.c"], "failures-before-the-jump thaws file systems that answer at once"),
     "packages": (["debian/", "systemd/", "docs/examples/", "docs/completion/", "libluctl/kernel/installed.*", "tests/lab/packages.py", *BUILD],
                  "a Debian to build packages in"),

@@ -75,18 +75,25 @@ struct lu_block_drive {
 	char *id;                  /* NULL: QEMU makes one up */
 	bool cdrom, medium, snapshot;
 	char *word;
+	size_t at; /* where the option stands in argv */
+};
+
+struct lu_block_made {
+	struct lu_block_options o; /* of -blockdev */
+	size_t at;
 };
 
 struct lu_block_device {
 	char *id;    /* or NULL */
 	char *drive; /* or NULL */
 	bool json;   /* such are made last */
+	size_t at;
 };
 
 struct lu_block_words {
 	struct lu_block_drive *drives;
 	size_t n_drives;
-	struct lu_block_options *nodes; /* of -blockdev */
+	struct lu_block_made *nodes;
 	size_t n_nodes;
 	struct lu_block_device *devices;
 	size_t n_devices;
@@ -101,3 +108,18 @@ int lu_block_words_read(char *const *argv, struct lu_block_words *ret, struct lu
 
 /** lu_block_words_node() - the options of the node of that name, at whatever place; 1, or 0 if there is none */
 int lu_block_words_node(const struct lu_block_words *w, const char *name, struct lu_block_view *ret);
+
+/** struct lu_block_match - the word that a disk was compared with: drives[@which], devices[@which] */
+struct lu_block_match {
+	enum {
+		LU_BLOCK_NO_WORD,
+		LU_BLOCK_DRIVE_WORD,
+		LU_BLOCK_DEVICE_WORD
+	} kind;
+	size_t which;
+	bool differs;
+};
+
+/** lu_blocks_match() - lu_blocks_judge() with words that were read; @matches: one for each of fronts, or NULL */
+int lu_blocks_match(const struct lu_blocks *b, struct lu_block_words *w, const struct lu_block_files *files,
+		    struct lu_reasons *why, struct lu_block_match *matches);

@@ -31,8 +31,9 @@ struct lu_block_now {
 	char *name;
 	char *driver;
 	char *file; /* a file name, or "json:{…}" */
-	bool read_only;
-	char *backing; /* what the image's header says of the layer below, as QEMU would open it; or NULL */
+	bool read_only, encrypted;
+	bool direct, no_flush; /* how it is cached */
+	char *backing;         /* what the image's header says of the layer below, as QEMU would open it; or NULL */
 	char *backing_format;
 	char *data_file; /* the same of a qcow2's external data file */
 	struct lu_block_child *children;
@@ -43,9 +44,10 @@ struct lu_block_now {
 
 /** struct lu_block_front - what a guest's device has as its disk */
 struct lu_block_front {
-	char *name;                       /* of -drive, or "" */
-	char *device;                     /* id of the device or its path, or NULL: none has it */
-	char *node;                       /* NULL: no medium */
+	char *name;   /* of -drive, or "" */
+	char *device; /* id of the device or its path, or NULL: none has it */
+	char *node;   /* NULL: no medium */
+	bool removable;
 	uint64_t limits[LU_BLOCK_LIMITS]; /* 0: none */
 };
 
@@ -103,6 +105,17 @@ bool lu_block_files_has(const struct lu_block_files *f, const struct stat *st);
  */
 int lu_blocks_judge(const struct lu_blocks *b, char *const *argv, const struct lu_block_files *files,
 		    struct lu_reasons *why);
+
+/**
+ * lu_blocks_rewrite() - words with which the next QEMU opens what is beneath the disks now
+ * @ret: free by lu_argv_free()
+ *
+ * What is proposed is judged as the command line itself would be, so it is right or there is none: only what
+ * QEMU tells all of can be written down (files, raw and qcow2 without encryption).
+ *
+ * Return: 1; 0 there is none; -ENOMEM.
+ */
+int lu_blocks_rewrite(const struct lu_blocks *b, char *const *argv, const struct lu_block_files *files, char ***ret);
 
 /** lu_blocks_text() - the graph beneath the guest's devices and the identity of its files; free() it */
 int lu_blocks_text(const struct lu_blocks *b, const struct lu_block_files *files, char **ret);

@@ -24,6 +24,7 @@ struct verdict {
 	const struct lu_blocks *b;
 	struct lu_block_words *w;
 	struct lu_reasons *why;
+	struct lu_block_match *matches; /* of fronts; or NULL */
 	bool *device_used, *board_used;
 	size_t unnamed; /* drives without id that have been met */
 	int64_t anonymous;
@@ -112,11 +113,20 @@ static int limits(struct verdict *v, const struct lu_block_front *f, const struc
 
 /* --- drives --- */
 
+static void matched(struct verdict *v, const struct lu_block_front *f, int kind, size_t which)
+{
+	if (!v->matches)
+		return;
+	v->matches[f - v->b->fronts].kind = kind;
+	v->matches[f - v->b->fronts].which = which;
+}
+
 static int judge_drive(struct verdict *v, const struct lu_block_front *f, const struct lu_block_drive *d)
 {
 	_cleanup_view_ struct lu_block_view view = { 0 };
 	int r;
 
+	matched(v, f, LU_BLOCK_DRIVE_WORD, (size_t)(d - v->w->drives));
 	if (d->snapshot) /* said elsewhere */
 		return 0;
 	if (!f->node)
@@ -227,6 +237,7 @@ static int judge_device(struct verdict *v, const struct lu_block_front *f)
 		if (!d->id || !is_device(f->device, d->id))
 			continue;
 		v->device_used[i] = true;
+		matched(v, f, LU_BLOCK_DEVICE_WORD, i);
 		if (d->drive)
 			return judge_node(v, f, d->drive);
 		return f->node ? added(v, f) : 0;
@@ -300,7 +311,13 @@ static int judge_anonymous(struct verdict *v)
 		struct lu_block_device *d = next_anonymous(v);
 		const struct lu_block_front *f = &v->b->fronts[turns[i].front];
 
+		size_t reasons = v->why->n;
+
+		if (d)
+			matched(v, f, LU_BLOCK_DEVICE_WORD, (size_t)(d - v->w->devices));
 		r = d ? judge_node(v, f, d->drive) : added(v, f);
+		if (v->matches)
+			v->matches[turns[i].front].differs = v->why->n > reasons;
 	}
 	return r;
 }
@@ -354,7 +371,7 @@ static int judge_unused(struct verdict *v)
 		if (v->b->fronts[i].node)
 			reach(v->b, v->b->fronts[i].node, used, 0);
 	for (size_t i = 0; r >= 0 && i < v->w->n_nodes; i++) {
-		struct lu_block_view view = { &v->w->nodes[i], (char *)"" };
+		struct lu_block_view view = { &v->w->nodes[i].o, (char *)"" };
 		const char *name = lu_block_view_get(&view, "node-name");
 		const struct lu_block_now *n = name ? lu_blocks_node(v->b, name) : NULL;
 
@@ -380,7 +397,7 @@ static int judge_missing(struct verdict *v)
 				       d->word);
 	}
 	for (size_t i = 0; i < v->w->n_nodes; i++) {
-		struct lu_block_view view = { &v->w->nodes[i], (char *)"" };
+		struct lu_block_view view = { &v->w->nodes[i].o, (char *)"" };
 		const char *name = lu_block_view_get(&view, "node-name");
 
 		if (name && !lu_blocks_node(v->b, name))
@@ -402,19 +419,25 @@ static int judge_missing(struct verdict *v)
 	return 0;
 }
 
-int lu_blocks_judge(const struct lu_blocks *b, char *const *argv, const struct lu_block_files *files,
-		    struct lu_reasons *why)
+int lu_blocks_match(const struct lu_blocks *b, struct lu_block_words *w, const struct lu_block_files *files,
+		    struct lu_reasons *why, struct lu_block_match *matches)
 {
-	struct lu_block_words w = { 0 };
-	struct verdict v = { .b = b, .w = &w, .why = why, .c = { .blocks = b, .words = &w, .files = files } };
-	int r = lu_block_words_read(argv, &w, why);
+	struct verdict v = {
+		.b = b, .w = w, .why = why, .matches = matches, .c = { .blocks = b, .words = w, .files = files }
+	};
+	int r = 0;
 
-	v.device_used = calloc(w.n_devices ?: 1, sizeof(bool));
-	v.board_used = calloc(w.n_board ?: 1, sizeof(bool));
+	v.device_used = calloc(w->n_devices ?: 1, sizeof(bool));
+	v.board_used = calloc(w->n_board ?: 1, sizeof(bool));
 	if (!v.device_used || !v.board_used)
 		r = -ENOMEM;
-	for (size_t i = 0; r >= 0 && i < b->n_fronts; i++)
+	for (size_t i = 0; r >= 0 && i < b->n_fronts; i++) {
+		size_t n = why->n;
+
 		r = judge_front(&v, &b->fronts[i]);
+		if (matches)
+			matches[i].differs = why->n > n;
+	}
 	if (r >= 0)
 		r = judge_anonymous(&v);
 	if (r >= 0)
@@ -423,6 +446,17 @@ int lu_blocks_judge(const struct lu_blocks *b, char *const *argv, const struct l
 		r = judge_unused(&v);
 	free(v.device_used);
 	free(v.board_used);
-	lu_block_words_clear(&w);
 	return r < 0 ? r : 0;
+}
+
+int lu_blocks_judge(const struct lu_blocks *b, char *const *argv, const struct lu_block_files *files,
+		    struct lu_reasons *why)
+{
+	struct lu_block_words w = { 0 };
+	int r = lu_block_words_read(argv, &w, why);
+
+	if (r >= 0)
+		r = lu_blocks_match(b, &w, files, why, NULL);
+	lu_block_words_clear(&w);
+	return r;
 }

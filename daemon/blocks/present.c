@@ -128,7 +128,8 @@ static int read_children(struct lu_block_now *n, struct json_object *list, size_
 static int read_node(struct lu_block_now *n, struct json_object *o, bool *tells, size_t *total)
 {
 	struct json_object *image = member(o, "image", json_type_object),
-			   *children = member(o, "children", json_type_array), *ro = member(o, "ro", json_type_boolean);
+			   *children = member(o, "children", json_type_array), *ro = member(o, "ro", json_type_boolean),
+			   *cache = member(o, "cache", json_type_object);
 	struct json_object *data = member(member(image, "format-specific", json_type_object), "data", json_type_object);
 
 	if (!ro || copy(o, "node-name", &n->name) < 0 || copy(o, "drv", &n->driver) < 0 ||
@@ -140,6 +141,9 @@ static int read_node(struct lu_block_now *n, struct json_object *o, bool *tells,
 	if (!n->name || !n->driver || !n->file)
 		return -EBADMSG;
 	n->read_only = json_object_get_boolean(ro);
+	n->encrypted = json_object_get_boolean(member(o, "encrypted", json_type_boolean));
+	n->direct = json_object_get_boolean(member(cache, "direct", json_type_boolean));
+	n->no_flush = json_object_get_boolean(member(cache, "no-flush", json_type_boolean));
 	*tells &= children != NULL;
 	return children ? read_children(n, children, total) : 0;
 }
@@ -195,6 +199,7 @@ static int read_front(struct lu_block_front *f, struct json_object *o)
 	if (copy(o, "device", &f->name) < 0 || copy(o, "qdev", &f->device) < 0 ||
 	    copy(inserted, "node-name", &f->node) < 0)
 		return -ENOMEM;
+	f->removable = json_object_get_boolean(member(o, "removable", json_type_boolean));
 	return f->name && (!inserted || f->node) ? 0 : -EBADMSG;
 }
 

@@ -24,7 +24,7 @@ void lu_block_words_clear(struct lu_block_words *w)
 		free(w->drives[i].word);
 	}
 	for (size_t i = 0; i < w->n_nodes; i++)
-		lu_block_options_clear(&w->nodes[i]);
+		lu_block_options_clear(&w->nodes[i].o);
 	for (size_t i = 0; i < w->n_devices; i++) {
 		free(w->devices[i].id);
 		free(w->devices[i].drive);
@@ -124,6 +124,7 @@ static int add_drive(struct lu_block_words *w, const struct lu_arg *arg)
 
 	if (!d)
 		return w->n_drives == THINGS_MAX ? -E2BIG : -ENOMEM;
+	d->at = arg->index;
 	if (asprintf(&d->word, "-%s %s", arg->name, arg->value) < 0) {
 		d->word = NULL;
 		return -ENOMEM;
@@ -144,11 +145,12 @@ static int parse(struct lu_block_options *o, const char *text, const char *impli
 
 static int add_node(struct lu_block_words *w, const struct lu_arg *arg)
 {
-	struct lu_block_options *o = grow(&w->nodes, &w->n_nodes, sizeof(*o));
+	struct lu_block_made *made = grow(&w->nodes, &w->n_nodes, sizeof(*made));
 
-	if (!o)
+	if (!made)
 		return w->n_nodes == THINGS_MAX ? -E2BIG : -ENOMEM;
-	return parse(o, arg->value, "driver");
+	made->at = arg->index;
+	return parse(&made->o, arg->value, "driver");
 }
 
 static int add_device(struct lu_block_words *w, const struct lu_arg *arg)
@@ -157,6 +159,7 @@ static int add_device(struct lu_block_words *w, const struct lu_arg *arg)
 
 	if (!d)
 		return w->n_devices == THINGS_MAX ? -E2BIG : -ENOMEM;
+	d->at = arg->index;
 	d->json = arg->value[0] == '{';
 	if (lu_argv_property(arg->value, "id", &d->id) < 0 || lu_argv_property(arg->value, "drive", &d->drive) < 0)
 		return -ENOMEM;
@@ -267,7 +270,7 @@ int lu_block_words_node(const struct lu_block_words *w, const char *name, struct
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < w->n_nodes; i++)
-		r = named_in(&w->nodes[i], name, ret);
+		r = named_in(&w->nodes[i].o, name, ret);
 	for (size_t i = 0; r == 0 && i < w->n_drives; i++)
 		r = named_in(&w->drives[i].o, name, ret);
 	return r;

@@ -29,6 +29,9 @@
  * Maxima: 4096 words of argv, 1024 variables, 1024 needs, 64 RAM files, 4096 vCPUs
  * (KVM_MAX_VCPUS), 1024 files to preload; the whole document at most LU_STORE_JSON_MAX (1 MiB).
  *
+ * "argv" are the words of the process, but for what concerns its own start (lu_argv_restorable()), and but for disks: if
+ * the guest has others beneath them by now, these are what the words open (daemon/blocks).
+ *
  * "cpus" are the CPUs that the main thread may run on, as the kernel lists them
  * ("0-3,8"); every thread of the new QEMU starts with them. "vcpus" are the same for
  * the thread of each vCPU, set once the new QEMU has it and before the guest runs. CPUs

@@ -5,11 +5,15 @@
  *	query-named-block-nodes, query-block	the graph, and which device has what
  *	x-debug-query-block-graph		which node is beneath which, of a QEMU before 10.1
  *
+ * Where it is something else that can be written down, the next QEMU gets a command line that opens that: PREPARE puts
+ * it into launch.json.
+ *
  * What PROBE has seen is kept as a text. VERIFY and REPLACE ask again when the guest is saved: what has changed since the
  * verdict is a reason to stop, whatever it is.
  */
 #include <string.h>
 
+#include "argv.h"
 #include "blocks.h"
 #include "vm-internal.h"
 
@@ -75,6 +79,30 @@ static int look(struct lu_vm_job *j, struct lu_blocks **ret_blocks, struct lu_bl
 	return r;
 }
 
+/* If the next QEMU can be given what is there now, that is no reason against the VM, but the operator has to know. */
+static int judge(struct lu_vm_job *j, const struct lu_blocks *blocks, const struct lu_block_files *files)
+{
+	_cleanup_reasons_ struct lu_reasons why = { 0 };
+	struct lu_vm *vm = j->vm;
+	int r = lu_blocks_judge(blocks, j->launch.argv, files, &why);
+
+	if (r < 0 || !lu_reasons_any(&why))
+		return r;
+	r = lu_blocks_rewrite(blocks, j->launch.argv, files, &vm->argv);
+	if (r < 0)
+		return r;
+	if (r == 0) {
+		lu_reasons_move(&vm->facts.reasons, &why);
+		return 0;
+	}
+	for (size_t i = 0; i < why.n; i++)
+		lu_reasons_add(
+			&vm->facts.losses, NULL,
+			"its next QEMU gets what is there now; change the definition that it is started from, too",
+			"the command line that it was started with: %s", why.list[i].what);
+	return 0;
+}
+
 int lu_disks_judge(struct lu_vm_job *j)
 {
 	_cleanup_(lu_block_files_freep) struct lu_block_files *files = NULL;
@@ -85,6 +113,8 @@ int lu_disks_judge(struct lu_vm_job *j)
 
 	free(vm->blocks);
 	vm->blocks = NULL;
+	lu_argv_free(vm->argv);
+	vm->argv = NULL;
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0)
@@ -92,7 +122,7 @@ int lu_disks_judge(struct lu_vm_job *j)
 	r = lu_blocks_text(blocks, files, &vm->blocks);
 	if (r < 0 || !j->launch.argv) /* which has a reason of its own */
 		return r;
-	return lu_blocks_judge(blocks, j->launch.argv, files, &vm->facts.reasons);
+	return judge(j, blocks, files);
 }
 
 /* The first line in which they differ, for people. */

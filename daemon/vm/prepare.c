@@ -30,6 +30,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "argv.h"
 #include "pci.h"
 #include "vm-internal.h"
 
@@ -87,6 +88,14 @@ static int set_string(char **to, const char *from)
 	return from && !*to ? -ENOMEM : 0;
 }
 
+/* Those of the running process open what was beneath its disks when it was started. */
+static int take_words(const struct lu_vm *vm, struct lu_launch *l)
+{
+	lu_argv_free(l->argv);
+	l->argv = NULL;
+	return lu_argv_restorable(vm->argv, &l->argv);
+}
+
 static int fill_launch(struct lu_vm_job *j)
 {
 	struct lu_vm *vm = j->vm;
@@ -95,6 +104,8 @@ static int fill_launch(struct lu_vm_job *j)
 
 	lu_launch_clear(l);
 	r = lu_vm_job_capture(j, NULL, l, &j->error);
+	if (r >= 0 && vm->argv)
+		r = take_words(vm, l);
 	if (r >= 0)
 		r = fill_vcpus(j);
 	if (r < 0)

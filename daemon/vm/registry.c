@@ -77,6 +77,7 @@ static void vm_free(struct lu_vm *vm)
 	closep(&vm->pidfd);
 	free(vm->plugged);
 	free(vm->blocks);
+	lu_argv_free(vm->argv);
 	free(vm->machine);
 	free(vm->name);
 	free(vm->origin);

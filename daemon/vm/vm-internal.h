@@ -30,18 +30,19 @@ struct lu_vm {
 	struct lu_vm_facts facts;
 	struct lu_qmp *qmp;
 	struct lu_vm_job *job;
-	char *machine;                      /* versioned machine type, by PROBE */
-	bool stopped;                       /* PAUSE stopped the guest, RESUME has not let it run yet */
-	bool continued;                     /* RESUME let it run on */
-	uint64_t pause_tsc;                 /* when */
-	uint64_t pause_realtime_usec;       /* the same on CLOCK_REALTIME */
-	int64_t fdset;                      /* the state file in QEMU, by SAVE; -1: none */
-	int pidfd;                          /* its QEMU, from PREPARE on; -EBADF: not known */
-	pid_t pidfd_pid;                    /* 0: @pidfd is from a daemon before this one */
-	bool ran;                           /* QEMU has said that the guest runs, since PAUSE */
-	char *plugged;                      /* the devices that PROBE found, to see a change */
-	char *blocks;                       /* the same of what is beneath its disks */
-	int exe_fd;                         /* program of a QEMU that was ended for another one; until UNPREPARE */
+	char *machine;                /* versioned machine type, by PROBE */
+	bool stopped;                 /* PAUSE stopped the guest, RESUME has not let it run yet */
+	bool continued;               /* RESUME let it run on */
+	uint64_t pause_tsc;           /* when */
+	uint64_t pause_realtime_usec; /* the same on CLOCK_REALTIME */
+	int64_t fdset;                /* the state file in QEMU, by SAVE; -1: none */
+	int pidfd;                    /* its QEMU, from PREPARE on; -EBADF: not known */
+	pid_t pidfd_pid;              /* 0: @pidfd is from a daemon before this one */
+	bool ran;                     /* QEMU has said that the guest runs, since PAUSE */
+	char *plugged;                /* the devices that PROBE found, to see a change */
+	char *blocks;                 /* the same of what is beneath its disks */
+	char **argv;                  /* by PROBE: words that open what is beneath its disks now; NULL: its own do */
+	int exe_fd;                   /* program of a QEMU that was ended for another one; until UNPREPARE */
 	struct lu_passthrough *passthrough; /* by SAVE, if devices are passed through; until UNPREPARE */
 };
 

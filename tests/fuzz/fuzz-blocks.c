@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "argv.h"
 #include "blocks.h"
 #include "fuzz.h"
 
@@ -25,9 +26,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 static void judge(const struct lu_blocks *b, char *text)
 {
 	_cleanup_reasons_ struct lu_reasons why = { 0 };
+	_cleanup_(lu_argv_freep) char **anew = NULL;
 	_cleanup_free_ char *line = NULL;
 	char *argv[WORDS_MAX + 2] = { (char *)"qemu" }, *save = NULL;
 	size_t n = 1;
+	int r;
 
 	for (char *word = strtok_r(text, "\n", &save); word && n <= WORDS_MAX; word = strtok_r(NULL, "\n", &save))
 		argv[n++] = word;
@@ -35,6 +38,8 @@ static void judge(const struct lu_blocks *b, char *text)
 	for (size_t i = 0; i < why.n; i++)
 		promise(*why.list[i].what);
 	promise(lu_blocks_text(b, files, &line) == 0);
+	r = lu_blocks_rewrite(b, argv, files, &anew);
+	promise(r >= 0 && (r > 0) == (anew != NULL));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -5,15 +5,21 @@
  */
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "fixture.h"
 #include "qemu.h"
 
+static const char *lu_init_path;
 static const char *const qemu = "/usr/bin/qemu-system-x86_64";
 
 #define DISK                                                                                             \
 	"-blockdev", "driver=qcow2,node-name=disk,file.driver=file,file.filename=disk.qcow2", "-device", \
 		"virtio-blk-pci,drive=disk"
+
+#define SNAPSHOT(_file, _node)        \
+	CMD("blockdev-snapshot-sync", \
+	    "\"node-name\":\"disk\",\"snapshot-file\":\"" _file ".qcow2\",\"snapshot-node-name\":\"" _node "\"")
 
 static const struct {
 	const char *name, *words[12], *commands[6];
@@ -22,9 +28,14 @@ static const struct {
 	{ "nothing", { DISK, "-smp", "2", "-vnc", "unix:vnc", "-device", "virtio-rng-pci" }, { 0 }, NULL, NULL },
 	{ "snapshot",
 	  { DISK },
-	  { CMD("blockdev-snapshot-sync",
-		"\"node-name\":\"disk\",\"snapshot-file\":\"over.qcow2\",\"snapshot-node-name\":\"over\"") },
-	  "is on node \"over\", over.qcow2, where the command line has \"disk\"",
+	  { SNAPSHOT("over", "over") },
+	  NULL,
+	  "was started with: its disk \"/machine/peripheral-anon/device[0]/virtio-backend\" is on node \"over\", over.qcow2" },
+	{ "medium-without-a-name",
+	  { "-blockdev", "driver=file,node-name=c,filename=disk.qcow2,read-only=on", "-device",
+	    "ide-cd,drive=c,id=cd" },
+	  { CMD("blockdev-change-medium", "\"id\":\"cd\",\"filename\":\"disk.qcow2\",\"format\":\"qcow2\"") },
+	  "its disk \"cd\" is on node",
 	  NULL },
 	{ "temporary",
 	  { "-drive", "file=disk.qcow2,if=none,id=d0,snapshot=on", "-device", "virtio-blk-pci,drive=d0" },
@@ -194,6 +205,69 @@ static void test_last_look(void **state)
 	qemu_end(NULL);
 }
 
+static int lu_init(const char *uuid)
+{
+	char pkernfs[300], run[300];
+	int status;
+	pid_t pid;
+
+	snprintf(pkernfs, sizeof(pkernfs), "%s/pkernfs", test_dir);
+	snprintf(run, sizeof(run), "%s/run", test_dir);
+	pid = fork();
+	if (pid == 0) {
+		execl(lu_init_path, "lu-init", "--pkernfs", pkernfs, "--run", run, "--any-fs", "--restore", uuid,
+		      (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+/* Two live snapshots before the update: the next QEMU goes on on the second, and so does the one after it. */
+static void test_carried(void **state)
+{
+	static const enum lu_vm_op way[] = { LU_VM_PREPARE, LU_VM_PAUSE, LU_VM_SAVE, LU_VM_VERIFY };
+	static const char *const words[] = { DISK };
+	struct outcome o;
+	struct lu_vm *vm;
+	pid_t old;
+
+	qemu_case = "carried";
+	setup_vms(NULL);
+	start(words, ARRAY_SIZE(words));
+	qemu_command(SNAPSHOT("one", "one"));
+	qemu_command(
+		"{\"execute\": \"blockdev-snapshot-sync\", \"arguments\": {\"node-name\": \"one\", \"snapshot-file\": \"two.qcow2\", "
+		"\"snapshot-node-name\": \"two\"}}");
+	for (int i = 0; i < 2; i++) {
+		vm = probed();
+		expect(lu_vm_facts(vm)->updatable, "%s", first(&lu_vm_facts(vm)->reasons));
+		expect((lu_vm_facts(vm)->losses.n > 0) == (i == 0), "%d: %s", i, first(&lu_vm_facts(vm)->losses));
+		assert_non_null(
+			strstr(vm->blocks, "front  /machine/peripheral-anon/device[0]/virtio-backend on two\n"));
+		assert_non_null(strstr(vm->blocks, "node two qcow2"));
+		for (size_t k = 0; k < ARRAY_SIZE(way); k++)
+			expect(run_op(vm, way[k], 0, &o) == 0, "%s", o.what);
+		old = lu_vm_facts(vm)->pid;
+		assert_int_equal(lu_vms_remove(vms, "mock", NULL), 0);
+		if (i == 0) {
+			qemu_end(NULL);
+		} else {
+			kill(old, SIGKILL);
+			waitpid(old, NULL, 0);
+		}
+		unlink(at("q"));
+		unlink(at("qmp"));
+		assert_int_equal(lu_init(UUID_A), 0);
+	}
+	vm = probed();
+	expect(lu_vm_facts(vm)->updatable && lu_vm_facts(vm)->losses.n == 0, "%s", first(&lu_vm_facts(vm)->losses));
+	assert_non_null(strstr(vm->blocks, "on two\n"));
+	kill(lu_vm_facts(vm)->pid, SIGKILL);
+	waitpid(lu_vm_facts(vm)->pid, NULL, 0);
+	teardown_vms(NULL);
+}
+
 static char *settings(void)
 {
 	struct json_object *c = qemu_query("query-migrate-capabilities", "{}"),
@@ -256,18 +330,23 @@ static void test_settings(void **state)
 	qemu_end(NULL);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_probe, qemu_end),
 		cmocka_unit_test_teardown(test_last_look, qemu_end),
 		cmocka_unit_test_teardown(test_settings, qemu_end),
+		cmocka_unit_test_teardown(test_carried, qemu_end),
 	};
 
 	if (access(qemu, X_OK) < 0 || system("qemu-img --version >/dev/null 2>&1") != 0) {
 		printf("no %s, or no qemu-img, on this machine\n", qemu);
 		return 77;
 	}
+	if (argc != 2)
+		return 2;
+	lu_init_path = argv[1];
 	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
