@@ -37,8 +37,11 @@
 
 #include "argv.h"
 #include "capture.h"
+#include "clock.h"
+#include "store.h"
 
 #define PRELOAD_MAX 1024u
+#define NSEC_PER_SEC 1000000000ull
 
 struct scan {
 	const struct lu_capture_from *from;
@@ -51,6 +54,7 @@ struct scan {
 	char **open;        /* paths of regular files that are open */
 	size_t n_open;
 	dev_t root_dev;
+	uint64_t started_ns; /* CLOCK_REALTIME; 0: not known */
 };
 
 static void scan_done(struct scan *s)
@@ -460,7 +464,43 @@ static int scan_fds(struct scan *s)
 	return r;
 }
 
-static int one_word(struct scan *s, const char *path)
+/* The kernel counts from the boot on, files by the time of day. */
+static void note_start(struct scan *s)
+{
+	uint64_t ticks, since_boot, now = lu_clock_ns(CLOCK_BOOTTIME), today = lu_clock_ns(CLOCK_REALTIME);
+	long hz = sysconf(_SC_CLK_TCK);
+
+	if (hz <= 0 || lu_proc_start_time(s->from->proc_fd, s->pid, &ticks) < 0)
+		return;
+	since_boot = ticks / (uint64_t)hz * NSEC_PER_SEC;
+	if (since_boot <= now && now - since_boot < today)
+		s->started_ns = today - (now - since_boot);
+}
+
+/*
+ * What QEMU has read and closed. The guest has what was in it, and gets what is in it now at its next reset; firmware of
+ * another size keeps the next QEMU from loading the state. When it was last changed, or put there by a package, is
+ * told by its ctime.
+ */
+static void judge_age(const struct scan *s, const struct lu_arg *arg, const char *path, const struct stat *st)
+{
+	static const char *const read_once[] = { "bios",       "kernel",    "initrd", "dtb",   "shim",
+						 "option-rom", "acpitable", "fw_cfg", "device" };
+	uint64_t changed = (uint64_t)st->st_ctim.tv_sec * NSEC_PER_SEC + (uint64_t)st->st_ctim.tv_nsec;
+
+	if (!s->from->losses || !s->started_ns || changed < s->started_ns + 2 * NSEC_PER_SEC)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(read_once); i++)
+		if (!strcmp(arg->name, read_once[i]))
+			lu_reasons_add(
+				s->from->losses, NULL,
+				"put the old file back for the update, or shut it down and start it with the new one",
+				"what its QEMU has read from %s (-%s), which has changed since: firmware of another "
+				"size would keep the next one from taking the guest over",
+				path, arg->name);
+}
+
+static int one_word(struct scan *s, const struct lu_arg *arg, const char *path)
 {
 	struct stat st, link;
 
@@ -479,6 +519,7 @@ static int one_word(struct scan *s, const char *path)
 			       "it was started from %s, which is in memory that does not survive", path);
 		return 0;
 	}
+	judge_age(s, arg, path, &st);
 	return need_regular(s, path, &st, false);
 }
 
@@ -504,7 +545,7 @@ static int scan_words(struct scan *s)
 			path = strchr(piece, '/');
 			/* "/x", "file:/x", "unix:/x" */
 			if (path && (path == piece || path[-1] == ':'))
-				r = one_word(s, path);
+				r = one_word(s, &arg, path);
 			if (r < 0)
 				return r;
 			p += n + (p[n] != '\0');
@@ -600,6 +641,7 @@ int lu_capture_files(const struct lu_capture_from *from, pid_t pid, int root, st
 	r = lu_read_file(from->proc_fd, path, 16U << 20, &s.unix_sockets, NULL);
 	if (r < 0 && r != -ENOENT)
 		return r;
+	note_start(&s);
 	r = check_cwd(&s);
 	if (r >= 0)
 		r = note_pidfile(&s);

@@ -11,22 +11,26 @@
 
 static pid_t start(const char *memory, const char *more)
 {
-	char object[512], *argv[] = { (char *)"python3",
-				      (char *)"-c",
-				      (char *)"import time; time.sleep(1000)",
-				      (char *)"-object",
-				      object,
-				      (char *)"-device",
-				      (char *)"{\"driver\": \"virtio-balloon-pci\", \"id\": \"balloon0\"}",
-				      more ? (char *)"-device" : NULL,
-				      (char *)more,
-				      NULL };
+	char object[512], kernel[300],
+		*argv[] = { (char *)"python3",
+			    (char *)"-c",
+			    (char *)"import time; time.sleep(1000)",
+			    (char *)"-object",
+			    object,
+			    (char *)"-device",
+			    (char *)"{\"driver\": \"virtio-balloon-pci\", \"id\": \"balloon0\"}",
+			    (char *)"-kernel",
+			    kernel,
+			    more ? (char *)"-device" : NULL,
+			    (char *)more,
+			    NULL };
 	char *env[] = { (char *)"PATH=/usr/bin:/bin", NULL };
 	int p[2];
 	pid_t pid;
 	char c;
 
 	snprintf(object, sizeof(object), "%s", memory);
+	snprintf(kernel, sizeof(kernel), "%s", at("kernel"));
 	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
 	pid = fork();
 	if (pid == 0) {
@@ -173,6 +177,31 @@ static void test_plugged_in(void **state)
 	assert_int_equal(run_op(lu_vms_find(vms, "red"), LU_VM_PROBE, 0, &o), -ECONNREFUSED);
 }
 
+/* The guest has what was in it; the next QEMU reads what is in it now. */
+static void test_file_has_changed(void **state)
+{
+	put("pkernfs/ram", "x");
+	put("kernel", "x");
+	for (int changed = 0; changed < 2; changed++) {
+		pid_t pid = start(memory_at(at("pkernfs/ram")), NULL);
+		const struct lu_reasons *losses;
+		struct outcome o;
+		bool told = false;
+
+		tell(domain("red", UUID_A, pid));
+		if (changed) {
+			sleep(4); /* a process' start is told in whole seconds, and some slack */
+			put("kernel", "y");
+		}
+		assert_int_equal(run_op(lu_vms_find(vms, "red"), LU_VM_PROBE, 0, &o), 0);
+		losses = &lu_vms_find(vms, "red")->facts.losses;
+		for (size_t i = 0; i < losses->n; i++)
+			told |= strstr(losses->list[i].what, "/kernel (-kernel), which has changed since") != NULL;
+		expect(told == changed, "%d: %zu losses", changed, losses->n);
+		end(pid);
+	}
+}
+
 /* A snapshot has given the disk another image: the command line's is an old one by now. */
 static void test_another_image(void **state)
 {
@@ -224,6 +253,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_defined_twice, setup_vms, teardown_vms),
 		cmocka_unit_test_setup_teardown(test_judged, setup_vms, teardown_vms),
 		cmocka_unit_test_setup_teardown(test_plugged_in, setup_vms, teardown_vms),
+		cmocka_unit_test_setup_teardown(test_file_has_changed, setup_vms, teardown_vms),
 		cmocka_unit_test_setup_teardown(test_another_image, setup_vms, teardown_vms),
 		cmocka_unit_test_setup_teardown(test_other_hands, setup_vms, teardown_vms),
 	};
