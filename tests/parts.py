@@ -17,7 +17,7 @@ PROGRAMS = ["libluctl/", "daemon/", "cli/"]
 RUNNER = ["tests/run", "tests/parts.py", "tests/lab/say.py", "tests/lab/paths.py", "tests/lab/install.py", "tests/lab/apt.py"]
 LAB = ["tests/lab/", "tests/guests/", "tests/scenarios/"]
 # what an update goes through, whatever the guests have
-UPDATE = ["daemon/main.c", "daemon/bus/", "daemon/update/", "daemon/host/", "daemon/engine/", "daemon/vm/", "daemon/qmp/", "daemon/launch/", "daemon/lu-init/", "libluctl/base/",
+UPDATE = ["daemon/main.c", "daemon/bus/", "daemon/update/", "daemon/host/", "daemon/engine/", "daemon/vm/", "daemon/blocks/", "daemon/qmp/", "daemon/launch/", "daemon/lu-init/", "libluctl/base/",
           "libluctl/documents/", "systemd/"]
 DEVICES = ["daemon/devices/", "libluctl/calls/", "daemon/vm/passthrough.c", "daemon/vm/transfer.c", "daemon/lu-init/", "kernel-patch/pkeep/", "tests/lab/devices.py",
            "tests/lab/wire.py", "tests/lab/nvme.py"]

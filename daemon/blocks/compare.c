@@ -81,6 +81,7 @@ static const char *path_of(const char *name)
 static int same_file(struct lu_block_comparison *c, const char *want, const char *have)
 {
 	struct stat wanted, there;
+	int r;
 
 	if (!want)
 		return differs(c, "has %s open, which the command line does not name", have);
@@ -89,8 +90,11 @@ static int same_file(struct lu_block_comparison *c, const char *want, const char
 	want = path_of(want);
 	if (!strncmp(want, "/dev/fdset/", 11) || !strncmp(have, "/dev/fdset/", 11))
 		return differs(c, "was given to it as a descriptor (%s), which can't be opened again", have);
-	if (lu_block_files_stat(c->files, want, &wanted) < 0)
+	r = lu_block_files_stat(c->files, want, &wanted);
+	if (r == -ENOENT)
 		return differs(c, "is to be opened as %s, which is not there any more", want);
+	if (r < 0)
+		return differs(c, "is to be opened as %s, which can't be looked at: %s", want, strerror(-r));
 	if (lu_block_files_stat(c->files, have, &there) < 0 || !lu_block_files_same(&wanted, &there))
 		return differs(c, "has %s open, where the command line opens %s", have, want);
 	if (!lu_block_files_has(c->files, &wanted))
