@@ -133,6 +133,8 @@ int verb_check(struct cli *cli);
 int verb_help(struct cli *cli);
 int verb_pkernfs_show(struct cli *cli);
 int verb_pkernfs_verify(struct cli *cli);
+int verb_journal_show(struct cli *cli);
+int verb_journal_verify(struct cli *cli);
 int verb_plan(struct cli *cli);
 int verb_report(struct cli *cli);
 int verb_restore(struct cli *cli);
@@ -153,3 +155,4 @@ DEFINE_CLEANUP(struct luctl_job *, luctl_job_free)
 DEFINE_CLEANUP(struct luctl_judgement *, luctl_judgement_free)
 DEFINE_CLEANUP(struct luctl_report *, luctl_report_free)
 DEFINE_CLEANUP(struct luctl_pkernfs *, luctl_pkernfs_free)
+DEFINE_CLEANUP(struct luctl_journal *, luctl_journal_free)

@@ -69,6 +69,11 @@ static const struct cli_option bugreport_options[] = {
 	{ 0 },
 };
 
+static const struct cli_option journal_options[] = {
+	{ "file", "FILE", "read this file in place of asking luctld", false },
+	{ 0 },
+};
+
 const struct cli_option cli_global_options[] = {
 	{ "json", NULL, "print JSON", false },
 	{ "bus", "ADDRESS", "D-Bus address in place of the system bus", false },
@@ -193,6 +198,25 @@ const struct cli_verb cli_verbs[] = {
 	  .about =
 		  "What luctld says, its settings, the records of the last update, and the logs since the host came up.\n"
 		  "Without guests' memory and states, and without how their QEMUs are started. Best done by root." },
+	{ .name = "journal show",
+	  .args = "VM | --file FILE",
+	  .run = verb_journal_show,
+	  .max_args = 1,
+	  .no_bus = true,
+	  .options = journal_options,
+	  .help = "the calls that set a VM's devices up again in the next kernel, and what came of them",
+	  .about =
+		  "Written when an update saves a VM with passed-through devices, executed by the next kernel's early\n"
+		  "init, and kept until the next update begins. The exit code is 3 if an error is shown." },
+	{ .name = "journal verify",
+	  .args = "VM | --file FILE",
+	  .run = verb_journal_verify,
+	  .max_args = 1,
+	  .no_bus = true,
+	  .options = journal_options,
+	  .help = "is it whole, and could it be executed? Changes nothing",
+	  .about = "Checks chain and seal, executes the calls in a model, and compares with what was committed.\n"
+		   "The exit code is 3 if an error is found." },
 	{ .name = "help",
 	  .args = "[VERB]",
 	  .run = verb_help,

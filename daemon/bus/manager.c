@@ -551,6 +551,34 @@ static int forget_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error
 	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, NULL);
 }
 
+static int open_journal_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_vm_journal journal = { .fd = -EBADF };
+	struct lu_manager *mgr = userdata;
+	struct lu_vm *vm;
+	const char *key;
+	int r;
+
+	r = sd_bus_message_read(m, "s", &key);
+	if (r < 0)
+		return r;
+	vm = find_saved(mgr, key, &e);
+	r = vm ? lu_vm_open_journal(vm, &journal, &e) : e.code;
+	if (r < 0)
+		return lu_reply_error(m, NULL, r, &e);
+	r = sd_bus_reply_method_return(m, "hsstt", journal.fd, lu_vm_uuid(vm), journal.boot_id, journal.calls,
+				       journal.sum);
+	close(journal.fd);
+	return r;
+}
+
+/* It tells where a guest's memory is: for those who may look into files and guests. */
+static int method_open_journal(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return lu_auth_then(m, "org.luctl1.check", open_journal_allowed, userdata, error);
+}
+
 static int method_add_vm(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	return lu_auth_then(m, "org.luctl1.manage-vms", add_vm_allowed, userdata, error);
@@ -655,6 +683,9 @@ static const sd_bus_vtable manager_vtable[] = {
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ForgetState", SD_BUS_ARGS("s", vm), SD_BUS_NO_RESULT, method_forget_state,
 				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("OpenJournal", SD_BUS_ARGS("s", vm),
+				SD_BUS_RESULT("h", journal, "s", uuid, "s", boot_id, "t", calls, "t", sum),
+				method_open_journal, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", report), method_get_report,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

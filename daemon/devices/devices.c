@@ -320,6 +320,20 @@ int lu_devices_read(int dir_fd, const char *vm, uint64_t size, uint32_t crc, str
 	return 0;
 }
 
+int lu_devices_committed(int dir_fd, uint64_t size, uint32_t crc, struct lu_devices_journal *ret)
+{
+	_cleanup_(lu_devices_clear) struct lu_devices d = { 0 };
+	int r = read_document(dir_fd, size, crc, &d, NULL);
+
+	if (r < 0)
+		return r;
+	if (!d.journal)
+		return -ENODATA;
+	*ret = *d.journal;
+	d.journal->boot_id = NULL;
+	return 0;
+}
+
 int lu_devices_write(int dir_fd, const char *vm, struct lu_devices *d, uint64_t *ret_size, uint32_t *ret_crc32,
 		     struct lu_error *e)
 {

@@ -41,7 +41,9 @@
  *
  * Not carried, since it can't be set up again, and so refused by lu_devices_collect(): areas of process
  * memory, dma-bufs (BARs mapped for peers), nested HWPTs, fault queues, virtual IOMMUs, PASIDs, devices
- * without attachment, HWPTs without device, memfds of huge pages, legacy containers and groups.
+ * without attachment, HWPTs without device, memfds of huge pages, legacy containers and groups; an iommufd that
+ * accounts by process or stands in for a container; devices that can migrate or log DMA, are in low power, or have
+ * virtual functions.
  */
 #include "calls.h"
 #include "cpr.h"
@@ -86,6 +88,9 @@ int lu_devices_write(int dir_fd, const char *vm, struct lu_devices *d, uint64_t 
  */
 int lu_devices_still(int dir_fd, const char *vm, uint64_t size, uint32_t crc32, const struct lu_devices *now,
 		     struct lu_error *e);
+
+/** lu_devices_committed() - which journal goes with the devices.json that was committed; free its boot_id. -ENODATA: none (version 1) */
+int lu_devices_committed(int dir_fd, uint64_t size, uint32_t crc32, struct lu_devices_journal *ret);
 
 /** lu_devices_open_log() - open the journal for results, a torn tail cut off; -ENODATA if there is none to write to, or another errno */
 int lu_devices_open_log(int dir_fd, const struct lu_devices *d, const struct lu_calls *c);

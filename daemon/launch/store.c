@@ -4,6 +4,7 @@
  * structs and files; who may write which, and when, is decided by its callers:
  * daemon/vm in the old kernel, lu-init in the new one.
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -234,6 +235,58 @@ int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc)
 	*ret_size = sum.size;
 	*ret_crc = sum.crc32;
 	return 0;
+}
+
+#define KEPT "update/calls"
+
+static int journal_path(char ret[64], const char *dir, const char *uuid, const char *name)
+{
+	if (!lu_uuid_valid(uuid))
+		return -EINVAL;
+	snprintf(ret, 64, "%s/%s%s", dir, uuid, name);
+	return 0;
+}
+
+void lu_store_keep_journal(int pkernfs_fd, const char *uuid)
+{
+	char from[64], to[64];
+
+	if (journal_path(from, "vm", uuid, "/journal") < 0 || journal_path(to, KEPT, uuid, "") < 0 ||
+	    faccessat(pkernfs_fd, from, F_OK, 0) < 0)
+		return;
+	(void)mkdirat(pkernfs_fd, KEPT, 0700);
+	(void)renameat(pkernfs_fd, from, pkernfs_fd, to);
+}
+
+void lu_store_drop_journals(int pkernfs_fd)
+{
+	int fd = openat(pkernfs_fd, KEPT, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+
+	if (!dir) {
+		closep(&fd);
+		return;
+	}
+	while ((d = readdir(dir)))
+		if (lu_uuid_valid(d->d_name))
+			(void)unlinkat(dirfd(dir), d->d_name, 0);
+	closedir(dir);
+}
+
+int lu_store_open_journal(int pkernfs_fd, const char *uuid)
+{
+	char path[64];
+	int fd, r = journal_path(path, "vm", uuid, "/journal");
+
+	if (r < 0)
+		return r;
+	fd = openat(pkernfs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT) {
+		(void)journal_path(path, KEPT, uuid, "");
+		fd = openat(pkernfs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	}
+	return fd < 0 ? -errno : fd;
 }
 
 int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e)

@@ -111,6 +111,17 @@ int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc);
 /** lu_store_remove() - remove vm/@uuid and the files we know in it; 0 also if there is none */
 int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e);
 
+/**
+ * lu_store_keep_journal() - before vm/@uuid is removed: its journal of calls, with what came of them, goes to update/calls/@uuid
+ *
+ * There it stays, like the report, until the next update begins (lu_store_drop_journals()).
+ */
+void lu_store_keep_journal(int pkernfs_fd, const char *uuid);
+void lu_store_drop_journals(int pkernfs_fd);
+
+/** lu_store_open_journal() - open it for reading, where it waits or where it was kept; an fd or negative errno */
+int lu_store_open_journal(int pkernfs_fd, const char *uuid);
+
 /** lu_proc_start_time() - field 22 of /proc/@pid/stat; -ESRCH if there is no such process */
 int lu_proc_start_time(int proc_fd, pid_t pid, uint64_t *ret);
 

@@ -76,6 +76,7 @@ static int begin_files(struct lu_update *u, struct lu_error *e)
 		return lu_error_set(e, r, "see luctl status for the space in pkernfs", "update/: %s", strerror(-r));
 	if (unlinkat(u->pkernfs_fd, "update/report.json", 0) < 0 && errno != ENOENT)
 		return lu_error_set(e, -errno, NULL, "update/report.json: %s", strerror(errno));
+	lu_store_drop_journals(u->pkernfs_fd);
 	r = lu_request_doc_write(u->pkernfs_fd, &u->doc, e);
 	if (r == 0)
 		r = lu_trace_create(u->pkernfs_fd, TRACE_PATH, u->doc.id, 0, LU_TRACE_LUCTLD, &u->trace, e);

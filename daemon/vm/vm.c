@@ -131,6 +131,7 @@ int lu_vm_clean(struct lu_vm *vm, struct lu_error *e)
 		(void)lu_device_mark(*device, false, NULL);
 	lu_vm_let_go(vm);
 	vm->stopped = false;
+	lu_store_keep_journal(root, vm->def.uuid);
 	return lu_store_remove(root, vm->def.uuid, e);
 }
 

@@ -301,6 +301,20 @@ char *lu_vm_saved_by(struct lu_vm *vm);
 /** lu_vm_taken_up() - has a QEMU that still lives taken its saved state up, by what its result says? */
 bool lu_vm_taken_up(struct lu_vm *vm);
 
+/**
+ * struct lu_vm_journal - a VM's journal of calls, for others to read
+ * @fd: a copy in memory that nobody can change
+ * @boot_id, @calls, @sum: of the one that was committed; no boot id: none is
+ */
+struct lu_vm_journal {
+	int fd;
+	char boot_id[37];
+	uint64_t calls, sum;
+};
+
+/** lu_vm_open_journal() - the one that waits, or that the last update executed; -ENOENT: there is none */
+int lu_vm_open_journal(struct lu_vm *vm, struct lu_vm_journal *ret, struct lu_error *e);
+
 /** lu_vm_forget() - by the operator's word: give up the saved state of @vm and all that is held for it; -ENODATA if none waits */
 int lu_vm_forget(struct lu_vm *vm, struct lu_error *e);
 

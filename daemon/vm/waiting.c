@@ -11,10 +11,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "devices.h"
 #include "vm-internal.h"
 
 /* The VM's directory, with its record if a state waits there. */
@@ -52,6 +54,53 @@ char *lu_vm_saved_by(struct lu_vm *vm)
 	_cleanup_close_ int dir = open_waiting(vm, NULL, &saved, NULL);
 
 	return dir >= 0 ? steal_ptr(saved.update) : NULL;
+}
+
+/* What others are given is not the file: it would stay open, and pkernfs in use. */
+static int copy_journal(int from)
+{
+	_cleanup_free_ char *data = NULL;
+	_cleanup_close_ int fd = -EBADF;
+	char self[32];
+	size_t size;
+	int r;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", from);
+	r = lu_read_file(AT_FDCWD, self, LU_CALLS_FILE_MAX, &data, &size);
+	if (r < 0)
+		return r;
+	fd = memfd_create("journal", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	r = lu_write_all(fd, data, size);
+	if (r >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		r = -errno;
+	return r < 0 ? r : steal_fd(&fd);
+}
+
+int lu_vm_open_journal(struct lu_vm *vm, struct lu_vm_journal *ret, struct lu_error *e)
+{
+	_cleanup_close_ int root = vm->def.uuid ? lu_vms_pkernfs(vm->vms, e) : -ENOENT, file = -EBADF, dir = -EBADF;
+	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+	struct lu_devices_journal committed = { 0 };
+
+	*ret = (struct lu_vm_journal){ .fd = -EBADF };
+	file = root < 0 ? root : lu_store_open_journal(root, vm->def.uuid);
+	if (file == -ENOENT)
+		return lu_error_set(e, file, "one is written when an update saves a VM with passed-through devices",
+				    "VM %s: there is no journal of calls", vm->name);
+	ret->fd = file < 0 ? file : copy_journal(file);
+	if (ret->fd < 0)
+		return lu_error_set(e, ret->fd, NULL, "VM %s: its journal of calls: %s", vm->name, strerror(-ret->fd));
+	dir = lu_store_open(root, vm->def.uuid, false, NULL);
+	if (dir >= 0 && lu_saved_read(dir, &saved, NULL) == 0 && saved.devices_size > 0 &&
+	    lu_devices_committed(dir, saved.devices_size, (uint32_t)saved.devices_crc32, &committed) == 0) {
+		snprintf(ret->boot_id, sizeof(ret->boot_id), "%s", committed.boot_id);
+		ret->calls = committed.calls;
+		ret->sum = committed.sum;
+		free(committed.boot_id);
+	}
+	return 0;
 }
 
 bool lu_vm_taken_up(struct lu_vm *vm)

@@ -10,4 +10,4 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
 _luctl && printf "%s\n" "${COMPREPLY[@]}"' bash $words $current 2>/dev/null
 end
 complete --command luctl --no-files --arguments '(__luctl_complete)'
-complete --command luctl --condition '__fish_seen_argument --long kernel --long initrd --long save' --force-files
+complete --command luctl --condition '__fish_seen_argument --long kernel --long initrd --long save --long file' --force-files

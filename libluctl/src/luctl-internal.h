@@ -105,3 +105,4 @@ int plan_append(const struct luctl_plan *plan, bool rehearse, sd_bus_message *m)
 int job_call(struct luctl_ctx *ctx, sd_bus_message *m, struct luctl_job **ret);
 DEFINE_CLEANUP(struct luctl_job *, luctl_job_free)
 DEFINE_CLEANUP(struct luctl_pkernfs *, luctl_pkernfs_free)
+DEFINE_CLEANUP(struct luctl_journal *, luctl_journal_free)

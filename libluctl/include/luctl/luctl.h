@@ -56,6 +56,8 @@ struct luctl_phase;
 struct luctl_vm_report;
 struct luctl_pkernfs;
 struct luctl_pkernfs_fs;
+struct luctl_journal;
+struct luctl_call;
 
 /* Context and connection. */
 
@@ -395,6 +397,38 @@ const char *luctl_pkernfs_fs_seal(const struct luctl_pkernfs_fs *fs);  /* "open"
 const char *const *luctl_pkernfs_fs_mounted(const struct luctl_pkernfs_fs *fs);
 /* LUCTL_UNKNOWN: not known */
 uint64_t luctl_pkernfs_fs_number(const struct luctl_pkernfs_fs *fs, enum luctl_pkernfs_number number);
+
+/* A VM's journal of calls: what sets its passed-through devices up again, and what came of that. */
+
+/*
+ * luctl_journal_read() - by VM (name or UUID), from luctld; or by the path of a file, without it
+ * @file: not NULL: @vm is not looked at
+ *
+ * 0 also if it is damaged: luctl_journal_ok(). -ENOENT if the VM has none: no device is passed through to it, or no
+ * update has saved it.
+ */
+int luctl_journal_read(struct luctl_ctx *ctx, const char *vm, const char *file, struct luctl_journal **ret_journal);
+void luctl_journal_free(struct luctl_journal *journal);
+const char *luctl_journal_json(const struct luctl_journal *journal);
+const char *luctl_journal_source(const struct luctl_journal *journal); /* for people */
+bool luctl_journal_ok(const struct luctl_journal *journal);            /* no finding is an error */
+const char *luctl_journal_vm(const struct luctl_journal *journal);     /* UUID; NULL: can't be read */
+const char *
+luctl_journal_boot_id(const struct luctl_journal *journal); /* of the kernel it was written in; NULL likewise */
+uint64_t luctl_journal_written(const struct luctl_journal *journal); /* CLOCK_REALTIME in µs; LUCTL_UNKNOWN */
+/* @finding, @call: the one before; NULL: the first */
+const struct luctl_finding *luctl_journal_finding_next(const struct luctl_journal *journal,
+						       const struct luctl_finding *finding);
+const struct luctl_call *luctl_journal_call_next(const struct luctl_journal *journal, const struct luctl_call *call);
+uint64_t luctl_call_number(const struct luctl_call *call); /* from 1 */
+/* QEMU's name of what it is made on, or a path in pkernfs; @ret_id (may be NULL): the number that goes with the name */
+const char *luctl_call_object(const struct luctl_call *call, int *ret_id);
+const char *luctl_call_name(const struct luctl_call *call); /* "IOMMU_IOAS_MAP_FILE" */
+/* An argument's value as text, its name in @ret_name (may be NULL); NULL: there are no more. A list has one name for all */
+const char *luctl_call_arg(const struct luctl_call *call, unsigned int index, const char **ret_name);
+uint64_t luctl_call_id(const struct luctl_call *call);        /* that the object must get; LUCTL_UNKNOWN: makes none */
+unsigned int luctl_call_tries(const struct luctl_call *call); /* how often it was made so far */
+int luctl_call_error(const struct luctl_call *call);          /* of the last time: 0 or a negative errno */
 
 #ifdef __cplusplus
 }

@@ -13,6 +13,7 @@ CHANGING = {
     "Restore": (("nope",), "org.luctl1.manage-vms", "ENOENT"),
     "Check": (("/nonexistent", {}), "org.luctl1.check", None),
     "Plan": (("", {}), "org.luctl1.check", None),
+    "OpenJournal": (("nope",), "org.luctl1.check", "ENOENT"),
     "ForgetState": (("nope",), "org.luctl1.manage-vms", "ENOENT"),
 }
 READING = {"GetStatus": (), "ListVMs": (), "DescribeVM": ("a",), "GetReport": ()}

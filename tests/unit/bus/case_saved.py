@@ -5,7 +5,7 @@ import json
 import struct
 import zlib
 
-from world import ETC, PKERNFS, RUN, wait_for
+from world import ETC, HERE, PKERNFS, RUN, wait_for
 
 UUID = "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0001"
 UPDATE = "00000000-aaaa-4000-8000-000000000001"
@@ -198,6 +198,24 @@ def test_not_while_updating(world):
     world.root.call("UpdateVMM", ["b"])
     assert world.root.fails("ForgetState", "a").errno == "EBUSY"
     assert FOLDER.exists()
+
+
+def test_journal(world):
+    """The journal of calls is there for who may look: the one that waits with what was committed, else the one of the last update."""
+    journal = (HERE.parent / "calls/version-1.journal").read_bytes()
+    document = json.dumps(world.example("devices", "valid-empty")).encode()
+    saved(world, devices_size=len(document), devices_crc32=zlib.crc32(document))
+    world.start()
+    assert world.root.fails("OpenJournal", "a").errno == "ENOENT"
+    world.save(UUID, "journal", journal)
+    assert world.root.call("OpenJournal", UUID)[1:] == (UUID, "", 0, 0)
+    world.save(UUID, "devices.json", document)
+    assert world.root.call("OpenJournal", "a")[1:] == (UUID, "99999999-AAAA-4bbb-8ccc-dddddddddddd", 0, 0)
+    (FOLDER / "journal").unlink()
+    (PKERNFS / "update/calls").mkdir()
+    (PKERNFS / "update/calls" / UUID).write_bytes(journal)
+    assert world.root.call("OpenJournal", "a")[1:3] == (UUID, "99999999-AAAA-4bbb-8ccc-dddddddddddd")
+    assert world.root.fails("OpenJournal", "nope").errno == "ENOENT"
 
 
 def test_taken_up(world):

@@ -13,6 +13,8 @@
  *				  exit			the daemon dies
  *				  rename FROM TO	of two files in DIR
  *				  eager			must be first: do all that follows before the reply
+ *	DIR/journal		what OpenJournal opens
+ *	DIR/committed		UUID BOOT-ID CALLS SUM that it says
  *	DIR/calls		written: every call with its arguments
  */
 #include <stdio.h>
@@ -99,6 +101,31 @@ static int on_with_string(sd_bus_message *call, void *userdata, sd_bus_error *er
 		return r;
 	log_call(m, "%s %s\n", member, arg);
 	return answer(m, call, strcmp(member, "DescribeVM") == 0 ? "s" : "");
+}
+
+static int on_open_journal(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	char uuid[40] = "", boot_id[40] = "";
+	unsigned long long calls = 0, sum = 0;
+	_cleanup_free_ char *text = NULL;
+	struct mock *m = userdata;
+	const char *arg;
+	int fd, r = sd_bus_message_read(call, "s", &arg);
+
+	if (r < 0)
+		return r;
+	log_call(m, "OpenJournal %s\n", arg);
+	r = answer_error(m, call);
+	if (r <= 0)
+		return r;
+	fd = openat(m->dir, "journal", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (lu_read_file(m->dir, "committed", 256, &text, NULL) == 0)
+		(void)sscanf(text, "%39s %39s %llu %llu", uuid, boot_id, &calls, &sum);
+	r = sd_bus_reply_method_return(call, "hsstt", fd, uuid, boot_id, (uint64_t)calls, (uint64_t)sum);
+	close(fd);
+	return r;
 }
 
 static int log_plan(struct mock *m, sd_bus_message *call)
@@ -300,6 +327,8 @@ static const sd_bus_vtable manager[] = {
 	SD_BUS_METHOD_WITH_ARGS("ForgetState", SD_BUS_ARGS("s", vm), SD_BUS_NO_RESULT, on_with_string,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	METHOD("Restore", ("s", vm), ("o", job), on_restore),
+	METHOD("OpenJournal", ("s", vm), ("h", journal, "s", uuid, "s", boot_id, "t", calls, "t", sum),
+	       on_open_journal),
 	SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", report), on_plain,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_PROPERTY("State", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
