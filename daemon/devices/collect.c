@@ -5,8 +5,8 @@
  *
  *	what /proc/self/fd and stat() say			then
  *	anon_inode:[eventfd]					fdinfo: id, count, flags
- *	character device, misc/iommu in /sys/dev/char		IOMMU_STATE
- *	…, <BDF>/vfio-dev/vfioN					VFIO_DEVICE_FEATURE_IRQS, IOMMU group
+ *	character device, misc/iommu in /sys/dev/char		IOMMU_STATE, and what it does not tell (unseen.c)
+ *	…, <BDF>/vfio-dev/vfioN					VFIO_DEVICE_FEATURE_IRQS, IOMMU group, likewise
  *	regular file in pkernfs					path, inode, size
  *	regular file, memfd in tmpfs				name, inode, size
  *	anything else						refused by name
@@ -143,8 +143,10 @@ int lu_iommufd_ask(const struct lu_devices_ops *ops, int fd, const char *name, u
 
 static int look_at_iommufd(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)
 {
+	int r = lu_iommufd_unseen(c->ops, f->fd, f->name, c->e);
+
 	facts->kind = LU_FD_IOMMUFD;
-	return lu_iommufd_ask(c->ops, f->fd, f->name, &facts->records, &facts->length, c->e);
+	return r < 0 ? r : lu_iommufd_ask(c->ops, f->fd, f->name, &facts->records, &facts->length, c->e);
 }
 
 static int ask_irqs(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)
@@ -266,6 +268,8 @@ static int look_at_node(struct collect *c, const struct lu_cpr_fd *f, dev_t devi
 					    "file %s of QEMU: the device %.*s is no PCI function", f->name, (int)n, s);
 		facts->kind = LU_FD_VFIO_DEVICE;
 		r = find_group(c, facts);
+		if (r >= 0)
+			r = lu_device_unseen(c->ops, c->from->sys_fd, f->fd, facts->bdf, c->e);
 		return r < 0 ? r : ask_irqs(c, f, facts);
 	}
 	if (strstr(where, "vfio"))

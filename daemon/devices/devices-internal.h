@@ -55,6 +55,12 @@ void lu_facts_clear(struct lu_facts *facts);
 int lu_iommufd_ask(const struct lu_devices_ops *ops, int fd, const char *name, unsigned char **ret, size_t *ret_length,
 		   struct lu_error *e);
 
+/** lu_iommufd_unseen() - is something set in an iommufd that IOMMU_STATE does not tell? -EOPNOTSUPP: yes, @e says what */
+int lu_iommufd_unseen(const struct lu_devices_ops *ops, int fd, const char *name, struct lu_error *e);
+
+/** lu_device_unseen() - the same of a device and VFIO_DEVICE_FEATURE_IRQS */
+int lu_device_unseen(const struct lu_devices_ops *ops, int sys_fd, int fd, const char *bdf, struct lu_error *e);
+
 /**
  * lu_peek_judge() - what of these records can't be set up again; asks nobody
  * @devs: st_dev of the file systems whose files go on: pkernfs, memfds

@@ -146,7 +146,9 @@ static void peek_at(int pidfd, int number, const uint64_t *devs, size_t n_devs, 
 
 	if (fd < 0)
 		return;
-	r = lu_iommufd_ask(&lu_devices_kernel_ops, fd, "its iommufd", &records, &length, &e);
+	r = lu_iommufd_unseen(&lu_devices_kernel_ops, fd, "its iommufd", &e);
+	if (r == 0)
+		r = lu_iommufd_ask(&lu_devices_kernel_ops, fd, "its iommufd", &records, &length, &e);
 	if (r == 0)
 		lu_peek_judge(records, length, devs, n_devs, why);
 	else if (r == -EOPNOTSUPP)

@@ -186,10 +186,14 @@ static int allow(struct fake_file *u, const struct iommu_ioas_allow_iovas *cmd)
 	return 0;
 }
 
-static int set_option(struct fake_file *u, const struct iommu_option *cmd)
+static int set_option(const struct fake *f, struct fake_file *u, struct iommu_option *cmd)
 {
 	struct fake_object *o = object(u, cmd->object_id, IOMMU_STATE_IOAS);
 
+	if (cmd->option_id == IOMMU_OPTION_RLIMIT_MODE && cmd->op == IOMMU_OPTION_OP_GET && !cmd->object_id) {
+		cmd->val64 = f->by_process;
+		return f->old ? -EOPNOTSUPP : 0;
+	}
 	if (!o || cmd->option_id != IOMMU_OPTION_HUGE_PAGES || cmd->op != IOMMU_OPTION_OP_SET)
 		return -EINVAL;
 	o->no_huge_pages = !cmd->val64;
@@ -286,6 +290,11 @@ static int eventfd_id(int fd)
 	return p ? atoi(p + 11) : -2;
 }
 
+static int probe(const struct fake *f, const struct vfio_device_feature *feature)
+{
+	return (feature->flags & 0xffff) == f->can ? 0 : -ENOTTY;
+}
+
 static int tell_irqs(struct fake *f, const struct fake_file *v, struct vfio_device_feature *feature)
 {
 	struct vfio_device_irq irqs[FAKE_VECTORS + 2];
@@ -329,7 +338,9 @@ static int fake_ioctl(void *context, int fd, unsigned long request, void *arg)
 		case IOMMU_DESTROY:
 			return destroy(file, ((struct iommu_destroy *)arg)->id);
 		case IOMMU_OPTION:
-			return set_option(file, arg);
+			return set_option(f, file, arg);
+		case IOMMU_VFIO_IOAS:
+			return f->old ? -ENOTTY : f->compat ? 0 : -ENODEV;
 		case IOMMU_IOAS_ALLOW_IOVAS:
 			return allow(file, arg);
 		case IOMMU_IOAS_MAP_FILE:
@@ -349,6 +360,8 @@ static int fake_ioctl(void *context, int fd, unsigned long request, void *arg)
 	case VFIO_DEVICE_SET_IRQS:
 		return set_irqs(f, file, arg);
 	case VFIO_DEVICE_FEATURE:
+		if (((struct vfio_device_feature *)arg)->flags & VFIO_DEVICE_FEATURE_PROBE)
+			return probe(f, arg);
 		return tell_irqs(f, file, arg);
 	}
 	return -ENOTTY;

@@ -53,6 +53,9 @@ struct fake {
 	bool wrong_table;                    /* attaching ends at another HWPT */
 	bool wrong_ids;                      /* objects get another id than the lowest */
 	bool mute;                           /* a kernel without the queries */
+	bool by_process, compat;             /* what IOMMU_STATE does not tell */
+	bool old;                            /* and a kernel that does not know of it */
+	uint32_t can;                        /* a feature that devices have, 0: none */
 	const char *broken;                  /* a rule that was broken */
 	char dir[64];
 	int proc_fd, sys_fd, pkernfs_fd;

@@ -151,9 +151,67 @@ static void fails_first(struct vm *vm)
 	vm->f->fail_at = 1;
 }
 
-static void fails_irqs(struct vm *vm)
+static void fails_compat(struct vm *vm)
+{
+	vm->f->fail_at = 2;
+}
+
+static void fails_state(struct vm *vm)
 {
 	vm->f->fail_at = 3;
+}
+
+static void fails_probe(struct vm *vm)
+{
+	vm->f->fail_at = 5;
+}
+
+static void fails_irqs(struct vm *vm)
+{
+	vm->f->fail_at = 7;
+}
+
+/* --- what the two queries do not tell --- */
+
+static void by_process(struct vm *vm)
+{
+	vm->f->by_process = true;
+}
+
+static void compat(struct vm *vm)
+{
+	vm->f->compat = true;
+}
+
+static void old_kernel(struct vm *vm)
+{
+	vm->f->old = vm->f->by_process = true;
+}
+
+static void can_migrate(struct vm *vm)
+{
+	vm->f->can = VFIO_DEVICE_FEATURE_MIGRATION;
+}
+
+static void can_log(struct vm *vm)
+{
+	vm->f->can = VFIO_DEVICE_FEATURE_DMA_LOGGING_START;
+}
+
+static void awake(struct vm *vm)
+{
+	fake_write(vm->f, "sys/bus/pci/devices/0000:00:05.0/power/runtime_status", "active\n");
+	fake_write(vm->f, "sys/bus/pci/devices/0000:00:05.0/sriov_numvfs", "0\n");
+}
+
+static void asleep(struct vm *vm)
+{
+	fake_write(vm->f, "sys/bus/pci/devices/0000:00:05.0/power/runtime_status", "suspended\n");
+}
+
+static void has_functions(struct vm *vm)
+{
+	fake_write(vm->f, "sys/bus/pci/devices/0000:00:05.0/sriov_numvfs", "2\n");
 }
 
 static void no_group(struct vm *vm)
@@ -298,7 +356,18 @@ static const struct {
 	CASE(ram_other, -EBADMSG, "is not the file that the VM was started with"),
 	CASE(ram_short, -EBADMSG, "is not the file that the VM was started with"),
 	CASE(mute, -EOPNOTSUPP, "iommufd0: the kernel can't tell what is set up"),
-	CASE(fails_first, -EIO, "iommufd0: asking the kernel what is set up in it: Input/output error"),
+	CASE(fails_first, -EIO, "iommufd0: asking the kernel how it accounts memory: Input/output error"),
+	CASE(fails_compat, -EIO, "iommufd0: asking the kernel for its legacy container: Input/output error"),
+	CASE(fails_state, -EIO, "iommufd0: asking the kernel what is set up in it: Input/output error"),
+	CASE(fails_probe, -EIO, "device 0000:00:04.0: asking the kernel for migration: Input/output error"),
+	CASE(by_process, -EOPNOTSUPP, "iommufd0: it accounts memory by process"),
+	CASE(compat, -EOPNOTSUPP, "iommufd0: stands in for a legacy container"),
+	CASE(old_kernel, 0, NULL),
+	CASE(can_migrate, -EOPNOTSUPP, "device 0000:00:04.0: its driver can do migration"),
+	CASE(can_log, -EOPNOTSUPP, "device 0000:00:04.0: its driver can do logging of DMA"),
+	CASE(awake, 0, NULL),
+	CASE(asleep, -EOPNOTSUPP, "device 0000:00:05.0: is in low power"),
+	CASE(has_functions, -EOPNOTSUPP, "device 0000:00:05.0: has 2 virtual functions"),
 	CASE(fails_irqs, -EIO, "device 0000:00:04.0: asking the kernel for its interrupts: Input/output error"),
 	CASE(place, -EPERM, "file ram9 of QEMU: ram/web2/ram0 in pkernfs is not memory of this VM"),
 	CASE(own_place, -EPERM, "ram/web1/ram0 is only a place (O_PATH), not an open file"),
