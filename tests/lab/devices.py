@@ -70,6 +70,15 @@ def stream_whole(lab, host, wire, guest, begin, longest=LONGEST):
     wire.stream(True)
 
 
+def journal_made(lab, host, guest):
+    """What set the guest's devices up again stands in its journal, each call with its result, and nowhere else."""
+    journal = lab.ask(host, f"journal show {guest.name}")
+    wrong = [call for call in journal["calls"] if not call["results"] or call["results"][-1]["error"]]
+    lab.expect(journal["ok"] and journal["calls"] and not wrong, f"the journal: {journal['findings']} {wrong[:3]}")
+    lab.expect(any(call["call"] == "IOMMU_IOAS_MAP_FILE" for call in journal["calls"]), "no call of the journal maps memory")
+    lab.say(f"{len(journal['calls'])} calls of its journal were made")
+
+
 def nothing_lost(lab, host, wire, guest, start, begin, limit=30.0):
     """Since start (L0's clock) and begin (the same moment of time.monotonic()) the guest went on, and so did the card."""
     span = lab.witness(host, [guest], start, limit=limit)[guest.name]

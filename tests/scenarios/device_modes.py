@@ -16,4 +16,5 @@ def run(lab):
                 begin = time.monotonic()
                 start = lab.update(machine, target)
                 devices.nothing_lost(lab, machine, wire, guest, start, begin)
+                devices.journal_made(lab, machine, guest)
                 devices.disk_went_on(lab, machine, disk, guest, start, begin)
