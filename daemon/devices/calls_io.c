@@ -31,7 +31,7 @@ static int reserve(int dir_fd, const struct lu_calls *c)
 
 	if (fd < 0)
 		return -errno;
-	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)c->sealed, room) == 0 || errno == EOPNOTSUPP)
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)c->sealed + room) == 0 || errno == EOPNOTSUPP)
 		return 0;
 	return -errno;
 }
