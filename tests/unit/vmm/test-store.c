@@ -167,6 +167,39 @@ static void test_journal(void **state)
 	unlinkat(root, "ram", 0);
 }
 
+/* A VM's journal of calls outlives its folder, until the next update begins; nothing else that lies there is touched. */
+static void test_kept_journal(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int vm = lu_store_open(root, UUID, true, &e), fd;
+	char text[8] = "";
+
+	assert_true(vm >= 0 && mkdirat(root, "update", 0700) == 0);
+	assert_int_equal(lu_store_open_journal(root, UUID), -ENOENT);
+	assert_int_equal(lu_store_open_journal(root, "../etc"), -EINVAL);
+	lu_store_keep_journal(root, UUID); /* there is none */
+	assert_int_equal(faccessat(root, "update/calls", F_OK, 0), -1);
+	assert_int_equal(lu_write_file(vm, "journal", "calls", 5, 0600), 0);
+	fd = lu_store_open_journal(root, UUID);
+	assert_true(fd >= 0 && read(fd, text, sizeof(text)) == 5);
+	close(fd);
+	lu_store_keep_journal(root, UUID);
+	assert_int_equal(lu_store_remove(root, UUID, &e), 0);
+	assert_int_equal(faccessat(root, "vm/" UUID, F_OK, 0), -1);
+	fd = lu_store_open_journal(root, UUID);
+	assert_true(fd >= 0 && read(fd, text, sizeof(text)) == 5 && !memcmp(text, "calls", 5));
+	close(fd);
+	assert_int_equal(lu_write_file(root, "update/calls/other", "", 0, 0600), 0);
+	lu_store_drop_journals(root);
+	assert_int_equal(lu_store_open_journal(root, UUID), -ENOENT);
+	assert_int_equal(unlinkat(root, "update/calls/other", 0), 0);
+	lu_store_drop_journals(root);
+	close(vm);
+	unlinkat(root, "update/calls", AT_REMOVEDIR);
+	unlinkat(root, "update", AT_REMOVEDIR);
+	unlinkat(root, "vm", AT_REMOVEDIR);
+}
+
 /* What QEMU has made of its state file must not keep the daemon busy. */
 static void test_sum(void **state)
 {
@@ -202,7 +235,8 @@ static void test_sum(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_full), cmocka_unit_test(test_no_room),
-						   cmocka_unit_test(test_journal), cmocka_unit_test(test_sum) };
+						   cmocka_unit_test(test_journal), cmocka_unit_test(test_kept_journal),
+						   cmocka_unit_test(test_sum) };
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
