@@ -579,5 +579,6 @@ int lu_blocks_rewrite(const struct lu_blocks *b, char *const *argv, const struct
 	lu_block_words_clear(&w);
 	if (k > 0)
 		*ret = steal_ptr(list);
-	return k;
+	/* what can't be written in JSON, a name that is no UTF-8, can't be proposed */
+	return k < 0 && k != -ENOMEM ? 0 : k;
 }
