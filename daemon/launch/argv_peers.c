@@ -47,7 +47,8 @@ static bool connects(const struct lu_arg *arg)
 	static const char *const kinds[] = { "unix:", "tcp:", "telnet:", "websocket:", NULL };
 	_cleanup_free_ char *to = NULL;
 
-	if (!arg->value)
+	/* an inherited descriptor is another matter (inherited.h) */
+	if (!arg->value || lu_argv_property(arg->value, "fd", &to) > 0)
 		return false;
 	if (!strcmp(arg->name, "chardev"))
 		return lu_argv_kind_is(arg->value, "backend", "socket") &&

@@ -104,6 +104,7 @@ static void test_check(void **state)
 		{ ARGV("q", "-chardev", "socket,id=c,path=/run/a"), "connects" },
 		{ ARGV("q", "-chardev", "socket,id=server,path=/run/server"), "connects" },
 		{ ARGV("q", "-chardev", "socket,id=c,host=::1,port=7,server=off,reconnect=0"), "connects" },
+		{ ARGV("q", "-chardev", "socket,id=c,fd=47"), NULL },
 		{ ARGV("q", "-serial", "unix:/run/a"), "connects" },
 		{ ARGV("q", "-qmp", "unix:/run/a,server=on,wait=off"), NULL },
 		{ ARGV("q", "-qmp", "tcp:localhost:4444,server,nowait"), NULL },
