@@ -286,6 +286,21 @@ char *lu_text_dup(const char *s)
 	return copy;
 }
 
+bool lu_relative_path_valid(const char *s)
+{
+	if (strlen(s) >= 4096)
+		return false;
+	for (;;) {
+		size_t n = strcspn(s, "/");
+
+		if (n == 0 || (n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))
+			return false;
+		if (!s[n])
+			return true;
+		s += n + 1;
+	}
+}
+
 bool lu_name_valid(const char *s)
 {
 	size_t n;

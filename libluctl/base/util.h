@@ -112,6 +112,9 @@ bool lu_uuid_valid(const char *s);
 /** lu_name_valid() - may @s name an object of ours: 1..64 of [A-Za-z0-9_.-], not starting with . or -? */
 bool lu_name_valid(const char *s);
 
+/** lu_relative_path_valid() - a path below some folder: relative, less than 4096 bytes, no part empty, "." or ".." */
+bool lu_relative_path_valid(const char *s);
+
 /**
  * lu_utf8_prefix() - length of the longest prefix of @data that is whole, valid UTF-8
  *

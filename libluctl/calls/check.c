@@ -109,24 +109,11 @@ static int new_id(const struct check *k, struct iommufd *u, uint32_t expect, enu
 
 /* --- files --- */
 
-static bool path_valid(const char *s)
-{
-	for (;;) {
-		size_t n = strcspn(s, "/");
-
-		if (n == 0 || (n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))
-			return false;
-		if (!s[n])
-			return true;
-		s += n + 1;
-	}
-}
-
 static int check_memory(const struct check *k, const struct lu_call *call, struct file *f)
 {
 	bool memfd = call->kind == LU_CALL_MEMFD;
 
-	if (!memfd && !path_valid(call->name))
+	if (!memfd && !lu_relative_path_valid(call->name))
 		return wrong(k, "no path below the root of pkernfs");
 	f->size = call->args[LU_OPEN_FILE_SIZE];
 	if (f->size == 0 || f->size > MEMORY_SIZE_MAX)

@@ -19,22 +19,6 @@ bool lu_bdf_valid(const char *s)
 	       s[6] <= '7' && !s[7];
 }
 
-/* Relative, and none of its parts empty, "." or "..". */
-static bool path_valid(const char *s)
-{
-	if (strlen(s) >= 4096)
-		return false;
-	for (;;) {
-		size_t n = strcspn(s, "/");
-
-		if (n == 0 || (n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))
-			return false;
-		if (!s[n])
-			return true;
-		s += n + 1;
-	}
-}
-
 bool lu_cpr_bytes_valid(const char *s, size_t n)
 {
 	if (n == 0 || n > LU_CPR_NAME_MAX || lu_utf8_prefix(s, n) != n)
@@ -77,7 +61,7 @@ static const char *const memory_kinds[] = { "file", "memfd", NULL };
 static const struct lu_json_field memory_fields[] = {
 	FIELD(lu_devices_memory, kind, LU_JSON_ENUM, LU_JSON_REQUIRED, .names = memory_kinds),
 	FIELD(lu_devices_memory, size, LU_JSON_UINT, LU_JSON_REQUIRED, .min = 1, .max = 1ULL << 48),
-	FIELD(lu_devices_memory, path, LU_JSON_STRING, LU_JSON_NULLABLE, .check = path_valid,
+	FIELD(lu_devices_memory, path, LU_JSON_STRING, LU_JSON_NULLABLE, .check = lu_relative_path_valid,
 	      .expect = "a path below the root of pkernfs"),
 	FIELD(lu_devices_memory, inode, LU_JSON_UINT, LU_JSON_NULLABLE, .def = -1),
 	FIELD(lu_devices_memory, token, LU_JSON_UINT, LU_JSON_NULLABLE, .def = -1),
