@@ -14,6 +14,12 @@ HOOK = """#!/bin/sh
 """
 
 
+# what an administrator's fencing says of a guest that may run elsewhere
+VETO = """#!/bin/sh
+[ "$1" != {name} ]
+"""
+
+
 def hook(host, state, action):
     host.run("mkdir -p /etc/luctl/hooks.d")
     host.put("/etc/luctl/hooks.d/fault", HOOK.format(state=state, action=action), mode="755")
@@ -86,17 +92,20 @@ def run(lab):
             lab.witness(host, three, start)
             check_known(lab, host, before, machines)
 
-        with lab.case("a domain that can't be restored is kept from libvirt, and brought back"):
-            hook(host, "sealing", f"mv {web.guest.disk} {web.guest.disk}.away")
+        with lab.case("a domain that may not be restored is kept from libvirt, and brought back"):
+            host.run("mkdir -p /etc/luctl/veto.d")
+            host.put("/etc/luctl/veto.d/fenced", VETO.format(name=web.name), mode="755")
             start = host.pump.clock()
             result, _ = host.jump(f"luctl update --kernel {lab.image_of('7.3')} --yes")
             lab.expect(result is None, f"no jump: {result}")
             lab.luctl(host, "status --wait", check=False, timeout=180)
-            host.run(f"rm /etc/luctl/hooks.d/fault; mv {web.guest.disk}.away {web.guest.disk}")
             lab.witness(host, (red, blue), start)
             lab.expect(domains.listed(host)["web"] == ("-", "shut off"), f"{domains.listed(host)}")
             result = host.run("virsh start web", check=False, timeout=120)
             lab.expect(result.code and "luctl restore" in result.err, f"libvirt starts it over its kept state: {result}")
+            result = lab.luctl(host, "restore web", check=False, timeout=180)
+            lab.expect(result.code and "veto.d/fenced" in result.err, f"it was restored against the veto: {result}")
+            host.run("rm /etc/luctl/veto.d/fenced")
             lab.luctl(host, "restore web", timeout=180)
             lab.witness(host, three, start, limit=180)
             check_known(lab, host, before, machines)
