@@ -190,6 +190,7 @@ int lu_config_load(const char *dir, struct lu_config *ret, struct lu_error *erro
 		.pkernfs = strdup("/run/luctl/pkernfs"),
 		.vms_dir = strdup("/etc/luctl/vms.d"),
 		.quiesce = true,
+		.libvirt = true,
 		.freeze = true,
 		.save_timeout_usec = 30 * UINT64_C(1000000),
 	};

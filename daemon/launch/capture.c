@@ -431,7 +431,7 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 	r = capture_devices(l, why);
 	if (r < 0)
 		return r;
-	r = lu_capture_identity(from, pid, l);
+	r = lu_capture_identity(from, pid, l, why);
 	if (r >= 0)
 		r = lu_inherited_capture(from, pid, l, why);
 	if (r < 0)

@@ -19,8 +19,8 @@ const char *lu_status_field(const char *text, const char *key);
 int lu_capture_spaces(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, int *ret_root,
 		      struct lu_reasons *why);
 
-/** lu_capture_identity() - scheduling; and what of its identity will be lost, to @from->losses */
-int lu_capture_identity(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l);
+/** lu_capture_identity() - scheduling, AppArmor's profile; and what of its identity will be lost, to @from->losses */
+int lu_capture_identity(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why);
 
 /**
  * lu_capture_files() - needs, modules and the verdict on open files

@@ -4,8 +4,8 @@
  * its successor can't be given is no reason to refuse the VM, but it is told beforehand.
  *
  * Filters of system calls: those of the unit can't be read by a daemon that has one itself, and QEMU can't be executed by
- * systemd again. QEMU's own (-sandbox on) is part of its command line. A label of an LSM is given by whoever executes
- * QEMU, and before the host's services there is no policy that knows it.
+ * systemd again. QEMU's own (-sandbox on) is part of its command line. A label is given by whoever executes QEMU, and before the
+ * host's services there is no policy that knows it: AppArmor's travels with the VM (confined.h), others are lost.
  */
 #include <dirent.h>
 #include <sched.h>
@@ -14,6 +14,7 @@
 
 #include "argv.h"
 #include "capture.h"
+#include "confined.h"
 
 static int read_sched(const struct lu_capture_from *from, pid_t pid, const char *what, struct lu_launch_sched *ret)
 {
@@ -162,16 +163,47 @@ static void look_at_rules(const struct lu_capture_from *from, pid_t pid, const s
 	if (lu_proc_read(from->proc_fd, pid, "attr/current", &label, NULL) < 0)
 		return;
 	label[strcspn(label, "\n")] = '\0';
-	if (label[0] && strcmp(label, "unconfined") != 0 && strcmp(label, "kernel") != 0)
+	if (!l->apparmor && label[0] && strcmp(label, "unconfined") != 0 && strcmp(label, "kernel") != 0)
 		lu_reasons_add(from->losses, NULL,
 			       "do without the guest, or without the label, while the host is updated",
 			       "its label %s: it runs unconfined afterwards", label);
 }
 
-int lu_capture_identity(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l)
+/* Its rules must be there to be taken along: a guest that runs unconfined afterwards is none that was carried. */
+static int capture_apparmor(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
+{
+	static const char hint[] = "a kernel with CONFIG_SECURITY_APPARMOR_EXPORT_BINARY tells them (Debian's do), unless "
+				   "it is booted with apparmor.export_binary=0";
+	_cleanup_close_ int fd = -EBADF;
+	_cleanup_free_ char *text = NULL;
+	int r = lu_proc_read(from->proc_fd, pid, "attr/apparmor/current", &text, NULL);
+
+	if (r < 0) /* no AppArmor, or it is off */
+		return r == -ENOMEM ? r : 0;
+	r = lu_confined_parse(text, &l->apparmor);
+	if (r == -ENOMEM)
+		return r;
+	text[strcspn(text, "\n")] = '\0';
+	if (r < 0) {
+		lu_reasons_add(why, NULL, "let one profile confine it, without a namespace of AppArmor's",
+			       "how AppArmor confines it can't be made again: %s", text);
+		return 0;
+	}
+	if (!l->apparmor)
+		return 0;
+	fd = lu_confined_policy(from->apparmor, l->apparmor);
+	if (fd < 0)
+		lu_reasons_add(why, NULL, hint, "the rules of AppArmor's profile %s, which confines it, can't be read: %s",
+			       l->apparmor, strerror(-fd));
+	return lu_launch_add_feature(l, LU_LAUNCH_APPARMOR);
+}
+
+int lu_capture_identity(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
 {
 	int r = capture_sched(from, pid, l);
 
+	if (r >= 0)
+		r = capture_apparmor(from, pid, l, why);
 	if (r < 0 || !from->losses)
 		return r;
 	look_at_threads(from, pid, l);

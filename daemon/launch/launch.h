@@ -10,6 +10,7 @@
  *		stream (daemon/devices), with everything in it set up before.
  *	view	its QEMU runs in a mount namespace of its own, which is made again: view.h
  *	sched	it is not scheduled as an ordinary process
+ *	apparmor	it is confined by a profile of AppArmor's, whose rules lie beside this document: confined.h
  *	inherited	its command line names descriptors by their numbers, as libvirt's do: they are made again, under the
  *		same numbers
  * Everything else is fixed: unknown keys are refused, but for those of a newer minor, which a reader can do without.
@@ -49,7 +50,7 @@
  * "needs" are in the host's terms, everything else that is a path in QEMU's own ("exe", "cwd", words of argv).
  *
  * Not carried, and named beforehand (capture_identity.c): affinity of other threads (I/O threads), scheduling of
- * single threads, filters of system calls that its unit gave it, labels of LSMs. Not carried: keyrings. Refused:
+ * single threads, filters of system calls that its unit gave it, labels of SELinux and Smack. Not carried: keyrings. Refused:
  * namespaces other than PID 1's, but for the mount namespace. Limits of its control group are daemon/'s affair.
  */
 #include "doc-launch.h"
@@ -63,6 +64,7 @@ struct stat;
 #define LU_LAUNCH_VIEW "view"
 #define LU_LAUNCH_SCHED "sched"
 #define LU_LAUNCH_INHERITED "inherited"
+#define LU_LAUNCH_APPARMOR "apparmor"
 #define LU_LAUNCH_FEATURES_MAX 8
 
 /* What lu_launch_argv() adds, and lu_argv_restorable() takes away */
@@ -100,6 +102,7 @@ int lu_launch_argv(const struct lu_launch *l, bool incoming, char ***ret);
 /**
  * struct lu_capture_from - where to capture
  * @proc_fd: /proc
+ * @apparmor: AppArmor's directory; NULL: the kernel's
  * @reference: the process whose namespaces and root the VM must share (1); 0: not checked
  * @pkernfs: mount point; files below it survive
  * @reasons: gets all that speaks against it, and capturing goes on; NULL: the first ends it as an error
@@ -107,6 +110,7 @@ int lu_launch_argv(const struct lu_launch *l, bool incoming, char ***ret);
  */
 struct lu_capture_from {
 	int proc_fd;
+	const char *apparmor;
 	pid_t reference;
 	const char *pkernfs;
 	struct lu_reasons *reasons;

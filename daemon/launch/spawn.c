@@ -4,7 +4,7 @@
  * session of its own, default signals, its OOM score, CPUs, scheduling, mount namespace,
  * limits, cgroup-free (who moves it into a scope does so later), log and state file on their numbers, all
  * other descriptors closed, umask, bounding set, groups, ids, ambient
- * capabilities, no_new_privs, working directory, exec. What fails is reported
+ * capabilities, no_new_privs, working directory, AppArmor's profile, exec. What fails is reported
  * through a close-on-exec pipe as (step, errno), so that the parent can name it;
  * end of file on the pipe means that QEMU runs.
  *
@@ -33,6 +33,7 @@
 
 #include "argv.h"
 #include "clock.h"
+#include "confined.h"
 #include "inherited.h"
 #include "launch.h"
 #include "rlimits.h"
@@ -309,6 +310,11 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	set_identity(l, errfd);
 	if (chdir(l->cwd) < 0)
 		die(errfd, "working directory");
+	if (l->apparmor) {
+		errno = -lu_confined_at_exec(l->apparmor);
+		if (errno)
+			die(errfd, "AppArmor profile");
+	}
 	if (exe_fd >= 0)
 		(void)execveat(exe_fd, "", argv, env, AT_EMPTY_PATH);
 	else

@@ -10,6 +10,7 @@
  *	journal		the calls that set passed-through devices up again (libluctl/calls/calls.h)
  *	devices.json	what a VM with passed-through devices has open (daemon/devices/devices.h)
  *	result.json	what became of the VM after the jump; written by lu-init
+ *	apparmor	the rules that confine its QEMU, as AppArmor has them (confined.h)
  *	settings.json	how its QEMU was set to migrate before the update (daemon/vm/settings.c)
  *	clock.json	what the guest agent said when it was asked to set the guest's clock; written by lu-init
  *	spare.N		room for the records that are still to be written; see below

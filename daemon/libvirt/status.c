@@ -150,11 +150,10 @@ static void judge_parts(const struct status_doc *d, struct lu_reasons *why)
 		{ "/domstatus/domain/cputune/cachetune | /domstatus/domain/cputune/memorytune",
 		  "its share of caches or memory bandwidth (resctrl) is set up when the domain starts, and only then",
 		  "take it out of its XML, or exclude the VM" },
-		{ "/domstatus/domain/seclabel[@model='apparmor' or @model='selinux'][not(@type='none')]",
-		  "it is confined by AppArmor or SELinux, whose rules know nothing of an update and aren't loaded "
-		  "before the host's services",
+		{ "/domstatus/domain/seclabel[@model='selinux'][not(@type='none')]",
+		  "it is confined by SELinux, whose policy isn't loaded before the host's services",
 		  "security_driver = \"none\" in /etc/libvirt/qemu.conf and restart libvirt's daemon, or <seclabel "
-		  "type='none' model='apparmor'/> in its XML; then shut it down and start it again" },
+		  "type='none' model='selinux'/> in its XML; then shut it down and start it again" },
 		{ "/domstatus/domain/launchSecurity", "its memory is encrypted by the processor", "exclude the VM" },
 	};
 

@@ -26,11 +26,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "clock.h"
+#include "confined.h"
 #include "lu-init.h"
 
 /* QEMU takes its CPR state from this descriptor: LU_LAUNCH_MORE_FD */
@@ -133,6 +136,31 @@ static int open_state(struct restore *r, int *ret_fd, struct lu_error *e)
 		return lu_error_set(e, -errno, NULL, "VM %s: its state file: %s", r->saved.name, strerror(errno));
 	*ret_fd = fd;
 	return 0;
+}
+
+/* AppArmor's rules of a QEMU do not know our files: it gets the state as memory, which they do not judge (confined.h). */
+static int open_state_for(struct restore *r, int file, int *ret_fd, struct lu_error *e)
+{
+	_cleanup_close_ int fd = -EBADF;
+	char self[48];
+	off_t at = 0;
+	ssize_t n;
+
+	*ret_fd = -EBADF;
+	if (!r->launch.apparmor || file < 0)
+		return 0;
+	fd = memfd_create("luctl-state", MFD_CLOEXEC);
+	n = fd < 0 ? -1 : 1;
+	while (n > 0) {
+		n = sendfile(fd, file, &at, 64 << 20);
+		if (n < 0 && errno == EINTR)
+			n = 1;
+	}
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	*ret_fd = n < 0 ? -1 : open(self, O_RDONLY | O_CLOEXEC);
+	return *ret_fd < 0 ? lu_error_set(e, -errno, NULL, "VM %s: memory for its state: %s", r->saved.name,
+					  strerror(errno)) :
+			     0;
 }
 
 /* Compares the state with what was committed. QEMU starts meanwhile, it does not read before it is told to. */
@@ -382,12 +410,18 @@ static const struct lu_launch_more *more(const struct restore *r, struct lu_laun
 
 static int start_and_load(struct restore *r, int state_fd, struct lu_error *e)
 {
-	_cleanup_close_ int proc = -EBADF;
+	_cleanup_close_ int proc = -EBADF, copy = -EBADF;
 	struct lu_launch_more with;
-	int k;
+	int k = 0;
 
 	trace(r, LU_PHASE_VM_SPAWN, LU_TRACE_BEGIN, 0);
-	k = lu_launch_spawn(&r->launch, state_fd, more(r, &with), r->log, &r->pid, &r->pidfd, e);
+	if (r->launch.apparmor)
+		k = lu_confined_load(NULL, r->launch.apparmor, r->dir, e);
+	if (k >= 0)
+		k = open_state_for(r, state_fd, &copy, e);
+	if (k < 0)
+		goto out;
+	k = lu_launch_spawn(&r->launch, copy >= 0 ? copy : state_fd, more(r, &with), r->log, &r->pid, &r->pidfd, e);
 	if (k < 0)
 		goto out;
 	lu_launch_hurry(&r->launch, r->pid, true);

@@ -179,6 +179,16 @@ void lu_check_liveupdate(struct lu_findings *findings)
 				who.name);
 }
 
+void lu_check_apparmor(const char *cmdline, const char *vm, struct lu_findings *findings)
+{
+	_cleanup_free_ char *word = NULL;
+
+	if (lu_cmdline_without_lsm(cmdline, "apparmor", &word) > 0)
+		lu_findings_add(findings, LU_LEVEL_ERROR, "command line", "take it out of the target's command line",
+				"%s: the target has no AppArmor, by which VM %s and perhaps others are confined", word,
+				vm);
+}
+
 void lu_check_reader(const char *lu_init, struct lu_findings *findings)
 {
 	_cleanup_free_ char *program = NULL;

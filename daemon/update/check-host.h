@@ -16,6 +16,9 @@
  */
 void lu_check_host(struct lu_host *host, const char *cmdline, const char *initrd, struct lu_findings *findings);
 
+/** lu_check_apparmor() - an error if the target's command line turns AppArmor off, by which @vm is confined */
+void lu_check_apparmor(const char *cmdline, const char *vm, struct lu_findings *findings);
+
 /** lu_check_liveupdate() - an error if somebody else holds /dev/liveupdate, which VMs with passed-through devices need */
 void lu_check_liveupdate(struct lu_findings *findings);
 

@@ -197,6 +197,16 @@ static void check_devices(struct lu_check *c)
 			"without liveupdate=on the target loses the firmware's memory of guests with passed-through devices");
 }
 
+/* A guest that AppArmor confines does not run without it (confined.h). */
+static void check_confined(struct lu_check *c)
+{
+	for (size_t i = 0; c->cmdline && i < c->n_vms; i++)
+		if (c->vms[i].verdict == LU_VERDICT_GOES && lu_vm_facts(c->vms[i].vm)->confined) {
+			lu_check_apparmor(c->cmdline, lu_vm_name(c->vms[i].vm), &c->findings);
+			return;
+		}
+}
+
 static bool goes_with_vm(const struct lu_check *c, const char *address)
 {
 	for (size_t i = 0; i < c->n_vms; i++) {
@@ -356,7 +366,7 @@ static void check_domains(struct lu_check *c)
 				"left out as asked: it ends with this kernel" :
 			c->env->config.libvirt ?
 				"runs, and can't be carried over: there is no status file of libvirt's that tells of it" :
-				"runs, and guests of libvirt are not carried over unless [update] libvirt=yes is set");
+				"runs, and guests of libvirt are not carried over, since [update] libvirt=no is set");
 	}
 }
 
@@ -367,6 +377,7 @@ static void check_end(struct lu_check *c)
 			c->vms[i].verdict = LU_VERDICT_CANT;
 	predict(c);
 	check_devices(c);
+	check_confined(c);
 	check_marks(c);
 	for (size_t i = 0; i < c->n_vms; i++)
 		if (c->vms[i].verdict == LU_VERDICT_GOES)

@@ -139,6 +139,7 @@ static int judge_process(struct lu_vm_job *j)
 	f->early = j->launch.early;
 	f->late = steal_ptr(j->launch.late);
 	f->devices = steal_ptr(j->launch.devices);
+	f->confined = j->launch.apparmor;
 	return 0;
 }
 

@@ -3,6 +3,7 @@
  * PREPARE and UNPREPARE: all work that needs no pause, and its undo.
  *
  * PREPARE writes, in this order:
+ *	apparmor	the rules that confine its QEMU, if there are any
  *	launch.json	how to start the VM again
  *	state		an empty file; result.json of an earlier update goes away
  *	settings.json	how QEMU migrates, as somebody may have set it (settings.c)
@@ -31,6 +32,7 @@
 #include <sys/vfs.h>
 
 #include "argv.h"
+#include "confined.h"
 #include "pci.h"
 #include "vm-internal.h"
 
@@ -185,6 +187,8 @@ static int write_files(struct lu_vm_job *j)
 			return j->dir_fd;
 	}
 	r = lu_store_reserve(j->dir_fd, &j->error);
+	if (r >= 0)
+		r = lu_confined_save(NULL, j->launch.apparmor, j->dir_fd, &j->error);
 	if (r >= 0)
 		r = lu_launch_write(j->dir_fd, &j->launch, &j->error);
 	if (r < 0)

@@ -613,6 +613,7 @@ static int judge_process(struct lu_vm_job *j)
 	f->early = j->launch.early;
 	f->late = steal_ptr(j->launch.late);
 	f->devices = steal_ptr(j->launch.devices);
+	f->confined = j->launch.apparmor;
 	return judge_plugged(j) ?: lu_runtime_judge_anonymous(j);
 }
 

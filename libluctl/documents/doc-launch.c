@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * launch.json as a table. What a field means is in doc-launch.h, what the document promises in daemon/launch/launch.h. Fields that
- * came later ("inherited", "view", "sched") are left out or null where a VM does not need them, and have a word in "features"
+ * came later ("inherited", "view", "sched", "apparmor") are left out or null where a VM does not need them, and have a word in "features"
  * where it does: so an older luctl reads the documents of all VMs that it can start.
  */
 #include <string.h>
@@ -61,6 +61,11 @@ static const struct lu_json_field vcpu_fields[] = {
 	  .expect = "a list of CPUs" },
 };
 static const struct lu_json_table vcpu_table = LU_JSON_TABLE("vCPU", struct lu_launch_vcpu, vcpu_fields);
+
+static bool profile_valid(const char *s)
+{
+	return s[0] && strlen(s) < 512 && !strpbrk(s, "\n\r");
+}
 
 static const char *const inherited_kinds[] = { "listen", "tap", "device", "pidfile", NULL };
 
@@ -165,6 +170,7 @@ static const struct lu_json_field launch_fields[] = {
 	/* left out where there is none, so that an older luctl can read it */
 	FIELD(view, LU_JSON_OBJECT_PTR, 0, .table = &lu_view_table),
 	FIELD(sched, LU_JSON_OBJECT_PTR, 0, .table = &sched_table),
+	FIELD(apparmor, LU_JSON_STRING, 0, .check = profile_valid, .expect = "the name of a profile"),
 	FIELD(modules, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 64),
 	FIELD(machine, LU_JSON_STRING, LU_JSON_NULLABLE, .check = machine_valid, .expect = "a machine type"),
 	FIELD(qemu_version, LU_JSON_STRING, LU_JSON_NULLABLE, .max = 64),

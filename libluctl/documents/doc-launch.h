@@ -105,6 +105,7 @@ struct lu_launch {
 	char **preload;
 	struct lu_view *view;          /* of its own mount namespace; NULL: it sees what the host sees */
 	struct lu_launch_sched *sched; /* NULL: as an ordinary process */
+	char *apparmor;                /* the profile that confines it; NULL: none */
 	char **devices;                /* PCI functions that are passed through; NULL if there are none */
 	char **modules;                /* kernel modules that were loaded and that QEMU uses */
 	char *machine;                 /* versioned type: "pc-q35-11.1"; NULL: as in argv */

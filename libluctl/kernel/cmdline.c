@@ -305,3 +305,45 @@ int lu_cmdline_get(const char *line, const char *param, char **ret)
 	*ret = copy;
 	return 1;
 }
+
+static bool lists(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = list; (p = strstr(p, name)); p += n)
+		if ((p == list || p[-1] == ',') && (!p[n] || p[n] == ','))
+			return true;
+	return false;
+}
+
+int lu_cmdline_without_lsm(const char *line, const char *lsm, char **ret)
+{
+	_cleanup_free_ char *own = NULL, *list = NULL, *major = NULL;
+	const char *off = NULL, *value = NULL;
+	int r;
+
+	r = lu_cmdline_get(line, lsm, &own);
+	if (r >= 0)
+		r = lu_cmdline_get(line, "lsm", &list);
+	if (r >= 0)
+		r = lu_cmdline_get(line, "security", &major);
+	if (r < 0)
+		return r;
+	if (own && !strcmp(own, "0")) {
+		off = lsm;
+		value = own;
+	} else if (list && !lists(list, lsm)) {
+		off = "lsm";
+		value = list;
+	} else if (!list && major && *major && strcmp(major, lsm) != 0) {
+		off = "security";
+		value = major;
+	}
+	if (!off)
+		return 0;
+	if (asprintf(ret, "%s=%s", off, value) < 0) {
+		*ret = NULL;
+		return -ENOMEM;
+	}
+	return 1;
+}

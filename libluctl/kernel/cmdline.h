@@ -61,3 +61,15 @@ void lu_cmdline_each(const char *line, const char *param, void (*found)(const ch
  * Dash and underscore are the same in @param. Return: 1 found, 0 not there, or a negative errno.
  */
 int lu_cmdline_get(const char *line, const char *param, char **ret);
+
+/**
+ * lu_cmdline_without_lsm() - does a command line leave a security module out that the kernel has?
+ * @lsm: "apparmor"
+ * @ret: the word that does, "lsm=yama,bpf"; free() it
+ *
+ * Facts (security/security.c, security/apparmor/lsm.c): NAME=0 turns it off; lsm= lists all that are used, and security=,
+ * which names the one major module, counts only without it. Which are used by default is not on the command line.
+ *
+ * Return: 1 if it does, 0 if not, or a negative errno.
+ */
+int lu_cmdline_without_lsm(const char *line, const char *lsm, char **ret);

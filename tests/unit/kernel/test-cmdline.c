@@ -244,6 +244,35 @@ static void test_get(void **state)
 	assert_int_equal(lu_cmdline_get("a bb=1", "b", &v), 0);
 }
 
+static void test_without_lsm(void **state)
+{
+	static const struct {
+		const char *line, *word; /* NULL: it is used, as far as the line says */
+	} cases[] = {
+		{ "root=/dev/vda quiet", NULL },
+		{ "apparmor=1 security=apparmor", NULL },
+		{ "apparmor=0", "apparmor=0" },
+		{ "apparmor=0 apparmor=1", NULL },
+		{ "security=selinux", "security=selinux" },
+		{ "security=", NULL },
+		{ "lsm=yama,apparmor,bpf security=selinux", NULL },
+		{ "lsm=yama,bpf", "lsm=yama,bpf" },
+		{ "lsm=apparmor2,bpf", "lsm=apparmor2,bpf" },
+		{ "lsm=xapparmor", "lsm=xapparmor" },
+		{ "lsm=bpf,apparmor", NULL },
+		{ "quiet -- apparmor=0", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *word = NULL;
+		int r = lu_cmdline_without_lsm(cases[i].line, "apparmor", &word);
+
+		if (r != (cases[i].word ? 1 : 0) || (cases[i].word && strcmp(word, cases[i].word) != 0))
+			fail_msg("%s: %d, %s", cases[i].line, r, word ? word : "nothing");
+		free(word);
+	}
+}
+
 static void test_running(void **state)
 {
 	char *line = NULL;
@@ -261,7 +290,7 @@ int main(void)
 		cmocka_unit_test(test_tsc),
 		cmocka_unit_test(test_length),
 		cmocka_unit_test(test_get_equals_kernel),
-		cmocka_unit_test(test_get),
+		cmocka_unit_test(test_get), cmocka_unit_test(test_without_lsm),
 		cmocka_unit_test(test_running),
 	};
 

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* AppArmor's rules of a QEMU, from one kernel to the next: confined.h */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "confined.h"
+
+/* "libvirt-4dea22b3-… (enforce)"; a name may have spaces in it, and anything but a newline */
+int lu_confined_parse(const char *text, char **ret)
+{
+	_cleanup_free_ char *label = strndup(text, strcspn(text, "\n"));
+	char *mode;
+
+	*ret = NULL;
+	if (!label)
+		return -ENOMEM;
+	if (!*label || !strcmp(label, "unconfined"))
+		return 0;
+	mode = strrchr(label, '(');
+	if (!mode || mode < label + 2 || mode[-1] != ' ' || label[strlen(label) - 1] != ')')
+		return -EBADMSG;
+	mode[-1] = '\0';
+	if (strstr(label, "//&") || label[0] == ':')
+		return -EOPNOTSUPP;
+	*ret = steal_ptr(label);
+	return 0;
+}
+
+static bool is_called(int fd, const char *entry, const char *profile)
+{
+	_cleanup_free_ char *path = NULL, *text = NULL;
+
+	if (asprintf(&path, "%s/name", entry) < 0) {
+		path = NULL;
+		return false;
+	}
+	if (lu_read_file(fd, path, 4096, &text, NULL) < 0)
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	return !strcmp(text, profile);
+}
+
+int lu_confined_policy(const char *dir, const char *profile)
+{
+	_cleanup_free_ char *path = NULL, *file = NULL;
+	struct dirent *d;
+	DIR *all;
+	int fd, r = -ENOENT;
+
+	if (asprintf(&path, "%s/policy/profiles", dir ?: LU_CONFINED_DIR) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	all = opendir(path);
+	if (!all)
+		return -errno;
+	while (r == -ENOENT && (d = readdir(all))) {
+		if (d->d_name[0] == '.' || !is_called(dirfd(all), d->d_name, profile))
+			continue;
+		if (asprintf(&file, "%s/raw_data", d->d_name) < 0) {
+			file = NULL;
+			r = -ENOMEM;
+			break;
+		}
+		fd = openat(dirfd(all), file, O_RDONLY | O_CLOEXEC);
+		r = fd >= 0 ? fd : errno == ENOENT ? -EOPNOTSUPP : -errno;
+	}
+	closedir(all);
+	return r;
+}
+
+/* Loaded as one piece, so read as one. */
+static int read_policy(int fd, char **ret, size_t *ret_size)
+{
+	_cleanup_free_ char *data = malloc(LU_CONFINED_MAX);
+	size_t size = 0;
+	ssize_t n;
+
+	if (!data)
+		return -ENOMEM;
+	for (;;) {
+		n = read(fd, data + size, LU_CONFINED_MAX - size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		size += (size_t)n;
+		if (size == LU_CONFINED_MAX)
+			return -EFBIG;
+	}
+	*ret = steal_ptr(data);
+	*ret_size = size;
+	return size ? 0 : -ENODATA;
+}
+
+int lu_confined_save(const char *dir, const char *profile, int dir_fd, struct lu_error *e)
+{
+	_cleanup_close_ int fd = -EBADF;
+	_cleanup_free_ char *data = NULL;
+	size_t size = 0;
+	int r;
+
+	if (!profile)
+		return unlinkat(dir_fd, LU_CONFINED_FILE, 0) < 0 && errno != ENOENT ? -errno : 0;
+	r = fd = lu_confined_policy(dir, profile);
+	if (r >= 0)
+		r = read_policy(fd, &data, &size);
+	if (r < 0)
+		return lu_error_set(e, r, "apparmor_parser -r loads it again", "AppArmor's profile %s can't be read: %s",
+				    profile, strerror(-r));
+	r = lu_write_file(dir_fd, LU_CONFINED_FILE, data, size, 0600);
+	return r < 0 ? lu_error_set(e, r, NULL, "pkernfs: AppArmor's profile %s can't be kept: %s", profile,
+				    strerror(-r)) :
+		       0;
+}
+
+static int have_securityfs(struct lu_error *e)
+{
+	static const char path[] = "/sys/kernel/security";
+
+	if (access(LU_CONFINED_DIR, F_OK) == 0)
+		return 0;
+	if (mount("securityfs", path, "securityfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 && errno != EBUSY &&
+	    errno != ENOENT && errno != ENODEV)
+		return lu_error_set(e, -errno, NULL, "%s can't be mounted: %s", path, strerror(errno));
+	return 0;
+}
+
+int lu_confined_load(const char *dir, const char *profile, int dir_fd, struct lu_error *e)
+{
+	static const char hint[] = "boot a kernel that has AppArmor (apparmor=1 security=apparmor), then luctl restore";
+	_cleanup_free_ char *data = NULL, *path = NULL;
+	_cleanup_close_ int fd = -EBADF, to = -EBADF;
+	size_t size = 0;
+	ssize_t n;
+	int r = dir ? 0 : have_securityfs(e);
+
+	if (r < 0)
+		return r;
+	fd = lu_confined_policy(dir, profile);
+	if (fd >= 0 || fd == -EOPNOTSUPP)
+		return 0;
+	if (fd != -ENOENT || access(dir ?: LU_CONFINED_DIR, F_OK) < 0)
+		return lu_error_set(e, fd, hint, "AppArmor is not there, and its QEMU is to be confined by %s", profile);
+	fd = openat(dir_fd, LU_CONFINED_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	r = fd < 0 ? -errno : read_policy(fd, &data, &size);
+	if (r < 0)
+		return lu_error_set(e, r, NULL, "pkernfs: AppArmor's profile %s that was kept: %s", profile, strerror(-r));
+	if (asprintf(&path, "%s/.replace", dir ?: LU_CONFINED_DIR) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	to = open(path, O_WRONLY | O_CLOEXEC);
+	n = to < 0 ? -1 : write(to, data, size);
+	if (n == (ssize_t)size)
+		return 0;
+	r = n < 0 ? -errno : -EIO;
+	return lu_error_set(e, r, "see the kernel's log; apparmor_parser -r loads it, then luctl restore",
+			    "AppArmor's profile %s can't be loaded: %s", profile, strerror(-r));
+}
+
+int lu_confined_at_exec(const char *profile)
+{
+	_cleanup_close_ int fd = open("/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
+	_cleanup_free_ char *text = NULL;
+
+	if (fd < 0)
+		return -errno;
+	if (asprintf(&text, "exec %s", profile) < 0) {
+		text = NULL;
+		return -ENOMEM;
+	}
+	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
