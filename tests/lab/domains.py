@@ -16,8 +16,6 @@ from .say import step
 
 SETTINGS = """
 memory_backing_dir = "/run/luctl/pkernfs"
-namespaces = []
-security_driver = "none"
 """
 BRIDGE = "lab0"
 # the host's own network: made by a unit, as on any host, and so only once systemd runs
@@ -40,8 +38,8 @@ USUAL = """<controller type='usb' model='qemu-xhci' ports='15'/>
     <memballoon model='virtio'/><rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"""
 USUAL_CLOCK = "<clock offset='utc'><timer name='rtc' tickpolicy='catchup'/><timer name='pit' tickpolicy='delay'/><timer name='hpet' present='no'/></clock>" \
               "<pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='no'/></pm>"
-# firmware for UEFI
-PACKAGES = ["ovmf"]
+# what loads AppArmor's policy
+PACKAGES = ["apparmor"]
 
 
 @paths.locked("domains")
@@ -66,9 +64,6 @@ def unpack(host):
 def prepare(host, settings=SETTINGS):
     """What an administrator does once: libvirt's settings, a bridge; and libvirt is to start with the host."""
     host.put("/etc/systemd/system/lab-bridge.service", NETWORK, mode="644")
-    host.run("mkdir -p /etc/luctl")
-    host.put("/etc/luctl/luctld.conf", "[update]\nlibvirt=yes\n")
-    host.run("systemctl restart luctld")
     host.run(f"cat >> /etc/libvirt/qemu.conf <<'E'\n{settings}E\nsystemctl daemon-reload; systemctl enable --now lab-bridge.service; "
              "systemctl enable libvirtd.service; systemctl start libvirtd.service; virsh list", timeout=120)
 
@@ -77,11 +72,11 @@ class Domain:
     """A guest of guests.py as a domain. Lines, memory and programs are the guest's; more is XML for its devices.
 
     cpu: of its vCPU; on CPU 0 and on more than one the emulator fails it (rootfs/…/luctl-vm@.service.d/lab.conf).
-    usual: with the devices that virt-install gives it, its console a terminal. uefi: started by UEFI. network: one of libvirt's in place of the bridge.
+    usual: with the devices that virt-install gives it, its console a terminal. network: one of libvirt's in place of the bridge.
     """
 
-    def __init__(self, guest, cpu=1, more="", usual=False, uefi=False, network=None):
-        self.guest, self.cpu, self.more, self.usual, self.uefi = guest, cpu, more, usual, uefi
+    def __init__(self, guest, cpu=1, more="", usual=False, network=None):
+        self.guest, self.cpu, self.more, self.usual = guest, cpu, more, usual
         self.network = network
         self.name, self.line, self.memory = guest.name, guest.line, guest.memory
         self.uuid = str(uuid.uuid5(uuid.NAMESPACE_DNS, guest.name + ".domain.invalid"))
@@ -93,9 +88,7 @@ class Domain:
         return "".join(f"<{name}>{escape(words[option])}</{name}>" for option, name in (("-kernel", "kernel"), ("-initrd", "initrd"), ("-append", "cmdline")) if option in words)
 
     def _os(self, tty):
-        if not self.uefi:
-            return f"<os><type arch='x86_64' machine='q35'>hvm</type>{self._boot(tty)}</os>"
-        return "<os firmware='efi'><type arch='x86_64' machine='q35'>hvm</type><firmware><feature enabled='no' name='secure-boot'/></firmware></os>"
+        return f"<os><type arch='x86_64' machine='q35'>hvm</type>{self._boot(tty)}</os>"
 
     def _interface(self):
         kind, source = ("network", f"network='{self.network}'") if self.network else ("bridge", f"bridge='{BRIDGE}'")

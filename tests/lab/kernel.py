@@ -32,6 +32,7 @@ VARIANTS = {
     "7.3": Variant("7.3", ["host"]),
     "7.3-b": Variant("7.3", ["host", "b"]),
     "7.2": Variant("7.2", ["host"]),
+    "7.3-apparmor": Variant("7.3", ["host", "apparmor"]),
     "7.3-lockdep": Variant("7.3", ["host", "lockdep"]),
     "7.3-kasan": Variant("7.3", ["host", "kasan"]),
 }

@@ -33,7 +33,7 @@ def run(lab):
         vms = {vm["name"]: vm for vm in lab.ask(host, "plan")["vms"]}
         lab.expect(vms["web"]["verdict"] == "goes-along" and "mounted later" in (vms["web"]["late"] or ""), f"the plan says of web: {vms['web']}")
         start = lab.update(host, "7.3")
-        spans = lab.witness(host, (web, red), start)
+        spans = lab.witness(host, (web, red), start, limit=180)
         late, early = spans["web"].blackout()[0], spans["red"].blackout()[0]
         lab.say(f"red stood still for {early:.1f} s, web, whose disk came {SECONDS} s after the unit that mounts it was started, for {late:.1f} s")
         lab.expect(late > SECONDS > early, "web did not wait for its disk, or red did")
