@@ -58,6 +58,7 @@ PARTS = {
                          "its time: four updates"),
     "libvirt-domains": (["daemon/libvirt/", "daemon/vm/domain.c", "daemon/launch/inherited.c", "daemon/launch/capture_inherited.c", "daemon/update/steps-libvirt.c", "tests/lab/domains.py"],
                         "its time: an update, and all that an administrator does with a domain"),
+    "libvirt-five": (["daemon/libvirt/", "daemon/update/steps-libvirt.c", "tests/lab/domains.py"], "its time: five updates"),
     "libvirt-confined": (["daemon/libvirt/", "daemon/launch/confined.*", "daemon/launch/spawn.c", "daemon/launch/capture_view.c", "daemon/launch/view*.c", "daemon/lu-init/restore.c", "tests/lab/domains.py"],
                          "a kernel of its own to build, and packages that nothing else needs"),
     "host-comes-up": ([*UPDATE, *LAB, *PKEEP], None),
