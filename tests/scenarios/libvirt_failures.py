@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""libvirt is killed, restarted, asked, or at work on a domain while an update has its guests in hand, and luctld is killed while libvirt stands aside: refused by name, or nothing is lost."""
+"""libvirt is killed, restarted, asked, or at work on a domain while an update has its guests in hand, and luctld is killed while libvirt stands aside: refused by name, or nothing is lost.
+
+Not a managed save: what libvirt 11.3 has saved QEMU 11.1 does not load ("fd: migration to a file is not supported"), with luctl or without."""
 
 import json
 import time
@@ -97,13 +99,6 @@ def run(lab):
             # the other side has to be there until both have agreed that it was given up
             host.run("while systemctl is-active -q migration; do sleep 1; done; systemctl stop second-libvirt", timeout=120)
             lab.witness(host, (web,), start)
-
-        with lab.case("saved to a file by libvirt and started from it: goes along as others"):
-            host.run("virsh managedsave red", timeout=120)
-            mark = len(host.guest[red.line].lines)
-            host.run("virsh start red", timeout=180)
-            host.guest[red.line].wait(r"^T", 60, mark)
-            lab.expect(not reasons(lab, host, "red"), f"refused: {reasons(lab, host, 'red')}")
 
         with lab.case("luctld is killed in the new kernel, before libvirt is let go"):
             listed = domains.listed(host)
