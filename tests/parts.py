@@ -91,6 +91,8 @@ PARTS = {
                  "a Debian to build packages in"),
     "trial": (["daemon/trial/", "daemon/host/trial-jump.*", "daemon/lu-init/trial*", "daemon/update/check.c"], "its time: five trials, each two kernels in a guest"),
     "killed-at-random": (UPDATE, "its time: three hundred updates; daemon-killed kills it once in each state"),
+    "device-handed": (["daemon/launch/inherited.c", "daemon/launch/capture_inherited.c", "daemon/launch/spawn.c", "daemon/devices/cpr.c", "daemon/lu-init/held.c"],
+                      "device-stays, with descriptors that were handed in"),
     "device-waits": (DEVICES, "failures-after-the-jump, with a device"),
     "identity": (["daemon/launch/", "daemon/lu-init/sight.c", "daemon/host/unit-limits.c", "daemon/update/steps-after.c", "systemd/luctl-vm@.service", "systemd/luctl.sysusers"],
                  "its time; what a view and limits are made of the unit tests show"),

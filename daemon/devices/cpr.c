@@ -12,13 +12,13 @@
  * Unhappy paths: anything unexpected ends in lu_cpr_clear() of what was built and in
  * closing the rest of the array.
  *
- * Not handled: streams of QEMU's own cpr-exec (they hold numbers of its process, not
- * descriptors), byte for byte copies (the order of entries is kept all the same).
+ * Not handled: byte for byte copies (the order of entries is kept all the same).
  */
 #include <inttypes.h>
 #include <string.h>
 
 #include "cpr.h"
+#include "inherited.h"
 
 #define MAGIC 0x51435052U
 #define VERSION 1U
@@ -82,6 +82,7 @@ struct lu_cpr_device *lu_cpr_find_device(const struct lu_cpr *cpr, const char *n
 struct cursor {
 	const uint8_t *data;
 	size_t at, len;
+	int *numbers; /* the exec form: gets LU_CPR_FDS_MAX at most; NULL: the transfer form */
 	struct lu_error *e;
 };
 
@@ -176,20 +177,33 @@ static int grow(void *array, size_t n, size_t size)
 	return 0;
 }
 
-static int take_entry(struct cursor *c, struct lu_cpr *cpr, int *fds, size_t n_fds)
+static int take_number(struct cursor *c, size_t n, const char *name, int32_t id)
 {
-	_cleanup_free_ char *name = NULL;
+	int32_t number = 0;
+	int r = take_i32(c, "the number of a file", &number);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++)
+		if (c->numbers[i] == number)
+			return lu_error_set(c->e, -EBADMSG, NULL, "CPR state: two files have the number %" PRId32,
+					    number);
+	if (number < 3)
+		return lu_error_set(c->e, -EBADMSG, NULL,
+				    "CPR state: file %s %" PRId32 " has the number %" PRId32, name, id, number);
+	c->numbers[n] = number;
+	return 0;
+}
+
+static int take_file(struct cursor *c, const struct lu_cpr *cpr, const int *fds, size_t n_fds, const char *name,
+		     int32_t id)
+{
 	uint8_t service = 0;
-	int32_t id = 0;
 	int r;
 
-	if (cpr->n_fds == LU_CPR_FDS_MAX)
-		return lu_error_set(c->e, -EFBIG, NULL, "CPR state: more than %u files", LU_CPR_FDS_MAX);
-	r = take_name(c, &name);
-	if (r == 0)
-		r = take_i32(c, "the id of a file", &id);
-	if (r == 0)
-		r = take_u8(c, "a file", &service);
+	if (c->numbers)
+		return take_number(c, cpr->n_fds, name, id);
+	r = take_u8(c, "a file", &service);
 	if (r < 0)
 		return r;
 	if (service != SERVICE)
@@ -203,14 +217,33 @@ static int take_entry(struct cursor *c, struct lu_cpr *cpr, int *fds, size_t n_f
 	if (fds[cpr->n_fds] < 0)
 		return lu_error_set(c->e, -EBADMSG, NULL, "CPR state: the descriptor of file %s %" PRId32 " is none",
 				    name, id);
+	return 0;
+}
+
+static int take_entry(struct cursor *c, struct lu_cpr *cpr, int *fds, size_t n_fds)
+{
+	_cleanup_free_ char *name = NULL;
+	int32_t id = 0;
+	int r;
+
+	if (cpr->n_fds == LU_CPR_FDS_MAX)
+		return lu_error_set(c->e, -EFBIG, NULL, "CPR state: more than %u files", LU_CPR_FDS_MAX);
+	r = take_name(c, &name);
+	if (r == 0)
+		r = take_i32(c, "the id of a file", &id);
+	if (r == 0)
+		r = take_file(c, cpr, fds, n_fds, name, id);
+	if (r < 0)
+		return r;
 	if (lu_cpr_find(cpr, name, id))
 		return lu_error_set(c->e, -EBADMSG, NULL, "CPR state: byte %zu: file %s %" PRId32 " is there twice",
 				    c->at - 1, name, id);
 	r = grow(&cpr->fds, cpr->n_fds, sizeof(*cpr->fds));
 	if (r < 0)
 		return r;
-	cpr->fds[cpr->n_fds] =
-		(struct lu_cpr_fd){ .name = steal_ptr(name), .id = id, .fd = steal_fd(&fds[cpr->n_fds]) };
+	cpr->fds[cpr->n_fds] = (struct lu_cpr_fd){ .name = steal_ptr(name),
+						   .id = id,
+						   .fd = c->numbers ? -EBADF : steal_fd(&fds[cpr->n_fds]) };
 	cpr->n_fds++;
 	return 0;
 }
@@ -298,16 +331,17 @@ static int take_section_head(struct cursor *c)
 
 static int parse(struct cursor *c, int *fds, size_t n_fds, struct lu_cpr *cpr)
 {
+	size_t most = c->numbers ? LU_CPR_EXEC_BYTES_MAX : LU_CPR_BYTES_MAX;
 	int r;
 
-	if (c->len > LU_CPR_BYTES_MAX)
-		return lu_error_set(c->e, -EFBIG, NULL, "CPR state: %zu bytes, at most %u", c->len, LU_CPR_BYTES_MAX);
+	if (c->len > most)
+		return lu_error_set(c->e, -EFBIG, NULL, "CPR state: %zu bytes, at most %zu", c->len, most);
 	r = take_head(c);
 	while (r == 0 && (r = take_more(c, "the list of files")) > 0)
 		r = take_entry(c, cpr, fds, n_fds);
 	if (r < 0)
 		return r;
-	if (cpr->n_fds != n_fds)
+	if (!c->numbers && cpr->n_fds != n_fds)
 		return lu_error_set(c->e, -EBADMSG, NULL, "CPR state: %zu files, but %zu descriptors came", cpr->n_fds,
 				    n_fds);
 	r = take_section_head(c);
@@ -338,6 +372,60 @@ int lu_cpr_parse(const void *data, size_t len, int *fds, size_t n_fds, struct lu
 		fds[i] = -EBADF;
 	}
 	return r;
+}
+
+int lu_cpr_parse_exec(const void *data, size_t len, struct lu_cpr *ret, int **ret_numbers, struct lu_error *e)
+{
+	_cleanup_free_ int *numbers = calloc(LU_CPR_FDS_MAX, sizeof(*numbers));
+	struct cursor c = { .data = data, .len = len, .numbers = numbers, .e = e };
+	struct lu_cpr cpr = LU_CPR_INIT;
+	int r = numbers ? parse(&c, NULL, 0, &cpr) : -ENOMEM;
+
+	if (r < 0) {
+		lu_cpr_clear(&cpr);
+		return r;
+	}
+	*ret = cpr;
+	*ret_numbers = steal_ptr(numbers);
+	return 0;
+}
+
+/* --- numbers --- */
+
+static bool is_handed(const struct lu_launch_inherited *in, const struct lu_cpr_fd *f)
+{
+	return in->kind == LU_INHERITED_CPR && f->id == 0 && !strcmp(in->cpr, f->name);
+}
+
+int lu_cpr_number(const struct lu_cpr *cpr, const struct lu_launch *l, int *numbers, struct lu_error *e)
+{
+	int next = LU_LAUNCH_MORE_FD + 1;
+
+	for (size_t i = 0; i < cpr->n_fds; i++)
+		numbers[i] = -1;
+	for (size_t k = 0; k < l->n_inherited; k++) {
+		const struct lu_launch_inherited *in = &l->inherited[k];
+		bool found = false;
+
+		for (size_t i = 0; i < cpr->n_fds && !found; i++) {
+			found = is_handed(in, &cpr->fds[i]);
+			if (found)
+				numbers[i] = (int)in->fd;
+		}
+		if (in->kind == LU_INHERITED_CPR && !found)
+			return lu_error_set(
+				e, -ENOENT, "plug it in again, or exclude the VM",
+				"descriptor %llu of QEMU's command line, %s, is not among the files that it leaves",
+				(unsigned long long)in->fd, in->cpr);
+	}
+	for (size_t i = 0; i < cpr->n_fds; i++) {
+		if (numbers[i] >= 0)
+			continue;
+		while (lu_inherited_at(l, next))
+			next++;
+		numbers[i] = next++;
+	}
+	return 0;
 }
 
 /* --- writing --- */
@@ -392,9 +480,8 @@ static int check_exec(const struct lu_cpr *cpr, const int *numbers, size_t *ret_
 			return lu_error_set(e, -EINVAL, NULL, "CPR state: the name of device %zu can't be written", i);
 		len += 1 + 4 + strlen(cpr->devices[i].name) + 1 + 3 * 4;
 	}
-	/* each entry is 3 bytes longer than in the transfer form */
-	if (len > LU_CPR_BYTES_MAX + 3 * LU_CPR_FDS_MAX)
-		return lu_error_set(e, -EFBIG, NULL, "CPR state: %zu bytes, at most %u", len, LU_CPR_BYTES_MAX);
+	if (len > LU_CPR_EXEC_BYTES_MAX)
+		return lu_error_set(e, -EFBIG, NULL, "CPR state: %zu bytes, at most %u", len, LU_CPR_EXEC_BYTES_MAX);
 	*ret_len = len;
 	return 0;
 }

@@ -52,7 +52,11 @@
  */
 #include "doc-devices.h"
 
+struct lu_launch;
+
 #define LU_CPR_BYTES_MAX (1U << 20) /* largest stream; 4096 entries with names of 40 bytes are 217 kB */
+/* each entry is 3 bytes longer in the exec form */
+#define LU_CPR_EXEC_BYTES_MAX (LU_CPR_BYTES_MAX + 3 * LU_CPR_FDS_MAX)
 #define LU_CPR_EXEC_VARIABLE "QEMU_CPR_EXEC_STATE"
 
 /** struct lu_cpr_fd - one entry; @fd belongs to it, -EBADF: none */
@@ -112,7 +116,28 @@ int lu_cpr_parse(const void *data, size_t len, int *fds, size_t n_fds, struct lu
  */
 int lu_cpr_encode_exec(const struct lu_cpr *cpr, const int *numbers, void **ret, size_t *ret_len, struct lu_error *e);
 
+/**
+ * lu_cpr_parse_exec() - the exec form
+ * @ret: entries without descriptors; written only on success
+ * @ret_numbers: for each entry the number that stands there; free() it
+ *
+ * Return: as lu_cpr_parse(); -EBADMSG also for a number below 3 or one that is there twice.
+ */
+int lu_cpr_parse_exec(const void *data, size_t len, struct lu_cpr *ret, int **ret_numbers, struct lu_error *e);
+
+/**
+ * lu_cpr_number() - which numbers the files have in the next QEMU
+ * @l: how it is started. What its command line names has the number that stands there, all others avoid those
+ * @numbers: for each entry
+ *
+ * Return: 0; -ENOENT if the command line names a file that @cpr doesn't have.
+ */
+int lu_cpr_number(const struct lu_cpr *cpr, const struct lu_launch *l, int *numbers, struct lu_error *e);
+
 /* --- with I/O: cpr_io.c --- */
+
+/** lu_cpr_read_exec() - lu_cpr_parse_exec() of a file: @numbers of its @n entries; -EBADMSG if there are more or fewer */
+int lu_cpr_read_exec(int fd, int *numbers, size_t n, struct lu_error *e);
 
 /** lu_cpr_write_exec() - lu_cpr_encode_exec() into a sealed memfd (close-on-exec); QEMU reads it from its start wherever it stands */
 int lu_cpr_write_exec(const struct lu_cpr *cpr, const int *numbers, int *ret_fd, struct lu_error *e);

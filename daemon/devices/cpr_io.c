@@ -44,6 +44,35 @@ int lu_cpr_write_exec(const struct lu_cpr *cpr, const int *numbers, int *ret_fd,
 	return 0;
 }
 
+int lu_cpr_read_exec(int fd, int *numbers, size_t n, struct lu_error *e)
+{
+	_cleanup_free_ char *data = malloc(LU_CPR_EXEC_BYTES_MAX + 1);
+	_cleanup_free_ int *found = NULL;
+	_cleanup_cpr_ struct lu_cpr cpr = LU_CPR_INIT;
+	size_t len = 0;
+	ssize_t k = 1;
+	int r;
+
+	if (!data)
+		return -ENOMEM;
+	while (k > 0 && len <= LU_CPR_EXEC_BYTES_MAX) {
+		k = pread(fd, data + len, LU_CPR_EXEC_BYTES_MAX + 1 - len, (off_t)len);
+		if (k < 0 && errno == EINTR)
+			k = 1;
+		else if (k < 0)
+			return lu_error_set(e, -errno, NULL, "CPR state: can't read it: %s", strerror(errno));
+		else
+			len += (size_t)k;
+	}
+	r = lu_cpr_parse_exec(data, len, &cpr, &found, e);
+	if (r < 0)
+		return r;
+	if (cpr.n_fds != n)
+		return lu_error_set(e, -EBADMSG, NULL, "CPR state: %zu files, but %zu descriptors are held", cpr.n_fds, n);
+	memcpy(numbers, found, n * sizeof(*numbers));
+	return 0;
+}
+
 void lu_cpr_receiver_clear(struct lu_cpr_receiver *r)
 {
 	for (size_t i = 0; i < r->n_fds; i++)

@@ -6,8 +6,6 @@
 #include "devices.h"
 #include "uapi.h"
 
-#define LU_BDF_SIZE 24 /* "0000:00:04.0" and NUL; a domain may have up to eight digits */
-
 /* flags of IOMMU_HWPT_ALLOC that need nothing beside them */
 #define LU_HWPT_FLAGS (IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_PASID)
 

@@ -257,7 +257,7 @@ static bool is_mediated(const char *sysfsdev)
 /* One vfio-pci: its address, NULL where it has none, and all that speaks against it. */
 static int one_device(const struct lu_arg *arg, char **ret, struct lu_reasons *why)
 {
-	_cleanup_free_ char *host = NULL, *iommufd = NULL, *id = NULL, *sysfsdev = NULL;
+	_cleanup_free_ char *host = NULL, *iommufd = NULL, *id = NULL, *sysfsdev = NULL, *fd = NULL;
 	int r;
 
 	r = lu_argv_property(arg->value, "host", &host);
@@ -267,6 +267,8 @@ static int one_device(const struct lu_arg *arg, char **ret, struct lu_reasons *w
 		r = lu_argv_property(arg->value, "iommufd", &iommufd);
 	if (r >= 0)
 		r = lu_argv_property(arg->value, "id", &id);
+	if (r >= 0)
+		r = lu_argv_property(arg->value, "fd", &fd);
 	if (r >= 0 && host) {
 		r = pci_address(host, ret);
 		if (r == -EINVAL) {
@@ -283,7 +285,8 @@ static int one_device(const struct lu_arg *arg, char **ret, struct lu_reasons *w
 			"unplug it, or exclude the VM");
 		return 0;
 	}
-	if (!host)
+	/* one that was handed in is known by what it is (capture_inherited.c) */
+	if (!host && !fd)
 		lu_argv_refuse(why, NULL, arg, "a passed-through device that is not named by its address",
 			       "name it by host=");
 	if (!iommufd)

@@ -55,8 +55,9 @@ int lu_argv_fds(char *const *argv, struct lu_argv_fd **ret, size_t *ret_n);
  * lu_argv_devices() - PCI functions that are passed through
  * @ret: their addresses as sysfs writes them ("0000:01:00.0"), NULL-terminated, possibly empty; also of those that @why is about
  *
- * A device is carried over if it is vfio-pci with host=, iommufd= and id=: by these names QEMU's CPR stream
- * calls its descriptors, and only iommufd's tables can be handed over.
+ * A device is carried over if it is vfio-pci with host= (or fd=), iommufd= and id=: by these names QEMU's CPR stream
+ * calls its descriptors, and only iommufd's tables can be handed over. What is behind fd= is told by
+ * lu_inherited_capture().
  *
  * Return: 0, also if @why has got something; -ENOMEM.
  */

@@ -5,6 +5,8 @@
  *	a Unix socket that listens	its name's owner and mode
  *	a queue of a tap		TUNGETIFF through a copy of the descriptor; address, MTU and bridge from sysfs
  *	/dev/vhost-net			opened
+ *	an iommufd, a device of vfio	known by its device number in /sys/dev/char, set up with QEMU's CPR state, which
+ *					calls it by the id of its option; the address of the function from the same link
  *	a pid file			not named on the command line: found as a file below /run that is open for
  *					writing and holds the process's number
  *
@@ -19,9 +21,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
-#include "argv.h"
+#include "argv-internal.h"
 #include "capture.h"
+#include "doc-devices.h"
 #include "inherited.h"
 
 #define ACCEPTS 0x10000 /* __SO_ACCEPTCON in /proc/net/unix */
@@ -149,6 +153,109 @@ static int add_tap(pid_t pid, int fd, struct lu_launch *l)
 	return bridge_of(in->name, &in->bridge);
 }
 
+/* --- files of passed-through devices --- */
+
+static int add_cpr(struct lu_launch *l, const struct lu_argv_fd *named, const char *id)
+{
+	struct lu_launch_inherited *in = add(l, named->fd, LU_INHERITED_CPR);
+
+	if (!in)
+		return -ENOMEM;
+	in->cpr = strdup(id);
+	return in->cpr ? lu_launch_add_feature(l, LU_LAUNCH_HANDED) : -ENOMEM;
+}
+
+static int add_device(struct lu_launch *l, const char *address)
+{
+	size_t n = 0;
+	char **p;
+
+	for (; l->devices && l->devices[n]; n++)
+		if (!strcmp(l->devices[n], address))
+			return 0;
+	p = reallocarray(l->devices, n + 2, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	l->devices = p;
+	p[n + 1] = NULL;
+	p[n] = strdup(address);
+	return p[n] ? lu_launch_add_feature(l, LU_LAUNCH_DEVICES) : -ENOMEM;
+}
+
+/* Where sysfs has the device that is open: "…/virtual/misc/iommu", "…/0000:01:00.0/vfio-dev/vfio0"; 0: it is none */
+static int place_of(const struct lu_capture_from *from, pid_t pid, int fd, char ret[static 512])
+{
+	char path[128];
+	struct stat st;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, fd);
+	if (fstatat(from->proc_fd, path, &st, 0) < 0 || !S_ISCHR(st.st_mode))
+		return 0;
+	snprintf(path, sizeof(path), "%.64s/dev/char/%u:%u", from->sys ?: "/sys", major(st.st_rdev),
+		 minor(st.st_rdev));
+	n = readlink(path, ret, 511);
+	ret[n < 0 ? 0 : n] = '\0';
+	return n > 0;
+}
+
+/* The function whose vfio device it is, 0: no function's */
+static int function_of(const char *place, char ret[static LU_BDF_SIZE])
+{
+	static const char below[] = "/vfio-dev/vfio";
+	const char *end = strstr(place, below), *start = end;
+
+	if (!end || strchr(end + sizeof(below) - 1, '/'))
+		return 0;
+	while (start > place && start[-1] != '/')
+		start--;
+	if (end - start >= LU_BDF_SIZE)
+		return 0;
+	snprintf(ret, LU_BDF_SIZE, "%.*s", (int)(end - start), start);
+	return lu_bdf_valid(ret);
+}
+
+/* "01:00.0" or "0000:01:00.0" */
+static bool names(const char *host, const char *address)
+{
+	size_t n = strlen(address), m = strlen(host);
+
+	return m <= n && !strcasecmp(address + (n - m), host);
+}
+
+/* The word says that it is one of these; is it? */
+static int handed_in(const struct lu_capture_from *from, pid_t pid, const struct lu_argv_fd *named, struct lu_launch *l,
+		     struct lu_reasons *why)
+{
+	bool iommufd = !strcmp(named->option, "object") && lu_argv_kind_is(named->value, "qom-type", "iommufd"),
+	     device = !strcmp(named->option, "device") &&
+		      (lu_argv_kind_is(named->value, "driver", "vfio-pci") ||
+		       lu_argv_kind_is(named->value, "driver", "vfio-pci-nohotplug"));
+	static const char misc[] = "/misc/iommu";
+	_cleanup_free_ char *id = NULL, *host = NULL;
+	char place[512], address[LU_BDF_SIZE];
+	size_t n;
+	int r;
+
+	if ((!iommufd && !device) || !place_of(from, pid, named->fd, place))
+		return 0;
+	r = lu_argv_property(named->value, "id", &id);
+	if (r <= 0)
+		return r;
+	n = strlen(place);
+	if (iommufd)
+		return n > sizeof(misc) - 1 && !strcmp(place + n - (sizeof(misc) - 1), misc) ?
+			       add_cpr(l, named, id) ?: 1 :
+			       0;
+	if (!function_of(place, address))
+		return 0;
+	if (lu_argv_property(named->value, "host", &host) > 0 && !names(host, address))
+		lu_reasons_add(why, address, "start it with the descriptor of the function that it names",
+			       "-device %.500s: what is behind descriptor %d is not the function that it names",
+			       named->value, named->fd);
+	return add_cpr(l, named, id) ?: add_device(l, address) ?: 1;
+}
+
 /* 1 if it was taken, 0 if it is of a kind that can't be made again */
 static int classify(const struct lu_capture_from *from, pid_t pid, int fd, struct lu_launch *l)
 {
@@ -273,7 +380,9 @@ int lu_inherited_capture(const struct lu_capture_from *from, pid_t pid, struct l
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		if (is_known(l, named[i].fd))
 			continue;
-		r = is_low(named[i].fd) ? 0 : classify(from, pid, named[i].fd, l);
+		r = is_low(named[i].fd) ? 0 : handed_in(from, pid, &named[i], l, why);
+		if (r == 0 && !is_low(named[i].fd))
+			r = classify(from, pid, named[i].fd, l);
 		if (r == -ENOMEM || r == -ESRCH)
 			return r;
 		if (r < 0)
@@ -291,5 +400,9 @@ int lu_inherited_capture(const struct lu_capture_from *from, pid_t pid, struct l
 	if (r < 0 || !l->n_inherited)
 		return r;
 	qsort(l->inherited, l->n_inherited, sizeof(*l->inherited), by_number);
+	if (l->devices && l->inherited[0].fd == LU_LAUNCH_MORE_FD)
+		lu_reasons_add(why, NULL, "start the VM anew, with more descriptors open before",
+			       "its inherited file descriptor %d has the number that the state of its devices gets",
+			       LU_LAUNCH_MORE_FD);
 	return lu_launch_add_feature(l, LU_LAUNCH_INHERITED);
 }

@@ -32,7 +32,9 @@ int lu_inherited_check(const struct lu_launch *l, struct lu_error *e)
 		if (i > 0 && in->fd <= in[-1].fd)
 			return lu_error_set(e, -EBADMSG, NULL, "launch.json of VM %s: descriptor %llu is out of order",
 					    l->name, (unsigned long long)in->fd);
-		if (in->kind == LU_INHERITED_TAP ? !in->name || !in->mac : !in->path)
+		if (in->kind == LU_INHERITED_CPR ? !in->cpr :
+		    in->kind == LU_INHERITED_TAP ? !in->name || !in->mac :
+						   !in->path)
 			return lu_error_set(e, -EBADMSG, NULL,
 					    "launch.json of VM %s: it is not said what descriptor %llu is", l->name,
 					    (unsigned long long)in->fd);
@@ -43,6 +45,14 @@ int lu_inherited_check(const struct lu_launch *l, struct lu_error *e)
 int lu_inherited_top(const struct lu_launch *l)
 {
 	return l->n_inherited ? (int)l->inherited[l->n_inherited - 1].fd : -1;
+}
+
+const struct lu_launch_inherited *lu_inherited_at(const struct lu_launch *l, int fd)
+{
+	for (size_t i = 0; i < l->n_inherited; i++)
+		if (l->inherited[i].fd == (uint64_t)fd)
+			return &l->inherited[i];
+	return NULL;
 }
 
 static int make_listener(const struct lu_launch_inherited *in)

@@ -6,6 +6,9 @@
  *
  * They are made by the child that becomes QEMU, before it gives up being root. So a socket says of who listens at it
  * (SO_PEERCRED) what is true, and a lock on a pid file belongs to who is meant.
+ *
+ * Files of passed-through devices are set up before (daemon/devices): what is known here of one is its name in QEMU's
+ * CPR state, by which it gets its number.
  */
 #include "launch.h"
 
@@ -21,11 +24,14 @@ int lu_inherited_capture(const struct lu_capture_from *from, pid_t pid, struct l
 /** lu_inherited_check() - what a schema can't say about them: numbers differ, each kind has what it needs */
 int lu_inherited_check(const struct lu_launch *l, struct lu_error *e);
 
+/** lu_inherited_at() - the one that has this number, or NULL */
+const struct lu_launch_inherited *lu_inherited_at(const struct lu_launch *l, int fd);
+
 /** lu_inherited_top() - the highest number of them, or -1 */
 int lu_inherited_top(const struct lu_launch *l);
 
 /**
- * lu_inherited_make() - open one; to be called by the process that becomes QEMU, as root
+ * lu_inherited_make() - open one that is not of the CPR state; to be called by the process that becomes QEMU, as root
  * @step: says which in an error, 24 bytes
  *
  * Return: a descriptor of any number, or -1 with errno.

@@ -13,6 +13,7 @@
  *	apparmor	it is confined by a profile of AppArmor's, whose rules lie beside this document: confined.h
  *	inherited	its command line names descriptors by their numbers, as libvirt's do: they are made again, under the
  *		same numbers
+ *	handed	among those are files of passed-through devices, of the kind "cpr"
  * Everything else is fixed: unknown keys are refused, but for those of a newer minor, which a reader can do without.
  * Paths are absolute. Numbers
  * that mean "unlimited" are null. The document is written while the guest runs and
@@ -42,7 +43,9 @@
  *
  * "inherited" are descriptors that whoever started QEMU had opened for it (inherited.h). A "listen" is a Unix socket
  * at "path", a "tap" the network interface "name" with the flags of TUNSETIFF and its address and MTU, a "device"
- * the node "path", a "pidfile" the file "path", which is locked and gets the number of the new process.
+ * the node "path", a "pidfile" the file "path", which is locked and gets the number of the new process. A "cpr" is the
+ * file that QEMU's CPR state calls "cpr" (id 0): an iommufd or a passed-through device that was handed in. It is set up
+ * with all others of that state (daemon/devices), and what is said here is the number that it must have.
  *
  * "preload" are files that QEMU has mapped (itself, its libraries): lu-init has them read
  * while QEMU starts, since in a new kernel nothing is cached. One that is gone is no error.
@@ -65,6 +68,7 @@ struct stat;
 #define LU_LAUNCH_SCHED "sched"
 #define LU_LAUNCH_INHERITED "inherited"
 #define LU_LAUNCH_APPARMOR "apparmor"
+#define LU_LAUNCH_HANDED "handed"
 #define LU_LAUNCH_FEATURES_MAX 8
 
 /* What lu_launch_argv() adds, and lu_argv_restorable() takes away */
@@ -107,6 +111,7 @@ int lu_launch_argv(const struct lu_launch *l, bool incoming, char ***ret);
  * @pkernfs: mount point; files below it survive
  * @reasons: gets all that speaks against it, and capturing goes on; NULL: the first ends it as an error
  * @losses: gets what its successor will not have, for the operator to know; may be NULL
+ * @sys: NULL: /sys
  */
 struct lu_capture_from {
 	int proc_fd;
@@ -115,6 +120,7 @@ struct lu_capture_from {
 	const char *pkernfs;
 	struct lu_reasons *reasons;
 	struct lu_reasons *losses;
+	const char *sys;
 };
 
 /**
@@ -140,12 +146,13 @@ int lu_launch_set_cpus(pid_t tid, const char *cpus);
 
 /**
  * struct lu_launch_more - what a QEMU gets that is not started from launch.json alone
- * @fds: of one that is started from its CPR stream: become LU_LAUNCH_MORE_FD, the next number and so on
+ * @fds: of one that is started from its CPR stream
+ * @numbers: which they get, all different: the stream LU_LAUNCH_MORE_FD, the others greater ones
  * @variable: "NAME=value" that is added to the environment, or NULL
  * @exe: the program to execute, whatever stands at its path by now; 0: what stands there
  */
 struct lu_launch_more {
-	const int *fds;
+	const int *fds, *numbers;
 	size_t n_fds;
 	const char *variable;
 	int exe;

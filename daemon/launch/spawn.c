@@ -233,19 +233,62 @@ static int move_up(int fd, int above, int errfd)
 	return moved;
 }
 
-static void place_more(const struct lu_launch_more *more, int errfd)
+static int *move_more(const struct lu_launch_more *more, int above, int errfd)
 {
-	int above = LU_LAUNCH_MORE_FD + (int)more->n_fds + 1;
-	int *moved = calloc(more->n_fds, sizeof(*moved));
+	int *moved = calloc(more->n_fds ?: 1, sizeof(*moved));
 
 	if (!moved)
 		die(errfd, "file descriptors");
 	for (size_t i = 0; i < more->n_fds; i++)
 		moved[i] = move_up(more->fds[i], above, errfd);
+	return moved;
+}
+
+static void place_more(const struct lu_launch_more *more, const int *moved, int errfd)
+{
 	for (size_t i = 0; i < more->n_fds; i++)
-		if (dup2(moved[i], LU_LAUNCH_MORE_FD + (int)i) < 0)
+		if (dup2(moved[i], more->numbers[i]) < 0)
 			die(errfd, "file descriptors");
-	free(moved);
+}
+
+/* The highest of all numbers that are to be filled. */
+static int highest(const struct lu_launch *l, const struct lu_launch_more *more)
+{
+	int top = lu_inherited_top(l);
+
+	if (top < LU_LAUNCH_MORE_FD)
+		top = LU_LAUNCH_MORE_FD;
+	for (size_t i = 0; more && i < more->n_fds; i++)
+		if (top < more->numbers[i])
+			top = more->numbers[i];
+	return top;
+}
+
+static bool is_among(const struct lu_launch_more *more, int number)
+{
+	for (size_t i = 0; more && i < more->n_fds; i++)
+		if (more->numbers[i] == number)
+			return true;
+	return false;
+}
+
+/* Its command line names numbers, and so does its CPR state: who wrote that has seen to it that both can be had. */
+static int check_numbers(const struct lu_launch *l, const struct lu_launch_more *more, struct lu_error *e)
+{
+	for (size_t i = 0; i < l->n_inherited; i++) {
+		const struct lu_launch_inherited *in = &l->inherited[i];
+
+		if ((in->kind == LU_INHERITED_CPR) == is_among(more, (int)in->fd))
+			continue;
+		if (in->kind == LU_INHERITED_CPR)
+			return lu_error_set(e, -EBADMSG, "start the VM anew",
+					    "VM %s: descriptor %llu of its command line, %s, is not in its CPR state",
+					    l->name, (unsigned long long)in->fd, in->cpr);
+		return lu_error_set(e, -EBUSY, "start the VM anew",
+				    "VM %s: its descriptor %llu has a number that one of its devices needs", l->name,
+				    (unsigned long long)in->fd);
+	}
+	return 0;
 }
 
 /* Opened now and here, so that they are the new process's own. */
@@ -255,6 +298,8 @@ static void place_inherited(const struct lu_launch *l, int above, int errfd)
 		int fd, moved, number = (int)l->inherited[i].fd;
 		char step[24];
 
+		if (l->inherited[i].kind == LU_INHERITED_CPR)
+			continue;
 		fd = lu_inherited_make(&l->inherited[i], step);
 		if (fd < 0)
 			die(errfd, step);
@@ -272,7 +317,7 @@ static void place_inherited(const struct lu_launch *l, int above, int errfd)
 static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, int state_fd,
 			    const struct lu_launch_more *more, int log_fd, int errfd)
 {
-	int null_fd, exe_fd = -EBADF, hi = LU_LAUNCH_MORE_FD + (more ? (int)more->n_fds : 0), top = lu_inherited_top(l);
+	int null_fd, exe_fd = -EBADF, top = highest(l, more), *moved = NULL;
 
 	(void)setsid();
 	reset_signals();
@@ -282,8 +327,6 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	set_sched(l);
 	see(l, errfd);
 	set_limits(l, errfd);
-	if (top < hi)
-		top = hi;
 	/* first everything above the numbers to be filled, then down */
 	errfd = move_up(errfd, top + 1, errfd);
 	log_fd = move_up(log_fd, top + 1, errfd);
@@ -291,8 +334,8 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 		state_fd = move_up(state_fd, top + 1, errfd);
 	if (more && more->exe > 0)
 		exe_fd = move_up(more->exe, top + 1, errfd);
-	if (more && more->n_fds)
-		place_more(more, errfd);
+	if (more)
+		moved = move_more(more, top + 1, errfd);
 	null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0)
 		die(errfd, "standard files");
@@ -300,11 +343,12 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 		(void)fcntl(0, F_SETFD, 0);
 	if (state_fd >= 0 && dup2(state_fd, LU_LAUNCH_STATE_FD) < 0)
 		die(errfd, "state file");
-	if (state_fd < 0)
-		hi = LU_LAUNCH_STATE_FD;
 	/* whatever else is open closes with the exec, and so do errfd and exe_fd */
-	if (syscall(SYS_close_range, hi, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+	if (syscall(SYS_close_range, state_fd < 0 ? LU_LAUNCH_STATE_FD : LU_LAUNCH_MORE_FD, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		die(errfd, "file descriptors");
+	if (more)
+		place_more(more, moved, errfd);
+	free(moved);
 	place_inherited(l, top + 1, errfd);
 	(void)umask((mode_t)l->umask);
 	set_identity(l, errfd);
@@ -380,10 +424,9 @@ int lu_launch_spawn(const struct lu_launch *l, int state_fd, const struct lu_lau
 	r = lu_launch_argv(l, state_fd >= 0, &argv);
 	if (r < 0)
 		return r;
-	if (l->n_inherited && more && l->inherited[0].fd < LU_LAUNCH_MORE_FD + more->n_fds)
-		return lu_error_set(e, -EBUSY, "start the VM anew",
-				    "VM %s: its descriptor %llu has a number that one of its devices needs", l->name,
-				    (unsigned long long)l->inherited[0].fd);
+	r = check_numbers(l, more, e);
+	if (r < 0)
+		return r;
 	r = make_env(l, more ? more->variable : NULL, &env);
 	if (r < 0)
 		return r;

@@ -83,30 +83,30 @@ static int replay(struct lu_held *h, int root, int dir, struct lu_error *e)
 }
 
 /* The CPR state first, then its descriptors: the numbers that they get in QEMU follow from it. */
-static int list(struct lu_held *h, struct lu_error *e)
+static int list(struct lu_held *h, const struct lu_launch *l, struct lu_error *e)
 {
-	_cleanup_free_ int *numbers = calloc(h->cpr.n_fds ?: 1, sizeof(*numbers));
-	int *fds = calloc(h->cpr.n_fds + 1, sizeof(*fds)), r;
+	_cleanup_free_ int *numbers = calloc(h->cpr.n_fds + 1, sizeof(*numbers)),
+			   *fds = calloc(h->cpr.n_fds + 1, sizeof(*fds));
+	int r;
 
-	if (!fds || !numbers) {
-		free(fds);
+	if (!fds || !numbers)
 		return -ENOMEM;
-	}
-	for (size_t i = 0; i < h->cpr.n_fds; i++)
-		numbers[i] = LU_LAUNCH_MORE_FD + 1 + (int)i;
-	r = lu_cpr_write_exec(&h->cpr, numbers, &fds[0], e);
-	if (r < 0) {
-		free(fds);
+	numbers[0] = LU_LAUNCH_MORE_FD;
+	r = lu_cpr_number(&h->cpr, l, numbers + 1, e);
+	if (r >= 0)
+		r = lu_cpr_write_exec(&h->cpr, numbers + 1, &fds[0], e);
+	if (r < 0)
 		return r;
-	}
 	for (size_t i = 0; i < h->cpr.n_fds; i++)
 		fds[i + 1] = steal_fd(&h->cpr.fds[i].fd);
-	h->fds = fds;
+	h->fds = steal_ptr(fds);
+	h->numbers = steal_ptr(numbers);
 	h->n_fds = h->cpr.n_fds + 1;
 	return 0;
 }
 
-int lu_held_replay(struct lu_held *h, int root, int dir, const struct lu_saved *saved, struct lu_error *e)
+int lu_held_replay(struct lu_held *h, int root, int dir, const struct lu_saved *saved, const struct lu_launch *l,
+		   struct lu_error *e)
 {
 	_cleanup_error_ struct lu_error finish = LU_ERROR_INIT;
 	int r = 0;
@@ -123,7 +123,7 @@ int lu_held_replay(struct lu_held *h, int root, int dir, const struct lu_saved *
 	if (r >= 0)
 		r = replay(h, root, dir, e);
 	if (r >= 0)
-		r = list(h, e);
+		r = list(h, l, e);
 	if (r < 0)
 		return r;
 	/* what is in use is in QEMU's hands soon; the session has served its purpose whatever it says */
@@ -132,7 +132,7 @@ int lu_held_replay(struct lu_held *h, int root, int dir, const struct lu_saved *
 }
 
 /* "PID:N,N,…" */
-int lu_held_copy(struct lu_held *h, const char *text, struct lu_error *e)
+static int copy(struct lu_held *h, const char *text, struct lu_error *e)
 {
 	_cleanup_close_ int pidfd = -EBADF;
 	size_t room = 1;
@@ -167,10 +167,30 @@ int lu_held_copy(struct lu_held *h, const char *text, struct lu_error *e)
 	return 0;
 }
 
+int lu_held_copy(struct lu_held *h, const char *text, struct lu_error *e)
+{
+	int r = copy(h, text, e);
+
+	if (r < 0 || h->numbers)
+		return r;
+	if (h->n_fds == 0)
+		return lu_error_set(e, -EINVAL, NULL, "--fds %s: PID:FD,… is wanted", text);
+	h->numbers = calloc(h->n_fds, sizeof(*h->numbers));
+	if (!h->numbers)
+		return -ENOMEM;
+	h->numbers[0] = LU_LAUNCH_MORE_FD;
+	r = lu_cpr_read_exec(h->fds[0], h->numbers + 1, h->n_fds - 1, e);
+	if (r < 0) {
+		free(h->numbers);
+		h->numbers = NULL;
+	}
+	return r;
+}
+
 int lu_held_borrow(const char *text, struct lu_error *e)
 {
 	struct lu_held one = LU_HELD_INIT;
-	int fd = -EBADF, r = lu_held_copy(&one, text, e);
+	int fd = -EBADF, r = copy(&one, text, e);
 
 	if (r >= 0 && one.n_fds == 1)
 		fd = steal_fd(&one.fds[0]);
@@ -192,6 +212,7 @@ void lu_held_clear(struct lu_held *h)
 	for (size_t i = 0; i < h->n_fds; i++)
 		close(h->fds[i]);
 	free(h->fds);
+	free(h->numbers);
 	lu_replay_free(h->replay);
 	lu_cpr_clear(&h->cpr);
 	for (size_t i = 0; i < h->n_memfds; i++)

@@ -169,7 +169,8 @@ struct lu_held {
 	struct lu_replay_from from;
 	struct lu_replay *replay;
 	struct lu_cpr cpr;
-	int *fds; /* for LU_LAUNCH_MORE_FD and on: the CPR state, then its descriptors; NULL: not yet */
+	int *fds;     /* the CPR state, then its descriptors; NULL: not yet */
+	int *numbers; /* that they get in QEMU */
 	size_t n_fds;
 };
 
@@ -180,7 +181,8 @@ struct lu_held {
 	})
 
 /** lu_held_replay() - make all of it anew; after a failure it goes on where it stopped */
-int lu_held_replay(struct lu_held *h, int root, int dir, const struct lu_saved *saved, struct lu_error *e);
+int lu_held_replay(struct lu_held *h, int root, int dir, const struct lu_saved *saved, const struct lu_launch *l,
+		   struct lu_error *e);
 
 /** lu_held_copy() - take it from the process that has it: "PID:N,N,…", the CPR state first */
 int lu_held_copy(struct lu_held *h, const char *text, struct lu_error *e);

@@ -402,6 +402,7 @@ static const struct lu_launch_more *more(const struct restore *r, struct lu_laun
 	*buf = (struct lu_launch_more){ .exe = r->exe > 0 ? r->exe : 0 };
 	if (r->launch.devices) {
 		buf->fds = r->held.fds;
+		buf->numbers = r->held.numbers;
 		buf->n_fds = r->held.n_fds;
 		buf->variable = LU_CPR_VARIABLE;
 	}

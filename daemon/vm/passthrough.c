@@ -45,6 +45,7 @@
 struct lu_passthrough {
 	struct lu_transfer *transfer;
 	struct lu_luo session;
+	struct lu_launch launch; /* says which numbers the files get */
 	int *fds;
 	size_t n_fds;
 	int kept[LU_TRANSFER_FDS];
@@ -60,6 +61,7 @@ void lu_passthrough_free(struct lu_passthrough *p)
 	lu_passthrough_free(p->next);
 	lu_transfer_free(p->transfer);
 	lu_luo_close(&p->session);
+	lu_launch_clear(&p->launch);
 	for (size_t i = 0; i < p->n_fds; i++)
 		close(p->fds[i]);
 	for (size_t i = 0; i < LU_TRANSFER_FDS; i++)
@@ -268,9 +270,9 @@ static int hold(void *context, struct lu_error *e)
 	p->fds = calloc(cpr->n_fds + 1, sizeof(*p->fds));
 	if (!numbers || !p->fds)
 		return -ENOMEM;
-	for (size_t i = 0; i < cpr->n_fds; i++)
-		numbers[i] = LU_LAUNCH_MORE_FD + 1 + (int)i;
-	r = lu_cpr_write_exec(cpr, numbers, &p->fds[0], e);
+	r = lu_cpr_number(cpr, &p->launch, numbers, e);
+	if (r >= 0)
+		r = lu_cpr_write_exec(cpr, numbers, &p->fds[0], e);
 	if (r < 0)
 		return r;
 	p->n_fds = 1;
@@ -322,6 +324,9 @@ int lu_vm_job_transfer(struct lu_vm_job *j)
 	p = j->vm->passthrough = passthrough_new(j->vm->def.uuid);
 	if (!p)
 		return -ENOMEM;
+	r = lu_launch_read(j->dir_fd, &p->launch, &j->error);
+	if (r < 0)
+		return r;
 	keeper.context = p;
 	socket_dir(j, dir);
 	r = lu_transfer_new(&p->transfer, j->vm->vms->event, dir, peer.uid, peer.gid, peer.pid, fd, &keeper, &j->error);

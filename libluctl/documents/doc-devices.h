@@ -139,5 +139,7 @@ extern const struct lu_json_table lu_cpr_device_table;
 bool lu_cpr_name_valid(const char *s);
 bool lu_cpr_bytes_valid(const char *s, size_t n);
 
+#define LU_BDF_SIZE 24 /* of such an address with its NUL */
+
 /** lu_bdf_valid() - an address of a PCI function: "0000:00:04.0"; a domain may have up to eight digits */
 bool lu_bdf_valid(const char *s);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * launch.json as a table. What a field means is in doc-launch.h, what the document promises in daemon/launch/launch.h. Fields that
- * came later ("inherited", "view", "sched", "apparmor") are left out or null where a VM does not need them, and have a word in "features"
+ * came later ("inherited", "view", "sched", "apparmor", "cpr") are left out or null where a VM does not need them, and have a word in "features"
  * where it does: so an older luctl reads the documents of all VMs that it can start.
  */
 #include <string.h>
 #include <sys/resource.h>
 
+#include "doc-devices.h"
 #include "doc-launch.h"
 #include "documents.h"
 
@@ -67,7 +68,7 @@ static bool profile_valid(const char *s)
 	return s[0] && strlen(s) < 512 && !strpbrk(s, "\n\r");
 }
 
-static const char *const inherited_kinds[] = { "listen", "tap", "device", "pidfile", NULL };
+static const char *const inherited_kinds[] = { "listen", "tap", "device", "pidfile", "cpr", NULL };
 
 static bool interface_valid(const char *s)
 {
@@ -114,6 +115,9 @@ static const struct lu_json_field inherited_fields[] = {
 	{ "mtu", LU_JSON_UINT, offsetof(struct lu_launch_inherited, mtu), LU_JSON_REQUIRED, .max = 65535 },
 	{ "bridge", LU_JSON_STRING, offsetof(struct lu_launch_inherited, bridge), LU_JSON_NULLABLE,
 	  .check = interface_valid, .expect = "the name of a network interface" },
+	/* left out where it is not needed, so that an older luctl can read it */
+	{ "cpr", LU_JSON_STRING, offsetof(struct lu_launch_inherited, cpr), 0, .check = lu_cpr_name_valid,
+	  .expect = "1 to 1023 bytes without controls" },
 };
 static const struct lu_json_table inherited_table =
 	LU_JSON_TABLE("inherited descriptor", struct lu_launch_inherited, inherited_fields);

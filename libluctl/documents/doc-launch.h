@@ -56,18 +56,20 @@ enum lu_inherited_kind {
 	LU_INHERITED_TAP,
 	LU_INHERITED_DEVICE,
 	LU_INHERITED_PIDFILE,
+	LU_INHERITED_CPR,
 };
 
 struct lu_launch_inherited {
 	uint64_t fd; /* its number */
 	int kind;
-	char *path; /* NULL: a tap */
+	char *path; /* NULL: a tap, or of the CPR state */
 	uint64_t uid, gid, mode;
 	char *name;     /* of a tap's interface, or NULL */
 	uint64_t flags; /* of a tap: IFF_VNET_HDR and the like */
 	char *mac;      /* of a tap, or NULL */
 	uint64_t mtu;   /* of a tap */
 	char *bridge;   /* of a tap, or NULL: in none */
+	char *cpr;      /* what QEMU's CPR state calls it, or NULL */
 };
 
 struct lu_launch {

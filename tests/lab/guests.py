@@ -144,16 +144,29 @@ class Ticker(Guest):
         return ["-kernel", "/usr/lib/lab/ticker", "-append", f"tick={self.tick} report={self.report}"]
 
 
+# How libvirt gives devices since 12.1: it opens them, and names descriptors. Numbers that QEMU's other files would have, too.
+HANDED = 7
+HAND_IN = """#!/bin/bash
+exec {first}<>/dev/iommu
+{devices}exec /usr/bin/qemu-system-x86_64 "$@"
+"""
+HAND_IN_UNIT = """[Service]
+ExecStart=
+ExecStart=/usr/lib/lab/hand-in-{name} $QEMU_ARGS
+"""
+
+
 class Linux(Guest):
     """The Linux guest: the host's own kernel image, our program as /init, a disk and a network card where wanted; passed are the addresses of PCI
-    functions of the host VM that are passed through; options are its kernel's."""
+    functions of the host VM that are passed through, by: "iommufd", "handed" (as descriptors that whoever starts it has open) or "container" (of vfio's
+    old interface); options are its kernel's."""
 
-    def __init__(self, name, line, memory=256, disk=True, net=True, passed=(), options="", **more):
+    def __init__(self, name, line, memory=256, disk=True, net=True, passed=(), options="", by="iommufd", **more):
         super().__init__(name, line, memory, **more)
         self.options = options
         self.initrd = "/usr/lib/lab/linux.initrd"
         self.disk = f"/var/lib/lab/{name}.img" if disk else None
-        self.net, self.passed, self.options = net, list(passed), options
+        self.net, self.passed, self.options, self.by = net, list(passed), options, by
 
     def boot_args(self, tty):
         # its kernel writes to the serial port, an exit for each byte; its program to a virtio port, one for each line
@@ -166,10 +179,21 @@ class Linux(Guest):
         if self.net:
             args += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
         if self.passed:
-            args += ["-machine", "aux-ram-share=on", "-object", "iommufd,id=iommufd0"]
+            args += ["-machine", "aux-ram-share=on"]
+        if self.passed and self.by != "container":
+            args += ["-object", "iommufd,id=iommufd0" + (f",fd={HANDED}" if self.by == "handed" else "")]
         for number, address in enumerate(self.passed):
-            args += ["-device", f"vfio-pci,host={address},iommufd=iommufd0,id=passed{number},romfile="]
+            how = {"iommufd": f"host={address},iommufd=iommufd0", "handed": f"iommufd=iommufd0,fd={HANDED + 2 + number}", "container": f"host={address}"}[self.by]
+            args += ["-device", f"vfio-pci,{how},id=passed{number},romfile="]
         return args
+
+    def _hand_in(self, host):
+        devices = "".join(f"exec {HANDED + 2 + n}<>/dev/vfio/devices/$(ls /sys/bus/pci/devices/{a}/vfio-dev)\n" for n, a in enumerate(self.passed))
+        folder = f"/etc/systemd/system/luctl-vm@{self.name}.service.d"
+        host.run(f"mkdir -p {folder}")
+        host.put(f"/usr/lib/lab/hand-in-{self.name}", HAND_IN.format(first=HANDED, devices=devices), mode="755")
+        host.put(f"{folder}/hand-in.conf", HAND_IN_UNIT.format(name=self.name), mode="644")
+        host.run("systemctl daemon-reload")
 
     def install(self, host):
         super().install(host)
@@ -177,5 +201,7 @@ class Linux(Guest):
             function = f"/sys/bus/pci/devices/{address}"
             host.run(f"echo vfio-pci > {function}/driver_override; echo {address} > {function}/driver/unbind; echo {address} > /sys/bus/pci/drivers_probe; "
                      f"readlink {function}/driver | grep vfio-pci")
+        if self.by == "handed":
+            self._hand_in(host)
         if self.disk:
             host.run(f"truncate -s 16M {self.disk} && chown luctl-vm: {self.disk}")

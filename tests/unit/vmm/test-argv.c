@@ -153,7 +153,9 @@ static void test_devices(void **state)
 		{ ARGV("q", "-device", "vfio-pci,host=00:05.0,id=h0"), "0000:00:05.0", "legacy container" },
 		{ ARGV("q", "-device", "{\"driver\": \"vfio-pci\", \"id\": \"h0\", \"iommufd\": \"i0\"}"), "",
 		  "by its address" },
-		{ ARGV("q", "-device", "vfio-pci,iommufd=i0,id=h0,fd=9"), "", "by its address" },
+		/* one that was handed in is known by what it is: test-inherited.c */
+		{ ARGV("q", "-device", "vfio-pci,iommufd=i0,id=h0,fd=9"), "", NULL },
+		{ ARGV("q", "-device", "vfio-pci,iommufd=i0,fd=9"), "", "without a name" },
 		{ ARGV("q", "-device", "vfio-pci,host=00:05.0,iommufd=i0"), "0000:00:05.0", "without a name" },
 		{ ARGV("q", "-device", "vfio-pci,host=00:05,iommufd=i0,id=h0"), "", "is none" },
 		{ ARGV("q", "-device", "vfio-pci,host=00:25.0,iommufd=i0,id=h0"), "", "is none" },

@@ -18,6 +18,7 @@
 #include "test.h"
 
 #include "argv.h"
+#include "cpr.h"
 #include "inherited.h"
 
 #define TAP "luctltest0"
@@ -243,17 +244,186 @@ static void test_numbers(void **state)
 		assert_int_equal(list[i].fd, want[i]);
 }
 
+/* --- handed in: an iommufd and a device, for which /dev/zero and /dev/full stand in, in a sysfs that says so --- */
+
+static void sys_link(unsigned int minor, const char *to)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/sys/dev/char/1:%u", dir, minor);
+	assert_int_equal(symlink(to, path), 0);
+}
+
+static void make_sys(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "mkdir -p %s/sys/dev/char", dir);
+	assert_int_equal(system(path), 0);
+	sys_link(5, "../../devices/virtual/misc/iommu");
+	sys_link(7, "../../devices/pci0000:00/0000:00:0c.0/vfio-dev/vfio0");
+	sys_link(3, "../../devices/virtual/mem/null");
+}
+
+/* A process with these words, and at 24, 25 and 26 the three nodes */
+static pid_t start_handed(const char *const *words, const char *at_24, const char *at_25)
+{
+	char *argv[16] = { (char *)"python3", (char *)"-c", (char *)"import time; time.sleep(1000)" };
+	char *env[] = { (char *)"PATH=/usr/bin:/bin", NULL };
+	int p[2];
+	pid_t pid;
+	char c;
+
+	for (size_t i = 0; words[i]; i++)
+		argv[3 + i] = (char *)words[i];
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		const char *const nodes[] = { at_24, at_25 };
+
+		for (int i = 0; i < 2; i++) {
+			int fd = open(nodes[i], O_RDWR);
+
+			if (fd < 0 || dup2(fd, 24 + i) < 0)
+				_exit(1);
+			close(fd);
+		}
+		if (chdir("/") < 0)
+			_exit(1);
+		execve("/usr/bin/python3", argv, env);
+		_exit(127);
+	}
+	close(p[1]);
+	while (read(p[0], &c, 1) < 0)
+		;
+	close(p[0]);
+	return pid;
+}
+
+static int capture_handed(pid_t pid, struct lu_launch *ret, struct lu_reasons *why)
+{
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char sys[64];
+	struct lu_capture_from from = {
+		.proc_fd = proc, .pkernfs = "/run/luctl/pkernfs", .reasons = why, .sys = sys
+	};
+
+	snprintf(sys, sizeof(sys), "%s/sys", dir);
+	return lu_launch_capture(&from, pid, ret, NULL);
+}
+
+static const char *const libvirts_words[] = {
+	"-object", "{\"qom-type\":\"iommufd\",\"id\":\"iommufd0\",\"fd\":\"24\"}", "-device",
+	"{\"driver\":\"vfio-pci\",\"id\":\"hostdev0\",\"iommufd\":\"iommufd0\",\"fd\":\"25\",\"bus\":\"pci.4\"}", NULL
+};
+
+static void check_link(pid_t pid, int fd, const char *want)
+{
+	char path[64], link[128];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
+	n = readlink(path, link, sizeof(link) - 1);
+	link[n < 0 ? 0 : n] = '\0';
+	expect(!strcmp(link, want), "descriptor %d is %s, not %s", fd, link, want);
+}
+
+/* What is behind the numbers goes by its names, and is at the same numbers again, whatever else needs some. */
+static void test_handed(void **state)
+{
+	struct lu_cpr_fd entries[] = { { (char *)"hostdev0_interrupt", 0, -EBADF },
+				       { (char *)"iommufd0", 0, -EBADF },
+				       { (char *)"hostdev0", 0, -EBADF } };
+	const struct lu_cpr cpr = { .fds = entries, .n_fds = ARRAY_SIZE(entries) };
+	_cleanup_(lu_launch_clear) struct lu_launch a = { 0 }, b = { 0 };
+	_cleanup_reasons_ struct lu_reasons why = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_close_ int pidfd = -EBADF, state_fd = open("/dev/random", O_RDONLY | O_CLOEXEC);
+	int fds[4] = { -EBADF, open("/dev/null", O_RDWR | O_CLOEXEC), open("/dev/zero", O_RDWR | O_CLOEXEC),
+		       open("/dev/full", O_RDWR | O_CLOEXEC) };
+	int numbers[4] = { LU_LAUNCH_MORE_FD };
+	struct lu_launch_more more = { .fds = fds, .numbers = numbers, .n_fds = 4 };
+	pid_t one = start_handed(libvirts_words, "/dev/zero", "/dev/full"), two;
+	char log[64];
+
+	assert_int_equal(capture_handed(one, &a, &why), 0);
+	expect(!lu_reasons_any(&why), "%s", why.n ? why.list[0].what : "");
+	end(one);
+	assert_int_equal(a.n_inherited, 2);
+	assert_int_equal(a.inherited[0].fd, 24);
+	assert_string_equal(a.inherited[0].cpr, "iommufd0");
+	assert_int_equal(a.inherited[1].fd, 25);
+	assert_string_equal(a.inherited[1].cpr, "hostdev0");
+	assert_string_equal(a.devices[0], "0000:00:0c.0");
+	assert_null(a.devices[1]);
+	assert_int_equal(lu_inherited_check(&a, &e), 0);
+
+	a.name = strdup("child");
+	snprintf(log, sizeof(log), "%s/log", dir);
+	assert_int_equal(lu_cpr_number(&cpr, &a, numbers + 1, &e), 0);
+	assert_int_equal(lu_cpr_write_exec(&cpr, numbers + 1, &fds[0], &e), 0);
+	/* the words that lu_launch_argv() adds mean nothing to a Python that has its program already */
+	expect(lu_launch_spawn(&a, state_fd, &more, log, &two, &pidfd, &e) == 0, "%s", e.what);
+	assert_int_equal(capture_handed(two, &b, &why), 0);
+	same(&a, &b);
+	assert_string_equal(b.devices[0], "0000:00:0c.0");
+	check_link(two, 3, "/dev/random");
+	check_link(two, 4, "/memfd:luctl-cpr (deleted)");
+	check_link(two, 5, "/dev/null");
+	check_link(two, 24, "/dev/zero");
+	check_link(two, 25, "/dev/full");
+	end(two);
+
+	numbers[3] = 26;
+	assert_int_equal(lu_launch_spawn(&a, state_fd, &more, log, &two, &pidfd, &e), -EBADMSG);
+	expect(strstr(e.what, "descriptor 25 of its command line, hostdev0,"), "%s", e.what);
+	for (size_t i = 0; i < 4; i++)
+		close(fds[i]);
+}
+
+static void test_handed_wrong(void **state)
+{
+	const struct {
+		const char *words[5], *at_24, *at_25, *word;
+	} cases[] = {
+		/* what it says is no iommufd, what it says is no device */
+		{ { "-object", "iommufd,id=i,fd=24" }, "/dev/full", "/dev/full", "descriptor 24 can't be opened again" },
+		{ { "-object", "iommufd,id=i,fd=24", "-device", "vfio-pci,iommufd=i,id=h,fd=25" }, "/dev/zero",
+		  "/dev/null", "descriptor 25 can't be opened again" },
+		/* nobody but these takes a device's */
+		{ { "-chardev", "socket,id=c,fd=25" }, "/dev/zero", "/dev/full", "descriptor 25 can't be opened again" },
+		{ { "-device", "vfio-pci,host=00:0d.0,iommufd=i,id=h,fd=25" }, "/dev/zero", "/dev/full",
+		  "is not the function that it names" },
+		{ { "-device", "vfio-pci,host=00:0c.0,iommufd=i,id=h,fd=25" }, "/dev/zero", "/dev/full", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+		_cleanup_reasons_ struct lu_reasons why = { 0 };
+		pid_t pid = start_handed(cases[i].words, cases[i].at_24, cases[i].at_25);
+
+		assert_int_equal(capture_handed(pid, &l, &why), 0);
+		expect(lu_reasons_any(&why) == (cases[i].word != NULL), "case %zu", i);
+		expect(!cases[i].word || strstr(why.list[0].what, cases[i].word), "case %zu: %s", i,
+		       why.list[0].what);
+		end(pid);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_handed),
+		cmocka_unit_test(test_handed_wrong),
 	};
 	int r;
 
 	if (!mkdtemp(dir))
 		return 1;
+	make_sys();
 	r = cmocka_run_group_tests(tests, NULL, NULL);
 	(void)!system("rm -rf /tmp/luctl-inherited-*");
 	return r;
