@@ -91,6 +91,8 @@ PARTS = {
                  "a Debian to build packages in"),
     "trial": (["daemon/trial/", "daemon/host/trial-jump.*", "daemon/lu-init/trial*", "daemon/update/check.c"], "its time: five trials, each two kernels in a guest"),
     "killed-at-random": (UPDATE, "its time: three hundred updates; daemon-killed kills it once in each state"),
+    "device-containers": (["daemon/devices/containers.c", "daemon/devices/peek.c", "daemon/vm/passthrough.c", "daemon/vm/prepare.c", "daemon/launch/argv.c"],
+                          "update-vmm takes the same way with an iommufd"),
     "device-handed": (["daemon/launch/inherited.c", "daemon/launch/capture_inherited.c", "daemon/launch/spawn.c", "daemon/devices/cpr.c", "daemon/lu-init/held.c"],
                       "device-stays, with descriptors that were handed in"),
     "device-waits": (DEVICES, "failures-after-the-jump, with a device"),

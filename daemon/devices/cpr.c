@@ -69,6 +69,14 @@ struct lu_cpr_fd *lu_cpr_find(const struct lu_cpr *cpr, const char *name, int32_
 	return NULL;
 }
 
+bool lu_cpr_has_container(const struct lu_cpr *cpr)
+{
+	for (size_t i = 0; i < cpr->n_fds; i++)
+		if (!strcmp(cpr->fds[i].name, "vfio_container_for_group"))
+			return true;
+	return false;
+}
+
 struct lu_cpr_device *lu_cpr_find_device(const struct lu_cpr *cpr, const char *name)
 {
 	for (size_t i = 0; i < cpr->n_devices; i++)

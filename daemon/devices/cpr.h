@@ -92,6 +92,9 @@ void lu_cpr_clear(struct lu_cpr *cpr);
 /** lu_cpr_find() - the entry of this name and id, or NULL */
 struct lu_cpr_fd *lu_cpr_find(const struct lu_cpr *cpr, const char *name, int32_t id);
 
+/** lu_cpr_has_container() - is a device passed through by a container of vfio's old interface among what it has? */
+bool lu_cpr_has_container(const struct lu_cpr *cpr);
+
 /** lu_cpr_find_device() - the device of this name, or NULL */
 struct lu_cpr_device *lu_cpr_find_device(const struct lu_cpr *cpr, const char *name);
 

@@ -56,6 +56,9 @@ int lu_iommufd_ask(const struct lu_devices_ops *ops, int fd, const char *name, u
 /** lu_iommufd_unseen() - is something set in an iommufd that IOMMU_STATE does not tell? -EOPNOTSUPP: yes, @e says what */
 int lu_iommufd_unseen(const struct lu_devices_ops *ops, int fd, const char *name, struct lu_error *e);
 
+/** lu_container_judge() - can a container of vfio's old interface be taken over by another process? Says nothing of other files */
+void lu_container_judge(const struct lu_devices_ops *ops, int fd, struct lu_reasons *why);
+
 /** lu_device_unseen() - the same of a device and VFIO_DEVICE_FEATURE_IRQS */
 int lu_device_unseen(const struct lu_devices_ops *ops, int sys_fd, int fd, const char *bdf, struct lu_error *e);
 

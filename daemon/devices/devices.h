@@ -106,6 +106,13 @@ struct lu_devices_ops {
 };
 
 /**
+ * lu_containers_forget() - before a QEMU is started that takes them over: no address of one before it stands in them
+ * @fds: files of a CPR state; those that are no container of vfio's old interface are left alone
+ * @ops: NULL: the kernel's
+ */
+void lu_containers_forget(const int *fds, size_t n, const struct lu_devices_ops *ops);
+
+/**
  * struct lu_collect_from - where to look
  * @proc_fd, @sys_fd: /proc and /sys
  * @pkernfs_fd, @pkernfs: its root, and where it is mounted

@@ -241,7 +241,7 @@ void lu_pci_judge(const struct lu_pci *f, const char *address, struct lu_reasons
 			       "it belongs to the driver %s, by which it can't be handed over",
 			       f->driver[0] ? f->driver : "(none)");
 	else if (!f->vfio_cdev)
-		lu_reasons_add(
+		lu_reasons_add_kernel(
 			why, address, "boot a kernel with CONFIG_VFIO_DEVICE_CDEV",
 			"it has no node in /dev/vfio/devices, so it can only be passed through by a legacy container");
 	judge_iommu(f, address, why);

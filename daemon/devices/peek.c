@@ -155,6 +155,14 @@ static void peek_at(int pidfd, int number, const uint64_t *devs, size_t n_devs, 
 		lu_reasons_add_error(why, NULL, &e);
 }
 
+static void peek_at_container(int pidfd, int number, struct lu_reasons *why)
+{
+	_cleanup_close_ int fd = pidfd_getfd(pidfd, number, 0);
+
+	if (fd >= 0)
+		lu_container_judge(&lu_devices_kernel_ops, fd, why);
+}
+
 void lu_devices_peek(int proc_fd, int pkernfs_fd, pid_t pid, struct lu_reasons *why)
 {
 	_cleanup_close_ int pidfd = pidfd_open(pid, 0);
@@ -182,6 +190,8 @@ void lu_devices_peek(int proc_fd, int pkernfs_fd, pid_t pid, struct lu_reasons *
 		link[n < 0 ? 0 : n] = '\0';
 		if (!strcmp(link, "/dev/iommu"))
 			peek_at(pidfd, atoi(d->d_name), devs, ARRAY_SIZE(devs), why);
+		if (!strcmp(link, "/dev/vfio/vfio"))
+			peek_at_container(pidfd, atoi(d->d_name), why);
 	}
 	closedir(dir);
 }

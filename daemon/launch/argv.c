@@ -290,10 +290,11 @@ static int one_device(const struct lu_arg *arg, char **ret, struct lu_reasons *w
 		lu_argv_refuse(why, NULL, arg, "a passed-through device that is not named by its address",
 			       "name it by host=");
 	if (!iommufd)
-		lu_argv_refuse(
-			why, *ret, arg,
-			"a device that is passed through by a legacy container, whose tables can't be handed over",
-			"start it with -object iommufd,id=iommufd0 and iommufd=iommufd0");
+		lu_reasons_add_kernel(
+			why, *ret,
+			"start it with -object iommufd,id=iommufd0 and iommufd=iommufd0; luctl update --vmm can be done",
+			"-%s %s: a device that is passed through by a legacy container, whose tables can't be handed over",
+			arg->name, arg->value);
 	if (!id)
 		lu_argv_refuse(why, *ret, arg, "a passed-through device without a name of its own", "give it an id=");
 	return 0;

@@ -303,10 +303,10 @@ static bool is_refused(struct scan *s, const char *link)
 	static const char vdpa[] = "/dev/vhost-vdpa";
 
 	if (below(link, "/dev/vfio") && !below(link, "/dev/vfio/devices"))
-		lu_reasons_add(s->why, NULL,
-			       "start it with -object iommufd,id=iommufd0, and iommufd=iommufd0 for each vfio-pci",
-			       "it has %s open, a legacy container or group of vfio, whose tables can't be handed over",
-			       link);
+		lu_reasons_add_kernel(
+			s->why, NULL,
+			"start it with -object iommufd,id=iommufd0, and iommufd=iommufd0 for each vfio-pci; luctl update --vmm can be done",
+			"it has %s open, a legacy container or group of vfio, whose tables can't be handed over", link);
 	else if (!strncmp(link, vdpa, strlen(vdpa)))
 		lu_reasons_add(s->why, NULL, "unplug it, or exclude the VM",
 			       "it has %s open, a vDPA device: what it does by itself can't be handed over", link);

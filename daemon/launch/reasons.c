@@ -13,17 +13,17 @@ static void reason_clear(struct lu_reason *one)
 	free(one->hint);
 }
 
-static bool is_there(const struct lu_reasons *r, const char *device, const char *what)
+static struct lu_reason *find(const struct lu_reasons *r, const char *device, const char *what)
 {
 	for (size_t i = 0; i < r->n; i++)
 		if (!strcmp(r->list[i].what, what) && !strcmp(r->list[i].device ?: "", device ?: ""))
-			return true;
-	return false;
+			return &r->list[i];
+	return NULL;
 }
 
-static int append(struct lu_reasons *r, const char *device, const char *hint, const char *what)
+static int append(struct lu_reasons *r, const char *device, const char *hint, const char *what, bool kernel)
 {
-	struct lu_reason one = { .what = lu_text_dup(what) }, *list;
+	struct lu_reason one = { .what = lu_text_dup(what), .kernel = kernel }, *list;
 
 	one.device = lu_text_dup(device);
 	one.hint = lu_text_dup(hint);
@@ -38,6 +38,16 @@ static int append(struct lu_reasons *r, const char *device, const char *hint, co
 	return 0;
 }
 
+static void add(struct lu_reasons *r, const char *device, const char *hint, const char *what, bool kernel)
+{
+	struct lu_reason *there = what ? find(r, device, what) : NULL;
+
+	if (there)
+		there->kernel &= kernel;
+	else if (!what || append(r, device, hint, what, kernel) < 0)
+		r->lost = true;
+}
+
 void lu_reasons_add(struct lu_reasons *r, const char *device, const char *hint, const char *fmt, ...)
 {
 	_cleanup_free_ char *what = NULL;
@@ -47,10 +57,19 @@ void lu_reasons_add(struct lu_reasons *r, const char *device, const char *hint, 
 	if (vasprintf(&what, fmt, ap) < 0)
 		what = NULL;
 	va_end(ap);
-	if (what && is_there(r, device, what))
-		return;
-	if (!what || append(r, device, hint, what) < 0)
-		r->lost = true;
+	add(r, device, hint, what, false);
+}
+
+void lu_reasons_add_kernel(struct lu_reasons *r, const char *device, const char *hint, const char *fmt, ...)
+{
+	_cleanup_free_ char *what = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&what, fmt, ap) < 0)
+		what = NULL;
+	va_end(ap);
+	add(r, device, hint, what, true);
 }
 
 void lu_reasons_add_error(struct lu_reasons *r, const char *device, struct lu_error *e)
@@ -76,7 +95,7 @@ int lu_reasons_first(const struct lu_reasons *r, const char *prefix, struct lu_e
 void lu_reasons_copy(struct lu_reasons *to, const struct lu_reasons *from)
 {
 	for (size_t i = 0; i < from->n; i++)
-		lu_reasons_add(to, from->list[i].device, from->list[i].hint, "%s", from->list[i].what);
+		add(to, from->list[i].device, from->list[i].hint, from->list[i].what, from->list[i].kernel);
 	to->lost |= from->lost;
 }
 
@@ -84,6 +103,19 @@ void lu_reasons_move(struct lu_reasons *to, struct lu_reasons *from)
 {
 	lu_reasons_copy(to, from);
 	lu_reasons_clear(from);
+}
+
+void lu_reasons_here(struct lu_reasons *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		if (r->list[i].kernel)
+			reason_clear(&r->list[i]);
+		else
+			r->list[n++] = r->list[i];
+	}
+	r->n = n;
 }
 
 void lu_reasons_clear(struct lu_reasons *r)

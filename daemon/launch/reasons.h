@@ -6,11 +6,16 @@
  */
 #include "error.h"
 
-/** struct lu_reason - @device: the passed-through function that it is about, NULL: the VM as such */
+/**
+ * struct lu_reason
+ * @device: the passed-through function that it is about, NULL: the VM as such
+ * @kernel: it keeps the VM from going over to another kernel, not from going over to another QEMU in this one
+ */
 struct lu_reason {
 	char *device;
 	char *what;
 	char *hint; /* what to change; may be NULL */
+	bool kernel;
 };
 
 struct lu_reasons {
@@ -28,6 +33,10 @@ struct lu_reasons {
  */
 void lu_reasons_add(struct lu_reasons *r, const char *device, const char *hint, const char *fmt, ...) _printf_(4, 5);
 
+/** lu_reasons_add_kernel() - the same for one that keeps from another kernel only; one that is there already for both stays so */
+void lu_reasons_add_kernel(struct lu_reasons *r, const char *device, const char *hint, const char *fmt, ...)
+	_printf_(4, 5);
+
 /** lu_reasons_add_error() - the same from an error, which is cleared */
 void lu_reasons_add_error(struct lu_reasons *r, const char *device, struct lu_error *e);
 
@@ -41,6 +50,9 @@ void lu_reasons_move(struct lu_reasons *to, struct lu_reasons *from);
 
 /** lu_reasons_copy() - add what is in @from, which keeps it */
 void lu_reasons_copy(struct lu_reasons *to, const struct lu_reasons *from);
+
+/** lu_reasons_here() - only those that are left if the kernel stays: the others are removed */
+void lu_reasons_here(struct lu_reasons *r);
 
 void lu_reasons_clear(struct lu_reasons *r);
 #define _cleanup_reasons_ _cleanup_(lu_reasons_clear)

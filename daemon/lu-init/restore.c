@@ -392,7 +392,9 @@ static int get_devices(struct restore *r, int root, struct lu_error *e)
 	let_live();
 	trace(r, LU_PHASE_VM_DEVICES, LU_TRACE_BEGIN, 0);
 	k = r->init->fds ? lu_held_copy(&r->held, r->init->fds, e) :
-			   lu_held_replay(&r->held, root, r->dir, &r->saved, e);
+			   lu_held_replay(&r->held, root, r->dir, &r->saved, &r->launch, e);
+	if (k >= 0) /* of a QEMU that came before this one, and failed */
+		lu_containers_forget(r->held.fds, r->held.n_fds, NULL);
 	trace(r, LU_PHASE_VM_DEVICES, LU_TRACE_END, k);
 	return k;
 }

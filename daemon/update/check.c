@@ -501,10 +501,9 @@ static void on_probe(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 	} else if (r < 0) {
 		add_error(v, e);
 	} else {
-		for (size_t i = 0; i < facts->reasons.n; i++)
-			lu_reasons_add(&v->reasons, facts->reasons.list[i].device, facts->reasons.list[i].hint, "%s",
-				       facts->reasons.list[i].what);
-		v->reasons.lost |= facts->reasons.lost;
+		lu_reasons_copy(&v->reasons, &facts->reasons);
+		if (c->asked->vmm)
+			lu_reasons_here(&v->reasons);
 		c->devices |= facts->devices != NULL;
 		check_unit(c, v);
 	}

@@ -92,6 +92,7 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 		snprintf(u->outcomes[at].qemu, sizeof(u->outcomes[at].qemu), "%s",
 			 lu_vm_facts(c->vms[i].vm)->qemu_version ?: "");
 		lu_vm_set_index(c->vms[i].vm, (unsigned int)at);
+		lu_vm_set_here(c->vms[i].vm, u->doc.vmm);
 	}
 	while (u->asked.exclude && u->asked.exclude[n_excluded])
 		n_excluded++;

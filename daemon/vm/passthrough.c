@@ -7,6 +7,9 @@
  *	standing still, the kernel is asked what is set up behind them, which becomes
  *	the journal of calls and devices.json (daemon/devices); QEMU's memfds (firmware, video memory) go into a session of
  *	the live update orchestrator, so that their pages stay what devices may write to.
+ *	With files of a legacy container among them neither is done, and can't be: only this kernel can go on with
+ *	those, and they go as they are to the next QEMU, which gives its own addresses to what is mapped
+ *	(VFIO_UPDATE_VADDR).
  * VERIFY	asks the kernel again: does the same come of it?
  * RESUME	a QEMU that has gone through cpr-transfer has given its devices' interrupts away and
  *	dies if it is continued (CPR: vfio_cpr_pci_notifier()). So it is ended and the same guest goes
@@ -406,6 +409,9 @@ int lu_vm_job_note_devices(struct lu_vm_job *j)
 	int r;
 
 	if (!p)
+		return 0;
+	/* the kernel keeps what is set up, and no other one will set it up */
+	if (j->vm->here && lu_cpr_has_container(lu_transfer_cpr(p->transfer)))
 		return 0;
 	r = open_session(j);
 	if (r > 0)

@@ -41,13 +41,28 @@
 static int check_verdict(struct lu_vm_job *j)
 {
 	const struct lu_vm_facts *f = &j->vm->facts;
+	_cleanup_reasons_ struct lu_reasons why = { 0 };
 	char prefix[80];
 
 	if (f->updatable)
 		return 0;
 	snprintf(prefix, sizeof(prefix), "VM %s: ", j->vm->name);
-	return lu_reasons_first(&f->reasons, prefix, &j->error) ?:
-		       lu_error_set(&j->error, -EOPNOTSUPP, NULL, "%sit has not been judged yet", prefix);
+	if (!lu_reasons_any(&f->reasons))
+		return lu_error_set(&j->error, -EOPNOTSUPP, NULL, "%sit has not been judged yet", prefix);
+	lu_reasons_copy(&why, &f->reasons);
+	if (j->vm->here)
+		lu_reasons_here(&why);
+	return lu_reasons_first(&why, prefix, &j->error);
+}
+
+static int capture(struct lu_vm_job *j)
+{
+	_cleanup_reasons_ struct lu_reasons why = { 0 };
+	int r = lu_vm_job_capture(j, &why, &j->launch, &j->error);
+
+	if (j->vm->here)
+		lu_reasons_here(&why);
+	return r < 0 ? r : lu_reasons_first(&why, NULL, &j->error);
 }
 
 static int on_cpus(struct lu_vm_job *j, struct json_object *data)
@@ -105,7 +120,7 @@ static int fill_launch(struct lu_vm_job *j)
 	int r;
 
 	lu_launch_clear(l);
-	r = lu_vm_job_capture(j, NULL, l, &j->error);
+	r = capture(j);
 	if (r >= 0 && vm->argv)
 		r = take_words(vm, l);
 	if (r >= 0)

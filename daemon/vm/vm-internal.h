@@ -27,6 +27,7 @@ struct lu_vm {
 	struct lu_vm_domain domain; /* of libvirt; no uuid: it is none */
 	bool defined_twice;         /* it has a definition, and is a guest of libvirt, too */
 	unsigned int index;
+	bool here; /* the kernel stays */
 	struct lu_vm_facts facts;
 	struct lu_qmp *qmp;
 	struct lu_vm_job *job;

@@ -75,6 +75,11 @@ void lu_vm_set_index(struct lu_vm *vm, unsigned int index)
 	vm->index = index > 0xffff ? 0xffff : index;
 }
 
+void lu_vm_set_here(struct lu_vm *vm, bool here)
+{
+	vm->here = here;
+}
+
 const char *lu_vm_state_to_string(enum lu_vm_state state)
 {
 	static const char *const names[LU_VM_STATE_MAX] = {

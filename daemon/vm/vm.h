@@ -239,6 +239,9 @@ const struct lu_vm_facts *lu_vm_facts(const struct lu_vm *vm);
 /** lu_vm_set_index() - number of the VM in the flight recorder (trace.h); to be set before PREPARE, else 0xffff */
 void lu_vm_set_index(struct lu_vm *vm, unsigned int index);
 
+/** lu_vm_set_here() - does the kernel stay in the update that is coming? Then what keeps from another one only is no reason. Before PREPARE */
+void lu_vm_set_here(struct lu_vm *vm, bool here);
+
 const char *lu_vm_op_to_string(enum lu_vm_op op);          /* "probe", … */
 const char *lu_vm_state_to_string(enum lu_vm_state state); /* as in schema vm-info; "unreachable" for unknown */
 

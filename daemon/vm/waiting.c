@@ -42,9 +42,10 @@ bool lu_vm_waits(struct lu_vm *vm, bool *ret_devices)
 {
 	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
 	_cleanup_close_ int dir = open_waiting(vm, NULL, &saved, NULL);
+	_cleanup_free_ char *fds = NULL;
 
 	if (ret_devices)
-		*ret_devices = dir >= 0 && saved.devices_size > 0;
+		*ret_devices = dir >= 0 && (saved.devices_size > 0 || lu_vm_list_fds(vm, &fds) > 0);
 	return dir >= 0;
 }
 

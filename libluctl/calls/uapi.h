@@ -121,6 +121,22 @@ struct iommu_hwpt_alloc {
 #define VFIO_TYPE (';')
 #define VFIO_BASE 100
 
+#define VFIO_API_VERSION 0
+#define VFIO_TYPE1v2_IOMMU 3
+#define VFIO_UPDATE_VADDR 10
+#define VFIO_GET_API_VERSION _IO(VFIO_TYPE, VFIO_BASE + 0)
+#define VFIO_CHECK_EXTENSION _IO(VFIO_TYPE, VFIO_BASE + 1)
+
+struct vfio_iommu_type1_dma_unmap {
+	__u32 argsz;
+	__u32 flags;
+#define VFIO_DMA_UNMAP_FLAG_ALL (1 << 1)
+#define VFIO_DMA_UNMAP_FLAG_VADDR (1 << 2)
+	__u64 iova;
+	__u64 size;
+};
+#define VFIO_IOMMU_UNMAP_DMA _IO(VFIO_TYPE, VFIO_BASE + 14)
+
 struct vfio_irq_set {
 	__u32 argsz;
 	__u32 flags;

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A card in a container of vfio's old interface: another kernel is refused by name, luctl update --vmm goes on with it, and back, and no frame is lost."""
+
+import time
+
+from lab import devices, guests
+
+KERNELS = ["7.3"]
+LIMIT = 1200
+
+QEMU = "/usr/bin/qemu-system-x86_64"
+BROKEN = "#!/bin/sh\nexit 1\n"
+
+
+def one(lab, host):
+    return lab.ask(host, "vm list")["vms"][0]
+
+
+def program(host, pid):
+    return host.run(f"stat -Lc %i /proc/{pid}/exe").out.strip()
+
+
+def refused(lab, host, wire, guest):
+    """Another kernel: before anything stands still."""
+    begin, start = time.monotonic(), host.pump.clock()
+    result = lab.luctl(host, f"update --kernel {lab.image_of('7.3')} --yes", check=False, timeout=240)
+    lab.expect(result.code == 3 and "legacy container" in result.err and "luctl update --vmm" in result.err, f"luctl: {result}")
+    lab.say("  " + result.err.strip().splitlines()[0])
+    devices.stream_whole(lab, host, wire, guest, begin)
+    span = lab.span(host, guest, start)
+    lab.expect(span.blackout()[0] < 2, f"the guest stood still for {span.blackout()[0]:.2f} s")
+
+
+def replaced(lab, host, wire, guest, title):
+    host.run(f"cp {QEMU}.good {QEMU}.new && mv {QEMU}.new {QEMU}")
+    before, installed = one(lab, host)["pid"], host.run(f"stat -c %i {QEMU}").out.strip()
+    begin, start = time.monotonic(), host.pump.clock()
+    lab.luctl(host, "update --vmm --yes", timeout=300)
+    now = one(lab, host)["pid"]
+    lab.expect(now != before and program(host, now) == installed, f"process {before} → {now}, which runs {program(host, now)}, not {installed}")
+    devices.nothing_lost(lab, host, wire, guest, start, begin)
+    report = lab.ask(host, "report")
+    lab.expect(report["result"] == "success", f"{report}")
+    lab.say(f"  {title}: blackout {report['vms'][0]['blackout_usec'] / 1e6:.2f} s")
+
+
+def taken_back(lab, host, wire, guest):
+    host.put(f"{QEMU}.new", BROKEN, mode="755")
+    before = one(lab, host)["pid"]
+    old = program(host, before)
+    host.run(f"mv {QEMU}.new {QEMU}")
+    begin, start = time.monotonic(), host.pump.clock()
+    result = lab.luctl(host, "update --vmm --yes", check=False, timeout=300)
+    lab.expect(result.code == 5 and "goes on with the old one" in result.err, f"luctl: {result}")
+    now = one(lab, host)["pid"]
+    lab.expect(now != before and program(host, now) == old, "it is not in its old QEMU")
+    devices.nothing_lost(lab, host, wire, guest, start, begin)
+
+
+def run(lab):
+    with devices.host_with_wire(lab) as (host, wire):
+        guest = guests.Linux("nic", 0, 256, net=False, passed=[devices.ADDRESS], by="container")
+        lab.start(host, guest)
+        host.run(f"cp {QEMU} {QEMU}.good")
+        wire.stream(True)
+        open_files = host.run(f"ls -l /proc/{one(lab, host)['pid']}/fd | grep -o '/dev/vfio/.*' | sort -u").out.split()
+        lab.expect("/dev/vfio/vfio" in open_files and len(open_files) == 2, f"its QEMU has {open_files}: no container")
+        with lab.case("another kernel is refused by name"):
+            refused(lab, host, wire, guest)
+        for again in ("first", "second"):
+            with lab.case(f"a new QEMU, the {again} time"):
+                replaced(lab, host, wire, guest, "type1")
+        with lab.case("a new QEMU that ends at once: the guest goes on in the old one"):
+            taken_back(lab, host, wire, guest)
+        with lab.case("the daemon is killed in the middle"):
+            host.run(f"cp {QEMU}.good {QEMU}.new && mv {QEMU}.new {QEMU}")
+            begin, start = time.monotonic(), host.pump.clock()
+            host.run("(luctl update --vmm --yes > /tmp/vmm.log 2>&1 &) ; "
+                     "for i in $(seq 600); do luctl status --json | grep -q replacing && break; sleep 0.05; done; sleep 0.5; "
+                     "kill -KILL $(systemctl show -p MainPID --value luctld)", timeout=90)
+            lab.luctl(host, "status --wait", check=False, timeout=180)
+            devices.nothing_lost(lab, host, wire, guest, start, begin)
+            lab.expect(host.run(f"cat /sys/bus/pci/devices/{devices.ADDRESS}/pkeep").out.strip() == "0", "the card is still marked")
+        with lab.case("after all that: one more"):
+            replaced(lab, host, wire, guest, "type1")
+
+    # what /dev/vfio/vfio is in a kernel with CONFIG_IOMMUFD_VFIO_CONTAINER
+    with devices.host_with_wire(lab) as (host, wire), lab.case("a container that iommufd stands in for is refused by name"):
+        guest = guests.Linux("nic", 0, 256, net=False, passed=[devices.ADDRESS], by="container")
+        host.run("rm /dev/vfio/vfio && mknod -m 666 /dev/vfio/vfio c $(stat -c '%Hr %Lr' /dev/iommu)")
+        lab.start(host, guest)
+        wire.stream(True)
+        begin = time.monotonic()
+        result = lab.luctl(host, "update --vmm --yes", check=False, timeout=120)
+        lab.expect(result.code == 3 and "VFIO_UPDATE_VADDR" in result.err, f"luctl: {result}")
+        lab.say("  " + result.err.strip().splitlines()[0])
+        devices.stream_whole(lab, host, wire, guest, begin)
