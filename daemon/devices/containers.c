@@ -4,7 +4,8 @@
  * takes its addresses away from what is mapped, the one that comes gives its own (VFIO_DMA_UNMAP_FLAG_VADDR,
  * VFIO_DMA_MAP_FLAG_VADDR); what devices reach stays as it is. What is done here is what neither of them can:
  *
- *	to tell beforehand that the kernel knows no such thing, for then QEMU fails when the guest stands still
+ *	to tell beforehand that it can't be done with what is mapped now: QEMU asks the kernel when it starts, and then
+ *	fails when the guest stands still
  *	to take away the addresses of a QEMU that came and failed, for an address is only given where there is none
  *
  * The kernel takes all addresses away or none, so it does nothing where the last QEMU has got to give only some of them:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A card in a container of vfio's old interface: another kernel is refused by name, luctl update --vmm goes on with it, and back, and no frame is lost."""
+"""A card in iommufd, in a container of vfio's old interface and in one that iommufd stands in for: luctl update --vmm goes on with it, and back, and no frame
+is lost; with a container another kernel is refused by name."""
 
+import contextlib
 import time
 
 from lab import devices, guests
@@ -10,6 +12,9 @@ LIMIT = 1200
 
 QEMU = "/usr/bin/qemu-system-x86_64"
 BROKEN = "#!/bin/sh\nexit 1\n"
+BLACKOUTS = {}
+# memory of QEMU's that is no file: with that in it a container can't change hands
+NOT_SHARED = ["-machine", "aux-ram-share=off"]
 
 
 def one(lab, host):
@@ -41,7 +46,7 @@ def replaced(lab, host, wire, guest, title):
     devices.nothing_lost(lab, host, wire, guest, start, begin)
     report = lab.ask(host, "report")
     lab.expect(report["result"] == "success", f"{report}")
-    lab.say(f"  {title}: blackout {report['vms'][0]['blackout_usec'] / 1e6:.2f} s")
+    BLACKOUTS.setdefault(title, []).append(report["vms"][0]["blackout_usec"] / 1e6)
 
 
 def taken_back(lab, host, wire, guest):
@@ -57,41 +62,54 @@ def taken_back(lab, host, wire, guest):
     devices.nothing_lost(lab, host, wire, guest, start, begin)
 
 
-def run(lab):
+def killed(lab, host, wire, guest):
+    host.run(f"cp {QEMU}.good {QEMU}.new && mv {QEMU}.new {QEMU}")
+    begin, start = time.monotonic(), host.pump.clock()
+    host.run("(luctl update --vmm --yes > /tmp/vmm.log 2>&1 &) ; "
+             "for i in $(seq 600); do luctl status --json | grep -q replacing && break; sleep 0.05; done; sleep 0.5; "
+             "kill -KILL $(systemctl show -p MainPID --value luctld)", timeout=90)
+    lab.luctl(host, "status --wait", check=False, timeout=180)
+    devices.nothing_lost(lab, host, wire, guest, start, begin)
+    lab.expect(host.run(f"cat /sys/bus/pci/devices/{devices.ADDRESS}/pkeep").out.strip() == "0", "the card is still marked")
+
+
+@contextlib.contextmanager
+def started(lab, by, compat=False, extra=()):
     with devices.host_with_wire(lab) as (host, wire):
-        guest = guests.Linux("nic", 0, 256, net=False, passed=[devices.ADDRESS], by="container")
+        guest = guests.Linux("nic", 0, 256, net=False, passed=[devices.ADDRESS], by=by, extra=extra)
+        if compat:
+            # what /dev/vfio/vfio is in a kernel with CONFIG_IOMMUFD_VFIO_CONTAINER
+            host.run("rm /dev/vfio/vfio && mknod -m 666 /dev/vfio/vfio c $(stat -c '%Hr %Lr' /dev/iommu)")
         lab.start(host, guest)
         host.run(f"cp {QEMU} {QEMU}.good")
         wire.stream(True)
-        open_files = host.run(f"ls -l /proc/{one(lab, host)['pid']}/fd | grep -o '/dev/vfio/.*' | sort -u").out.split()
-        lab.expect("/dev/vfio/vfio" in open_files and len(open_files) == 2, f"its QEMU has {open_files}: no container")
-        with lab.case("another kernel is refused by name"):
-            refused(lab, host, wire, guest)
-        for again in ("first", "second"):
-            with lab.case(f"a new QEMU, the {again} time"):
-                replaced(lab, host, wire, guest, "type1")
-        with lab.case("a new QEMU that ends at once: the guest goes on in the old one"):
-            taken_back(lab, host, wire, guest)
-        with lab.case("the daemon is killed in the middle"):
-            host.run(f"cp {QEMU}.good {QEMU}.new && mv {QEMU}.new {QEMU}")
-            begin, start = time.monotonic(), host.pump.clock()
-            host.run("(luctl update --vmm --yes > /tmp/vmm.log 2>&1 &) ; "
-                     "for i in $(seq 600); do luctl status --json | grep -q replacing && break; sleep 0.05; done; sleep 0.5; "
-                     "kill -KILL $(systemctl show -p MainPID --value luctld)", timeout=90)
-            lab.luctl(host, "status --wait", check=False, timeout=180)
-            devices.nothing_lost(lab, host, wire, guest, start, begin)
-            lab.expect(host.run(f"cat /sys/bus/pci/devices/{devices.ADDRESS}/pkeep").out.strip() == "0", "the card is still marked")
-        with lab.case("after all that: one more"):
-            replaced(lab, host, wire, guest, "type1")
+        nodes = host.run(f"ls -l /proc/{one(lab, host)['pid']}/fd | grep -o '/dev/vfio/.*' | sort -u").out.split()
+        lab.expect(("/dev/vfio/vfio" in nodes) == (by == "container"), f"its QEMU has {nodes}")
+        yield host, wire, guest
 
-    # what /dev/vfio/vfio is in a kernel with CONFIG_IOMMUFD_VFIO_CONTAINER
-    with devices.host_with_wire(lab) as (host, wire), lab.case("a container that iommufd stands in for is refused by name"):
-        guest = guests.Linux("nic", 0, 256, net=False, passed=[devices.ADDRESS], by="container")
-        host.run("rm /dev/vfio/vfio && mknod -m 666 /dev/vfio/vfio c $(stat -c '%Hr %Lr' /dev/iommu)")
-        lab.start(host, guest)
-        wire.stream(True)
+
+def run(lab):
+    for title, by, compat in (("iommufd", "iommufd", False), ("type1", "container", False), ("type1, stood in for", "container", True)):
+        with started(lab, by, compat) as (host, wire, guest):
+            if by == "container":
+                with lab.case(f"{title}: another kernel is refused by name"):
+                    refused(lab, host, wire, guest)
+            for again in ("first", "second"):
+                with lab.case(f"{title}: a new QEMU, the {again} time"):
+                    replaced(lab, host, wire, guest, title)
+            with lab.case(f"{title}: a new QEMU that ends at once: the guest goes on in the old one"):
+                taken_back(lab, host, wire, guest)
+            with lab.case(f"{title}: the daemon is killed in the middle"):
+                killed(lab, host, wire, guest)
+            with lab.case(f"{title}: after all that one more"):
+                replaced(lab, host, wire, guest, title)
+
+    with started(lab, "container", True, NOT_SHARED) as (host, wire, guest), lab.case("control: memory that is no file in it: refused by name, and nothing is lost"):
         begin = time.monotonic()
         result = lab.luctl(host, "update --vmm --yes", check=False, timeout=120)
-        lab.expect(result.code == 3 and "VFIO_UPDATE_VADDR" in result.err, f"luctl: {result}")
-        lab.say("  " + result.err.strip().splitlines()[0])
+        said = str(lab.ask_anyway(host, "plan", 3))
+        lab.expect(result.code == 3 and "VFIO_UPDATE_VADDR" in said, f"luctl: {result} {said}")
         devices.stream_whole(lab, host, wire, guest, begin)
+
+    for title, seconds in BLACKOUTS.items():
+        lab.say(f"| {title} | " + " | ".join(f"{s:.2f} s" for s in sorted(seconds)) + " |")
