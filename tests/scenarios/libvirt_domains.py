@@ -20,7 +20,7 @@ NETWORK = f"""<network><name>lan</name><forward mode='open'/><bridge name='lanbr
 <dhcp><range start='{NAT}.100' end='{NAT}.200'/></dhcp></ip></network>
 """
 # what virsh tells of a domain that no update may change
-TOLD = ["domuuid", "dominfo", "schedinfo", "memtune", "blkiotune", "vcpupin", "emulatorpin", "domiflist", "domblklist --details", "numatune", "iothreadinfo", "domdisplay"]
+TOLD = ["domuuid", "dominfo", "schedinfo", "memtune", "vcpupin", "emulatorpin", "domiflist", "domblklist --details", "numatune", "iothreadinfo", "domdisplay"]
 # numbers that grow by themselves
 COUNTED = r"(?m)^CPU time: .*$"
 # of the terminals only libvirt's own commands may know

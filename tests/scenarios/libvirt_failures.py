@@ -51,7 +51,7 @@ def undone(lab, host, which, listed, pids, *, kill=False):
         host.run("systemctl is-active --wait luctld || systemctl is-active luctld", timeout=90)
     lab.luctl(host, "status --wait", check=False, timeout=180)
     state = lab.ask(host, "status")
-    lab.expect(state["state"] == "aborted", f"it ended as {state['state']}: {state['error']}")
+    lab.expect(state["state"] == "aborted", f"it ended as {state['state']}: {state['error'] or result}")
     lab.witness(host, which, start)
     lab.expect(domains.listed(host) == listed, f"virsh listed {listed}, now {domains.listed(host)}")
     lab.expect(domains.pids(host) == pids, f"the processes were {pids}, now {domains.pids(host)}")
