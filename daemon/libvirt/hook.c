@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * libvirt's hook for QEMU domains (/etc/libvirt/hooks/qemu.d/luctl): a domain whose saved state waits to be restored,
+ * libvirt's hook for QEMU domains (/etc/libvirt/hooks/qemu.d/luctl): a domain  whose saved state waits to be restored,
  * or is being carried over just now, can't be started. libvirt gives the operation as an argument and the domain's
  * XML on its standard input; what is written to the standard error stands in the error that virsh shows.
  *
