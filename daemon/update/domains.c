@@ -29,7 +29,7 @@ static void make_groups(struct lu_update *u, size_t i)
 	if (r >= 0)
 		r = lu_groups_make(AT_FDCWD, (pid_t)lu_outcome(u, i)->result.pid, &groups, &e);
 	if (r < 0 || e.code)
-		log_warning("VM %s: limits of its control groups: %s", lu_outcome_name(u, i), e.what ?: strerror(-r));
+		log_warning_vm(lu_outcome_name(u, i), "limits of its control groups: %s", e.what ?: strerror(-r));
 }
 
 void lu_domain_note_groups(struct lu_update *u, size_t i)
@@ -42,8 +42,8 @@ void lu_domain_note_groups(struct lu_update *u, size_t i)
 	if (r >= 0)
 		r = lu_json_store(dir, LU_GROUPS_FILE, 0600, &lu_groups_table, &groups, &e);
 	if (r < 0)
-		log_warning("VM %s: the limits of its control groups will be lost: %s", lu_outcome_name(u, i),
-			    e.what ?: strerror(-r));
+		log_warning_vm(lu_outcome_name(u, i), "the limits of its control groups will be lost: %s",
+			       e.what ?: strerror(-r));
 }
 
 /* The terminals that the new QEMU has got, as libvirt calls them. */

@@ -157,6 +157,20 @@ static void fill_vm(struct lu_update *u, struct luctl_vm_report *v, const struct
 		v->clock = clock_of(o, v->blackout);
 }
 
+/* For the journal: what became of each VM, also of those that lu-init brought over before there was a journal */
+static void tell_vm(const struct luctl_vm_report *v)
+{
+	if (v->result == 2)
+		lu_log(SD_ERR, &(struct lu_log_about){ v->name, LU_MESSAGE_VM_MISSING }, "VM %s: does not run: %s",
+		       v->name, v->error ? v->error->what : "its QEMU is not there");
+	else if (v->blackout == UINT64_MAX)
+		log_info_vm(v->name, NULL, "was not paused");
+	else
+		log_info_vm(v->name, LU_MESSAGE_VM_THROUGH, "%s%s, it stood still for %.3f s",
+			    v->by < 0 ? "goes on in the old kernel" : "was brought over by ",
+			    v->by < 0 ? "" : lu_doc_restorers[v->by], (double)v->blackout / 1e6);
+}
+
 /* UINT64_MAX is: not known */
 static uint64_t longer(uint64_t a, uint64_t b)
 {
@@ -196,6 +210,8 @@ int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)
 			/* of the VM that waited longest, and of the one of which most was predicted */
 			rep.blackout = longer(rep.blackout, rep.vm[i].blackout);
 			rep.predicted = longer(rep.predicted, rep.vm[i].predicted);
+			if (result && rep.vm[i].name)
+				tell_vm(&rep.vm[i]);
 		}
 		r = lu_json_encode_text(&lu_doc_report_table, &rep, &text, e);
 	}

@@ -42,7 +42,7 @@ void lu_outcome_adopt(struct lu_update *u, size_t i)
 	snprintf(description, sizeof(description), "Virtual machine %s", lu_outcome_name(u, i));
 	dir = lu_store_open(u->pkernfs_fd, lu_outcome_uuid(u, i), false, NULL);
 	if (dir >= 0 && lu_limits_read(dir, &limits, &e) < 0 && e.what)
-		log_warning("VM %s: %s", lu_outcome_name(u, i), e.what);
+		log_warning_vm(lu_outcome_name(u, i), "%s", e.what);
 	if (!lu_domain_adopt(u, i, false))
 		lu_host_scope(u->env->host, scope, description, (pid_t)o->result.pid, &limits);
 	if (i != LU_OUTCOME_KEPT)
@@ -151,7 +151,7 @@ static int on_end(sd_event_source *s, int fd, uint32_t events, void *userdata)
 	if (vm && (lu_vm_op_busy(vm) || (lu_vm_facts(vm)->pid > 0 && lu_vm_facts(vm)->pid != w->pid)))
 		return sd_event_source_set_enabled(s, SD_EVENT_OFF);
 	if (vm && lu_vm_unmark(vm, NULL) == 0)
-		log_info("VM %s has ended", lu_vm_name(vm));
+		log_info_vm(lu_vm_name(vm), NULL, "has ended");
 	return sd_event_source_set_enabled(s, SD_EVENT_OFF);
 }
 
@@ -456,7 +456,7 @@ int lu_update_forget(struct lu_update *u, struct lu_vm *vm, struct lu_error *err
 		r = lu_vm_forget(vm, error);
 	if (r < 0)
 		return r;
-	log_info("VM %s: its saved state was given up by request", lu_vm_name(vm));
+	log_info_vm(lu_vm_name(vm), LU_MESSAGE_VM_FORGOTTEN, "its saved state was given up by request");
 	/* of one that is not defined nothing is left */
 	if (lu_vm_stored(vm))
 		(void)lu_vms_remove(u->env->vms, lu_vm_uuid(vm), NULL);

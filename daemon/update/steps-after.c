@@ -40,8 +40,8 @@ static void on_view(void *userdata, int r, struct lu_error *error)
 	bool awaited = u->cookie == c->cookie && u->effect == LU_EFFECT_ADOPT;
 
 	if (r < 0)
-		log_warning("VM %s: its QEMU may see file systems otherwise than before: %s", c->name,
-			    error && error->what ? error->what : strerror(-r));
+		log_warning_vm(c->name, "its QEMU may see file systems otherwise than before: %s",
+			       error && error->what ? error->what : strerror(-r));
 	lu_host_stop_left(u->env->host, c->unit, 0);
 	free(c);
 	if (awaited && --u->pending == 0)
@@ -66,7 +66,7 @@ static void complete_view(struct lu_update *u, size_t i)
 	snprintf(c->name, sizeof(c->name), "%s", lu_outcome_name(u, i));
 	snprintf(c->unit, sizeof(c->unit), "luctl-sight-%s.service", c->name);
 	if (lu_host_run(u->env->host, c->unit, argv, 0, on_view, free, c, &e) < 0) {
-		log_warning("VM %s: %s", c->name, e.what ?: c->unit);
+		log_warning_vm(c->name, "%s", e.what ?: c->unit);
 		free(c);
 		return;
 	}
@@ -143,8 +143,8 @@ static bool begin_round(struct lu_update *u)
 	for (size_t i = 0; delay && i < u->doc.n_vms; i++) {
 		if (!may_come_up(u, i))
 			continue;
-		log_warning("VM %s: %s; tried again in %u s", lu_outcome_name(u, i),
-			    u->outcomes[i].error.what ?: "it could not be restored", delay);
+		log_warning_vm(lu_outcome_name(u, i), "%s; tried again in %u s",
+			       u->outcomes[i].error.what ?: "it could not be restored", delay);
 		any = true;
 	}
 	if (!any || sd_event_add_time_relative(u->env->event, &u->round_timer, CLOCK_MONOTONIC,
@@ -298,7 +298,7 @@ int lu_step_cleanup(struct lu_update *u, struct lu_error *e)
 			(void)lu_error_set(e, -EIO, hint_of(o), "VM %s: %s", u->doc.vms[i].name,
 					   o->error.what ?: "is not running");
 		else if (lu_vm_clean(o->vm, &error) < 0)
-			log_warning("VM %s: %s", u->doc.vms[i].name, error.what ?: "its record can't be removed");
+			log_warning_vm(u->doc.vms[i].name, "%s", error.what ?: "its record can't be removed");
 	}
 	return e->code ? e->code : 1;
 }

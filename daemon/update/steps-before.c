@@ -179,8 +179,7 @@ void lu_note_limits(struct lu_update *u, size_t i)
 	if (r >= 0)
 		r = lu_limits_write(dir, &limits, &e);
 	if (r < 0)
-		log_warning("VM %s: what its unit holds it to will be lost: %s", lu_vm_name(vm),
-			    e.what ?: strerror(-r));
+		log_warning_vm(lu_vm_name(vm), "what its unit holds it to will be lost: %s", e.what ?: strerror(-r));
 }
 
 int lu_step_note_limits(struct lu_update *u, struct lu_error *e)

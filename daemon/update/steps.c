@@ -4,6 +4,7 @@
  * ends the effect, except in undo, where every step is tried and the first error
  * is kept. Which steps make up which effect: effects.c.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "check.h"
@@ -100,6 +101,35 @@ static void trace_vm(struct lu_update *u, struct lu_vm *vm, enum lu_phase phase,
 			lu_trace_add(u->trace, phase, (unsigned int)i, kind, r, NULL);
 }
 
+const char *lu_update_expects(const struct lu_update *u, char buf[64])
+{
+	enum lu_state s = lu_engine_state(u->engine);
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		if (u->doc.vms[i].predicted_usec != LU_MEASURED_UNKNOWN && u->doc.vms[i].predicted_usec > most)
+			most = u->doc.vms[i].predicted_usec;
+	*buf = '\0';
+	if (!most || u->doc.rehearse)
+		return buf;
+	if (s == LU_STATE_PAUSING || s == LU_STATE_SAVING)
+		snprintf(buf, 64, "blackout about %.1f s", (double)most / 1e6);
+	else if (s == LU_STATE_JUMP && u->rest_usec != LU_MEASURED_UNKNOWN)
+		snprintf(buf, 64, "guests go on in about %.1f s", (double)u->rest_usec / 1e6);
+	return buf;
+}
+
+/* "2 of 3 VMs, blackout about 3.2 s": how far the state is that takes as long as its slowest VM */
+static void tell_count(struct lu_update *u)
+{
+	char text[128], expected[64];
+
+	(void)lu_update_expects(u, expected);
+	snprintf(text, sizeof(text), "%zu of %zu VMs%s%s", u->started - u->pending, u->started, *expected ? ", " : "",
+		 expected);
+	u->news->progress(u->job, u->info.state, text);
+}
+
 static void on_vm(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
 {
 	struct lu_update *u = userdata;
@@ -113,7 +143,10 @@ static void on_vm(struct lu_vm *vm, int r, const struct lu_error *e, void *userd
 		trace_vm(u, vm, LU_PHASE_VM_BLACKOUT, LU_TRACE_END, 0);
 	if (r < 0)
 		(void)lu_error_set(&u->error, r, e ? e->hint : NULL, "%s", e && e->what ? e->what : strerror(-r));
-	if (--u->pending > 0)
+	u->pending--;
+	if (phase)
+		tell_count(u);
+	if (u->pending > 0)
 		return;
 	if (u->error.code && !u->effects[u->effect].go_on)
 		effect_complete(u);
@@ -128,6 +161,7 @@ int lu_step_vms_if(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase,
 	int ret = 1;
 
 	u->phase = phase;
+	u->started = 0;
 	for (size_t i = 0; i < u->doc.n_vms; i++) {
 		struct lu_vm *vm = u->outcomes[i].vm;
 		int r;
@@ -139,6 +173,7 @@ int lu_step_vms_if(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase,
 		r = lu_vm_op_start(vm, op, u->doc.id, limit, on_vm, u);
 		if (r == 0) {
 			u->pending++;
+			u->started++;
 			ret = 0;
 		} else {
 			(void)lu_error_set(e, r, NULL, "VM %s: %s: %s", lu_vm_name(vm), lu_vm_op_to_string(op),

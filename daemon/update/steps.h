@@ -37,3 +37,6 @@ int lu_step_vms_if(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase,
 
 /** lu_thaw_forget() - end the thawing that goes on beside undo's other steps */
 void lu_thaw_forget(struct lu_update *u);
+
+/** lu_update_expects() - what is predicted of the state that the update is in, for people; "" if nothing is */
+const char *lu_update_expects(const struct lu_update *u, char buf[64]);

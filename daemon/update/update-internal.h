@@ -54,6 +54,7 @@ struct lu_update {
 	size_t step;
 	enum lu_phase phase; /* of the VMs' operation */
 	size_t pending;      /* VMs that have not answered yet */
+	size_t started;      /* VMs that this step has begun with */
 	uint64_t rest_usec;  /* what is predicted from the jump on, of the VM that waits longest; LU_MEASURED_UNKNOWN */
 	uint64_t paused_ns;  /* CLOCK_MONOTONIC, when the first VM was told to stand still; 0: none was */
 	sd_event_source *budget; /* of the blackout that was asked for: when it is used up */

@@ -159,10 +159,32 @@ static void come_to_rest(struct lu_update *u, enum lu_state s)
 	u->budget = sd_event_source_disable_unref(u->budget);
 }
 
+static void log_state(const struct lu_update *u, enum lu_state s, const char *why)
+{
+	static const struct {
+		const char *result, *level, *message_id;
+	} ends[] = {
+		{ "success", SD_INFO, LU_MESSAGE_SUCCESS },
+		{ "aborted", SD_WARNING, LU_MESSAGE_ABORTED },
+		{ "degraded", SD_ERR, LU_MESSAGE_DEGRADED },
+	};
+	const char *result = result_of(u, s), *level = SD_INFO, *id = LU_MESSAGE_STATE;
+
+	for (size_t i = 0; result && i < ARRAY_SIZE(ends); i++)
+		if (strcmp(result, ends[i].result) == 0) {
+			level = ends[i].level;
+			id = ends[i].message_id;
+		}
+	log_set_update(u->doc.id);
+	lu_log(level, &(struct lu_log_about){ .message_id = id }, "update %s: %s%s%s", u->doc.id ?: "-",
+	       lu_state_name(s), *why ? ", since " : "", why);
+}
+
 static void op_entered(void *ud, const struct lu_transition *t)
 {
 	struct lu_update *u = ud;
 	const char *what = t->cause && t->cause->what ? t->cause->what : "";
+	char expected[64];
 
 	u->info.state = lu_state_name(t->to);
 	u->info.running = !lu_state_is_rest(t->to);
@@ -174,12 +196,14 @@ static void op_entered(void *ud, const struct lu_transition *t)
 		lu_trace_add(u->trace, t->to, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, NULL);
 	if (t->to == LU_STATE_JUMP && !u->doc.rehearse)
 		lu_trace_add(u->trace, LU_PHASE_KEXEC, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, NULL);
-	log_info("update %s: %s%s%s", u->doc.id ?: "-", u->info.state, *what ? ", since " : "", what);
+	log_state(u, t->to, what);
 	(void)sd_notifyf(0, "STATUS=%s", u->info.state);
-	u->news->progress(u->job, u->info.state, what);
+	u->news->progress(u->job, u->info.state, *what ? what : lu_update_expects(u, expected));
 	u->news->state(u->context);
-	if (!u->info.running)
+	if (!u->info.running) {
 		come_to_rest(u, t->to);
+		log_set_update(NULL);
+	}
 }
 
 static const struct lu_engine_ops engine_ops = {
@@ -334,6 +358,7 @@ int lu_update_recover(struct lu_update *u, struct lu_error *error)
 	u->info.id = u->doc.id;
 	u->info.kernel = u->doc.kernel;
 	u->info.since_usec = lu_journal_info(u->journal)->stamp.realtime_ns / 1000;
+	log_set_update(u->doc.id);
 	u->outcomes = calloc(u->doc.n_vms ?: 1, sizeof(*u->outcomes));
 	if (!u->outcomes)
 		return -ENOMEM;
@@ -343,6 +368,7 @@ int lu_update_recover(struct lu_update *u, struct lu_error *error)
 	    !strcmp(lu_journal_info(u->journal)->boot_id, boot_id))
 		(void)lu_engine_undo_again(u->engine);
 	if (!u->info.running) {
+		log_set_update(NULL);
 		u->info.state = lu_state_name(lu_engine_state(u->engine));
 		u->info.result = result_of(u, lu_engine_state(u->engine));
 		lu_journal_free(u->journal);
