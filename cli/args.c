@@ -22,7 +22,23 @@ struct option_set {
 	struct option longopts[OPTIONS_MAX + 1];
 	const struct cli_option *options[OPTIONS_MAX];
 	int n;
+	char letters[2 * OPTIONS_MAX + 3]; /* as getopt wants them */
 };
+
+/* @order: how getopt is to take words that are no options, "+" or "" */
+static void set_letters(struct option_set *set, const char *order)
+{
+	char *p = stpcpy(stpcpy(set->letters, order), ":");
+
+	for (int i = 0; i < set->n; i++) {
+		if (!set->options[i]->letter)
+			continue;
+		*p++ = set->options[i]->letter;
+		if (set->options[i]->arg)
+			*p++ = ':';
+	}
+	*p = '\0';
+}
 
 static void set_add(struct option_set *set, const struct cli_option *list)
 {
@@ -49,12 +65,12 @@ static int add_value(struct cli *cli, const struct cli_option *option, const cha
 	return 0;
 }
 
-static const struct cli_option *option_named(const char *name)
+static const struct cli_option *option_of(const struct option_set *set, int c)
 {
-	for (const struct cli_option *o = cli_global_options; o->name; o++)
-		if (strcmp(o->name, name) == 0)
-			return o;
-	return NULL;
+	for (int i = 0; i < set->n; i++)
+		if (set->options[i]->letter && set->options[i]->letter == c)
+			return set->options[i];
+	return c >= OPTION_BASE && c < OPTION_BASE + set->n ? set->options[c - OPTION_BASE] : NULL;
 }
 
 static int usage_error(struct cli *cli, const char *what, const char *word)
@@ -63,43 +79,6 @@ static int usage_error(struct cli *cli, const char *what, const char *word)
 
 	snprintf(hint, sizeof(hint), "luctl%s%s --help", cli->verb ? " " : "", cli->verb ? cli->verb->name : "");
 	return cli_error(cli, EXIT_USAGE, hint, "%s %s", what, word);
-}
-
-static int parse_options(struct cli *cli, const struct option_set *set, const char *short_options, int argc,
-			 char **argv)
-{
-	int c;
-
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, short_options, set->longopts, NULL)) != -1) {
-		const struct cli_option *o;
-		int r;
-
-		if (c == ':')
-			return usage_error(cli, "missing argument of", argv[optind - 1]);
-		if (c == 'h' || c == 'V')
-			o = option_named(c == 'h' ? "help" : "version");
-		else if (c >= OPTION_BASE && c < OPTION_BASE + set->n)
-			o = set->options[c - OPTION_BASE];
-		else if (optopt >= OPTION_BASE) /* a flag that was given an argument */
-			return usage_error(cli, "no argument belongs to", argv[optind - 1]);
-		else if (optopt) {
-			char word[] = { '-', (char)optopt, '\0' };
-
-			return usage_error(cli, "unknown option", word);
-		} else
-			return usage_error(cli, "unknown option", argv[optind - 1]);
-		if (!o->repeat && o->arg && cli_value(cli, o->name)) {
-			char word[64];
-
-			snprintf(word, sizeof(word), "--%s", o->name);
-			return usage_error(cli, "given more than once:", word);
-		}
-		r = add_value(cli, o, o->arg ? optarg : NULL);
-		if (r != 0)
-			return r;
-	}
-	return 0;
 }
 
 /* Matches one or two words; *@ret_words says how many. */
@@ -138,6 +117,65 @@ static unsigned int distance(const char *a, const char *b)
 		}
 	}
 	return row[m];
+}
+
+/* "--kernl": the one that was probably meant, if any */
+static int unknown_option(struct cli *cli, const struct option_set *set, const char *word)
+{
+	unsigned int best = 3;
+	const char *near = NULL;
+	char hint[96];
+
+	for (int i = 0; word[0] == '-' && word[1] == '-' && i < set->n; i++) {
+		char name[WORD_MAX + 1];
+		unsigned int d;
+
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
+		d = distance(name, set->options[i]->name);
+		if (d < best && d < (strlen(name) + 1) / 2) {
+			best = d;
+			near = set->options[i]->name;
+		}
+	}
+	if (!near)
+		return usage_error(cli, "unknown option", word);
+	snprintf(hint, sizeof(hint), "--%s is one; luctl%s%s --help lists all", near, cli->verb ? " " : "",
+		 cli->verb ? cli->verb->name : "");
+	return cli_error(cli, EXIT_USAGE, hint, "unknown option %s", word);
+}
+
+static int parse_options(struct cli *cli, struct option_set *set, const char *order, int argc, char **argv)
+{
+	int c;
+
+	opterr = 0;
+	set_letters(set, order);
+	while ((c = getopt_long(argc, argv, set->letters, set->longopts, NULL)) != -1) {
+		const struct cli_option *o = option_of(set, c);
+		int r;
+
+		if (c == ':')
+			return usage_error(cli, "missing argument of", argv[optind - 1]);
+		if (!o && optopt >= OPTION_BASE) /* a flag that was given an argument */
+			return usage_error(cli, "no argument belongs to", argv[optind - 1]);
+		if (!o && optopt) {
+			char word[] = { '-', (char)optopt, '\0' };
+
+			return usage_error(cli, "unknown option", word);
+		}
+		if (!o)
+			return unknown_option(cli, set, argv[optind - 1]);
+		if (!o->repeat && o->arg && cli_value(cli, o->name)) {
+			char word[64];
+
+			snprintf(word, sizeof(word), "--%s", o->name);
+			return usage_error(cli, "given more than once:", word);
+		}
+		r = add_value(cli, o, o->arg ? optarg : NULL);
+		if (r != 0)
+			return r;
+	}
+	return 0;
 }
 
 /* The verb that was probably meant: at most two letters are wrong, and less than half of them. */
@@ -198,7 +236,7 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 	int r, words = 0;
 
 	set_add(&set, cli_global_options);
-	r = parse_options(cli, &set, "+:hV", argc, argv);
+	r = parse_options(cli, &set, "+", argc, argv);
 	if (r != 0)
 		return r;
 	if (optind >= argc)
@@ -213,7 +251,7 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 	argv += optind + words - 1;
 	argc -= optind + words - 1;
 	optind = 0;
-	r = parse_options(cli, &set, ":hV", argc, argv);
+	r = parse_options(cli, &set, "", argc, argv);
 	if (r != 0)
 		return r;
 	cli->args = argv + optind;

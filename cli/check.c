@@ -8,20 +8,19 @@
 void cli_finding(struct cli *cli, const struct luctl_finding *f)
 {
 	const char *level = luctl_finding_level(f), *object = luctl_finding_object(f), *what = luctl_finding_what(f);
-	_cleanup_free_ char *o = cli_safe(object), *w = cli_safe(what);
-	_cleanup_free_ char *h = luctl_finding_hint(f) ? cli_safe(luctl_finding_hint(f)) : NULL;
 	enum cli_color color = strcmp(level, "ok") == 0    ? COLOR_GOOD :
 			       strcmp(level, "error") == 0 ? COLOR_BAD :
 							     COLOR_WARN;
 	bool named = strncmp(what, object, strlen(object)) == 0;
+	_cleanup_free_ char *text = NULL, *safe = NULL, *folded = NULL;
 
-	printf("%s%-8s%s %s%s%s\n", cli_color(cli->color_out, color), level, cli_color_off(cli->color_out),
-	       named ? "" :
-	       o     ?:
-		       "?",
-	       named ? "" : ": ", w ?: "?");
-	if (h)
-		printf("         hint: %s\n", h);
+	if (asprintf(&text, "%s%s%s", named ? "" : object, named ? "" : ": ", what) < 0)
+		text = NULL;
+	safe = text ? cli_safe(text) : NULL;
+	folded = safe ? cli_folded(safe, cli->width, 9, 9) : NULL;
+	printf("%s%-8s%s %s\n", cli_color(cli->color_out, color), level, cli_color_off(cli->color_out), folded ?: "?");
+	if (luctl_finding_hint(f))
+		cli_say(cli, 9, "hint: %s", luctl_finding_hint(f));
 }
 
 int verb_check(struct cli *cli)

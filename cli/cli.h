@@ -27,6 +27,7 @@ struct cli_option {
 	const char *arg;  /* name of its argument, NULL: it is a flag */
 	const char *help;
 	bool repeat;
+	char letter; /* short form; 0: none */
 };
 
 struct cli_verb {
@@ -62,11 +63,13 @@ struct cli {
 	bool json;
 	bool helped;               /* a group of verbs was explained: nothing is left to do */
 	bool color_out, color_err; /* is that stream a terminal that wants colours? */
+	size_t width, width_err;   /* of the terminal; 0: it is none, and nothing is cut or folded */
 	int n_args;
 	char **args;
 	struct cli_value *values;
 	size_t n_values;
 	char update_id[37]; /* of the update that this command began; empty: none yet */
+	uint64_t back_usec; /* after the last jump, until luctld answered again; 0: not known */
 };
 
 /* args.c */
@@ -98,8 +101,19 @@ const char *cli_bytes(uint64_t n, char buf[32]);
 const char *cli_usec(uint64_t usec, char buf[32]);
 /** cli_time() - local time of CLOCK_REALTIME in µs */
 const char *cli_time(uint64_t usec, char buf[64]);
-/** cli_line() - "Name:     value" on stdout, without control characters */
-void cli_line(const char *name, const char *fmt, ...) _printf_(2, 3);
+/** cli_line() - "Name:     value" on stdout, without control characters, folded to the terminal's width */
+void cli_line(struct cli *cli, const char *name, const char *fmt, ...) _printf_(3, 4);
+/** cli_width_of() - how many columns of a terminal a text takes */
+size_t cli_width_of(const char *s);
+/**
+ * cli_folded() - copy of a text that is broken at blanks; free() it
+ * @width: of the terminal; 0: it is not broken
+ * @at: column in which it begins
+ * @indent: blanks at the start of each further line
+ */
+char *cli_folded(const char *s, size_t width, size_t at, size_t indent);
+/** cli_say() - a line on stdout that begins with @indent blanks, without control characters, folded */
+void cli_say(struct cli *cli, size_t indent, const char *fmt, ...) _printf_(3, 4);
 enum cli_color {
 	COLOR_NONE,
 	COLOR_GOOD,
@@ -135,6 +149,7 @@ int verb_pkernfs_show(struct cli *cli);
 int verb_pkernfs_verify(struct cli *cli);
 int verb_journal_show(struct cli *cli);
 int verb_journal_verify(struct cli *cli);
+int verb_metrics(struct cli *cli);
 int verb_plan(struct cli *cli);
 int verb_report(struct cli *cli);
 int verb_restore(struct cli *cli);

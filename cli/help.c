@@ -16,8 +16,9 @@ static void print_options(const struct cli_option *list)
 	for (; list && list->name; list++) {
 		char left[48];
 
-		snprintf(left, sizeof(left), "--%s%s%s", list->name, list->arg ? " " : "", list->arg ?: "");
-		printf("  %-20s %s%s\n", left, list->help, list->repeat ? "; may be repeated" : "");
+		snprintf(left, sizeof(left), "%c%c%c --%s%s%s", list->letter ? '-' : ' ', list->letter ?: ' ',
+			 list->letter ? ',' : ' ', list->name, list->arg ? " " : "", list->arg ?: "");
+		printf("  %-24s %s%s\n", left, list->help, list->repeat ? "; may be repeated" : "");
 	}
 }
 
@@ -88,12 +89,13 @@ static struct json_object *describe_options(const struct cli_option *list)
 
 	for (; array && list && list->name; list++) {
 		_cleanup_json_ struct json_object *o = json_object_new_object();
-		char name[64];
+		char name[64], letter[] = { '-', list->letter, '\0' };
 
 		snprintf(name, sizeof(name), "--%s", list->name);
-		if (!o || lu_json_add_string(o, "name", name) < 0 || lu_json_add_string(o, "arg", list->arg) < 0 ||
-		    lu_json_add_string(o, "help", list->help) < 0 || lu_json_add_bool(o, "repeat", list->repeat) < 0 ||
-		    json_object_array_add(array, o) < 0)
+		if (!o || lu_json_add_string(o, "name", name) < 0 ||
+		    lu_json_add_string(o, "short", list->letter ? letter : NULL) < 0 ||
+		    lu_json_add_string(o, "arg", list->arg) < 0 || lu_json_add_string(o, "help", list->help) < 0 ||
+		    lu_json_add_bool(o, "repeat", list->repeat) < 0 || json_object_array_add(array, o) < 0)
 			return NULL;
 		o = NULL;
 	}
@@ -136,8 +138,8 @@ static int help_json(struct cli *cli)
 	_cleanup_json_ struct json_object *o = json_object_new_object();
 	_cleanup_free_ char *text = NULL;
 
-	if (!o || lu_json_add_uint(o, "version", 1) < 0 || lu_json_add_string(o, "program", "luctl") < 0 ||
-	    lu_json_add_string(o, "release", luctl_version()) < 0 ||
+	if (!o || lu_json_add_uint(o, "version", 1) < 0 || lu_json_add_uint(o, "minor", 1) < 0 ||
+	    lu_json_add_string(o, "program", "luctl") < 0 || lu_json_add_string(o, "release", luctl_version()) < 0 ||
 	    lu_json_add(o, "options", describe_options(cli_global_options)) < 0 ||
 	    lu_json_add(o, "verbs", describe_verbs()) < 0 || lu_json_add(o, "exit_codes", describe_exit_codes()) < 0 ||
 	    lu_json_text(o, &text) < 0)

@@ -33,6 +33,7 @@ struct watch {
 	struct cli *cli;
 	uint64_t begin_ns;
 	char state[32];
+	char word[32]; /* what a person is told in its place */
 	char *held;    /* in a pipe: the last detail of the state, told when the next state comes */
 	bool in_place; /* the cursor stands behind a line that may be overwritten */
 	bool left_check;
@@ -49,7 +50,10 @@ static void tell_held(struct watch *w)
 	w->held = NULL;
 }
 
-/* A rehearsal that has come to the jump is not aborted, whatever the engine calls its way back. */
+/*
+ * A rehearsal that has come to the jump is not aborted, whatever the engine calls its way back. If something went
+ * wrong, that is said when the state is entered; details that come later are counts.
+ */
 static const char *word_of(const struct watch *w, const char *state, const char *detail)
 {
 	if (!w->rehearsed || *detail)
@@ -57,21 +61,37 @@ static const char *word_of(const struct watch *w, const char *state, const char 
 	return strcmp(state, "aborting") == 0 ? "returning" : strcmp(state, "aborted") == 0 ? "rehearsed" : state;
 }
 
+/* Before the jump: when to come back, and what to type then. */
+static void tell_farewell(struct watch *w)
+{
+	char back[64] = "";
+
+	if (w->cli->back_usec)
+		snprintf(back, sizeof(back), " for about %llu s, as the last time",
+			 (unsigned long long)(w->cli->back_usec / 1000000 + 1));
+	cli_say(w->cli, 0, "The host jumps now: this terminal ends, and nobody can log in%s.", back);
+	cli_say(w->cli, 0, "Then: luctl status --wait; luctl report");
+}
+
 static void on_progress(void *userdata, const char *state, const char *detail)
 {
 	struct watch *w = userdata;
-	bool same = strcmp(state, w->state) == 0, tty = w->cli->color_out;
+	bool same = *state && strcmp(state, w->state) == 0, tty = w->cli->color_out;
 	uint64_t ms = (lu_clock_ns(CLOCK_MONOTONIC) - w->begin_ns) / 1000000;
-	_cleanup_free_ char *s = cli_safe(word_of(w, state, detail)), *d = cli_safe(detail);
+	_cleanup_free_ char *s = NULL, *d = cli_safe(detail);
 
 	if (strcmp(state, "checking") != 0 && strcmp(state, "examining") != 0 && strcmp(state, "aborting") != 0 &&
 	    strcmp(state, "aborted") != 0)
 		w->left_check = true;
 	w->jumping = strcmp(state, "jump") == 0 && !w->rehearsing;
 	w->rehearsed = w->rehearsed || (w->rehearsing && strcmp(state, "jump") == 0);
-	snprintf(w->state, sizeof(w->state), "%s", state);
+	if (!same) {
+		snprintf(w->state, sizeof(w->state), "%s", state);
+		snprintf(w->word, sizeof(w->word), "%s", word_of(w, state, detail));
+	}
 	if (w->cli->json)
 		return;
+	s = cli_safe(w->word);
 	if (!tty && same) {
 		free(w->held);
 		w->held = NULL;
@@ -91,9 +111,10 @@ static void on_progress(void *userdata, const char *state, const char *detail)
 	else
 		putchar('\n');
 	if (w->jumping && !same) {
-		printf("%sThe host jumps now, and this terminal ends. In the new kernel: luctl status --wait; luctl report\n",
-		       tty ? "\n" : "");
+		if (tty)
+			putchar('\n');
 		w->in_place = false;
+		tell_farewell(w);
 	}
 	fflush(stdout);
 }

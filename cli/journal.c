@@ -156,9 +156,9 @@ int verb_journal_show(struct cli *cli)
 	}
 	print_findings(cli, j);
 	if (luctl_journal_vm(j)) {
-		cli_line("VM", "%s", luctl_journal_vm(j));
-		cli_line("Boot", "%s", luctl_journal_boot_id(j));
-		cli_line("Written", "%s", cli_time(luctl_journal_written(j), when));
+		cli_line(cli, "VM", "%s", luctl_journal_vm(j));
+		cli_line(cli, "Boot", "%s", luctl_journal_boot_id(j));
+		cli_line(cli, "Written", "%s", cli_time(luctl_journal_written(j), when));
 	}
 	if (luctl_journal_call_next(j, NULL) && print_table(j) < 0)
 		return cli_error(cli, EXIT_FAILED, NULL, "the table cannot be printed");

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "cli.h"
 
@@ -12,6 +13,21 @@ static bool wants_color(FILE *f)
 	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
 
 	return isatty(fileno(f)) && !(no && *no) && term && strcmp(term, "dumb") != 0;
+}
+
+/* Of the terminal; 0: it is none, and whoever reads it wants lines as they are. */
+static size_t width_of(FILE *f)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+	unsigned long n;
+
+	if (!isatty(fileno(f)))
+		return 0;
+	if (ioctl(fileno(f), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		return size.ws_col;
+	n = columns ? strtoul(columns, NULL, 10) : 0;
+	return n > 0 && n < 10000 ? n : 80;
 }
 
 static int run(struct cli *cli)
@@ -41,10 +57,14 @@ int main(int argc, char **argv)
 	_cleanup_(cli_clear) struct cli cli = {
 		.color_out = wants_color(stdout),
 		.color_err = wants_color(stderr),
+		.width = width_of(stdout),
+		.width_err = width_of(stderr),
 	};
 	int code;
 
 	(void)setlocale(LC_ALL, "");
+	/* numbers are read and written with a point: --max-blackout 2.5, metrics */
+	(void)setlocale(LC_NUMERIC, "C");
 	/* A closed pipe is a write error, told as such; it must not kill an update's watcher silently. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	code = cli_parse(&cli, argc, argv);

@@ -8,7 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 #include <time.h>
+#include <wchar.h>
 
 #include "cli.h"
 #include "json.h"
@@ -21,6 +23,74 @@ char *cli_safe(const char *s)
 		if (*p < ' ' || *p == 0x7f)
 			*p = '?';
 	return copy;
+}
+
+size_t cli_width_of(const char *s)
+{
+	size_t width = 0;
+	mbstate_t state = { 0 };
+
+	while (*s) {
+		wchar_t c;
+		size_t n = mbrtowc(&c, s, MB_CUR_MAX, &state);
+		int w = n > 0 && n < (size_t)-2 ? wcwidth(c) : -1;
+
+		/* what is no character takes a column, as it does on most terminals */
+		if (w < 0)
+			memset(&state, 0, sizeof(state));
+		width += w < 0 ? 1 : (size_t)w;
+		s += w < 0 ? 1 : n;
+	}
+	return width;
+}
+
+char *cli_folded(const char *s, size_t width, size_t at, size_t indent)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	bool first = true;
+	FILE *f;
+
+	if (width == 0)
+		return strdup(s);
+	f = open_memstream(&text, &size);
+	if (!f)
+		return NULL;
+	for (size_t blanks, n; *s; s += blanks + n, first = false) {
+		_cleanup_free_ char *word = NULL;
+		size_t columns;
+
+		blanks = strspn(s, " ");
+		n = strcspn(s + blanks, " ");
+		word = strndup(s + blanks, n);
+		if (!word)
+			break;
+		columns = cli_width_of(word);
+		if (!first && n > 0 && at + blanks + columns > width) {
+			fprintf(f, "\n%*s%s", (int)indent, "", word);
+			at = indent + columns;
+		} else {
+			fprintf(f, "%*s%s", (int)blanks, "", word);
+			at += blanks + columns;
+		}
+	}
+	if (fclose(f) != 0 || *s)
+		return NULL;
+	return steal_ptr(text);
+}
+
+void cli_say(struct cli *cli, size_t indent, const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL, *safe = NULL, *folded = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	safe = text ? cli_safe(text) : NULL;
+	folded = safe ? cli_folded(safe, cli->width, indent, indent) : NULL;
+	printf("%*s%s\n", (int)indent, "", folded ?: "?");
 }
 
 const char *cli_color(bool on, enum cli_color color)
@@ -38,16 +108,22 @@ const char *cli_color_off(bool on)
 	return on ? "\033[0m" : "";
 }
 
+static void print_stderr(struct cli *cli, const char *head, enum cli_color color, const char *text)
+{
+	_cleanup_free_ char *safe = cli_safe(text), *folded = NULL;
+	size_t at = strlen(head) + 1;
+
+	folded = safe ? cli_folded(safe, cli->width_err, at, at) : NULL;
+	fprintf(stderr, "%s%s%s %s\n", cli_color(cli->color_err, color), head, cli_color_off(cli->color_err),
+		folded ?: "out of memory");
+}
+
 static void print_error(struct cli *cli, const char *what, const char *hint)
 {
-	_cleanup_free_ char *w = cli_safe(what), *h = hint ? cli_safe(hint) : NULL;
-
 	fflush(stdout);
-	fprintf(stderr, "%sluctl:%s %s\n", cli_color(cli->color_err, COLOR_BAD), cli_color_off(cli->color_err),
-		w ?: "out of memory");
-	if (h)
-		fprintf(stderr, "%shint:%s %s\n", cli_color(cli->color_err, COLOR_DIM), cli_color_off(cli->color_err),
-			h);
+	print_stderr(cli, "luctl:", COLOR_BAD, what);
+	if (hint)
+		print_stderr(cli, "hint:", COLOR_DIM, hint);
 }
 
 int cli_error(struct cli *cli, int code, const char *hint, const char *fmt, ...)
@@ -168,9 +244,10 @@ const char *cli_time(uint64_t usec, char buf[64])
 	return buf;
 }
 
-void cli_line(const char *name, const char *fmt, ...)
+void cli_line(struct cli *cli, const char *name, const char *fmt, ...)
 {
-	_cleanup_free_ char *text = NULL, *safe = NULL;
+	size_t at = MAX(strlen(name) + 2, (size_t)12);
+	_cleanup_free_ char *text = NULL, *safe = NULL, *folded = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -178,5 +255,6 @@ void cli_line(const char *name, const char *fmt, ...)
 		text = NULL;
 	va_end(ap);
 	safe = text ? cli_safe(text) : NULL;
-	printf("%s:%*s%s\n", name, (int)(strlen(name) < 11 ? 11 - strlen(name) : 1), "", safe ?: "?");
+	folded = safe ? cli_folded(safe, cli->width, at, 12) : NULL;
+	printf("%s:%*s%s\n", name, (int)(at - strlen(name) - 1), "", folded ?: "?");
 }

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * luctl report: the timeline of the last update. All bars have one scale: the time around the
- * blackouts, which is what one wants to see of an update that takes ten times as long. '=' is a phase in the old kernel, '#' one
- * in the new, 'x' the time in which a VM stood still, '<' and '>' what lies beyond the picture.
+ * luctl report: what happened in the last update. The picture has one scale for the phases of both kernels and for
+ * the time in which each VM stood still: the time around the blackouts, which is what one wants to see of an update that takes ten
+ * times as long. '=' is a phase in the old kernel, '#' one in the new, 'x' the time in which a VM stood still, '<' and
+ * '>' what lies beyond the picture.
  */
-#include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 
-#include "cli.h"
+#include "table.h"
 
-#define BAR_WIDTH 40
+#define BAR_PIPE 40 /* where no terminal says how much room there is */
+#define BAR_MAX 120
 
 /* The part of the update that the picture shows, in microseconds since its start */
 struct span {
@@ -39,77 +41,127 @@ static struct span look_at(const struct luctl_report *rep)
 	return s;
 }
 
-/* What of it can be seen; '<' and '>': it goes on beyond the picture. */
-static const char *bar(uint64_t start, uint64_t length, const struct span *s, char mark, char buf[BAR_WIDTH + 1])
+/* What of it can be seen; '<' and '>': it goes on beyond the picture. @buf: as wide as the picture, and a zero */
+static const char *bar(uint64_t start, uint64_t length, const struct span *s, char mark, size_t width, char *buf)
 {
-	uint64_t end, from, to, whole = s->to - s->from;
+	uint64_t end, whole = s->to - s->from;
+	size_t from, to;
 
 	if (whole == 0 || start == LUCTL_UNKNOWN || length == LUCTL_UNKNOWN)
 		return "";
 	end = length > UINT64_MAX - start ? UINT64_MAX : start + length;
 	if (end <= s->from)
 		return "<";
-	memset(buf, ' ', BAR_WIDTH);
-	buf[BAR_WIDTH] = '\0';
+	memset(buf, ' ', width);
+	buf[width] = '\0';
 	if (start >= s->to) {
-		buf[BAR_WIDTH - 1] = '>';
+		buf[width - 1] = '>';
 		return buf;
 	}
-	from = start <= s->from ? 0 : (uint64_t)((double)(start - s->from) / (double)whole * BAR_WIDTH);
-	to = end >= s->to ? BAR_WIDTH : (uint64_t)((double)(end - s->from) / (double)whole * BAR_WIDTH + 0.5);
-	if (from >= BAR_WIDTH)
-		from = BAR_WIDTH - 1;
+	from = start <= s->from ? 0 : (size_t)((double)(start - s->from) / (double)whole * (double)width);
+	to = end >= s->to ? width : (size_t)((double)(end - s->from) / (double)whole * (double)width + 0.5);
+	if (from >= width)
+		from = width - 1;
 	if (to <= from)
 		to = from + 1;
 	memset(buf + from, mark, to - from);
 	if (start < s->from)
 		buf[0] = '<';
 	if (end > s->to)
-		buf[BAR_WIDTH - 1] = '>';
+		buf[width - 1] = '>';
 	else
 		buf[to] = '\0';
 	return buf;
 }
 
 /* The picture's axis, as its column's title: where it begins and where it ends */
-static const char *axis(const struct span *s, char buf[BAR_WIDTH + 1])
+static const char *axis(const struct span *s, size_t width, char *buf)
 {
 	char from[32], to[32];
-	int n = snprintf(buf, BAR_WIDTH + 1, "|%s", cli_usec(s->from, from));
+	int n = snprintf(buf, width + 1, "|%s", cli_usec(s->from, from));
 
-	if (n > 0 && n < BAR_WIDTH)
-		snprintf(buf + n, (size_t)(BAR_WIDTH + 1 - n), "%*s|", BAR_WIDTH - n - 1, cli_usec(s->to, to));
+	if (n > 0 && (size_t)n < width)
+		snprintf(buf + n, width + 1 - (size_t)n, "%*s|", (int)width - n - 1, cli_usec(s->to, to));
 	return buf;
 }
 
-static int print_phases(const struct luctl_report *rep, const struct span *span)
+enum {
+	PICTURE_NAME,
+	PICTURE_IN,
+	PICTURE_START,
+	PICTURE_TIME,
+	PICTURE_BAR,
+	N_PICTURE
+};
+
+struct picture {
+	struct cli_column columns[N_PICTURE];
+	struct cli_table t;
+	struct span span;
+	size_t width; /* of the bars; 0: not known yet, and none are drawn */
+	char title[BAR_MAX + 1];
+};
+
+static int add_bar(struct picture *p, const char *name, const char *in, uint64_t start, uint64_t time, char mark)
 {
-	char title[BAR_WIDTH + 1];
-	struct libscols_table *tb = scols_new_table();
-	int r = tb && scols_table_enable_minout(tb, 1) == 0 ? 0 : -ENOMEM;
+	char from[32], length[32], buf[BAR_MAX + 1];
+	const char *cells[N_PICTURE] = {
+		[PICTURE_NAME] = name,
+		[PICTURE_IN] = in,
+		[PICTURE_START] = cli_usec(start, from),
+		[PICTURE_TIME] = cli_usec(time, length),
+		[PICTURE_BAR] = p->width ? bar(start, time, &p->span, mark, p->width, buf) : "",
+	};
 
-	if (r == 0 && (!scols_table_new_column(tb, "PHASE", 0, 0) || !scols_table_new_column(tb, "KERNEL", 0, 0) ||
-		       !scols_table_new_column(tb, "START", 0, SCOLS_FL_RIGHT) ||
-		       !scols_table_new_column(tb, "TIME", 0, SCOLS_FL_RIGHT) ||
-		       !scols_table_new_column(tb, axis(span, title), 0, SCOLS_FL_TRUNC)))
-		r = -ENOMEM;
-	for (const struct luctl_phase *p = luctl_report_phase_first(rep); r == 0 && p;
-	     p = luctl_report_phase_next(rep, p)) {
-		struct libscols_line *ln = scols_table_new_line(tb, NULL);
-		char start[32], time[32], buf[BAR_WIDTH + 1];
-		bool new = luctl_phase_in_new_kernel(p);
+	return cli_table_add(&p->t, cells, PICTURE_BAR, mark == 'x' ? COLOR_BAD : mark == '#' ? COLOR_GOOD : COLOR_DIM);
+}
 
-		if (!ln || scols_line_set_data(ln, 0, luctl_phase_name(p)) ||
-		    scols_line_set_data(ln, 1, new ? "new" : "old") ||
-		    scols_line_set_data(ln, 2, cli_usec(luctl_phase_start(p), start)) ||
-		    scols_line_set_data(ln, 3, cli_usec(luctl_phase_duration(p), time)) ||
-		    scols_line_set_data(ln, 4,
-					bar(luctl_phase_start(p), luctl_phase_duration(p), span, new ? '#' : '=', buf)))
-			r = -ENOMEM;
+static int fill_picture(struct picture *p, const struct luctl_report *rep)
+{
+	int r = 0;
+
+	cli_table_clear(&p->t);
+	for (const struct luctl_phase *ph = luctl_report_phase_first(rep); r == 0 && ph;
+	     ph = luctl_report_phase_next(rep, ph)) {
+		bool new = luctl_phase_in_new_kernel(ph);
+
+		r = add_bar(p, luctl_phase_name(ph), new ? "new" : "old", luctl_phase_start(ph),
+			    luctl_phase_duration(ph), new ? '#' : '=');
 	}
-	if (r == 0 && scols_print_table(tb) != 0)
-		r = -EIO;
-	scols_unref_table(tb);
+	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); r == 0 && v;
+	     v = luctl_report_vm_next(rep, v))
+		if (luctl_vm_report_blackout(v) != LUCTL_UNKNOWN)
+			r = add_bar(p, luctl_vm_report_name(v), "-", luctl_vm_report_pause(v),
+				    luctl_vm_report_blackout(v), 'x');
+	return r;
+}
+
+/* Twice: how much room there is for the bars is known when the other columns are. */
+static int print_picture(struct cli *cli, const struct luctl_report *rep)
+{
+	struct picture p = {
+		.columns = {
+			[PICTURE_NAME] = { "PHASE, VM" },
+			[PICTURE_IN] = { "KERNEL" },
+			[PICTURE_START] = { "START", .right = true },
+			[PICTURE_TIME] = { "TIME", .right = true },
+			[PICTURE_BAR] = { p.title },
+		},
+		.t = { .cli = cli, .columns = p.columns, .n_columns = N_PICTURE },
+		.span = look_at(rep),
+	};
+	int r = fill_picture(&p, rep);
+
+	if (r == 0 && p.t.n_lines > 0) {
+		p.width = cli->width ? MIN(cli_table_rest(&p.t), (size_t)BAR_MAX) : BAR_PIPE;
+		axis(&p.span, p.width, p.title);
+		r = fill_picture(&p, rep);
+		if (r == 0)
+			r = cli_table_print(&p.t);
+		if (r == 0)
+			cli_say(cli, 0, "= the old kernel, # the new one, x a VM stands still, < > beyond the picture");
+	}
+	cli_table_clear(&p.t);
 	return r;
 }
 
@@ -127,96 +179,107 @@ static const char *clock_of(const struct luctl_vm_report *v, char buf[64])
 	return buf;
 }
 
-static int print_vms(const struct luctl_report *rep, const struct span *span)
-{
-	char title[BAR_WIDTH + 1];
-	struct libscols_table *tb = scols_new_table();
-	int r = tb && scols_table_enable_minout(tb, 1) == 0 ? 0 : -ENOMEM;
+enum {
+	VM_NAME,
+	VM_RESULT,
+	VM_BY,
+	VM_PAUSED,
+	VM_BLACKOUT,
+	VM_PREDICTED,
+	VM_CLOCK,
+	N_VM
+};
 
-	if (r == 0 &&
-	    (!scols_table_new_column(tb, "VM", 0, 0) || !scols_table_new_column(tb, "RESULT", 0, 0) ||
-	     !scols_table_new_column(tb, "BY", 0, 0) || !scols_table_new_column(tb, "PAUSED AT", 0, SCOLS_FL_RIGHT) ||
-	     !scols_table_new_column(tb, "BLACKOUT", 0, SCOLS_FL_RIGHT) ||
-	     !scols_table_new_column(tb, "PREDICTED", 0, SCOLS_FL_RIGHT) ||
-	     !scols_table_new_column(tb, "CLOCK", 0, 0) ||
-	     !scols_table_new_column(tb, axis(span, title), 0, SCOLS_FL_TRUNC)))
-		r = -ENOMEM;
+static const struct cli_column vm_columns[N_VM] = {
+	[VM_NAME] = { "VM" },
+	[VM_RESULT] = { "RESULT" },
+	[VM_BY] = { "BY", .optional = true },
+	[VM_PAUSED] = { "PAUSED AT", .right = true },
+	[VM_BLACKOUT] = { "BLACKOUT", .right = true },
+	[VM_PREDICTED] = { "PREDICTED", .right = true, .optional = true },
+	[VM_CLOCK] = { "CLOCK", .optional = true },
+};
+
+static int print_vms(struct cli *cli, const struct luctl_report *rep)
+{
+	_cleanup_(cli_table_clear) struct cli_table t = { .cli = cli, .columns = vm_columns, .n_columns = N_VM };
+	int r = 0;
+
 	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); r == 0 && v;
 	     v = luctl_report_vm_next(rep, v)) {
-		struct libscols_line *ln = scols_table_new_line(tb, NULL);
-		char pause[32], blackout[32], predicted[32], clock[64], buf[BAR_WIDTH + 1];
+		char pause[32], blackout[32], predicted[32], clock[64];
+		const char *cells[N_VM] = {
+			[VM_NAME] = luctl_vm_report_name(v),
+			[VM_RESULT] = luctl_vm_report_result(v),
+			[VM_BY] = luctl_vm_report_by(v),
+			[VM_PAUSED] = cli_usec(luctl_vm_report_pause(v), pause),
+			[VM_BLACKOUT] = cli_usec(luctl_vm_report_blackout(v), blackout),
+			[VM_PREDICTED] = cli_usec(luctl_vm_report_predicted(v), predicted),
+			[VM_CLOCK] = clock_of(v, clock),
+		};
 
-		if (!ln || scols_line_set_data(ln, 0, luctl_vm_report_name(v)) ||
-		    scols_line_set_data(ln, 1, luctl_vm_report_result(v)) ||
-		    scols_line_set_data(ln, 2, luctl_vm_report_by(v) ?: "-") ||
-		    scols_line_set_data(ln, 3, cli_usec(luctl_vm_report_pause(v), pause)) ||
-		    scols_line_set_data(ln, 4, cli_usec(luctl_vm_report_blackout(v), blackout)) ||
-		    scols_line_set_data(ln, 5, cli_usec(luctl_vm_report_predicted(v), predicted)) ||
-		    scols_line_set_data(ln, 6, clock_of(v, clock)) ||
-		    scols_line_set_data(ln, 7,
-					bar(luctl_vm_report_pause(v), luctl_vm_report_blackout(v), span, 'x', buf)))
-			r = -ENOMEM;
+		r = cli_table_add(&t, cells, VM_RESULT,
+				  strcmp(luctl_vm_report_result(v), "running") == 0 ? COLOR_GOOD :
+				  strcmp(luctl_vm_report_result(v), "lost") == 0    ? COLOR_BAD :
+										      COLOR_WARN);
 	}
-	if (r == 0 && scols_print_table(tb) != 0)
-		r = -EIO;
-	scols_unref_table(tb);
-	return r;
+	return r < 0 ? r : cli_table_print(&t);
 }
 
-static void print_qemus(const struct luctl_report *rep)
+static void print_qemus(struct cli *cli, const struct luctl_report *rep)
 {
 	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); v; v = luctl_report_vm_next(rep, v))
-		cli_line(luctl_vm_report_name(v), "QEMU %s -> %s", luctl_vm_report_qemu_from(v) ?: "?",
+		cli_line(cli, luctl_vm_report_name(v), "QEMU %s -> %s", luctl_vm_report_qemu_from(v) ?: "?",
 			 luctl_vm_report_qemu_to(v) ?: "?");
 }
 
-static void print_vm_errors(const struct luctl_report *rep)
+static void print_vm_errors(struct cli *cli, const struct luctl_report *rep)
 {
 	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); v; v = luctl_report_vm_next(rep, v)) {
 		if (luctl_vm_report_error(v))
-			cli_line(luctl_vm_report_name(v), "%s", luctl_vm_report_error(v));
+			cli_line(cli, luctl_vm_report_name(v), "%s", luctl_vm_report_error(v));
 		if (luctl_vm_report_error(v) && luctl_vm_report_hint(v))
-			cli_line("hint", "%s", luctl_vm_report_hint(v));
+			cli_line(cli, "hint", "%s", luctl_vm_report_hint(v));
 		if (luctl_vm_report_clock_error(v))
-			cli_line(luctl_vm_report_name(v), "its clock is not set: %s", luctl_vm_report_clock_error(v));
+			cli_line(cli, luctl_vm_report_name(v), "its clock is not set: %s",
+				 luctl_vm_report_clock_error(v));
 	}
 }
 
-static int print_report(const struct luctl_report *rep)
+static int print_report(struct cli *cli, const struct luctl_report *rep)
 {
-	struct span span = look_at(rep);
 	char when[64], took[32], blackout[32], predicted[32];
 	int r;
 
-	cli_line("Result", "%s", luctl_report_result(rep));
+	cli_line(cli, "Result", "%s", luctl_report_result(rep));
 	if (luctl_report_error(rep))
-		cli_line("Error", "%s", luctl_report_error(rep));
+		cli_line(cli, "Error", "%s", luctl_report_error(rep));
 	if (luctl_report_hint(rep))
-		cli_line("Hint", "%s", luctl_report_hint(rep));
+		cli_line(cli, "Hint", "%s", luctl_report_hint(rep));
 	if (strcmp(luctl_report_kind(rep), "vmm") == 0)
-		cli_line("Kernel", "%s, not replaced: this was an update of QEMU", luctl_report_from(rep));
+		cli_line(cli, "Kernel", "%s, not replaced: this was an update of QEMU", luctl_report_from(rep));
 	else if (luctl_report_rehearsal(rep))
-		cli_line("Kernel", "%s, not replaced: this was a rehearsal", luctl_report_from(rep));
+		cli_line(cli, "Kernel", "%s, not replaced: this was a rehearsal", luctl_report_from(rep));
 	else
-		cli_line("Kernel", "%s -> %s", luctl_report_from(rep), luctl_report_to(rep) ?: "(not reached)");
-	cli_line("Update", "%s", luctl_report_id(rep));
-	cli_line("Began", "%s", cli_time(luctl_report_started(rep), when));
-	cli_line("Took", "%s", cli_usec(luctl_report_duration(rep), took));
+		cli_line(cli, "Kernel", "%s -> %s", luctl_report_from(rep), luctl_report_to(rep) ?: "(not reached)");
+	cli_line(cli, "Update", "%s", luctl_report_id(rep));
+	cli_line(cli, "Began", "%s", cli_time(luctl_report_started(rep), when));
+	cli_line(cli, "Took", "%s", cli_usec(luctl_report_duration(rep), took));
 	if (luctl_report_predicted(rep) != LUCTL_UNKNOWN)
-		cli_line("Blackout", "%s, %s was predicted", cli_usec(luctl_report_blackout(rep), blackout),
+		cli_line(cli, "Blackout", "%s, %s was predicted", cli_usec(luctl_report_blackout(rep), blackout),
 			 cli_usec(luctl_report_predicted(rep), predicted));
 	else
-		cli_line("Blackout", "%s", cli_usec(luctl_report_blackout(rep), blackout));
+		cli_line(cli, "Blackout", "%s", cli_usec(luctl_report_blackout(rep), blackout));
 	putchar('\n');
-	r = print_phases(rep, &span);
+	r = print_picture(cli, rep);
 	if (r < 0 || !luctl_report_vm_first(rep))
 		return r;
 	putchar('\n');
-	r = print_vms(rep, &span);
+	r = print_vms(cli, rep);
 	if (r == 0 && strcmp(luctl_report_kind(rep), "vmm") == 0)
-		print_qemus(rep);
+		print_qemus(cli, rep);
 	if (r == 0)
-		print_vm_errors(rep);
+		print_vm_errors(cli, rep);
 	return r;
 }
 
@@ -228,7 +291,7 @@ int verb_report(struct cli *cli)
 		return cli_error_ctx(cli);
 	if (cli->json)
 		cli_print_json(luctl_report_json(rep));
-	else if (print_report(rep) < 0)
+	else if (print_report(cli, rep) < 0)
 		return cli_error(cli, EXIT_FAILED, NULL, "the report cannot be printed");
 	return cli_result(luctl_report_result(rep));
 }

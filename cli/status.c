@@ -26,35 +26,35 @@ static int parse_timeout(struct cli *cli, uint64_t *ret)
 	return 0;
 }
 
-static void print_status(const struct luctl_status *s)
+static void print_status(struct cli *cli, const struct luctl_status *s)
 {
 	const char *result = luctl_status_result(s);
 	char size[32], avail[32], when[64];
 
 	if (result && strcmp(luctl_status_state(s), "aborted") == 0 && strcmp(result, "success") == 0)
-		cli_line("State", "at rest (last update: a rehearsal that came to the jump and back)");
+		cli_line(cli, "State", "at rest (last update: a rehearsal that came to the jump and back)");
 	else if (result)
-		cli_line("State", "%s (last update: %s)", luctl_status_state(s), result);
+		cli_line(cli, "State", "%s (last update: %s)", luctl_status_state(s), result);
 	else
-		cli_line("State", "%s", luctl_status_state(s));
+		cli_line(cli, "State", "%s", luctl_status_state(s));
 	if (luctl_status_updating(s)) {
-		cli_line("Update", "to %s, since %s", luctl_status_update_kernel(s),
+		cli_line(cli, "Update", "to %s, since %s", luctl_status_update_kernel(s),
 			 cli_time(luctl_status_update_since(s), when));
-		cli_line("Update ID", "%s", luctl_status_update_id(s));
+		cli_line(cli, "Update ID", "%s", luctl_status_update_id(s));
 	}
-	cli_line("Kernel", "%s", luctl_status_kernel(s));
-	cli_line("Daemon", "luctld %s", luctl_status_daemon(s));
+	cli_line(cli, "Kernel", "%s", luctl_status_kernel(s));
+	cli_line(cli, "Daemon", "luctld %s", luctl_status_daemon(s));
 	if (luctl_status_pkernfs_mounted(s))
-		cli_line("pkernfs", "%s, %s of %s free", luctl_status_pkernfs_path(s),
+		cli_line(cli, "pkernfs", "%s, %s of %s free", luctl_status_pkernfs_path(s),
 			 cli_bytes(luctl_status_pkernfs_free(s), avail), cli_bytes(luctl_status_pkernfs_size(s), size));
 	else
-		cli_line("pkernfs", "%s, not mounted", luctl_status_pkernfs_path(s));
-	cli_line("VMs", "%llu, %llu of them updatable", (unsigned long long)luctl_status_vms_total(s),
+		cli_line(cli, "pkernfs", "%s, not mounted", luctl_status_pkernfs_path(s));
+	cli_line(cli, "VMs", "%llu, %llu of them updatable", (unsigned long long)luctl_status_vms_total(s),
 		 (unsigned long long)luctl_status_vms_updatable(s));
 	if (luctl_status_error(s))
-		cli_line("Error", "%s", luctl_status_error(s));
+		cli_line(cli, "Error", "%s", luctl_status_error(s));
 	if (luctl_status_hint(s))
-		cli_line("Hint", "%s", luctl_status_hint(s));
+		cli_line(cli, "Hint", "%s", luctl_status_hint(s));
 }
 
 int verb_status(struct cli *cli)
@@ -75,6 +75,6 @@ int verb_status(struct cli *cli)
 	if (cli->json)
 		cli_print_json(luctl_status_json(status));
 	else
-		print_status(status);
+		print_status(cli, status);
 	return luctl_status_updating(status) ? EXIT_OK : cli_result(luctl_status_result(status));
 }

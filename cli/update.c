@@ -178,6 +178,26 @@ static int update_vmm(struct cli *cli)
 	return fail(cli);
 }
 
+/* How long this host was away the last time */
+static void learn_back(struct cli *cli)
+{
+	_cleanup_(luctl_report_freep) struct luctl_report *rep = NULL;
+	uint64_t jump = LUCTL_UNKNOWN, back = LUCTL_UNKNOWN;
+
+	if (luctl_report_get(cli->ctx, &rep) < 0)
+		return;
+	for (const struct luctl_phase *p = luctl_report_phase_first(rep); p; p = luctl_report_phase_next(rep, p)) {
+		/* the jump is never told to have ended, if it came off; kexec is */
+		if (!luctl_phase_in_new_kernel(p) &&
+		    (strcmp(luctl_phase_name(p), "jump") == 0 || strcmp(luctl_phase_name(p), "kexec") == 0))
+			jump = luctl_phase_start(p);
+		if (luctl_phase_in_new_kernel(p) && strcmp(luctl_phase_name(p), "adopting") == 0)
+			back = luctl_phase_start(p);
+	}
+	if (jump != LUCTL_UNKNOWN && back != LUCTL_UNKNOWN && back > jump)
+		cli->back_usec = back - jump;
+}
+
 int verb_update(struct cli *cli)
 {
 	_cleanup_(luctl_plan_freep) struct luctl_plan *plan = NULL;
@@ -202,6 +222,8 @@ int verb_update(struct cli *cli)
 	r = ask(cli, check);
 	if (r != 0)
 		return r;
+	if (!cli_flag(cli, "rehearse"))
+		learn_back(cli);
 	r = cli_flag(cli, "rehearse") ? luctl_rehearse(plan, &job) : luctl_update(plan, &job);
 	return r < 0 ? fail(cli) : cli_job_run(cli, job);
 }

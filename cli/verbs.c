@@ -6,24 +6,24 @@
  */
 #include "cli.h"
 
-#define PLAN_OPTIONS                                                                                  \
-	{ "kernel", "KERNEL", "release or boot image of the target kernel; default: newest", false }, \
-		{ "initrd", "FILE", "its initial RAM disk; a release has its own", false },           \
-		{ "no-initrd", NULL, "it is meant to have none", false },                             \
-		{ "cmdline", "TEXT", "its command line; luctl adds what it needs", false },           \
-		{ "reuse-cmdline", NULL, "the running kernel's command line (the default)", false },  \
-		{ "trial", NULL, "have the target come up in a throw-away machine first", false },    \
-		{ "no-trial", NULL, "do without that", false },                                       \
-		{ "max-blackout", "SECONDS", "no VM may stand still for longer", false },             \
-	{                                                                                             \
-		"exclude", "VM", "leave this VM out: it is not saved and ends with this kernel", true \
+#define PLAN_OPTIONS                                                                                       \
+	{ "kernel", "KERNEL", "release or boot image of the target kernel; default: newest", false, 'k' }, \
+		{ "initrd", "FILE", "its initial RAM disk; a release has its own", false },                \
+		{ "no-initrd", NULL, "it is meant to have none", false },                                  \
+		{ "cmdline", "TEXT", "its command line; luctl adds what it needs", false },                \
+		{ "reuse-cmdline", NULL, "the running kernel's command line (the default)", false },       \
+		{ "trial", NULL, "have the target come up in a throw-away machine first", false },         \
+		{ "no-trial", NULL, "do without that", false },                                            \
+		{ "max-blackout", "SECONDS", "no VM may stand still for longer", false },                  \
+	{                                                                                                  \
+		"exclude", "VM", "leave this VM out: it is not saved and ends with this kernel", true, 'x' \
 	}
 
 static const struct cli_option update_options[] = {
 	PLAN_OPTIONS,
 	{ "rehearse", NULL, "do all but the jump, and take it back: the guests pause and go on", false },
 	{ "vmm", NULL, "replace QEMU under the VMs named, or all that run; the kernel stays", false },
-	{ "yes", NULL, "do not ask", false },
+	{ "yes", NULL, "do not ask", false, 'y' },
 	{ 0 },
 };
 
@@ -31,7 +31,7 @@ static const struct cli_option check_options[] = { PLAN_OPTIONS, { 0 } };
 
 /* As PLAN_OPTIONS, but nothing is required. */
 static const struct cli_option plan_options[] = {
-	{ "kernel", "KERNEL", "release or boot image of the target kernel, to judge it too", false },
+	{ "kernel", "KERNEL", "release or boot image of the target kernel, to judge it too", false, 'k' },
 	{ "initrd", "FILE", "its initial RAM disk", false },
 	{ "no-initrd", NULL, "it is meant to have none", false },
 	{ "cmdline", "TEXT", "its command line; luctl adds what it needs", false },
@@ -39,15 +39,15 @@ static const struct cli_option plan_options[] = {
 	{ "trial", NULL, "have the target come up in a throw-away machine, too", false },
 	{ "no-trial", NULL, "do without that (the default)", false },
 	{ "max-blackout", "SECONDS", "no VM may stand still for longer", false },
-	{ "exclude", "VM", "as if this VM was left out", true },
+	{ "exclude", "VM", "as if this VM was left out", true, 'x' },
 	{ 0 },
 };
 
-static const struct cli_option vm_forget_options[] = { { "yes", NULL, "do not ask", false }, { 0 } };
+static const struct cli_option vm_forget_options[] = { { "yes", NULL, "do not ask", false, 'y' }, { 0 } };
 
 static const struct cli_option status_options[] = {
-	{ "wait", NULL, "wait until no update is under way", false },
-	{ "timeout", "SECONDS", "with --wait: how long at most", false },
+	{ "wait", NULL, "wait until no update is under way", false, 'w' },
+	{ "timeout", "SECONDS", "with --wait: how long at most", false, 't' },
 	{ 0 },
 };
 
@@ -65,20 +65,25 @@ static const struct cli_option pkernfs_verify_options[] = {
 };
 
 static const struct cli_option bugreport_options[] = {
-	{ "output", "FILE", "where to write it; default: a new file in the working directory", false },
+	{ "output", "FILE", "where to write it; default: a new file in the working directory", false, 'o' },
+	{ 0 },
+};
+
+static const struct cli_option metrics_options[] = {
+	{ "output", "FILE", "replace this file, in place of printing", false, 'o' },
 	{ 0 },
 };
 
 static const struct cli_option journal_options[] = {
-	{ "file", "FILE", "read this file in place of asking luctld", false },
+	{ "file", "FILE", "read this file in place of asking luctld", false, 'f' },
 	{ 0 },
 };
 
 const struct cli_option cli_global_options[] = {
-	{ "json", NULL, "print JSON", false },
+	{ "json", NULL, "print JSON", false, 'j' },
 	{ "bus", "ADDRESS", "D-Bus address in place of the system bus", false },
-	{ "help", NULL, "print help and exit", false },
-	{ "version", NULL, "print the version and exit", false },
+	{ "help", NULL, "print help and exit", false, 'h' },
+	{ "version", NULL, "print the version and exit", false, 'V' },
 	{ 0 },
 };
 
@@ -190,6 +195,14 @@ const struct cli_verb cli_verbs[] = {
 	  .options = pkernfs_verify_options,
 	  .help = "is it whole? Names what is damaged; changes nothing",
 	  .about = "IMAGE as for 'luctl pkernfs show'. The exit code is 3 if something is damaged." },
+	{ .name = "metrics",
+	  .run = verb_metrics,
+	  .no_bus = true, /* that there is none is a sample */
+	  .options = metrics_options,
+	  .help = "state, VMs, pkernfs and last update in Prometheus' text format",
+	  .about =
+		  "With --output for node-exporter's textfile collector: the file is replaced in one step. A luctld that\n"
+		  "does not answer is told by luctl_up 0, and by the exit code." },
 	{ .name = "bugreport",
 	  .run = verb_bugreport,
 	  .no_bus = true,

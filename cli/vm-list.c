@@ -1,48 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* luctl vm list */
-#include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "cli.h"
+#include "table.h"
 
-static int add_line(struct libscols_table *tb, const struct luctl_vm *vm)
+enum {
+	NAME,
+	STATE,
+	UPDATABLE,
+	RAM,
+	PID,
+	WHY_NOT,
+	N_COLUMNS
+};
+
+static const struct cli_column columns[N_COLUMNS] = {
+	[NAME] = { "VM" },
+	[STATE] = { "STATE" },
+	[UPDATABLE] = { "UPDATABLE" },
+	[RAM] = { "RAM", .right = true },
+	[PID] = { "PID", .right = true },
+	[WHY_NOT] = { "WHY NOT", .optional = true, .fold = true },
+};
+
+static enum cli_color color_of(const char *state)
 {
-	struct libscols_line *ln = scols_table_new_line(tb, NULL);
-	char ram[32] = "-", pid[32] = "-";
-	uint64_t bytes = 0;
+	return strcmp(state, "running") == 0 ? COLOR_GOOD : strcmp(state, "lost") == 0 ? COLOR_BAD : COLOR_WARN;
+}
 
-	if (!ln)
-		return -ENOMEM;
+static int add_line(struct cli_table *t, const struct luctl_vm *vm)
+{
+	const char *cells[N_COLUMNS] = {
+		[NAME] = luctl_vm_name(vm),
+		[STATE] = luctl_vm_state(vm),
+		[UPDATABLE] = luctl_vm_updatable(vm) ? "yes" : "no",
+		[WHY_NOT] = luctl_vm_reason(vm),
+	};
+	uint64_t bytes = 0;
+	char ram[32], pid[32];
+
 	for (const struct luctl_ram *m = luctl_vm_ram_first(vm); m; m = luctl_vm_ram_next(vm, m))
 		bytes += luctl_ram_size(m);
 	if (bytes > 0)
-		cli_bytes(bytes, ram);
+		cells[RAM] = cli_bytes(bytes, ram);
+	snprintf(pid, sizeof(pid), "%llu", (unsigned long long)luctl_vm_pid(vm));
 	if (luctl_vm_pid(vm))
-		snprintf(pid, sizeof(pid), "%llu", (unsigned long long)luctl_vm_pid(vm));
-	if (scols_line_set_data(ln, 0, luctl_vm_name(vm)) || scols_line_set_data(ln, 1, luctl_vm_state(vm)) ||
-	    scols_line_set_data(ln, 2, luctl_vm_updatable(vm) ? "yes" : "no") || scols_line_set_data(ln, 3, ram) ||
-	    scols_line_set_data(ln, 4, pid) || scols_line_set_data(ln, 5, luctl_vm_reason(vm)))
-		return -ENOMEM;
-	return 0;
+		cells[PID] = pid;
+	return cli_table_add(t, cells, STATE, color_of(luctl_vm_state(vm)));
 }
 
-static int print_table(const struct luctl_vms *vms)
+static int print_table(struct cli *cli, const struct luctl_vms *vms)
 {
-	struct libscols_table *tb = scols_new_table();
-	int r = tb && scols_table_enable_minout(tb, 1) == 0 ? 0 : -ENOMEM;
+	_cleanup_(cli_table_clear) struct cli_table t = { .cli = cli, .columns = columns, .n_columns = N_COLUMNS };
+	int r = 0;
 
-	if (r == 0 &&
-	    (!scols_table_new_column(tb, "VM", 0, 0) || !scols_table_new_column(tb, "STATE", 0, 0) ||
-	     !scols_table_new_column(tb, "UPDATABLE", 0, 0) || !scols_table_new_column(tb, "RAM", 0, SCOLS_FL_RIGHT) ||
-	     !scols_table_new_column(tb, "PID", 0, SCOLS_FL_RIGHT) ||
-	     !scols_table_new_column(tb, "WHY NOT", 0, SCOLS_FL_WRAP)))
-		r = -ENOMEM;
 	for (const struct luctl_vm *vm = luctl_vms_first(vms); r == 0 && vm; vm = luctl_vms_next(vms, vm))
-		r = add_line(tb, vm);
-	if (r == 0 && scols_print_table(tb) != 0)
-		r = -EIO;
-	scols_unref_table(tb);
-	return r;
+		r = add_line(&t, vm);
+	return r < 0 ? r : cli_table_print(&t);
 }
 
 int verb_vm_list(struct cli *cli)
@@ -55,7 +70,7 @@ int verb_vm_list(struct cli *cli)
 		cli_print_json(luctl_vms_json(vms));
 	else if (!luctl_vms_first(vms))
 		puts("No VMs are known. Declare them in /etc/luctl/vms.d, see luctl-vms(5).");
-	else if (print_table(vms) < 0)
+	else if (print_table(cli, vms) < 0)
 		return cli_error(cli, EXIT_FAILED, NULL, "the table cannot be printed");
 	return EXIT_OK;
 }
