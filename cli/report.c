@@ -9,20 +9,16 @@
 #include <string.h>
 #include <sys/param.h>
 
+#include "plot.h"
 #include "table.h"
 
 #define BAR_PIPE 40 /* where no terminal says how much room there is */
 #define BAR_MAX 120
 
-/* The part of the update that the picture shows, in microseconds since its start */
-struct span {
-	uint64_t from, to;
-};
-
 /* Around the blackouts, if there are any, with a tenth on both sides; else all of it. */
-static struct span look_at(const struct luctl_report *rep)
+static struct cli_span look_at(const struct luctl_report *rep)
 {
-	struct span all = { 0, luctl_report_duration(rep) }, s = { UINT64_MAX, 0 };
+	struct cli_span all = { 0, luctl_report_duration(rep) }, s = { UINT64_MAX, 0 };
 	uint64_t margin;
 
 	for (const struct luctl_vm_report *v = luctl_report_vm_first(rep); v; v = luctl_report_vm_next(rep, v)) {
@@ -42,7 +38,7 @@ static struct span look_at(const struct luctl_report *rep)
 }
 
 /* What of it can be seen; '<' and '>': it goes on beyond the picture. @buf: as wide as the picture, and a zero */
-static const char *bar(uint64_t start, uint64_t length, const struct span *s, char mark, size_t width, char *buf)
+static const char *bar(uint64_t start, uint64_t length, const struct cli_span *s, char mark, size_t width, char *buf)
 {
 	uint64_t end, whole = s->to - s->from;
 	size_t from, to;
@@ -75,7 +71,7 @@ static const char *bar(uint64_t start, uint64_t length, const struct span *s, ch
 }
 
 /* The picture's axis, as its column's title: where it begins and where it ends */
-static const char *axis(const struct span *s, size_t width, char *buf)
+static const char *axis(const struct cli_span *s, size_t width, char *buf)
 {
 	char from[32], to[32];
 	int n = snprintf(buf, width + 1, "|%s", cli_usec(s->from, from));
@@ -97,7 +93,7 @@ enum {
 struct picture {
 	struct cli_column columns[N_PICTURE];
 	struct cli_table t;
-	struct span span;
+	struct cli_span span;
 	size_t width; /* of the bars; 0: not known yet, and none are drawn */
 	char title[BAR_MAX + 1];
 };
@@ -283,12 +279,32 @@ static int print_report(struct cli *cli, const struct luctl_report *rep)
 	return r;
 }
 
+/* The exit code is whether that went well, not how the update did. */
+static int write_plot(struct cli *cli, const struct luctl_report *rep, const char *path)
+{
+	_cleanup_free_ char *svg = NULL;
+	size_t size = 0;
+	int r = cli_plot(rep, look_at(rep), &svg, &size);
+
+	if (r >= 0 && strcmp(path, "-") == 0)
+		fwrite(svg, 1, size, stdout);
+	else if (r >= 0)
+		r = lu_write_file(AT_FDCWD, path, svg, size, 0644);
+	if (r < 0)
+		return cli_error(cli, EXIT_FAILED, "is its folder there, and may this user write to it?", "%s: %s",
+				 path, strerror(-r));
+	return EXIT_OK;
+}
+
 int verb_report(struct cli *cli)
 {
+	const char *plot = cli_value(cli, "plot");
 	_cleanup_(luctl_report_freep) struct luctl_report *rep = NULL;
 
 	if (luctl_report_get(cli->ctx, &rep) < 0)
 		return cli_error_ctx(cli);
+	if (plot)
+		return write_plot(cli, rep, plot);
 	if (cli->json)
 		cli_print_json(luctl_report_json(rep));
 	else if (print_report(cli, rep) < 0)

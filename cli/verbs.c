@@ -69,6 +69,11 @@ static const struct cli_option bugreport_options[] = {
 	{ 0 },
 };
 
+static const struct cli_option report_options[] = {
+	{ "plot", "FILE", "write it as a picture (SVG); - is stdout", false },
+	{ 0 },
+};
+
 static const struct cli_option metrics_options[] = {
 	{ "output", "FILE", "replace this file, in place of printing", false, 'o' },
 	{ 0 },
@@ -135,6 +140,7 @@ const struct cli_verb cli_verbs[] = {
 	  .about = "If no update is under way, the exit code is the last one's: 0, 5 (aborted) or 6 (degraded)." },
 	{ .name = "report",
 	  .run = verb_report,
+	  .options = report_options,
 	  .help = "what happened in the last update, and when",
 	  .about =
 		  "The exit code is that of the update: 0, 5 (aborted) or 6 (degraded). The picture shows the time around\n"

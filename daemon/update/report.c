@@ -43,15 +43,15 @@ static const struct lu_trace_record *first_of_new(const struct lu_trace_log *log
 	return NULL;
 }
 
-static int add_phase(struct lu_doc_report *rep, const struct lu_trace_log *log, const char *name,
+static int add_phase(struct luctl_phase **list, size_t *n, const struct lu_trace_log *log, const char *name,
 		     const struct lu_trace_record *begin, const struct lu_trace_record *end)
 {
-	struct luctl_phase *p = reallocarray(rep->phase, rep->n_phases + 1, sizeof(*p));
+	struct luctl_phase *p = reallocarray(*list, *n + 1, sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
-	rep->phase = p;
-	p += rep->n_phases++;
+	*list = p;
+	p += (*n)++;
 	*p = (struct luctl_phase){
 		.name = strdup(name),
 		.kernel = begin->boot != log->records[0].boot,
@@ -75,7 +75,26 @@ static int fill_phases(struct lu_doc_report *rep, const struct lu_trace_log *log
 			end = end ?: first_of_new(log);
 		if (begin->vm != LU_TRACE_NO_VM || begin->phase == LU_PHASE_UPDATE || !name || !end)
 			continue;
-		r = add_phase(rep, log, name, begin, end);
+		r = add_phase(&rep->phase, &rep->n_phases, log, name, begin, end);
+	}
+	return r;
+}
+
+/* What was done to each VM. The blackout, which goes through all of it, has numbers of its own. */
+static int fill_vm_phases(struct lu_doc_report *rep, const struct lu_trace_log *log)
+{
+	_cleanup_free_ struct lu_trace_interval *list = NULL;
+	size_t n = 0;
+	int r = lu_trace_intervals(log, &list, &n);
+
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		const struct lu_trace_record *begin = list[i].begin, *end = list[i].end;
+		const char *name = lu_phase_name(begin->phase);
+		struct luctl_vm_report *v = begin->vm < rep->n_vms ? &rep->vm[begin->vm] : NULL;
+
+		if (!v || !name || !end || begin->phase == LU_PHASE_VM_BLACKOUT || v->n_phases == LU_DOC_VM_PHASES_MAX)
+			continue;
+		r = add_phase(&v->phase, &v->n_phases, log, name, begin, end);
 	}
 	return r;
 }
@@ -213,7 +232,9 @@ int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)
 			if (result && rep.vm[i].name)
 				tell_vm(&rep.vm[i]);
 		}
-		r = lu_json_encode_text(&lu_doc_report_table, &rep, &text, e);
+		r = fill_vm_phases(&rep, &log);
+		if (r >= 0)
+			r = lu_json_encode_text(&lu_doc_report_table, &rep, &text, e);
 	}
 	if (r >= 0 && text)
 		r = lu_write_file(u->pkernfs_fd, REPORT_PATH, text, strlen(text), 0644);

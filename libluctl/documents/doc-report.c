@@ -42,6 +42,13 @@ static const struct lu_json_field vm_report_fields[] = {
 	  .offset = offsetof(struct luctl_vm_report, clock),
 	  .flags = LU_JSON_NULLABLE,
 	  .table = &clock_table },
+	{ .key = "phases",
+	  .type = LU_JSON_OBJECTS,
+	  .offset = offsetof(struct luctl_vm_report, phase),
+	  .count_offset = offsetof(struct luctl_vm_report, n_phases),
+	  .table = &phase_table,
+	  .max = LU_DOC_VM_PHASES_MAX,
+	  .since = LU_JSON_AT(1, 2) },
 	TEXT_UP_TO("qemu_from", struct luctl_vm_report, qemu_from, N, 64),
 	TEXT_UP_TO("qemu_to", struct luctl_vm_report, qemu_to, N, 64),
 	ERROR("error", struct luctl_vm_report, error),
@@ -68,4 +75,4 @@ static const struct lu_json_field report_fields[] = {
 	ERROR("error", struct lu_doc_report, error),
 };
 const struct lu_json_table lu_doc_report_table =
-	LU_JSON_DOCUMENT_AT("report", struct lu_doc_report, report_fields, 1, 1);
+	LU_JSON_DOCUMENT_AT("report", struct lu_doc_report, report_fields, 1, 2);

@@ -3,6 +3,8 @@
 /* update/report.json, and what GetReport returns (schema report). */
 #include "documents.h"
 
+#define LU_DOC_VM_PHASES_MAX 64 /* of one VM */
+
 struct luctl_phase {
 	char *name;
 	int kernel;
@@ -21,6 +23,8 @@ struct luctl_vm_report {
 	uint64_t pause, resume, blackout, predicted;
 	struct lu_doc_clock *clock;
 	char *qemu_from, *qemu_to;
+	struct luctl_phase *phase;
+	size_t n_phases;
 	struct lu_doc_error *error;
 };
 

@@ -195,6 +195,19 @@ PUBLIC uint64_t luctl_vm_report_predicted(const struct luctl_vm_report *vm)
 	return vm->predicted;
 }
 
+PUBLIC const struct luctl_phase *luctl_vm_report_phase_first(const struct luctl_vm_report *vm)
+{
+	return vm->n_phases > 0 ? vm->phase : NULL;
+}
+
+PUBLIC const struct luctl_phase *luctl_vm_report_phase_next(const struct luctl_vm_report *vm,
+							    const struct luctl_phase *phase)
+{
+	size_t i = (size_t)(phase - vm->phase) + 1;
+
+	return i < vm->n_phases ? &vm->phase[i] : NULL;
+}
+
 PUBLIC const char *luctl_vm_report_clock(const struct luctl_vm_report *vm)
 {
 	return vm->clock ? lu_doc_clock_policies[vm->clock->policy] : NULL;

@@ -336,6 +336,9 @@ const char *luctl_vm_report_by(const struct luctl_vm_report *vm);     /* NULL: n
 uint64_t luctl_vm_report_pause(const struct luctl_vm_report *vm);     /* µs since the update began, or LUCTL_UNKNOWN */
 uint64_t luctl_vm_report_resume(const struct luctl_vm_report *vm);    /* likewise */
 uint64_t luctl_vm_report_blackout(const struct luctl_vm_report *vm);  /* µs or LUCTL_UNKNOWN */
+/* What was done to it and when: vm-pause, vm-save, vm-devices, vm-spawn, vm-load, vm-resume; none of an older luctld's report */
+const struct luctl_phase *luctl_vm_report_phase_first(const struct luctl_vm_report *vm);
+const struct luctl_phase *luctl_vm_report_phase_next(const struct luctl_vm_report *vm, const struct luctl_phase *phase);
 uint64_t luctl_vm_report_predicted(const struct luctl_vm_report *vm); /* µs or LUCTL_UNKNOWN */
 const char *luctl_vm_report_clock(const struct luctl_vm_report *vm);  /* "leave", "agent"; NULL: it was not stopped */
 /* µs by which the guest's time of day is behind, or was ahead: as long as it stood still, or what its agent says since it set it */

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/* The picture of a report, as SVG. */
+#include "cli.h"
+
+/* The part of the update that a picture shows, in microseconds since its start */
+struct cli_span {
+	uint64_t from, to;
+};
+
+/** cli_plot() - @ret: the SVG's text, to be freed */
+int cli_plot(const struct luctl_report *rep, struct cli_span span, char **ret, size_t *ret_size);
