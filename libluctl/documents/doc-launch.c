@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * launch.json as a table. What a field means is in doc-launch.h, what the document promises in daemon/launch/launch.h. Fields that
- * came later ("inherited", "view", "sched", "apparmor", "cpr") are left out or null where a VM does not need them, and have a word in "features"
+ * came later ("inherited", "view", "sched", "apparmor", "cpr", "tpm") are left out or null where a VM does not need them, and have a word
+ * in "features"
  * where it does: so an older luctl reads the documents of all VMs that it can start.
  */
 #include <string.h>
@@ -142,6 +143,42 @@ static const struct lu_json_table sched_table = LU_JSON_TABLE("sched", struct lu
 			.count_offset = offsetof(struct lu_launch, n_##_key), __VA_ARGS__ \
 	}
 
+#define TPM_FIELD(_key, _type, _flags, ...)                                                     \
+	{                                                                                       \
+#_key, _type, offsetof(struct lu_launch_tpm, process._key), _flags, __VA_ARGS__ \
+	}
+#define TPM_LIST(_key, _type, ...)                                                                    \
+	{                                                                                             \
+#_key, _type, offsetof(struct lu_launch_tpm, process._key), LU_JSON_REQUIRED,         \
+			.count_offset = offsetof(struct lu_launch_tpm, process.n_##_key), __VA_ARGS__ \
+	}
+
+/* Of a process that is started before QEMU: what concerns the process, as below. */
+static const struct lu_json_field tpm_fields[] = {
+	{ "socket", LU_JSON_STRING, offsetof(struct lu_launch_tpm, socket), LU_JSON_REQUIRED, .check = path_valid,
+	  .expect = "an absolute path" },
+	{ "unit", LU_JSON_STRING, offsetof(struct lu_launch_tpm, unit), LU_JSON_NULLABLE, .min = 1, .max = 255 },
+	TPM_FIELD(exe, LU_JSON_STRING, LU_JSON_REQUIRED, .check = path_valid, .expect = "an absolute path"),
+	TPM_FIELD(argv, LU_JSON_STRINGS, LU_JSON_REQUIRED, .min = 1, .max = 4096),
+	TPM_LIST(env, LU_JSON_OBJECTS, .max = 1024, .table = &var_table),
+	TPM_FIELD(uid, LU_JSON_UINT, LU_JSON_REQUIRED, .max = ID_MAX),
+	TPM_FIELD(gid, LU_JSON_UINT, LU_JSON_REQUIRED, .max = ID_MAX),
+	TPM_LIST(groups, LU_JSON_UINTS, .max = 1024),
+	TPM_FIELD(cwd, LU_JSON_STRING, LU_JSON_REQUIRED, .check = path_valid, .expect = "an absolute path"),
+	TPM_LIST(limits, LU_JSON_OBJECTS, .max = RLIM_NLIMITS, .table = &limit_table),
+	TPM_FIELD(oom_score_adj, LU_JSON_INT, LU_JSON_REQUIRED, .min = -1000, .max = 1000),
+	TPM_FIELD(umask, LU_JSON_UINT, LU_JSON_REQUIRED, .max = 0777),
+	TPM_FIELD(cap_bounding, LU_JSON_UINT, LU_JSON_REQUIRED),
+	TPM_FIELD(cap_ambient, LU_JSON_UINT, LU_JSON_REQUIRED),
+	TPM_FIELD(no_new_privs, LU_JSON_BOOL, LU_JSON_REQUIRED),
+	TPM_FIELD(cpus, LU_JSON_STRING, LU_JSON_NULLABLE, .check = cpus_valid, .expect = "a list of CPUs"),
+	TPM_LIST(needs, LU_JSON_OBJECTS, .max = 1024, .table = &need_table),
+	TPM_FIELD(preload, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 1024),
+	TPM_FIELD(view, LU_JSON_OBJECT_PTR, 0, .table = &lu_view_table),
+	TPM_FIELD(sched, LU_JSON_OBJECT_PTR, 0, .table = &sched_table),
+};
+static const struct lu_json_table tpm_table = LU_JSON_TABLE("tpm", struct lu_launch_tpm, tpm_fields);
+
 static const struct lu_json_field launch_fields[] = {
 	FIELD(features, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 64),
 	FIELD(name, LU_JSON_STRING, LU_JSON_REQUIRED, .check = lu_name_valid, .expect = "a name of [A-Za-z0-9_.-]"),
@@ -175,6 +212,7 @@ static const struct lu_json_field launch_fields[] = {
 	FIELD(view, LU_JSON_OBJECT_PTR, 0, .table = &lu_view_table),
 	FIELD(sched, LU_JSON_OBJECT_PTR, 0, .table = &sched_table),
 	FIELD(apparmor, LU_JSON_STRING, 0, .check = profile_valid, .expect = "the name of a profile"),
+	FIELD(tpm, LU_JSON_OBJECT_PTR, 0, .table = &tpm_table),
 	FIELD(modules, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 64),
 	FIELD(machine, LU_JSON_STRING, LU_JSON_NULLABLE, .check = machine_valid, .expect = "a machine type"),
 	FIELD(qemu_version, LU_JSON_STRING, LU_JSON_NULLABLE, .max = 64),

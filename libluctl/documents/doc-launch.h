@@ -72,6 +72,8 @@ struct lu_launch_inherited {
 	char *cpr;      /* what QEMU's CPR state calls it, or NULL */
 };
 
+struct lu_launch_tpm;
+
 struct lu_launch {
 	char **features;
 	char *name;
@@ -108,12 +110,20 @@ struct lu_launch {
 	struct lu_view *view;          /* of its own mount namespace; NULL: it sees what the host sees */
 	struct lu_launch_sched *sched; /* NULL: as an ordinary process */
 	char *apparmor;                /* the profile that confines it; NULL: none */
+	struct lu_launch_tpm *tpm;     /* the process that is its TPM; NULL: none is */
 	char **devices;                /* PCI functions that are passed through; NULL if there are none */
 	char **modules;                /* kernel modules that were loaded and that QEMU uses */
 	char *machine;                 /* versioned type: "pc-q35-11.1"; NULL: as in argv */
 	char *qemu_version;
 	bool early;
 	char *late; /* or NULL */
+};
+
+/** struct lu_launch_tpm - swtpm, which is started before QEMU */
+struct lu_launch_tpm {
+	char *socket;             /* at which QEMU finds it */
+	char *unit;               /* that it was started by, or NULL */
+	struct lu_launch process; /* only the members that the table has */
 };
 
 extern const struct lu_json_table lu_launch_table;
