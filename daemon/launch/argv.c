@@ -392,7 +392,11 @@ static void check_backend(const struct lu_arg *arg, struct lu_reasons *why)
 
 int lu_argv_check(char *const *argv, struct lu_reasons *why)
 {
+	_cleanup_free_ char *tpm = NULL, *socket = NULL;
 	struct lu_arg arg = { 0 };
+
+	if (lu_argv_tpm(argv, &tpm, &socket) == -ENOMEM)
+		return -ENOMEM;
 
 	while (lu_argv_next(argv, &arg)) {
 		if (is_transient(&arg))
@@ -425,7 +429,7 @@ int lu_argv_check(char *const *argv, struct lu_reasons *why)
 		    arg.value && (!strncmp(arg.value, "fd:", 3)))
 			lu_argv_refuse(why, NULL, &arg, "an inherited file descriptor can't be opened again", NULL);
 		check_backend(&arg, why);
-		lu_argv_check_peer(&arg, why);
+		lu_argv_check_peer(&arg, tpm, why);
 	}
 	return 0;
 }

@@ -63,5 +63,14 @@ int lu_argv_fds(char *const *argv, struct lu_argv_fd **ret, size_t *ret_n);
  */
 int lu_argv_devices(char *const *argv, char ***ret, struct lu_reasons *why);
 
+/**
+ * lu_argv_tpm() - is its TPM another process (-tpmdev emulator), and where does it find that?
+ * @ret_chardev: its character device; free() it
+ * @ret_path: that one's socket; NULL if it has none, or not by a path; free() it
+ *
+ * Return: 1, 0 if it has no such TPM, -ENODATA if it names no character device, -ENOMEM.
+ */
+int lu_argv_tpm(char *const *argv, char **ret_chardev, char **ret_path);
+
 /** lu_argv_late() - why this command line can't be started before the host's network and services are up: taps, disks in the network; NULL if it can */
 const char *lu_argv_late(char *const *argv, bool root);

@@ -5,8 +5,9 @@
  * be had before the network is up.
  *
  * Facts of QEMU 8 to 11 (chardev/char-socket.c, net/stream.c, block/nbd.c): a chardev or stream that connects fails QEMU's
- * start if nobody listens, unless it is told to try again (reconnect=, reconnect-ms=); then it starts without. swtpm
- * holds the state of its TPM, and has ended by then. pr-manager-helper connects when it is needed, and again.
+ * start if nobody listens, unless it is told to try again (reconnect=, reconnect-ms=); then it starts without.
+ * pr-manager-helper connects when it is needed, and again. swtpm's state is part of QEMU's; it is started again before
+ * QEMU (capture_tpm.c).
  */
 #include <json-c/json.h>
 #include <string.h>
@@ -37,6 +38,35 @@ static bool tries_again(const char *value)
 
 	return (lu_argv_property(value, "reconnect", &seconds) > 0 && strcmp(seconds, "0") != 0) ||
 	       (lu_argv_property(value, "reconnect-ms", &ms) > 0 && strcmp(ms, "0") != 0);
+}
+
+int lu_argv_tpm(char *const *argv, char **ret_chardev, char **ret_path)
+{
+	struct lu_arg arg = { 0 };
+	int r = 0;
+
+	while (lu_argv_next(argv, &arg) && r == 0)
+		if (!strcmp(arg.name, "tpmdev") && lu_argv_kind_is(arg.value, "type", "emulator"))
+			r = lu_argv_property(arg.value, "chardev", ret_chardev) ?: -ENODATA;
+	arg = (struct lu_arg){ 0 };
+	while (r > 0 && !*ret_path && lu_argv_next(argv, &arg)) {
+		_cleanup_free_ char *id = NULL;
+
+		if (strcmp(arg.name, "chardev") != 0 || !lu_argv_kind_is(arg.value, "backend", "socket") ||
+		    lu_argv_property(arg.value, "id", &id) <= 0 || strcmp(id, *ret_chardev) != 0)
+			continue;
+		if (lu_argv_property(arg.value, "path", ret_path) < 0)
+			return -ENOMEM;
+	}
+	return r;
+}
+
+static bool is_chardev(const struct lu_arg *arg, const char *name)
+{
+	_cleanup_free_ char *id = NULL;
+
+	return name && !strcmp(arg->name, "chardev") && lu_argv_property(arg->value, "id", &id) > 0 &&
+	       !strcmp(id, name);
 }
 
 /* Does it connect when it starts, once and for all? */
@@ -169,15 +199,20 @@ static enum place of_disk(const struct lu_arg *arg)
 	return HERE;
 }
 
-void lu_argv_check_peer(const struct lu_arg *arg, struct lu_reasons *why)
+void lu_argv_check_peer(const struct lu_arg *arg, const char *tpm, struct lu_reasons *why)
 {
-	if (!strcmp(arg->name, "tpmdev") && lu_argv_kind_is(arg->value, "type", "emulator"))
-		lu_argv_refuse(why, NULL, arg, "its TPM is served by another process (swtpm), which does not survive",
-			       "start it without the TPM, or exclude the VM");
-	if (connects(arg))
+	static const char hint[] = "unplug it, or exclude the VM";
+
+	if (connects(arg) && !is_chardev(arg, tpm))
 		lu_argv_refuse(why, NULL, arg,
 			       "connects to another process, which is not there when the next QEMU starts",
 			       "let QEMU listen (server=on), or try again (reconnect-ms=1000)");
+	if (!strcmp(arg->name, "object") && lu_argv_kind_is(arg->value, "qom-type", "cryptodev-vhost-user"))
+		lu_argv_refuse(why, NULL, arg, "is served by another process (vhost-user), which does not survive",
+			       hint);
+	if (!strcmp(arg->name, "object") && lu_argv_kind_is(arg->value, "qom-type", "dbus-vmstate"))
+		lu_argv_refuse(why, NULL, arg, "keeps the state of other processes, which do not survive",
+			       "start it without, or exclude the VM");
 	if (of_disk(arg) == BESIDE)
 		lu_argv_refuse(why, NULL, arg,
 			       "a disk that is served by another process of this host, which does not survive",

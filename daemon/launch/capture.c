@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A running process as launch.json: identity, words and limits here, what it has
- * open in capture_files.c, its namespaces in capture_space.c, what it loses in capture_identity.c.
+ * open in capture_files.c, its namespaces in capture_space.c, what it loses in capture_identity.c, its TPM in capture_tpm.c.
  *
  * The aim is a second process that can't be told from the first by the guest. What
  * can't be had again from /proc (inherited descriptors, a network namespace, a
@@ -216,7 +216,7 @@ static int capture_words(const struct lu_capture_from *from, pid_t pid, int root
 		l->exe[n - strlen(deleted)] = '\0';
 	r = lu_stat_in(root, l->exe, &real);
 	if (r < 0) {
-		lu_reasons_add(why, NULL, "install QEMU again at this place", "its program %s is gone: %s", l->exe,
+		lu_reasons_add(why, NULL, "install it again at this place", "its program %s is gone: %s", l->exe,
 			       strerror(-r));
 		return 0;
 	}
@@ -224,7 +224,7 @@ static int capture_words(const struct lu_capture_from *from, pid_t pid, int root
 	if (r < 0)
 		return r;
 	if (r == 0 || found.st_dev != real.st_dev || found.st_ino != real.st_ino)
-		lu_reasons_add(why, NULL, "start QEMU directly, not through a wrapper that changes its name",
+		lu_reasons_add(why, NULL, "start it directly, not through a wrapper that changes its name",
 			       "it calls itself %s, but its program is %s", l->argv[0], l->exe);
 	return 0;
 }
@@ -397,11 +397,11 @@ static int capture_devices(struct lu_launch *l, struct lu_reasons *why)
 	return lu_launch_add_feature(l, LU_LAUNCH_DEVICES);
 }
 
-static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
+int lu_capture_process(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, int *ret_root,
+		       struct lu_reasons *why)
 {
 	_cleanup_close_ int root = -EBADF;
 	_cleanup_free_ char *oom = NULL;
-	const char *late;
 	int r;
 
 	l->features = calloc(LU_LAUNCH_FEATURES_MAX + 1, sizeof(*l->features));
@@ -425,7 +425,19 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 	if (r < 0)
 		return r;
 	l->oom_score_adj = strtol(oom, NULL, 10);
-	r = lu_argv_check(l->argv, why);
+	*ret_root = steal_fd(&root);
+	return 0;
+}
+
+static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
+{
+	_cleanup_close_ int root = -EBADF;
+	const char *late;
+	int r;
+
+	r = lu_capture_process(from, pid, l, &root, why);
+	if (r >= 0)
+		r = lu_argv_check(l->argv, why);
 	if (r < 0)
 		return r;
 	r = capture_devices(l, why);
@@ -444,6 +456,8 @@ static int capture_all(const struct lu_capture_from *from, pid_t pid, struct lu_
 			return -ENOMEM;
 	}
 	r = lu_capture_files(from, pid, root, l, why);
+	if (r >= 0)
+		r = lu_capture_tpm(from, pid, l, why);
 	if (r < 0)
 		return r;
 	l->early = l->late == NULL;

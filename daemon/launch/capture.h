@@ -13,6 +13,16 @@ int lu_proc_read(int proc_fd, pid_t pid, const char *what, char **ret, size_t *r
 const char *lu_status_field(const char *text, const char *key);
 
 /**
+ * lu_capture_process() - what any process has: namespaces, directory, words, environment, user, limits, control group
+ * @ret_root: its root directory
+ */
+int lu_capture_process(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, int *ret_root,
+		       struct lu_reasons *why);
+
+/** lu_capture_tpm() - the process that is the TPM of QEMU @pid, if it has one: to @l->tpm */
+int lu_capture_tpm(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why);
+
+/**
  * lu_capture_spaces() - verdict on its namespaces, and its view if it has a mount namespace of its own
  * @ret_root: its root directory, in its mount namespace
  */
@@ -28,6 +38,17 @@ int lu_capture_identity(const struct lu_capture_from *from, pid_t pid, struct lu
  */
 int lu_capture_files(const struct lu_capture_from *from, pid_t pid, int root, struct lu_launch *l,
 		     struct lu_reasons *why);
+
+/**
+ * lu_capture_tpm_files() - the same of swtpm, whose words are not QEMU's
+ * @state: directory that it writes its state to, or NULL
+ * @pidfile: that it makes anew, or NULL
+ */
+int lu_capture_tpm_files(const struct lu_capture_from *from, pid_t pid, int root, struct lu_launch *l,
+			 const char *state, const char *pidfile, struct lu_reasons *why);
+
+/** lu_capture_tpm_identity() - how swtpm is scheduled; and what of its identity will be lost, to @from->losses */
+int lu_capture_tpm_identity(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l);
 
 /** lu_open_in() - open as a process with root directory @root would: links and ".." stay in it */
 int lu_open_in(int root, const char *path, int flags);

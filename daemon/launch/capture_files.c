@@ -206,6 +206,22 @@ static int need_regular(struct scan *s, const char *path, const struct stat *st,
 	return st->st_dev == s->root_dev ? 0 : set_late(s->l, path, "is on a file system that is mounted later");
 }
 
+/* A directory in which files are made and replaced. */
+static int need_state(struct scan *s, const char *path, const struct stat *st)
+{
+	int r;
+
+	if (is_volatile(s, path)) {
+		lu_reasons_add(s->why, NULL, "move it to a disk", "its state is in %s, in memory that does not survive",
+			       path);
+		return 0;
+	}
+	r = add_need(s, path, LU_NEED_DIRECTORY, true, st);
+	if (r < 0)
+		return r;
+	return st->st_dev == s->root_dev ? 0 : set_late(s->l, path, "is on a file system that is mounted later");
+}
+
 /* Block devices that only exist once userspace has set them up. */
 static bool is_made_later(const struct stat *st)
 {
@@ -523,6 +539,28 @@ static int one_word(struct scan *s, const struct lu_arg *arg, const char *path)
 	return need_regular(s, path, &st, false);
 }
 
+/* The paths in an argument. */
+static int scan_value(struct scan *s, const struct lu_arg *arg)
+{
+	for (const char *p = arg->value; p && *p;) {
+		size_t n = strcspn(p, ",=\"");
+		_cleanup_free_ char *piece = strndup(p, n);
+		const char *path;
+		int r = 0;
+
+		if (!piece)
+			return -ENOMEM;
+		path = strchr(piece, '/');
+		/* "/x", "file:/x", "unix:/x" */
+		if (path && (path == piece || path[-1] == ':'))
+			r = one_word(s, arg, path);
+		if (r < 0)
+			return r;
+		p += n + (p[n] != '\0');
+	}
+	return 0;
+}
+
 static int scan_words(struct scan *s)
 {
 	/* options whose argument is the guest's text or another program's, not our paths */
@@ -531,25 +569,13 @@ static int scan_words(struct scan *s)
 
 	while (lu_argv_next(s->l->argv, &arg)) {
 		bool skipped = !arg.value;
+		int r;
 
 		for (size_t i = 0; i < ARRAY_SIZE(skip); i++)
 			skipped |= !strcmp(arg.name, skip[i]);
-		for (const char *p = arg.value; !skipped && p && *p;) {
-			size_t n = strcspn(p, ",=\"");
-			_cleanup_free_ char *piece = strndup(p, n);
-			const char *path;
-			int r = 0;
-
-			if (!piece)
-				return -ENOMEM;
-			path = strchr(piece, '/');
-			/* "/x", "file:/x", "unix:/x" */
-			if (path && (path == piece || path[-1] == ':'))
-				r = one_word(s, &arg, path);
-			if (r < 0)
-				return r;
-			p += n + (p[n] != '\0');
-		}
+		r = skipped ? 0 : scan_value(s, &arg);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -626,34 +652,61 @@ static int note_mapped(struct scan *s)
 	return 0;
 }
 
-int lu_capture_files(const struct lu_capture_from *from, pid_t pid, int root, struct lu_launch *l,
-		     struct lu_reasons *why)
+static int scan_begin(struct scan *s)
 {
-	_cleanup_(scan_done) struct scan s = { .from = from, .pid = pid, .root = root, .l = l, .why = why };
 	struct stat st;
 	char path[32];
 	int r;
 
 	if (stat("/", &st) < 0)
 		return -errno;
-	s.root_dev = st.st_dev;
-	snprintf(path, sizeof(path), "%d/net/unix", (int)pid);
-	r = lu_read_file(from->proc_fd, path, 16U << 20, &s.unix_sockets, NULL);
+	s->root_dev = st.st_dev;
+	snprintf(path, sizeof(path), "%d/net/unix", (int)s->pid);
+	r = lu_read_file(s->from->proc_fd, path, 16U << 20, &s->unix_sockets, NULL);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	note_start(&s);
-	r = check_cwd(&s);
+	note_start(s);
+	r = check_cwd(s);
+	if (r >= 0)
+		r = note_mapped(s);
+	if (r >= 0 && lu_stat_in(s->root, s->l->exe, &st) == 0)
+		r = need_regular(s, s->l->exe, &st, false);
+	return r;
+}
+
+int lu_capture_files(const struct lu_capture_from *from, pid_t pid, int root, struct lu_launch *l,
+		     struct lu_reasons *why)
+{
+	_cleanup_(scan_done) struct scan s = { .from = from, .pid = pid, .root = root, .l = l, .why = why };
+	int r = scan_begin(&s);
+
 	if (r >= 0)
 		r = note_pidfile(&s);
 	if (r >= 0)
 		r = note_modules(&s);
 	if (r >= 0)
-		r = note_mapped(&s);
-	if (r >= 0 && lu_stat_in(root, l->exe, &st) == 0)
-		r = need_regular(&s, l->exe, &st, false);
-	if (r >= 0)
 		r = scan_fds(&s);
 	if (r >= 0)
 		r = scan_words(&s);
+	return r;
+}
+
+int lu_capture_tpm_files(const struct lu_capture_from *from, pid_t pid, int root, struct lu_launch *l,
+			 const char *state, const char *pidfile, struct lu_reasons *why)
+{
+	_cleanup_(scan_done) struct scan s = { .from = from, .pid = pid, .root = root, .l = l, .why = why };
+	struct stat st;
+	int r = scan_begin(&s);
+
+	if (r >= 0 && pidfile && !(s.pidfile = strdup(pidfile)))
+		return -ENOMEM;
+	if (r >= 0 && pidfile)
+		r = need_directory_of(&s, pidfile);
+	if (r >= 0 && state && lu_stat_in(root, state, &st) == 0)
+		r = need_state(&s, state, &st);
+	if (r >= 0)
+		r = scan_fds(&s);
+	for (size_t i = 1; r >= 0 && l->argv[0] && l->argv[i]; i++)
+		r = scan_value(&s, &(struct lu_arg){ .index = i, .name = "", .value = l->argv[i] });
 	return r;
 }

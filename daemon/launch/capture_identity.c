@@ -141,7 +141,16 @@ static bool filters_itself(char *const *argv)
 	return false;
 }
 
-static void look_at_rules(const struct lu_capture_from *from, pid_t pid, const struct lu_launch *l)
+/* swtpm filters itself unless it is told not to (--seccomp action=none). */
+static bool tpm_filters_itself(char *const *argv)
+{
+	for (size_t i = 1; argv[0] && argv[i]; i++)
+		if (strstr(argv[i], "action=none"))
+			return false;
+	return true;
+}
+
+static void look_at_rules(const struct lu_capture_from *from, pid_t pid, bool itself, bool tpm)
 {
 	_cleanup_free_ char *status = NULL, *label = NULL;
 	unsigned int mode = 0, n = 0;
@@ -155,18 +164,20 @@ static void look_at_rules(const struct lu_capture_from *from, pid_t pid, const s
 		if (p)
 			(void)sscanf(p, "%u", &n);
 	}
-	if (mode == 2 && (!filters_itself(l->argv) || n > 1))
+	if (mode == 2 && (!itself || n > 1))
 		lu_reasons_add(from->losses, NULL,
-			       filters_itself(l->argv) ? "QEMU's own filter (-sandbox on) is kept" :
-							 "QEMU's own filter is kept: start it with -sandbox on",
-			       "the filter of system calls that its unit gave it");
+			       tpm    ? "swtpm's own filter is kept" :
+			       itself ? "QEMU's own filter (-sandbox on) is kept" :
+					"QEMU's own filter is kept: start it with -sandbox on",
+			       "the filter of system calls that %s gave it",
+			       tpm ? "the unit of its swtpm" : "its unit");
 	if (lu_proc_read(from->proc_fd, pid, "attr/current", &label, NULL) < 0)
 		return;
 	label[strcspn(label, "\n")] = '\0';
 	if (!l->apparmor && label[0] && strcmp(label, "unconfined") != 0 && strcmp(label, "kernel") != 0)
 		lu_reasons_add(from->losses, NULL,
 			       "do without the guest, or without the label, while the host is updated",
-			       "its label %s: it runs unconfined afterwards", label);
+			       "its %slabel %s: it runs unconfined afterwards", tpm ? "swtpm's " : "", label);
 }
 
 /* Its rules must be there to be taken along: a guest that runs unconfined afterwards is none that was carried. */
@@ -207,6 +218,15 @@ int lu_capture_identity(const struct lu_capture_from *from, pid_t pid, struct lu
 	if (r < 0 || !from->losses)
 		return r;
 	look_at_threads(from, pid, l);
-	look_at_rules(from, pid, l);
+	look_at_rules(from, pid, filters_itself(l->argv), false);
 	return 0;
+}
+
+int lu_capture_tpm_identity(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l)
+{
+	int r = capture_sched(from, pid, l);
+
+	if (r >= 0 && from->losses)
+		look_at_rules(from, pid, tpm_filters_itself(l->argv), true);
+	return r;
 }

@@ -31,7 +31,7 @@ void lu_launch_clear(struct lu_launch *l)
 int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e)
 {
 	static const char *const known[] = { LU_LAUNCH_DEVICES, LU_LAUNCH_VIEW, LU_LAUNCH_SCHED, LU_LAUNCH_INHERITED,
-					    LU_LAUNCH_APPARMOR, LU_LAUNCH_HANDED };
+					    LU_LAUNCH_APPARMOR, LU_LAUNCH_HANDED, LU_LAUNCH_TPM };
 	struct lu_launch l = { 0 };
 	int r;
 
@@ -58,6 +58,14 @@ int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e)
 	}
 	*ret = l;
 	return 0;
+}
+
+bool lu_tpm_terminates(char *const *argv)
+{
+	for (size_t i = 1; argv[0] && argv[i]; i++)
+		if (!strcmp(argv[i], "-t") || !strcmp(argv[i], "--terminate"))
+			return true;
+	return false;
 }
 
 int lu_launch_add_feature(struct lu_launch *l, const char *feature)

@@ -11,6 +11,7 @@
  *	view	its QEMU runs in a mount namespace of its own, which is made again: view.h
  *	sched	it is not scheduled as an ordinary process
  *	apparmor	it is confined by a profile of AppArmor's, whose rules lie beside this document: confined.h
+ *	tpm	its TPM is another process (swtpm), which is started before QEMU
  *	inherited	its command line names descriptors by their numbers, as libvirt's do: they are made again, under the
  *		same numbers
  *	handed	among those are files of passed-through devices, of the kind "cpr"
@@ -47,6 +48,9 @@
  * file that QEMU's CPR state calls "cpr" (id 0): an iommufd or a passed-through device that was handed in. It is set up
  * with all others of that state (daemon/devices), and what is said here is the number that it must have.
  *
+ * "tpm" is that process, by the same members. It is started where nobody listens at "socket", and ends with its QEMU.
+ * "unit" is the one that it was started by at first, which must not start a second one.
+ *
  * "preload" are files that QEMU has mapped (itself, its libraries): lu-init has them read
  * while QEMU starts, since in a new kernel nothing is cached. One that is gone is no error.
  *
@@ -69,6 +73,7 @@ struct stat;
 #define LU_LAUNCH_INHERITED "inherited"
 #define LU_LAUNCH_APPARMOR "apparmor"
 #define LU_LAUNCH_HANDED "handed"
+#define LU_LAUNCH_TPM "tpm"
 #define LU_LAUNCH_FEATURES_MAX 8
 
 /* What lu_launch_argv() adds, and lu_argv_restorable() takes away */
@@ -102,6 +107,9 @@ int lu_launch_add_need(struct lu_launch *l, const char *path, enum lu_need_kind 
  * installed now, the versioned type is added: the state fits that one only.
  */
 int lu_launch_argv(const struct lu_launch *l, bool incoming, char ***ret);
+
+/** lu_tpm_terminates() - does a swtpm with these words end when its QEMU has ended? */
+bool lu_tpm_terminates(char *const *argv);
 
 /**
  * struct lu_capture_from - where to capture

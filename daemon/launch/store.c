@@ -368,15 +368,26 @@ static int marker_path(const char *run, const char *unit, char **ret, struct lu_
 	return asprintf(ret, "%s/resumed/%s", run, unit) < 0 ? -ENOMEM : 0;
 }
 
-int lu_marker_write(const char *run, const char *unit, struct lu_error *e)
+static int marker_create(const char *run, const char *unit, const char *with, struct lu_error *e)
 {
-	_cleanup_free_ char *path = NULL, *dir = NULL;
+	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -EBADF;
-	int r;
+	int r = marker_path(run, unit, &path, e);
 
-	r = marker_path(run, unit, &path, e);
 	if (r < 0)
 		return r;
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return lu_error_set(e, -errno, NULL, "%s: %s", path, strerror(errno));
+	r = with ? lu_write_all(fd, with, strlen(with)) : 0;
+	return r < 0 ? lu_error_set(e, r, NULL, "%s: %s", path, strerror(-r)) : 0;
+}
+
+int lu_marker_write(const char *run, const char *unit, const char *with, struct lu_error *e)
+{
+	_cleanup_free_ char *dir = NULL;
+	int r;
+
 	if (asprintf(&dir, "%s/resumed", run) < 0) {
 		dir = NULL;
 		return -ENOMEM;
@@ -384,13 +395,11 @@ int lu_marker_write(const char *run, const char *unit, struct lu_error *e)
 	r = lu_mkdir_p(AT_FDCWD, dir, 0755);
 	if (r < 0)
 		return lu_error_set(e, r, NULL, "%s: %s", dir, strerror(-r));
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0)
-		return lu_error_set(e, -errno, NULL, "%s: %s", path, strerror(errno));
-	return 0;
+	r = marker_create(run, unit, with, e);
+	return r < 0 || !with ? r : marker_create(run, with, NULL, e);
 }
 
-int lu_marker_remove(const char *run, const char *unit, struct lu_error *e)
+static int marker_unlink(const char *run, const char *unit, struct lu_error *e)
 {
 	_cleanup_free_ char *path = NULL;
 	int r = marker_path(run, unit, &path, e);
@@ -400,4 +409,16 @@ int lu_marker_remove(const char *run, const char *unit, struct lu_error *e)
 	if (unlink(path) < 0 && errno != ENOENT)
 		return lu_error_set(e, -errno, NULL, "%s: %s", path, strerror(errno));
 	return 0;
+}
+
+int lu_marker_remove(const char *run, const char *unit, struct lu_error *e)
+{
+	_cleanup_free_ char *path = NULL, *with = NULL;
+	int r = marker_path(run, unit, &path, e);
+
+	if (r < 0)
+		return r;
+	(void)lu_read_file(AT_FDCWD, path, 512, &with, NULL);
+	r = with && *with && lu_unit_valid(with) ? marker_unlink(run, with, e) : 0;
+	return marker_unlink(run, unit, r < 0 ? NULL : e) ?: r;
 }

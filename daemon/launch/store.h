@@ -132,8 +132,11 @@ bool lu_result_alive(const struct lu_result *result);
 /* Exit code of `lu-init --restore`: it failed, and a process is left that keeps the VM's devices (lu-init/keep.c) */
 #define LU_INIT_KEPT 3
 
-/** lu_marker_write() - create RUN/resumed/@unit, so that the unit starts no second QEMU */
-int lu_marker_write(const char *run, const char *unit, struct lu_error *e);
+/**
+ * lu_marker_write() - create RUN/resumed/@unit, so that the unit starts no second QEMU
+ * @with: the unit of the guest's TPM, which gets one, too, that goes with @unit's; or NULL
+ */
+int lu_marker_write(const char *run, const char *unit, const char *with, struct lu_error *e);
 
-/** lu_marker_remove() - 0 also if there is none */
+/** lu_marker_remove() - and that of the unit that it was written with; 0 also if there is none */
 int lu_marker_remove(const char *run, const char *unit, struct lu_error *e);

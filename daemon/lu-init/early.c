@@ -47,11 +47,11 @@ int lu_open_pkernfs(const struct lu_init *i, struct lu_error *e)
 	return steal_fd(&fd);
 }
 
-static void mark(struct lu_init *i, const char *unit)
+static void mark(struct lu_init *i, const char *unit, const struct lu_launch *l)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 
-	if (unit && lu_marker_write(i->run, unit, &e) < 0)
+	if (unit && lu_marker_write(i->run, unit, l && l->tpm ? l->tpm->unit : NULL, &e) < 0)
 		lu_log_error(i, "marker: ", &e);
 }
 
@@ -72,9 +72,9 @@ static void mark_waiting(struct lu_init *i, int root)
 		_cleanup_close_ int dir = lu_store_open(root, list[k]->d_name, false, NULL);
 
 		if (dir >= 0 && lu_store_waits(dir, &saved, NULL)) {
-			mark(i, saved.unit);
+			mark(i, saved.unit, NULL);
 			if (lu_launch_read(dir, &launch, NULL) >= 0)
-				mark(i, launch.unit);
+				mark(i, launch.unit, &launch);
 		}
 		free(list[k]);
 	}
@@ -108,7 +108,7 @@ static bool consider(struct lu_init *i, int root, const char *uuid, const char *
 	if (r >= 0 && strcmp(saved.update, update) != 0)
 		return false;
 	if (r >= 0)
-		mark(i, saved.unit);
+		mark(i, saved.unit, NULL);
 	else
 		lu_log_error(i, "not resumed: ", &e);
 	if (r >= 0 && !saved.complete) {
@@ -120,7 +120,7 @@ static bool consider(struct lu_init *i, int root, const char *uuid, const char *
 		lu_log_error(i, "", &e);
 		return r >= 0; /* the attempt records the error where luctld finds it */
 	}
-	mark(i, launch.unit);
+	mark(i, launch.unit, &launch);
 	if (r >= 0 && !launch.early)
 		lu_log(i, "VM %s: left to luctld: %s", saved.name, launch.late ?: "");
 	if (r < 0 || !launch.early)

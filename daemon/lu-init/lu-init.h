@@ -222,6 +222,37 @@ int lu_agent_clocks(const struct lu_init *i, int root, char **uuids, struct lu_e
 /** lu_agent_start() - the same; before the real init by a process that nobody waits for */
 void lu_agent_start(const struct lu_init *i, int root, const char *uuid);
 
+/* --- restore.c --- */
+
+/** lu_init_meet_needs() - lu_launch_meet_needs(), with the root file system made writable for it if that is early and needed */
+int lu_init_meet_needs(const struct lu_init *i, const struct lu_launch *l, struct lu_error *e);
+
+/** lu_init_last_line() - of a program's log, at most 500 characters of ASCII; free() it; NULL if there is none */
+char *lu_init_last_line(const char *log);
+
+/* --- tpm.c --- */
+
+/** struct lu_tpm - a swtpm that was started; @pidfd is negative if none was */
+struct lu_tpm {
+	pid_t pid;
+	int pidfd;
+};
+
+#define LU_TPM_INIT             \
+	(struct lu_tpm)         \
+	{                       \
+		.pidfd = -EBADF \
+	}
+
+/**
+ * lu_tpm_ensure() - if the guest's TPM is another process, have one listen at its socket
+ * @t: gets it if it had to be started
+ */
+int lu_tpm_ensure(const struct lu_init *i, const struct lu_launch *l, struct lu_tpm *t, struct lu_error *e);
+
+/** lu_tpm_end() - end it, if it was started here */
+void lu_tpm_end(struct lu_tpm *t);
+
 /* --- sight.c --- */
 
 /** lu_sight_complete() - what a VM's QEMU sees and the host has mounted since it was started gets the flags that it had */

@@ -44,6 +44,8 @@ void lu_preload_add(struct lu_preload *p, const struct lu_launch *l)
 	for (size_t i = 0; i < l->n_needs; i++)
 		if (l->needs[i].kind == LU_NEED_FILE && !l->needs[i].write)
 			add(p, l->needs[i].path);
+	if (l->tpm)
+		lu_preload_add(p, &l->tpm->process);
 }
 
 static void read_ahead(const char *path)

@@ -3,7 +3,7 @@
  * Restoring one VM, the only code in the project that does it: early, in a child of
  * PID 1, and later as `lu-init --restore UUID` for luctld.
  *
- *	lock → may it be restored? → RAM and state intact? → needs → devices → spawn → monitor
+ *	lock → may it be restored? → RAM and state intact? → needs → devices → TPM → spawn → monitor
  *	→ state loaded → the administrator's veto → result "loaded" → cont → result "running"
  *
  * The lock on the VM's directory keeps two restorers apart (flock: it goes away with
@@ -47,6 +47,7 @@ struct restore {
 	struct lu_launch launch;
 	struct lu_result result;
 	struct lu_held held; /* if devices are passed through */
+	struct lu_tpm tpm;   /* if it was started here */
 	struct lu_monitor monitor;
 	pid_t pid;
 	int pidfd;
@@ -62,6 +63,7 @@ static void restore_done(struct restore *r)
 {
 	lu_monitor_close(&r->monitor);
 	closep(&r->pidfd);
+	closep(&r->tpm.pidfd);
 	closep(&r->dir);
 	closep(&r->exe);
 	lu_saved_clear(&r->saved);
@@ -182,15 +184,15 @@ static int check_state(struct restore *r, int fd, struct lu_error *e)
 		(unsigned int)r->saved.crc32);
 }
 
-static int meet_needs(struct restore *r, struct lu_error *e)
+int lu_init_meet_needs(const struct lu_init *i, const struct lu_launch *l, struct lu_error *e)
 {
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
 	int k;
 
-	k = lu_launch_meet_needs(&r->launch, LU_INIT_NEEDS_MS, &why);
-	if (k == -EROFS && r->init->early && lu_mounts_root_rw(r->init) == 0) {
+	k = lu_launch_meet_needs(l, LU_INIT_NEEDS_MS, &why);
+	if (k == -EROFS && i->early && lu_mounts_root_rw(i) == 0) {
 		lu_error_clear(&why);
-		k = lu_launch_meet_needs(&r->launch, LU_INIT_NEEDS_MS, &why);
+		k = lu_launch_meet_needs(l, LU_INIT_NEEDS_MS, &why);
 	}
 	if (k < 0)
 		lu_error_move(e, &why);
@@ -199,25 +201,32 @@ static int meet_needs(struct restore *r, struct lu_error *e)
 
 /* --- QEMU --- */
 
-/* Last line of its log, which is where QEMU says why it gave up. */
-static void add_log(struct restore *r, struct lu_error *e)
+char *lu_init_last_line(const char *log)
 {
-	_cleanup_free_ char *text = NULL, *old = NULL;
+	_cleanup_free_ char *text = NULL;
 	char *end, *line;
 
-	if (!e->what || lu_read_file(AT_FDCWD, r->log, 1 << 20, &text, NULL) < 0 || !*text)
-		return;
+	if (lu_read_file(AT_FDCWD, log, 1 << 20, &text, NULL) < 0 || !*text)
+		return NULL;
 	for (end = text + strlen(text); end > text && end[-1] == '\n';)
 		*--end = '\0';
 	line = strrchr(text, '\n');
 	line = line ? line + 1 : text;
-	if (!*line)
-		return;
 	for (char *p = line; *p; p++)
 		if ((unsigned char)*p < ' ' || (unsigned char)*p > '~')
-			*p = '?'; /* the result must be UTF-8 whatever QEMU printed */
+			*p = '?'; /* the result must be UTF-8 whatever was printed */
+	return *line ? strndup(line, 500) : NULL;
+}
+
+/* The last line of its log is where QEMU says why it gave up. */
+static void add_log(struct restore *r, struct lu_error *e)
+{
+	_cleanup_free_ char *line = e->what ? lu_init_last_line(r->log) : NULL, *old = NULL;
+
+	if (!line)
+		return;
 	old = e->what;
-	if (asprintf(&e->what, "%s: %.500s", old, line) < 0)
+	if (asprintf(&e->what, "%s: %s", old, line) < 0)
 		e->what = steal_ptr(old);
 }
 
@@ -463,6 +472,7 @@ static void give_up(struct restore *r, struct lu_error *e)
 		add_log(r, e);
 	if (dead || !r->may_have_run) {
 		kill_qemu(r);
+		lu_tpm_end(&r->tpm);
 		r->result.pid = r->result.start_time = 0;
 	}
 	free(r->result.error ? r->result.error->what : NULL);
@@ -508,9 +518,11 @@ static int attempt(struct restore *r, int root, struct lu_error *e)
 		k = -ENOMEM;
 	}
 	if (k >= 0)
-		k = meet_needs(r, &why);
+		k = lu_init_meet_needs(r->init, &r->launch, &why);
 	if (k >= 0)
 		k = get_devices(r, root, &why);
+	if (k >= 0)
+		k = lu_tpm_ensure(r->init, &r->launch, &r->tpm, &why);
 	if (k >= 0 && r->init->exe && r->exe < 0) {
 		r->exe = lu_held_borrow(r->init->exe, &why);
 		k = r->exe < 0 ? r->exe : 0;
@@ -563,6 +575,7 @@ int lu_restore_vm(struct lu_init *i, int root, const char *uuid, const char *upd
 		.exe = -EBADF,
 		.pidfd = -EBADF,
 		.held = LU_HELD_INIT,
+		.tpm = LU_TPM_INIT,
 		.monitor = LU_MONITOR_INIT,
 	};
 	int k;

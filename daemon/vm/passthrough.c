@@ -612,6 +612,15 @@ static int kill_old(struct lu_vm_job *j)
 	return wait_for_end(j);
 }
 
+/* Its own, and its TPM's, which may end with this QEMU. */
+static int mark_units(struct lu_vm_job *j)
+{
+	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
+
+	(void)lu_launch_read(j->dir_fd, &launch, NULL);
+	return lu_marker_write(j->vm->vms->run, j->vm->def.unit, launch.tpm ? launch.tpm->unit : NULL, &j->error);
+}
+
 /*
  * The state is whole, so it is made a commit if it is none yet: lu-init takes nothing else. The
  * unit is marked first, since it must not start a QEMU when it sees the old one end.
@@ -645,7 +654,7 @@ int lu_vm_job_go_back(struct lu_vm_job *j)
 	if (r > 0)
 		return r;
 	if (r >= 0 && j->vm->def.unit && j->ending_fd < 0)
-		r = lu_marker_write(j->vm->vms->run, j->vm->def.unit, &j->error);
+		r = mark_units(j);
 	if (r >= 0) {
 		hold_program(j);
 		r = kill_old(j);

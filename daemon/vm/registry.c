@@ -540,7 +540,7 @@ static void mark_waiting(struct lu_vms *vms, const char *uuid, const struct lu_v
 		if (!asked && (known ? lu_vm_lives(known) : lu_vms_user_of_memory(vms, uuid) > 0))
 			return;
 		asked = true;
-		(void)lu_marker_write(vms->run, units[i], NULL);
+		(void)lu_marker_write(vms->run, units[i], launch->tpm ? launch->tpm->unit : NULL, NULL);
 	}
 }
 
