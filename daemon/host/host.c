@@ -9,8 +9,8 @@
  *
  * Quiescing, step by step: the names of all active units that an isolation may
  * stop go into /run/luctl/quiesced (one a line, replaced atomically); those among
- * them that guests lean on (keep_units: network, storage, log daemons) become
- * wants of luctl-jump.target, in /run only and only if they are active, because a
+ * them that guests lean on (keep.h: network, storage, log daemons; whom their QEMUs are
+ * connected to) become wants of luctl-jump.target, in /run only and only if they are active, because a
  * want would start one that is merely installed; isolate that target; wait until
  * none of the names, nor the target, has a job left. Undo: start each of the names that is not active (mode
  * "fail"), wait for their jobs, remove the file. Both may be repeated at any point,
@@ -22,12 +22,14 @@
  * decides; 4. a unit takes its time to start again, as a oneshot that was at work does:
  * after UNDO_WAIT_USEC undo no longer waits, systemd goes on by itself.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
 #include "host.h"
 #include "inhibitors.h"
+#include "keep.h"
 #include "log.h"
 
 #define CALL_TIMEOUT_USEC (10 * UINT64_C(1000000))
@@ -45,41 +47,6 @@
 #define LOGIND "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"
 
 #define UNIT_EXISTS "org.freedesktop.systemd1.UnitExists"
-
-#ifndef KEEP_DIR
-#define KEEP_DIR "/run/systemd/system/luctl-jump.target.wants"
-#endif
-
-/* What running guests lean on: their network, their disks, the pipes their QEMUs log into. */
-static const char *const keep_units[] = {
-	"systemd-networkd.service",
-	"NetworkManager.service",
-	"networking.service",
-	"wpa_supplicant.service",
-	"openvswitch-switch.service",
-	"ovs-vswitchd.service",
-	"ovsdb-server.service",
-	"frr.service",
-	"iscsid.service",
-	"open-iscsi.service",
-	"multipathd.service",
-	"lvm2-monitor.service",
-	"dm-event.service",
-	"rpcbind.service",
-	"rpc-statd.service",
-	"nfs-blkmap.service",
-	"zfs-zed.service",
-	"virtlogd.service",
-	"virtlockd.service",
-	/* whose stop shuts guests down, those of others; undo could not bring them back */
-	"libvirt-guests.service",
-	"pve-guests.service",
-	/* and who keeps track of them */
-	"systemd-machined.service",
-	"libvirtd.service",
-	"virtqemud.service",
-	"dbus-broker.service",
-};
 
 /*
  * Asks check() every POLL_USEC until it returns other than -EAGAIN. One that has to ask systemd first does so by
@@ -100,6 +67,7 @@ struct lu_poll {
 	uint64_t until_usec; /* when waiting is given up, CLOCK_MONOTONIC; 0: never */
 	unsigned int tries;
 	pid_t pid;         /* that is to leave the unit first, or to be in it */
+	pid_t with;        /* that is to be in it, too, if it lives; 0: none */
 	char *description; /* of the unit to be made */
 	struct lu_limits limits;
 	sd_bus_slot *slot; /* the question that is under way */
@@ -111,6 +79,7 @@ struct lu_host {
 	int inhibitor;
 	uint64_t undo_wait_usec;
 	struct lu_poll *polls;
+	struct lu_keep keep; /* for the next quiescing */
 };
 
 static void poll_free(struct lu_poll *p)
@@ -243,6 +212,7 @@ struct lu_host *lu_host_free(struct lu_host *h)
 		return NULL;
 	lu_host_cancel(h);
 	closep(&h->inhibitor);
+	lu_keep_clear(&h->keep);
 	free(h);
 	return NULL;
 }
@@ -313,16 +283,6 @@ int lu_host_inhibitors(struct lu_host *h, void (*found)(const char *who, const c
 	return lu_inhibitors_list(h->bus, CALL_TIMEOUT_USEC, found, userdata);
 }
 
-static bool line_in(const char *name, const char *lines)
-{
-	size_t n = strlen(name);
-
-	for (const char *p = lines; p && (p = strstr(p, name)); p += n)
-		if (p > lines && p[-1] == '\n' && p[n] == '\n')
-			return true;
-	return false;
-}
-
 /* 0 when none of @units has a job left in systemd's list of them, else -EAGAIN with the name of one that has */
 static int jobs_left(sd_bus_message *reply, const char *units, char name[static 128])
 {
@@ -330,7 +290,7 @@ static int jobs_left(sd_bus_message *reply, const char *units, char name[static 
 	int r = sd_bus_message_enter_container(reply, 'a', "(usssoo)");
 
 	while (r >= 0 && (r = sd_bus_message_read(reply, "(usssoo)", NULL, &unit, NULL, NULL, NULL, NULL)) > 0) {
-		if (!line_in(unit, units))
+		if (!lu_keep_line_in(unit, units))
 			continue;
 		snprintf(name, 128, "%s", unit);
 		return -EAGAIN;
@@ -422,27 +382,9 @@ static int check_quiesced(struct lu_poll *p, struct lu_error *error)
 	return r < 0 ? r : poll_ask(p, m, CALL_TIMEOUT_USEC, on_jobs);
 }
 
-/* Symbolic links, like `systemctl add-wants --runtime`; if there are any a reload is needed, so that systemd sees them. */
-static int keep_active(const char *active, bool *ret_any, struct lu_error *error)
+int lu_host_keep(struct lu_host *h, const char *unit)
 {
-	bool any = false;
-	char path[256], line[128];
-	int r;
-
-	for (size_t i = 0; i < ARRAY_SIZE(keep_units); i++) {
-		if (!line_in(keep_units[i], active))
-			continue;
-		r = lu_mkdir_p(AT_FDCWD, KEEP_DIR, 0755);
-		snprintf(path, sizeof(path), KEEP_DIR "/%s", keep_units[i]);
-		snprintf(line, sizeof(line), "../%s", keep_units[i]);
-		if (r == 0 && symlink(line, path) < 0 && errno != EEXIST)
-			r = -errno;
-		if (r < 0)
-			return lu_error_set(error, r, NULL, "%s: %s", path, strerror(-r));
-		any = true;
-	}
-	*ret_any = any;
-	return 0;
+	return lu_keep_add(&h->keep, unit);
 }
 
 static int on_isolated(sd_bus_message *m, void *userdata, sd_bus_error *e)
@@ -499,7 +441,7 @@ int lu_host_quiesce(struct lu_host *h, lu_worker_done_t done, void *userdata, st
 		r = lu_write_file(AT_FDCWD, QUIESCED_FILE, units, strlen(units), 0644);
 		if (r < 0)
 			return lu_error_set(error, r, NULL, QUIESCED_FILE ": %s", strerror(-r));
-		r = keep_active(units, &changed, error);
+		r = lu_keep_link(&h->keep, units, &changed, error);
 		if (r < 0)
 			return r;
 	}
@@ -727,7 +669,10 @@ static int check_scope(struct lu_poll *p, struct lu_error *error)
 	if (lu_host_holds(p->unit, p->pid))
 		return 0;
 	r = transient_new(p->host, p->unit, "fail", p->description, &m);
-	if (r >= 0)
+	/* one that has ended meanwhile would make the whole call fail */
+	if (r >= 0 && p->with > 0 && kill(p->with, 0) == 0)
+		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 2, (uint32_t)p->pid, (uint32_t)p->with);
+	else if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, (uint32_t)p->pid);
 	if (r >= 0)
 		r = lu_limits_append(&p->limits, m);
@@ -742,7 +687,7 @@ static void on_scope_made(void *userdata, int r, struct lu_error *error)
 		(void)log_failure(r, error, "scope");
 }
 
-void lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid,
+void lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, pid_t with,
 		   const struct lu_limits *limits)
 {
 	struct lu_poll *p;
@@ -753,6 +698,7 @@ void lu_host_scope(struct lu_host *h, const char *scope, const char *description
 		return;
 	}
 	p->pid = pid;
+	p->with = with;
 	p->description = strdup(description);
 	if (!p->description || (limits && lu_limits_copy(limits, &p->limits) < 0)) {
 		log_warning("%s: %s", scope, strerror(ENOMEM));

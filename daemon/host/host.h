@@ -31,6 +31,13 @@ int lu_host_inhibitors(struct lu_host *h, void (*found)(const char *who, const c
 		       void *userdata);
 
 /**
+ * lu_host_keep() - a unit that the next lu_host_quiesce() leaves as it is, beside those that guests always lean on
+ *
+ * Only one that is active then. Units that are no services need not be named: scopes stay anyway.
+ */
+int lu_host_keep(struct lu_host *h, const char *unit);
+
+/**
  * lu_host_quiesce() - isolate luctl-jump.target; asynchronous, @done when no unit that was active has a job left
  *
  * The names of the units that were active are kept in /run/luctl/quiesced first, so that even another daemon
@@ -63,9 +70,10 @@ int lu_host_unit_active(struct lu_host *h, const char *unit, struct lu_error *er
 
 /**
  * lu_host_scope() - move a process into a scope of its own, unless it is there already; asynchronous, failures are logged
+ * @with: another one that belongs to it; 0: none
  * @limits: what the scope is held to; NULL: to nothing. If systemd refuses that, the scope is made without
  */
-void lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid,
+void lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, pid_t with,
 		   const struct lu_limits *limits);
 
 /** lu_host_limits() - lu_limits_ask() */

@@ -16,10 +16,14 @@
 #include "domains.h"
 #include "hold.h"
 #include "kept.h"
+#include "launch.h"
 #include "log.h"
 #include "outcomes.h"
+#include "peers.h"
 #include "report.h"
 #include "restore.h"
+
+#define RESTORE_UNIT "luctl-restore-"
 
 /* After adopting: a unit whose QEMU was ended on purpose is not failed. */
 static void forgive_unit(struct lu_update *u, size_t i)
@@ -28,6 +32,27 @@ static void forgive_unit(struct lu_update *u, size_t i)
 
 	if (unit)
 		lu_host_reset_failed(u->env->host, unit);
+}
+
+/*
+ * The process that is its TPM, if lu-init has started it: it goes where QEMU goes. One that serves it in a unit of its own
+ * (QEMU was replaced) stays there.
+ */
+static pid_t tpm_of(int dir)
+{
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
+	_cleanup_free_ char *unit = NULL;
+	struct lu_peers at = { 0 };
+	pid_t pid;
+
+	if (proc < 0 || dir < 0 || lu_launch_read(dir, &launch, NULL) < 0 || !launch.tpm ||
+	    lu_peers_at(proc, launch.tpm->socket, &at) < 0)
+		return 0;
+	pid = lu_peers_server(&at, launch.tpm->socket);
+	lu_peers_clear(&at);
+	unit = pid > 0 ? lu_peers_unit(proc, pid) : NULL;
+	return pid > 0 && (!unit || !strncmp(unit, RESTORE_UNIT, strlen(RESTORE_UNIT))) ? pid : 0;
 }
 
 void lu_outcome_adopt(struct lu_update *u, size_t i)
@@ -44,7 +69,7 @@ void lu_outcome_adopt(struct lu_update *u, size_t i)
 	if (dir >= 0 && lu_limits_read(dir, &limits, &e) < 0 && e.what)
 		log_warning_vm(lu_outcome_name(u, i), "%s", e.what);
 	if (!lu_domain_adopt(u, i, false))
-		lu_host_scope(u->env->host, scope, description, (pid_t)o->result.pid, &limits);
+		lu_host_scope(u->env->host, scope, description, (pid_t)o->result.pid, tpm_of(dir), &limits);
 	if (i != LU_OUTCOME_KEPT)
 		lu_trace_add(u->trace, LU_PHASE_VM_ADOPT, (unsigned int)i, LU_TRACE_MARK, 0, NULL);
 }
@@ -60,7 +85,7 @@ pid_t lu_keeper_adopt(struct lu_update *u, const struct lu_vm *vm)
 	snprintf(scope, sizeof(scope), "luctl-keeper-%s.scope", lu_vm_uuid(vm));
 	snprintf(description, sizeof(description), "Devices of virtual machine %s, which is to be restored",
 		 lu_vm_name(vm));
-	lu_host_scope(u->env->host, scope, description, pid, NULL);
+	lu_host_scope(u->env->host, scope, description, pid, 0, NULL);
 	return pid;
 }
 
@@ -68,8 +93,7 @@ pid_t lu_keeper_adopt(struct lu_update *u, const struct lu_vm *vm)
 
 static void restore_unit(struct lu_update *u, size_t i, enum lu_program program, char buf[static 128])
 {
-	snprintf(buf, 128, "luctl-restore-%s%s.service", program == LU_PROGRAM_OLD ? "old-" : "",
-		 lu_outcome_name(u, i));
+	snprintf(buf, 128, RESTORE_UNIT "%s%s.service", program == LU_PROGRAM_OLD ? "old-" : "", lu_outcome_name(u, i));
 }
 
 int lu_restore_start(struct lu_update *u, size_t i, enum lu_program program, lu_worker_done_t done,

@@ -24,6 +24,7 @@
 #include "kexec.h"
 #include "log.h"
 #include "outcomes.h"
+#include "peers.h"
 #include "steps-before.h"
 #include "steps.h"
 
@@ -303,10 +304,52 @@ static void on_units(void *userdata, int r, struct lu_error *error)
 	lu_step_done(u, r, error);
 }
 
+/* The units of those to whom a QEMU is connected. One that has ended needs nobody. */
+static int keep_peers_of(struct lu_update *u, int proc, pid_t pid)
+{
+	struct lu_peers peers = { 0 };
+	int r = lu_peers_find(proc, pid, &peers);
+
+	r = r == -ENOMEM ? r : 0;
+	for (size_t i = 0; r >= 0 && i < peers.n; i++) {
+		_cleanup_free_ char *unit = peers.list[i].pid > 0 ? lu_peers_unit(proc, peers.list[i].pid) : NULL;
+
+		if (unit) {
+			log_info("%s stays: process %d is connected to it at %s", unit, (int)pid, peers.list[i].path);
+			r = lu_host_keep(u->env->host, unit);
+		}
+	}
+	lu_peers_clear(&peers);
+	return r;
+}
+
+/* Guests run on until they are paused, and if the update is undone: also those that are left out, and nobody's. */
+static int keep_peers(struct lu_update *u)
+{
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct lu_kvm_processes all = { 0 };
+	int r = proc < 0 ? -errno : 0;
+
+	for (size_t i = 0; r >= 0 && i < u->doc.n_vms; i++)
+		if (u->outcomes[i].vm && lu_vm_facts(u->outcomes[i].vm)->pid > 0)
+			r = keep_peers_of(u, proc, lu_vm_facts(u->outcomes[i].vm)->pid);
+	if (r >= 0 && lu_kvm_processes_read(AT_FDCWD, &all) < 0)
+		all = (struct lu_kvm_processes){ 0 };
+	for (size_t i = 0; r >= 0 && i < all.n; i++)
+		r = keep_peers_of(u, proc, all.list[i].pid);
+	lu_kvm_processes_clear(&all);
+	return r;
+}
+
 int lu_step_quiesce(struct lu_update *u, struct lu_error *e)
 {
+	int r;
+
 	if (!u->env->config.quiesce)
 		return 1;
+	r = keep_peers(u);
+	if (r < 0)
+		return r;
 	lu_trace_add(u->trace, LU_PHASE_UNITS, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, "stop");
 	return lu_host_quiesce(u->env->host, on_units, u, e);
 }

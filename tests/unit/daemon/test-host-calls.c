@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "host.h"
@@ -20,6 +21,7 @@ struct world {
 	int started, scopes, stopped, ticks;
 	bool strict; /* refuses limits */
 	int refused;
+	int pids; /* in the scope */
 	int kept; /* exit code that the unit takes for success */
 	const char *job_state;
 	int done, r, forgotten;
@@ -48,7 +50,15 @@ static int transient(sd_bus_message *m, struct world *w)
 	assert_true(sd_bus_message_enter_container(m, 'a', "(sv)") >= 0);
 	while (sd_bus_message_enter_container(m, 'r', "sv") > 0) {
 		assert_true(sd_bus_message_read(m, "s", &key) >= 0);
-		if (!strcmp(key, "SuccessExitStatus")) {
+		if (!strcmp(key, "PIDs")) {
+			const uint32_t *pids;
+			size_t n;
+
+			assert_true(sd_bus_message_enter_container(m, 'v', "au") >= 0);
+			assert_true(sd_bus_message_read_array(m, 'u', (const void **)&pids, &n) >= 0);
+			w->pids = (int)(n / sizeof(*pids));
+			assert_true(sd_bus_message_exit_container(m) >= 0);
+		} else if (!strcmp(key, "SuccessExitStatus")) {
 			size_t n;
 			const int32_t *codes;
 
@@ -195,7 +205,7 @@ static void scopes_and_stops_are_not_waited_for(void **state)
 	struct world w;
 
 	world_new(&w);
-	lu_host_scope(w.host, "luctl-vm-test.scope", "test", getpid(), NULL);
+	lu_host_scope(w.host, "luctl-vm-test.scope", "test", getpid(), 0, NULL);
 	lu_host_stop_left(w.host, UNIT, 0);
 	expect(seconds() - start < 2, "the calls took %f s", seconds() - start);
 	turn(&w, 5, &w.stopped);
@@ -221,7 +231,7 @@ static void a_scope_is_made_without_what_is_refused(void **state)
 
 	world_new(&w);
 	w.strict = true;
-	lu_host_scope(w.host, "luctl-vm-test.scope", "test", getpid(), &limits);
+	lu_host_scope(w.host, "luctl-vm-test.scope", "test", getpid(), 0, &limits);
 	turn(&w, 5, &w.scopes);
 	turn(&w, 5, &w.scopes);
 	assert_int_equal(w.refused, 1);
@@ -229,9 +239,28 @@ static void a_scope_is_made_without_what_is_refused(void **state)
 	world_free(&w);
 }
 
+/* A guest's TPM goes into its scope with it, if it still lives. */
+static void a_scope_takes_two(void **state)
+{
+	pid_t ended = fork();
+	struct world w;
+
+	if (ended == 0)
+		_exit(0);
+	assert_int_equal(waitpid(ended, NULL, 0), ended);
+	for (int i = 0; i < 2; i++) {
+		world_new(&w);
+		lu_host_scope(w.host, "luctl-vm-test.scope", "test", getpid(), i ? ended : getppid(), NULL);
+		turn(&w, 5, &w.scopes);
+		assert_int_equal(w.pids, i ? 1 : 2);
+		world_free(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_scope_takes_two),
 		cmocka_unit_test(a_program_is_run_while_the_loop_goes_on),
 		cmocka_unit_test(one_that_fails_is_told),
 		cmocka_unit_test(scopes_and_stops_are_not_waited_for),

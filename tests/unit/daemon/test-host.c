@@ -237,6 +237,31 @@ static void test_kept(void **state)
 	assert_int_equal(faccessat(AT_FDCWD, DIR "/wants/multipathd.service", F_OK, AT_SYMLINK_NOFOLLOW), -1);
 }
 
+/* Whom a guest is connected to stays, as long as it is active; what an earlier update has kept is nobody's any more. */
+static void test_kept_by_name(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_(lu_host_freep) struct lu_host *h = NULL;
+
+	assert_int_equal(system("mkdir -p " DIR "/wants && ln -s ../ended.service " DIR "/wants/ended.service"), 0);
+	assert_int_equal(lu_host_new(ev, bus, &h), 0);
+	assert_int_equal(lu_host_keep(h, "app.service"), 0);
+	assert_int_equal(lu_host_keep(h, "app.service"), 0);
+	assert_int_equal(lu_host_keep(h, "ended.service"), 0);
+	for (int i = 0; i < 2; i++) {
+		expect(lu_host_quiesce(h, on_done, NULL, &e) >= 0, "%s", e.what);
+		assert_true(wait_done(5000) >= 0);
+		/* named for the first of them only */
+		assert_int_equal(faccessat(AT_FDCWD, DIR "/wants/app.service", F_OK, AT_SYMLINK_NOFOLLOW), i ? -1 : 0);
+		assert_int_equal(faccessat(AT_FDCWD, DIR "/wants/ended.service", F_OK, AT_SYMLINK_NOFOLLOW), -1);
+		assert_int_equal(faccessat(AT_FDCWD, DIR "/wants/rpcbind.service", F_OK, AT_SYMLINK_NOFOLLOW), 0);
+		outcome.calls = 0;
+		expect(lu_host_unquiesce(h, on_done, NULL, &e) >= 0, "%s", e.what);
+		assert_true(wait_done(5000) >= 0);
+		outcome.calls = 0;
+	}
+}
+
 static int setup(void **state)
 {
 	int fds[2];
@@ -271,7 +296,8 @@ static int teardown(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	static const struct CMUnitTest tests[] = { T(test_other_jobs), T(test_slow_start), T(test_busy), T(test_kept) };
+	static const struct CMUnitTest tests[] = { T(test_other_jobs), T(test_slow_start), T(test_busy), T(test_kept),
+						   T(test_kept_by_name) };
 
 	host = mmap(NULL, sizeof(*host), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (host == MAP_FAILED)
