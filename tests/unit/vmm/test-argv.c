@@ -114,7 +114,17 @@ static void test_check(void **state)
 		{ ARGV("q", "-netdev", "{\"type\": \"stream\", \"id\": \"n0\", \"server\": false}"), "connects" },
 		{ ARGV("q", "-netdev", "socket,id=n0,connect=127.0.0.1:99"), "connects" },
 		{ ARGV("q", "-netdev", "socket,id=n0,listen=:99"), NULL },
-		{ ARGV("q", "-tpmdev", "emulator,id=t0,chardev=c"), "swtpm" },
+		/* what serves a TPM is looked at as a process, and started again */
+		{ ARGV("q", "-chardev", "socket,id=c,path=/run/a", "-tpmdev", "emulator,id=t0,chardev=c"), NULL },
+		{ ARGV("q", "-tpmdev", "emulator,id=t0,chardev=c", "-chardev", "socket,id=c,path=/run/a", "-chardev",
+		       "socket,id=d,path=/run/b"),
+		  "/run/b: connects" },
+		/* of qemu-storage-daemon and virtiofsd; what tries again is refused as a device (PROBE) */
+		{ ARGV("q", "-chardev", "socket,id=c,path=/run/blk.sock", "-device", "vhost-user-blk-pci,chardev=c"),
+		  "connects" },
+		{ ARGV("q", "-object", "cryptodev-vhost-user,id=k,chardev=c"), "vhost-user" },
+		{ ARGV("q", "-object", "{\"qom-type\": \"cryptodev-vhost-user\", \"id\": \"k\"}"), "vhost-user" },
+		{ ARGV("q", "-object", "dbus-vmstate,id=v,addr=unix:path=/run/v"), "state of other processes" },
 		{ ARGV("q", "-tpmdev", "passthrough,id=t0"), NULL },
 		{ ARGV("q", "-blockdev", "driver=nbd,node-name=n,server.type=unix,server.path=/run/n"), "a disk" },
 		{ ARGV("q", "-blockdev",

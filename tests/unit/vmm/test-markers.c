@@ -29,12 +29,17 @@ static void run_lu_init(void)
 	assert_int_equal(system(command), 0);
 }
 
-static bool marked(void)
+static bool marked_unit(const char *unit)
 {
 	char path[200];
 
-	snprintf(path, sizeof(path), "%s/run/resumed/a.service", dir);
+	snprintf(path, sizeof(path), "%s/run/resumed/%s", dir, unit);
 	return access(path, F_OK) == 0;
+}
+
+static bool marked(void)
+{
+	return marked_unit("a.service");
 }
 
 static void test_waiting(void **state)
@@ -90,9 +95,46 @@ static void test_waiting(void **state)
 	}
 }
 
+/* A guest's TPM came with it: its unit is kept from starting as long as the guest's is. */
+static void test_tpm(void **state)
+{
+	static const char *const units[] = { "a.service", "luctl-vm@web1.service", "luctl-tpm@web1.service" };
+	struct lu_saved saved = { .update = (char *)UPDATE,
+				  .uuid = (char *)UUID,
+				  .name = (char *)"a",
+				  .unit = (char *)units[0],
+				  .complete = true,
+				  .size = 5,
+				  .crc32 = 1 };
+	_cleanup_free_ char *text = NULL;
+	char path[200];
+	size_t size;
+	int root, vm;
+
+	assert_non_null(test_mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/pkernfs", dir);
+	assert_int_equal(lu_mkdir_p(AT_FDCWD, path, 0755), 0);
+	root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	vm = lu_store_open(root, UUID, true, NULL);
+	assert_int_equal(lu_read_file(AT_FDCWD, EXAMPLE, 1 << 20, &text, &size), 0);
+	assert_int_equal(lu_write_file(vm, "launch.json", text, size, 0600), 0);
+	assert_int_equal(lu_saved_write(vm, &saved, NULL), 0);
+	run_lu_init();
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		expect(marked_unit(units[i]), "%s is not marked", units[i]);
+	snprintf(path, sizeof(path), "%s/run", dir);
+	assert_int_equal(lu_marker_remove(path, units[1], NULL), 0);
+	assert_true(marked_unit(units[0]) && !marked_unit(units[1]) && !marked_unit(units[2]));
+	assert_int_equal(lu_marker_remove(path, units[1], NULL), 0);
+	close(vm);
+	close(root);
+	snprintf(path, sizeof(path), "rm -rf %s", dir);
+	assert_int_equal(system(path), 0);
+}
+
 int main(int argc, char **argv)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_waiting) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_waiting), cmocka_unit_test(test_tpm) };
 
 	if (argc != 2)
 		return 2;
