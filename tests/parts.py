@@ -76,6 +76,8 @@ PARTS = {
     "device-kinds": (DEVICES, "three-guests and versions take a card along; this has five kinds of devices in two guests"),
     "device-modes": (DEVICES, "the same with a card and a disk in each of VT-d's modes takes minutes"),
     "device-refused": (DEVICES, "pkeep has wrong tables, too; this has them in a guest's journal of calls, and sixteen host VMs"),
+    "helpers": (["daemon/launch/peers.c", "daemon/launch/capture_tpm.c", "daemon/launch/argv_peers.c", "daemon/lu-init/tpm.c", "daemon/host/host.c", "daemon/update/restore.c",
+                 "systemd/luctl-tpm@.service", "tests/guests/"], "its time: three updates, one that is undone, and one after which a guest is brought back"),
     "clock-and-network": (["daemon/lu-init/agent.c", "daemon/lu-init/restore.c", "daemon/vm/pause.c", "tests/lab/agent.py", "tests/guests/"],
                           "each scenario looks at the guests' clocks; what sets them needs a machine that does nothing else"),
     "fifty-resumes": (["daemon/vm/pause.c", "daemon/lu-init/restore.c", *SERIES], "its time; each scenario looks at the guests' clocks at each resume"),

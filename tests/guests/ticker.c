@@ -13,11 +13,13 @@
  * Between ticks the guest halts. The serial port is written with one string instruction a line (one exit to the VMM instead of one for each byte);
  * the line status register is not polled: QEMU's port keeps up, and a byte lost would only spoil a line, which the reader then does not accept.
  *
- * Command line: tick=<ms> (1 to 50), report=<ticks>, each optional.
+ * Command line: tick=<ms> (1 to 50), report=<ticks>, tpm=<reports> (ticker-tpm.c; 0: it has no TPM), each optional.
  *
  * Not handled: more than one CPU, RAM above 8 GiB, a VMM without PIT and PIC.
  */
 #include <stdint.h>
+
+#include "ticker.h"
 
 #define PIT_HZ 1193182
 #define COM1 0x3f8
@@ -65,25 +67,25 @@ static inline uint64_t tsc_read(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
-static void put_char(char c)
+void put_char(char c)
 {
 	if (line_len < sizeof(line))
 		line[line_len++] = c;
 }
 
-static void put_text(const char *s)
+void put_text(const char *s)
 {
 	while (*s)
 		put_char(*s++);
 }
 
-static void put_hex(uint64_t value)
+void put_hex(uint64_t value)
 {
 	for (int shift = 60; shift >= 0; shift -= 4)
 		put_char("0123456789abcdef"[value >> shift & 15]);
 }
 
-static void put_number(uint64_t value)
+void put_number(uint64_t value)
 {
 	char digits[20];
 	int n = 0;
@@ -96,7 +98,7 @@ static void put_number(uint64_t value)
 		put_char(digits[--n]);
 }
 
-static void line_end(void)
+void line_end(void)
 {
 	const char *p = line;
 	uint64_t left;
@@ -245,7 +247,8 @@ void ticker_main(const struct start_info *si)
 	const char *cmdline = (const char *)si->cmdline;
 	uint64_t tick = option(cmdline, "tick=", 10);
 	uint64_t every = option(cmdline, "report=", 25);
-	uint64_t seen = 0, last_tsc, chunk;
+	uint64_t tpm = option(cmdline, "tpm=", 0);
+	uint64_t seen = 0, reports = 0, last_tsc, chunk;
 
 	if (tick < 1 || tick > 50)
 		tick = 10;
@@ -265,6 +268,8 @@ void ticker_main(const struct start_info *si)
 	if (chunk > 2 << 20)
 		chunk = 2 << 20;
 
+	if (tpm)
+		tpm_start();
 	last_tsc = tsc_read();
 	timer_start(tick);
 	for (;;) {
@@ -282,6 +287,8 @@ void ticker_main(const struct start_info *si)
 		last_tsc = now;
 		if (n / every != seen / every) {
 			report(n, now);
+			if (tpm && reports++ % tpm == 0)
+				tpm_step(seed);
 		} else {
 			put_text("T ");
 			put_number(n);

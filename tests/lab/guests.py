@@ -46,7 +46,8 @@ def build():
         return made
     log = paths.cache("logs") / "guests.log"
     log.unlink(missing_ok=True)
-    run(["gcc", *WARNINGS, *FREESTANDING, f"-Wl,-T,{SOURCES}/ticker.ld", "-o", made["ticker"], SOURCES / "ticker-boot.S", SOURCES / "ticker.c"], log)
+    run(["gcc", *WARNINGS, *FREESTANDING, f"-Wl,-T,{SOURCES}/ticker.ld", "-o", made["ticker"], SOURCES / "ticker-boot.S", SOURCES / "ticker.c",
+         SOURCES / "ticker-tpm.c"], log)
     for name in ("linux-init", "echo", "stamp"):
         run(["gcc", *WARNINGS, "-O2", "-static", "-o", made[name], SOURCES / f"{name}.c"], log)
     archive = b"".join(_newc(d, stat.S_IFDIR | 0o755, b"") for d in ("dev", "proc", "sys")) + _device("dev/console", 5, 1) + \
@@ -136,12 +137,14 @@ class Guest:
 class Ticker(Guest):
     """The bare-metal guest. Each exit from a guest costs about a millisecond of emulation, so several of them tick slowly; tick=10 suits one."""
 
-    def __init__(self, name, line, memory=64, tick=50, report=10, **more):
+    def __init__(self, name, line, memory=64, tick=50, report=10, tpm=0, **more):
         super().__init__(name, line, memory, **more)
-        self.tick, self.report = tick, report
+        self.tick, self.report, self.tpm = tick, report, tpm
 
     def boot_args(self, _tty):
-        return ["-kernel", "/usr/lib/lab/ticker", "-append", f"tick={self.tick} report={self.report}"]
+        # its TPM is luctl-tpm@NAME.service; every so many reports it is used
+        tpm = ["-chardev", f"socket,id=tpm,path=/run/luctl/vm/{self.name}/tpm.sock", "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0"]
+        return ["-kernel", "/usr/lib/lab/ticker", "-append", f"tick={self.tick} report={self.report} tpm={self.tpm}", *(tpm if self.tpm else [])]
 
 
 # How libvirt gives devices since 12.1: it opens them, and names descriptors. Numbers that QEMU's other files would have, too.

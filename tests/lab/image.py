@@ -16,7 +16,7 @@ from .say import run, step
 SUITE = "trixie"
 PACKAGES = """
     systemd systemd-sysv systemd-container udev dbus polkitd libpam-systemd kmod
-    qemu-system-x86 qemu-guest-agent libvirt-daemon-system libvirt-clients kexec-tools
+    qemu-system-x86 qemu-guest-agent qemu-utils swtpm virtiofsd libvirt-daemon-system libvirt-clients kexec-tools
     iproute2 iputils-ping procps util-linux e2fsprogs strace pciutils
     libjson-c5 libsystemd0 libsmartcols1 libarchive13t64 libinih1 libvirt0 zlib1g libzstd1 liblzma5
 """.split()
@@ -60,7 +60,8 @@ def base(fresh=False):
         run(["tar", "-C", new, "--numeric-owner", "-xpf", tar, "--exclude=./dev/*"], log, this)
         tar.unlink()
         new.rename(folder)
-    paths.trim_named(paths.cache("image"), "base-*", keep=1)
+    # two, so that two trees with different packages can take turns
+    paths.trim_named(paths.cache("image"), "base-*", keep=2)
     return folder
 
 

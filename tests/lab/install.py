@@ -16,7 +16,7 @@ TOOLS = """
     gcc g++ make bc bison flex cpio rsync xz-utils zstd zlib1g-dev libelf-dev libdw-dev libssl-dev patch ccache kmod
     meson ninja-build pkgconf libjson-c-dev libsystemd-dev libvirt-dev libcmocka-dev libsmartcols-dev libarchive-dev libinih-dev libxml2-dev
     libzstd-dev liblzma-dev liblz4-dev clang clang-format sparse codespell pyflakes3 python3-jsonschema python3-gi gir1.2-glib-2.0 man-db
-    mmdebstrap e2fsprogs kexec-tools busybox-static debian-archive-keyring ca-certificates git dbus systemd socat
+    mmdebstrap e2fsprogs kexec-tools busybox-static debian-archive-keyring ca-certificates git dbus systemd socat swtpm
 """.split()
 QEMU = ["qemu-system-x86", "qemu-utils"]
 QEMU_MINIMUM = 10

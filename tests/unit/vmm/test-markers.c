@@ -118,6 +118,7 @@ static void test_tpm(void **state)
 	vm = lu_store_open(root, UUID, true, NULL);
 	assert_int_equal(lu_read_file(AT_FDCWD, EXAMPLE, 1 << 20, &text, &size), 0);
 	assert_int_equal(lu_write_file(vm, "launch.json", text, size, 0600), 0);
+	assert_int_equal(lu_write_file(vm, "state", "state", 5, 0600), 0);
 	assert_int_equal(lu_saved_write(vm, &saved, NULL), 0);
 	run_lu_init();
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++)

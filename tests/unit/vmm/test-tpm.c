@@ -324,7 +324,8 @@ static void test_refused(void **state)
 	static const struct {
 		const char *words, *chardev, *reason;
 	} cases[] = {
-		{ "--ctrl type=unixio,path=@/sockets/tpm --log fd=2", NULL, "an inherited file descriptor" },
+		{ "--ctrl type=unixio,path=@/sockets/tpm --pid fd=9 9>@/swtpm.pid", NULL,
+		  "an inherited file descriptor" },
 		{ "--ctrl type=unixio,path=@/sockets/tpm --runas root", NULL, "the user it was started as is unknown" },
 		{ "--ctrl type=unixio,path=@/sockets/tpm --tpmstate dir=/dev/shm", NULL,
 		  "in memory that does not survive" },
