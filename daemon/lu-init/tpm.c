@@ -7,6 +7,8 @@
  * Who listens is asked of /proc/net/unix, for a connection that is closed again ends a swtpm that ends with its QEMU.
  * Another one may come up beside ours (a unit with Restart=): whoever listens in the end will do.
  */
+#include <dirent.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "argv.h"
 #include "clock.h"
 #include "lu-init.h"
 #include "peers.h"
@@ -23,54 +26,63 @@
 #define LISTEN_NS 5000000000ULL /* for the next one to listen */
 #define STARTS 2
 
-/* Words of another process; NULL if it is gone. */
-static char **words_of(int proc, pid_t pid)
+/* Is this process a swtpm at that socket, and does it end with its QEMU? Of one that has ended nothing is left to read. */
+static bool serves(int proc, const char *pid, const char *socket, bool *ret_ends)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t size, n = 0, i = 0;
-	char path[32], **words;
+	char path[NAME_MAX + 16];
+	size_t size;
+	bool at = false;
 
-	snprintf(path, sizeof(path), "%d/cmdline", (int)pid);
-	if (lu_read_file(proc, path, 1u << 20, &text, &size) < 0)
-		return NULL;
-	for (size_t k = 0; k < size; k++)
-		n += !text[k];
-	words = calloc(n + 2, sizeof(*words));
-	for (const char *p = text; words && p < text + size && i <= n; p += strlen(p) + 1)
-		words[i++] = strdup(p);
-	return words;
-}
+	snprintf(path, sizeof(path), "%s/cmdline", pid);
+	if (lu_read_file(proc, path, 1u << 20, &text, &size) < 0 || !size)
+		return false;
+	if (strcmp(strrchr(text, '/') ? strrchr(text, '/') + 1 : text, "swtpm") != 0)
+		return false;
+	*ret_ends = false;
+	for (const char *p = text; p < text + size; p += strlen(p) + 1) {
+		_cleanup_free_ char *value = NULL;
 
-static bool ends_by_itself(int proc, const struct lu_peers *at)
-{
-	bool ends = false;
-
-	for (size_t k = 0; k < at->n; k++) {
-		char **words = at->list[k].pid > 0 ? words_of(proc, at->list[k].pid) : NULL;
-
-		ends |= words && words[0] && lu_tpm_terminates(words);
-		for (char **w = words; w && *w; w++)
-			free(*w);
-		free(words);
+		at |= lu_argv_property(p, "path", &value) > 0 && !strcmp(value, socket);
+		*ret_ends |= lu_tpm_terminates((char *const[]){ (char *)"", (char *)p, NULL });
 	}
-	return ends;
+	return at;
 }
 
-/* 1: one serves the next QEMU; 0: none is there; -EAGAIN: one that is about to end */
+/* 0: there is none */
+static pid_t find_other(int proc, const char *socket, bool *ret_ends)
+{
+	_cleanup_close_ int fd = openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+	pid_t found = 0;
+
+	if (!dir)
+		return 0;
+	(void)steal_fd(&fd);
+	while (!found && (d = readdir(dir)))
+		if (d->d_name[0] >= '1' && d->d_name[0] <= '9' && serves(proc, d->d_name, socket, ret_ends))
+			found = atoi(d->d_name);
+	closedir(dir);
+	return found;
+}
+
+/*
+ * 1: one serves the next QEMU; 0: none is there; -EAGAIN: one that is about to end. Until that has ended nobody else can have
+ * its socket: it takes the name away last.
+ */
 static int look(int proc, const char *socket, uint64_t since_ns)
 {
-	struct lu_peers at;
-	int r = lu_peers_listens(proc, socket);
+	bool ends = false;
+	pid_t other = find_other(proc, socket, &ends);
+	int listens = lu_peers_listens(proc, socket); /* in this order: who ends in between is seen to */
 
-	if (r <= 0)
-		return r;
-	r = lu_peers_at(proc, socket, &at);
-	if (r < 0)
-		return r;
+	if (listens < 0)
+		return listens;
 	/* one that was begun anew by its unit does not end: nobody was connected to it */
-	r = ends_by_itself(proc, &at) && lu_clock_ns(CLOCK_MONOTONIC) - since_ns < END_NS ? -EAGAIN : 1;
-	lu_peers_clear(&at);
-	return r;
+	if (other && (ends || !listens) && lu_clock_ns(CLOCK_MONOTONIC) - since_ns < END_NS)
+		return -EAGAIN;
+	return listens;
 }
 
 void lu_tpm_end(struct lu_tpm *t)
