@@ -52,7 +52,11 @@ static pid_t tpm_of(int dir)
 	pid = lu_peers_server(&at, launch.tpm->socket);
 	lu_peers_clear(&at);
 	unit = pid > 0 ? lu_peers_unit(proc, pid) : NULL;
-	return pid > 0 && (!unit || !strncmp(unit, RESTORE_UNIT, strlen(RESTORE_UNIT))) ? pid : 0;
+	/* before systemd it was started in no unit, and systemd takes those with it to its own */
+	if (pid <= 0 ||
+	    (unit && strcmp(unit, "init.scope") != 0 && strncmp(unit, RESTORE_UNIT, strlen(RESTORE_UNIT)) != 0))
+		return 0;
+	return pid;
 }
 
 void lu_outcome_adopt(struct lu_update *u, size_t i)
