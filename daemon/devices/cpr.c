@@ -197,8 +197,8 @@ static int take_number(struct cursor *c, size_t n, const char *name, int32_t id)
 			return lu_error_set(c->e, -EBADMSG, NULL, "CPR state: two files have the number %" PRId32,
 					    number);
 	if (number < 3)
-		return lu_error_set(c->e, -EBADMSG, NULL,
-				    "CPR state: file %s %" PRId32 " has the number %" PRId32, name, id, number);
+		return lu_error_set(c->e, -EBADMSG, NULL, "CPR state: file %s %" PRId32 " has the number %" PRId32,
+				    name, id, number);
 	c->numbers[n] = number;
 	return 0;
 }

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The CPR state from QEMU's socket, and into a file for the next QEMU. */
+/*
+ * The CPR state from QEMU's socket, and into a file for the next QEMU; what stands in such a file is read by who starts
+ * that QEMU, since he has to see to the numbers.
+ *
+ * A socket gives descriptors with the bytes that they belong to, up to SCM_MOST at a time: room for that many is made
+ * before each message. What can't be had (too many, too much) closes all of them. The file is a sealed memfd: nobody
+ * who gets it can change what the next one reads.
+ */
 #include <linux/memfd.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -68,7 +75,8 @@ int lu_cpr_read_exec(int fd, int *numbers, size_t n, struct lu_error *e)
 	if (r < 0)
 		return r;
 	if (cpr.n_fds != n)
-		return lu_error_set(e, -EBADMSG, NULL, "CPR state: %zu files, but %zu descriptors are held", cpr.n_fds, n);
+		return lu_error_set(e, -EBADMSG, NULL, "CPR state: %zu files, but %zu descriptors are held", cpr.n_fds,
+				    n);
 	memcpy(numbers, found, n * sizeof(*numbers));
 	return 0;
 }

@@ -192,8 +192,7 @@ static int place_of(const struct lu_capture_from *from, pid_t pid, int fd, char 
 	snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, fd);
 	if (fstatat(from->proc_fd, path, &st, 0) < 0 || !S_ISCHR(st.st_mode))
 		return 0;
-	snprintf(path, sizeof(path), "%.64s/dev/char/%u:%u", from->sys ?: "/sys", major(st.st_rdev),
-		 minor(st.st_rdev));
+	snprintf(path, sizeof(path), "%.64s/dev/char/%u:%u", from->sys ?: "/sys", major(st.st_rdev), minor(st.st_rdev));
 	n = readlink(path, ret, 511);
 	ret[n < 0 ? 0 : n] = '\0';
 	return n > 0;

@@ -344,7 +344,8 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	if (state_fd >= 0 && dup2(state_fd, LU_LAUNCH_STATE_FD) < 0)
 		die(errfd, "state file");
 	/* whatever else is open closes with the exec, and so do errfd and exe_fd */
-	if (syscall(SYS_close_range, state_fd < 0 ? LU_LAUNCH_STATE_FD : LU_LAUNCH_MORE_FD, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+	if (syscall(SYS_close_range, state_fd < 0 ? LU_LAUNCH_STATE_FD : LU_LAUNCH_MORE_FD, ~0U, CLOSE_RANGE_CLOEXEC) <
+	    0)
 		die(errfd, "file descriptors");
 	if (more)
 		place_more(more, moved, errfd);

@@ -304,9 +304,7 @@ static int capture_handed(pid_t pid, struct lu_launch *ret, struct lu_reasons *w
 {
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char sys[64];
-	struct lu_capture_from from = {
-		.proc_fd = proc, .pkernfs = "/run/luctl/pkernfs", .reasons = why, .sys = sys
-	};
+	struct lu_capture_from from = { .proc_fd = proc, .pkernfs = "/run/luctl/pkernfs", .reasons = why, .sys = sys };
 
 	snprintf(sys, sizeof(sys), "%s/sys", dir);
 	return lu_launch_capture(&from, pid, ret, NULL);
@@ -387,12 +385,22 @@ static void test_handed_wrong(void **state)
 		const char *words[5], *at_24, *at_25, *word;
 	} cases[] = {
 		/* what it says is no iommufd, what it says is no device */
-		{ { "-object", "iommufd,id=i,fd=24" }, "/dev/full", "/dev/full", "descriptor 24 can't be opened again" },
-		{ { "-object", "iommufd,id=i,fd=24", "-device", "vfio-pci,iommufd=i,id=h,fd=25" }, "/dev/zero",
-		  "/dev/null", "descriptor 25 can't be opened again" },
+		{ { "-object", "iommufd,id=i,fd=24" },
+		  "/dev/full",
+		  "/dev/full",
+		  "descriptor 24 can't be opened again" },
+		{ { "-object", "iommufd,id=i,fd=24", "-device", "vfio-pci,iommufd=i,id=h,fd=25" },
+		  "/dev/zero",
+		  "/dev/null",
+		  "descriptor 25 can't be opened again" },
 		/* nobody but these takes a device's */
-		{ { "-chardev", "socket,id=c,fd=25" }, "/dev/zero", "/dev/full", "descriptor 25 can't be opened again" },
-		{ { "-device", "vfio-pci,host=00:0d.0,iommufd=i,id=h,fd=25" }, "/dev/zero", "/dev/full",
+		{ { "-chardev", "socket,id=c,fd=25" },
+		  "/dev/zero",
+		  "/dev/full",
+		  "descriptor 25 can't be opened again" },
+		{ { "-device", "vfio-pci,host=00:0d.0,iommufd=i,id=h,fd=25" },
+		  "/dev/zero",
+		  "/dev/full",
 		  "is not the function that it names" },
 		{ { "-device", "vfio-pci,host=00:0c.0,iommufd=i,id=h,fd=25" }, "/dev/zero", "/dev/full", NULL },
 	};
@@ -404,8 +412,7 @@ static void test_handed_wrong(void **state)
 
 		assert_int_equal(capture_handed(pid, &l, &why), 0);
 		expect(lu_reasons_any(&why) == (cases[i].word != NULL), "case %zu", i);
-		expect(!cases[i].word || strstr(why.list[0].what, cases[i].word), "case %zu: %s", i,
-		       why.list[0].what);
+		expect(!cases[i].word || strstr(why.list[0].what, cases[i].word), "case %zu: %s", i, why.list[0].what);
 		end(pid);
 	}
 }
@@ -413,11 +420,8 @@ static void test_handed_wrong(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_handed),
-		cmocka_unit_test(test_handed_wrong),
+		cmocka_unit_test(test_numbers), cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_handed),  cmocka_unit_test(test_handed_wrong),
 	};
 	int r;
 
