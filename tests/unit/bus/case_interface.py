@@ -88,3 +88,16 @@ def test_without_pkernfs(world):
     assert "pkernfs" in c.fails("Update", "/nonexistent", {}).what
     world.mount()
     assert c.document("GetStatus")["pkernfs"]["mounted"], "it is mounted now"
+
+
+def test_report_of_a_vm(world):
+    """What was done to a real QEMU is in the report, in its parts, whose times lie within the update's."""
+    world.define("a")
+    world.qemu("a")
+    world.start()
+    result = world.root.finished(world.root.call("UpdateVMM", ["a"]))
+    report = world.root.document("GetReport")
+    vm, = report["vms"]
+    names = [phase["name"] for phase in vm["phases"]]
+    assert names[:3] == ["vm-prepare", "vm-pause", "vm-save"] and "vm-blackout" not in names, (result, report)
+    assert all(phase["start_usec"] + phase["duration_usec"] <= report["duration_usec"] for phase in vm["phases"]), report
