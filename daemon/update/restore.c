@@ -130,6 +130,19 @@ int lu_restore_start(struct lu_update *u, size_t i, enum lu_program program, lu_
 	return lu_host_run(u->env->host, unit, argv, LU_INIT_KEPT, done, forget, userdata, e);
 }
 
+void lu_restore_clear(struct lu_update *u, size_t i)
+{
+	const struct lu_vm *vm = lu_outcome(u, i)->vm;
+	const pid_t pid = lu_vm_keeper(vm) ?: lu_vm_facts(vm)->pid;
+	static const enum lu_program programs[] = { LU_PROGRAM_ONLY, LU_PROGRAM_OLD };
+	char unit[128];
+
+	for (size_t k = 0; k < ARRAY_SIZE(programs); k++) {
+		restore_unit(u, i, programs[k], unit);
+		lu_host_stop_left(u->env->host, unit, pid);
+	}
+}
+
 void lu_restore_done(struct lu_update *u, size_t i, enum lu_program program)
 {
 	struct lu_outcome *o = lu_outcome(u, i);

@@ -14,6 +14,14 @@ enum lu_program {
 int lu_restore_start(struct lu_update *u, size_t i, enum lu_program program, lu_worker_done_t done,
 		     sd_event_destroy_t forget, void *userdata, struct lu_error *e);
 
+/**
+ * lu_restore_clear() - before an update: units of restores that ended long ago go
+ *
+ * A daemon that was killed had no time for it, and of a unit that is there already lu_restore_start() takes it that it was
+ * begun for the same. What is in one that still has the VM's QEMU or keeper stays.
+ */
+void lu_restore_clear(struct lu_update *u, size_t i);
+
 /** lu_restore_done() - to be called first in its @done: reads the outcome, gives the QEMU or the keeper its unit */
 void lu_restore_done(struct lu_update *u, size_t i, enum lu_program program);
 

@@ -25,6 +25,7 @@
 #include "log.h"
 #include "outcomes.h"
 #include "peers.h"
+#include "restore.h"
 #include "steps-before.h"
 #include "steps.h"
 
@@ -94,6 +95,7 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 			 lu_vm_facts(c->vms[i].vm)->qemu_version ?: "");
 		lu_vm_set_index(c->vms[i].vm, (unsigned int)at);
 		lu_vm_set_here(c->vms[i].vm, u->doc.vmm);
+		lu_restore_clear(u, at);
 	}
 	while (u->asked.exclude && u->asked.exclude[n_excluded])
 		n_excluded++;
