@@ -9,7 +9,7 @@
  * fails at once, or says EAGAIN while the listener's backlog is full; then it is
  * tried again every 20 ms until the commands' time is over. QEMU answers one
  * client and leaves the others in the backlog without a word, so silence instead
- * of a greeting is reported as "somebody else holds the monitor".
+ * of a greeting is reported as "somebody else holds the monitor", and by whom if that can be told (holder.c).
  *
  * Commands are numbered; replies are matched by number, in any order. Bytes are
  * sent when the connection is ready, file descriptors with the first byte of
@@ -41,6 +41,7 @@
 
 #include "clock.h"
 #include "client.h"
+#include "holder.h"
 #include "wire.h"
 
 #define RETRY_USEC 20000u
@@ -224,6 +225,24 @@ static void fail(struct lu_qmp *q, int code, const char *hint, const char *what)
 
 	lu_error_set(&e, code, hint, "%s: QMP socket %s: %s", q->label, q->path, what);
 	fail_all(q, &e);
+}
+
+/* It serves one client at a time. Who that is can be told, if it is not QEMU that hangs. */
+static void fail_ungreeted(struct lu_qmp *q)
+{
+	struct lu_qmp_client holder;
+	char what[128];
+
+	if (lu_qmp_holder(q->path, &holder) <= 0) {
+		fail(q, -ETIMEDOUT,
+		     "QEMU serves one QMP client at a time: does somebody else (libvirt, a shell) hold this monitor? or QEMU hangs",
+		     "no greeting in time");
+		return;
+	}
+	snprintf(what, sizeof(what), "is held by process %d (%s)", (int)holder.pid, holder.name);
+	fail(q, -ETIMEDOUT,
+	     "QEMU serves one QMP client at a time: end that connection, or give the VM a monitor for luctl alone",
+	     what);
 }
 
 static const char *connect_hint(int err)
@@ -496,9 +515,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 			continue;
 		}
 		if (q->state != READY) {
-			fail(q, -ETIMEDOUT,
-			     "QEMU serves one QMP client at a time: does somebody else (libvirt, a shell) hold this monitor? or QEMU hangs",
-			     "no greeting in time");
+			fail_ungreeted(q);
 			break;
 		}
 		if (c->sent > 0 && c->sent < c->size) {

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Monitors that are silent, lie or die. One VM's monitor is no other VM's trouble, and none of them is luctld's."""
 
+import subprocess
+import sys
+
 from world import wait_for
 
 GREETING = '{"QMP": {"version": {"qemu": {"micro": 2, "minor": 0, "major": 10}, "package": ""}, "capabilities": ["oob"]}}\r\n'
@@ -116,6 +119,25 @@ def test_dies_at_each_command(world):
         assert len(world.root.document("ListVMs")["vms"]) == len(commands)
     job = world.root.call("UpdateVMM", [])
     assert world.root.finished(job) == "aborted"
+
+
+HOLD = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.recv(1); print('held', flush=True); sys.stdin.read()"
+
+
+def test_held(world):
+    """A monitor that another client has: told with the process, and fine again when that one is gone."""
+    world.define("a")
+    world.qemu("a")
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, world.socket_of("a")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    world.processes.append(holder)
+    assert holder.stdout.readline() == b"held\n"
+    world.start()
+    plan = {vm["name"]: vm for vm in world.root.document("Plan", "", {}, timeout=60)["vms"]}
+    reason = plan["a"]["reasons"][0]
+    assert f"is held by process {holder.pid} (python" in reason["what"] and "end that connection" in reason["hint"], reason
+    holder.kill()
+    holder.wait()
+    assert world.root.document("Plan", "", {}, timeout=60)["vms"][0]["verdict"] == "goes-along"
 
 
 def test_real_qemu(world):
