@@ -283,6 +283,12 @@ int lu_host_inhibitors(struct lu_host *h, void (*found)(const char *who, const c
 	return lu_inhibitors_list(h->bus, CALL_TIMEOUT_USEC, found, userdata);
 }
 
+int lu_host_fd_stores(struct lu_host *h, unsigned int *ret_version,
+		      void (*found)(const struct lu_fd_store *store, void *userdata), void *userdata)
+{
+	return lu_fd_stores_list(h->bus, CALL_TIMEOUT_USEC, ret_version, found, userdata);
+}
+
 /* 0 when none of @units has a job left in systemd's list of them, else -EAGAIN with the name of one that has */
 static int jobs_left(sd_bus_message *reply, const char *units, char name[static 128])
 {

@@ -7,6 +7,7 @@
  */
 #include <systemd/sd-bus.h>
 
+#include "fd-stores.h"
 #include "unit-limits.h"
 #include "worker.h"
 
@@ -36,6 +37,15 @@ int lu_host_inhibitors(struct lu_host *h, void (*found)(const char *who, const c
  * Only one that is active then. Units that are no services need not be named: scopes stay anyway.
  */
 int lu_host_keep(struct lu_host *h, const char *unit);
+
+/**
+ * lu_host_fd_stores() - units that have given systemd descriptors to keep (fd-stores.h)
+ * @ret_version: of systemd, 257; 0: not known
+ *
+ * Return: 0, or a negative errno if there is no systemd to ask.
+ */
+int lu_host_fd_stores(struct lu_host *h, unsigned int *ret_version,
+		      void (*found)(const struct lu_fd_store *store, void *userdata), void *userdata);
 
 /**
  * lu_host_quiesce() - isolate luctl-jump.target; asynchronous, @done when no unit that was active has a job left

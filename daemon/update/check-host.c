@@ -19,6 +19,7 @@
 
 #define COMMAND_MAX (2u << 20) /* the kernel's limit for arguments is a quarter of the stack limit, 2 MiB */
 #define PID_PREFIX "pid:"
+#define SYSTEMD_CARRIES 261 /* takes the store over a kexec, by a session of /dev/liveupdate */
 #define LU_INIT_SIZE_MAX (64u << 20)
 
 static bool names(char *const *list, const char *name)
@@ -218,6 +219,56 @@ static void check_scratch(const char *initrd, const char *running, struct lu_fin
 		lu_beside_check_scratch(running, (uint64_t)st.st_size, findings);
 }
 
+#define STORES_TOLD 512
+
+struct stores {
+	struct lu_findings *later; /* of those that outlive their unit, until the version is known */
+	char others[STORES_TOLD];  /* "a.service (2), b.service (1)" */
+};
+
+static void tell_store(const struct lu_fd_store *store, void *userdata)
+{
+	struct stores *s = userdata;
+	size_t used = strlen(s->others);
+
+	if (store->outlives)
+		lu_findings_add(s->later, LU_LEVEL_WARNING, store->unit, NULL, "%u", store->n);
+	else
+		snprintf(s->others + used, sizeof(s->others) - used, "%s%s (%u)", used ? ", " : "", store->unit,
+			 store->n);
+}
+
+/*
+ * What a restart of the service gets back is lost with every boot. What is to outlive its unit is another matter: a
+ * systemd that would take it over a kexec is gone past.
+ */
+static void check_stores(struct lu_host *host, struct lu_findings *findings)
+{
+	_cleanup_findings_ struct lu_findings later = LU_FINDINGS_INIT;
+	struct stores s = { .later = &later };
+	unsigned int version = 0;
+	bool carried;
+
+	if (lu_host_fd_stores(host, &version, tell_store, &s) < 0)
+		log_info("systemd does not tell who has given it descriptors to keep");
+	carried = version >= SYSTEMD_CARRIES && access("/dev/liveupdate", F_OK) == 0;
+	for (size_t i = 0; i < later.n; i++)
+		lu_findings_add(
+			findings, carried ? LU_LEVEL_ERROR : LU_LEVEL_WARNING, later.list[i].object,
+			carried ? "stop it and empty its store (systemctl clean --what=fdstore), or give it "
+				  "FileDescriptorStorePreserve=restart if it can do without" :
+				  "nothing, if it can do without: it is so with every boot",
+			"has %s descriptors in systemd's store that are to outlive it (FileDescriptorStorePreserve=); %s",
+			later.list[i].what,
+			carried ?
+				"systemd would take them over a kexec of its own, but not over this one: they are lost" :
+				"they are lost");
+	if (s.others[0])
+		lu_findings_add(findings, LU_LEVEL_OK, "systemd's store of descriptors", NULL,
+				"what these units have there for their next start is lost, as with every boot: %s",
+				s.others);
+}
+
 void lu_check_host(struct lu_host *host, const char *cmdline, const char *initrd, struct lu_findings *findings)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
@@ -233,4 +284,5 @@ void lu_check_host(struct lu_host *host, const char *cmdline, const char *initrd
 	}
 	if (lu_host_inhibitors(host, tell_inhibitor, findings) < 0)
 		log_info("logind does not tell who inhibits a shutdown");
+	check_stores(host, findings);
 }

@@ -10,7 +10,7 @@
 #include "vm.h"
 
 /**
- * lu_check_host() - findings on dpkg, inhibitors of others, watchdogs, programs, the target's command line, room for its initrd
+ * lu_check_host() - findings on dpkg, inhibitors of others, descriptors that units keep in systemd, watchdogs, programs, the target's command line, room for its initrd
  * @cmdline: of the target; NULL: it could not be made, which was said
  * @initrd: path, for its size; NULL: none is given
  */

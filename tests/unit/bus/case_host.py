@@ -58,6 +58,27 @@ def test_inhibitors(world):
     assert found[0]["what"].startswith("backup?[2J (process 4711)") and "a copy is being made" in found[0]["what"], found
 
 
+def test_fd_stores(world):
+    """Units that have given systemd descriptors to keep: told in one line; those that are to outlive their unit, each by name."""
+    world.systemd("257.7-1", logind=(7, "restart"), udevd=(2, "restart"), cache=(3, "yes"), idle=(0, "yes"), luctld=(5, "restart"))
+    world.start()
+    found = findings(world, "")
+    line = [f for f in found if f["object"].startswith("systemd's store")]
+    assert [f["level"] for f in line] == ["ok"] and "logind.service (7), udevd.service (2)" in line[0]["what"], found
+    assert not [f for f in found if "luctld.service" in f["what"] or f["object"] == "idle.service"], found
+    cache = [f for f in found if f["object"] == "cache.service"]
+    assert [f["level"] for f in cache] == ["warning"] and "has 3 descriptors" in cache[0]["what"], found
+
+
+def test_fd_stores_that_systemd_would_carry(world):
+    """A systemd that takes them over a kexec of its own is gone past: refused."""
+    pathlib.Path("/dev/liveupdate").write_text("")
+    world.systemd("261.2", cache=(1, "on-success"), logind=(7, "restart"))
+    world.start()
+    cache = findings(world, "cache.service")
+    assert [f["level"] for f in cache] == ["error"] and "FileDescriptorStorePreserve=restart" in cache[0]["hint"], cache
+
+
 def test_stranger(world):
     """A virtual machine that nobody has declared is an error with its process, unless that is excluded; a declared VM's is none."""
     if not os.access("/dev/kvm", os.W_OK):

@@ -4,6 +4,7 @@
 
 service.py ADDRESS polkit yes|no|challenge|silent|garbage LOG    each question is a line of JSON in LOG
 service.py ADDRESS logind INHIBITORS                             INHIBITORS: JSON, a list of [what, who, why, mode, pid]
+service.py ADDRESS systemd VERSION STORES                        what systemd keeps for units; nothing else of systemd
 """
 
 import json
@@ -19,13 +20,22 @@ GARBAGE = """<node><interface name="org.freedesktop.PolicyKit1.Authority"><metho
 <arg type="u" direction="in"/><arg type="s" direction="in"/><arg type="s" direction="out"/></method></interface></node>"""
 LOGIND = """<node><interface name="org.freedesktop.login1.Manager"><method name="ListInhibitors">
 <arg type="a(ssssuu)" direction="out"/></method></interface></node>"""
+SYSTEMD = """<node><interface name="org.freedesktop.systemd1.Manager"><method name="ListUnitsByPatterns">
+<arg type="as" direction="in"/><arg type="as" direction="in"/><arg type="a(ssssssouso)" direction="out"/></method>
+<property name="Version" type="s" access="read"/></interface><interface name="org.freedesktop.systemd1.Service">
+<property name="NFileDescriptorStore" type="u" access="read"/><property name="FileDescriptorStorePreserve" type="s" access="read"/>
+</interface></node>"""
 ANSWERS = {"yes": (True, False, {}), "no": (False, False, {}), "challenge": (False, True, {})}
+
+
+def own(bus, name):
+    bus.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", GLib.Variant("(su)", (name, 0)), None, 0, -1, None)
+    GLib.MainLoop().run()
 
 
 def serve(bus, name, path, xml, asked):
     bus.register_object(path, Gio.DBusNodeInfo.new_for_xml(xml).interfaces[0], asked, None, None)
-    bus.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", GLib.Variant("(su)", (name, 0)), None, 0, -1, None)
-    GLib.MainLoop().run()
+    own(bus, name)
 
 
 def logind(bus, inhibitors):
@@ -35,6 +45,27 @@ def logind(bus, inhibitors):
         invocation.return_value(GLib.Variant("(a(ssssuu))", (rows,)))
 
     serve(bus, "org.freedesktop.login1", "/org/freedesktop/login1", LOGIND, asked)
+
+
+def systemd(bus, version, stores):
+    """@stores: JSON, {unit: [number of descriptors, FileDescriptorStorePreserve]}"""
+    manager, service = Gio.DBusNodeInfo.new_for_xml(SYSTEMD).interfaces
+    root = "/org/freedesktop/systemd1"
+    paths = {f"{root}/unit/u{i}": (unit, *of) for i, (unit, of) in enumerate(json.loads(stores).items())}
+
+    def asked(_bus, _sender, _path, _interface, _method, _args, invocation):
+        rows = [(unit, "", "loaded", "active", "running", "", path, 0, "", "/") for path, (unit, _, _) in paths.items()]
+        invocation.return_value(GLib.Variant("(a(ssssssouso))", (rows,)))
+
+    def read(_bus, _sender, path, _interface, name):
+        if name == "Version":
+            return GLib.Variant("s", version)
+        return GLib.Variant("u", paths[path][1]) if name == "NFileDescriptorStore" else GLib.Variant("s", paths[path][2])
+
+    for path in paths:
+        bus.register_object(path, service, None, read, None)
+    bus.register_object(root, manager, asked, read, None)
+    own(bus, "org.freedesktop.systemd1")
 
 
 def polkit(bus, behaviour, log):
@@ -55,7 +86,7 @@ def main():
     address, kind, *more = sys.argv[1:]
     flags = Gio.DBusConnectionFlags
     bus = Gio.DBusConnection.new_for_address_sync(address, flags.AUTHENTICATION_CLIENT | flags.MESSAGE_BUS_CONNECTION, None, None)
-    {"polkit": polkit, "logind": logind}[kind](bus, *more)
+    {"polkit": polkit, "logind": logind, "systemd": systemd}[kind](bus, *more)
 
 
 main()

@@ -332,6 +332,10 @@ class World:
         """A logind with these inhibitors: (what, who, why, mode, pid) each."""
         self._service("org.freedesktop.login1", "logind", json.dumps(inhibitors))
 
+    def systemd(self, version, **stores):
+        """A systemd that says no more than which descriptors it keeps: unit without ".service" → (number, FileDescriptorStorePreserve)."""
+        self._service("org.freedesktop.systemd1", "systemd", version, json.dumps({f"{unit}.service": of for unit, of in stores.items()}))
+
     def _service(self, name, *arguments):
         self.run([sys.executable, HERE / "service.py", self.address, *arguments])
         wait_for(lambda: self.root.call("NameHasOwner", name, destination="org.freedesktop.DBus", path="/org/freedesktop/DBus",
