@@ -227,22 +227,30 @@ static void fail(struct lu_qmp *q, int code, const char *hint, const char *what)
 	fail_all(q, &e);
 }
 
+int lu_qmp_held(const struct lu_qmp *q, struct lu_error *e)
+{
+	struct lu_qmp_client holder;
+
+	if (q->state == READY || lu_qmp_holder(q->path, &holder) <= 0)
+		return 0;
+	(void)lu_error_set(
+		e, -ETIMEDOUT,
+		"QEMU serves one QMP client at a time: end that connection, or give the VM a monitor for luctl alone",
+		"%s: QMP socket %s: is held by process %d (%s)", q->label, q->path, (int)holder.pid, holder.name);
+	return 1;
+}
+
 /* It serves one client at a time. Who that is can be told, if it is not QEMU that hangs. */
 static void fail_ungreeted(struct lu_qmp *q)
 {
-	struct lu_qmp_client holder;
-	char what[128];
+	struct lu_error e = LU_ERROR_INIT;
 
-	if (lu_qmp_holder(q->path, &holder) <= 0) {
+	if (lu_qmp_held(q, &e))
+		fail_all(q, &e);
+	else
 		fail(q, -ETIMEDOUT,
 		     "QEMU serves one QMP client at a time: does somebody else (libvirt, a shell) hold this monitor? or QEMU hangs",
 		     "no greeting in time");
-		return;
-	}
-	snprintf(what, sizeof(what), "is held by process %d (%s)", (int)holder.pid, holder.name);
-	fail(q, -ETIMEDOUT,
-	     "QEMU serves one QMP client at a time: end that connection, or give the VM a monitor for luctl alone",
-	     what);
 }
 
 static const char *connect_hint(int err)

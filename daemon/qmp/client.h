@@ -63,6 +63,9 @@ void lu_qmp_close(struct lu_qmp *q);
 
 bool lu_qmp_connected(const struct lu_qmp *q);
 
+/** lu_qmp_held() - 1 if we are not served since another process is, with @e saying which; 0: we are, or nobody is known */
+int lu_qmp_held(const struct lu_qmp *q, struct lu_error *e);
+
 /** lu_qmp_peer() - who listens at the socket, by SO_PEERCRED: the QEMU process; -ENOTCONN if not connected */
 int lu_qmp_peer(const struct lu_qmp *q, struct ucred *ret);
 

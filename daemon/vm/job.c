@@ -131,6 +131,10 @@ static int on_limit(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct lu_vm_job *j = userdata;
 
+	if (lu_qmp_held(j->vm->qmp, &j->error)) {
+		job_end(j, j->error.code);
+		return 0;
+	}
 	job_end(j, lu_error_set(&j->error, -ETIMEDOUT, "QEMU hangs or is overloaded; see its log",
 				"VM %s: %s took longer than its time limit", j->vm->name, ops[j->op].name));
 	return 0;
