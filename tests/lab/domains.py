@@ -18,6 +18,8 @@ SETTINGS = """
 memory_backing_dir = "/run/luctl/pkernfs"
 """
 BRIDGE = "lab0"
+# libvirt lets AppArmor's rules of a domain name no kernel or initrd below /usr/lib
+BOOT = "/var/lib/lab/boot"
 # the host's own network: made by a unit, as on any host, and so only once systemd runs
 NETWORK = f"""[Unit]
 Description=Bridge for the guests
@@ -85,6 +87,7 @@ class Domain:
         """Kernel, initrd and command line, out of the guest's arguments for QEMU."""
         args = self.guest.boot_args(tty)
         words = {args[n]: args[n + 1] for n in range(0, len(args) - 1) if args[n] in ("-kernel", "-initrd", "-append")}
+        words.update({option: f"{BOOT}/{pathlib.Path(words[option]).name}" for option in ("-kernel", "-initrd") if option in words})
         return "".join(f"<{name}>{escape(words[option])}</{name}>" for option, name in (("-kernel", "kernel"), ("-initrd", "initrd"), ("-append", "cmdline")) if option in words)
 
     def _os(self, tty):
@@ -124,6 +127,9 @@ class Domain:
 """
 
     def define(self, host):
+        args = self.guest.boot_args("")
+        files = " ".join(args[n + 1] for n in range(len(args) - 1) if args[n] in ("-kernel", "-initrd"))
+        host.run(f"mkdir -p {BOOT} && cp -u {files} {BOOT}/")
         if isinstance(self.guest, guests.Linux) and self.guest.disk:
             host.run(f"mkdir -p /var/lib/lab && truncate -s 16M {self.guest.disk}")
         host.put(f"/root/{self.name}.xml", self.xml(host.tty(self.line)))
