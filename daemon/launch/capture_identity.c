@@ -183,8 +183,9 @@ static void look_at_rules(const struct lu_capture_from *from, pid_t pid, bool it
 /* Its rules must be there to be taken along: a guest that runs unconfined afterwards is none that was carried. */
 static int capture_apparmor(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
 {
-	static const char hint[] = "a kernel with CONFIG_SECURITY_APPARMOR_EXPORT_BINARY tells them (Debian's do), unless "
-				   "it is booted with apparmor.export_binary=0";
+	static const char hint[] =
+		"a kernel with CONFIG_SECURITY_APPARMOR_EXPORT_BINARY tells them (Debian's do), unless "
+		"it is booted with apparmor.export_binary=0";
 	_cleanup_close_ int fd = -EBADF;
 	_cleanup_free_ char *text = NULL;
 	int r = lu_proc_read(from->proc_fd, pid, "attr/apparmor/current", &text, NULL);
@@ -204,8 +205,9 @@ static int capture_apparmor(const struct lu_capture_from *from, pid_t pid, struc
 		return 0;
 	fd = lu_confined_policy(from->apparmor, l->apparmor);
 	if (fd < 0)
-		lu_reasons_add(why, NULL, hint, "the rules of AppArmor's profile %s, which confines it, can't be read: %s",
-			       l->apparmor, strerror(-fd));
+		lu_reasons_add(why, NULL, hint,
+			       "the rules of AppArmor's profile %s, which confines it, can't be read: %s", l->apparmor,
+			       strerror(-fd));
 	return lu_launch_add_feature(l, LU_LAUNCH_APPARMOR);
 }
 

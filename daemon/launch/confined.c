@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* AppArmor's rules of a QEMU, from one kernel to the next: confined.h */
+/*
+ * AppArmor's rules of a QEMU, from one kernel to the next: confined.h.
+ *
+ * luctld reads them from where AppArmor tells what was loaded, by the profile's name, while the guest still runs. lu-init
+ * writes them to where AppArmor takes policy, in one piece, before it executes QEMU. What is there already stays.
+ *
+ * Unhappy paths: 1. the kernel does not tell: refused before the update; 2. the next kernel has no AppArmor, or does not
+ * take the rules: the guest waits with its state, and is never run unconfined instead.
+ */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,8 +120,8 @@ int lu_confined_save(const char *dir, const char *profile, int dir_fd, struct lu
 	if (r >= 0)
 		r = read_policy(fd, &data, &size);
 	if (r < 0)
-		return lu_error_set(e, r, "apparmor_parser -r loads it again", "AppArmor's profile %s can't be read: %s",
-				    profile, strerror(-r));
+		return lu_error_set(e, r, "apparmor_parser -r loads it again",
+				    "AppArmor's profile %s can't be read: %s", profile, strerror(-r));
 	r = lu_write_file(dir_fd, LU_CONFINED_FILE, data, size, 0600);
 	return r < 0 ? lu_error_set(e, r, NULL, "pkernfs: AppArmor's profile %s can't be kept: %s", profile,
 				    strerror(-r)) :
@@ -147,11 +155,13 @@ int lu_confined_load(const char *dir, const char *profile, int dir_fd, struct lu
 	if (fd >= 0 || fd == -EOPNOTSUPP)
 		return 0;
 	if (fd != -ENOENT || access(dir ?: LU_CONFINED_DIR, F_OK) < 0)
-		return lu_error_set(e, fd, hint, "AppArmor is not there, and its QEMU is to be confined by %s", profile);
+		return lu_error_set(e, fd, hint, "AppArmor is not there, and its QEMU is to be confined by %s",
+				    profile);
 	fd = openat(dir_fd, LU_CONFINED_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	r = fd < 0 ? -errno : read_policy(fd, &data, &size);
 	if (r < 0)
-		return lu_error_set(e, r, NULL, "pkernfs: AppArmor's profile %s that was kept: %s", profile, strerror(-r));
+		return lu_error_set(e, r, NULL, "pkernfs: AppArmor's profile %s that was kept: %s", profile,
+				    strerror(-r));
 	if (asprintf(&path, "%s/.replace", dir ?: LU_CONFINED_DIR) < 0) {
 		path = NULL;
 		return -ENOMEM;

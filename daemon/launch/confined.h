@@ -17,9 +17,9 @@
 
 #include "error.h"
 
-#define LU_CONFINED_FILE "apparmor"	/* of a VM's directory in pkernfs */
+#define LU_CONFINED_FILE "apparmor" /* of a VM's directory in pkernfs */
 #define LU_CONFINED_DIR "/sys/kernel/security/apparmor"
-#define LU_CONFINED_MAX (8U << 20)	/* a domain's rules are some 100 kB */
+#define LU_CONFINED_MAX (8U << 20) /* a domain's rules are some 100 kB */
 
 /**
  * lu_confined_parse() - the profile in a text of /proc/PID/attr/apparmor/current

@@ -296,7 +296,7 @@ int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e)
 					     "journal",     ".journal.tmp",     "clock.json",    ".clock.json.tmp",
 					     "limits.json", ".limits.json.tmp", "libvirt.xml",   ".libvirt.xml.tmp",
 					     "groups.json", ".groups.json.tmp", "settings.json", ".settings.json.tmp",
-					     "apparmor",    ".apparmor.tmp",	"state" };
+					     "apparmor",    ".apparmor.tmp",    "state" };
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
 	_cleanup_close_ int fd = -EBADF;
 	char path[3 + 36 + 1];

@@ -290,7 +290,8 @@ int main(void)
 		cmocka_unit_test(test_tsc),
 		cmocka_unit_test(test_length),
 		cmocka_unit_test(test_get_equals_kernel),
-		cmocka_unit_test(test_get), cmocka_unit_test(test_without_lsm),
+		cmocka_unit_test(test_get),
+		cmocka_unit_test(test_without_lsm),
 		cmocka_unit_test(test_running),
 	};
 
