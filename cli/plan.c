@@ -33,6 +33,7 @@ enum {
 	VERDICT,
 	BLACKOUT,
 	DEVICES,
+	POLICY,
 	BY,
 	N_COLUMNS
 };
@@ -42,6 +43,7 @@ static const struct cli_column columns[N_COLUMNS] = {
 	[VERDICT] = { "VERDICT" },
 	[BLACKOUT] = { "BLACKOUT", .right = true },
 	[DEVICES] = { "DEVICES", .optional = true },
+	[POLICY] = { "POLICY", .optional = true },
 	[BY] = { "PREDICTED BY", .optional = true, .fold = true },
 };
 
@@ -75,6 +77,9 @@ static int print_table(struct cli *cli, const struct luctl_judgement *j)
 				     luctl_vm_verdict_basis(vm) ? "not known" :
 								  NULL,
 			[DEVICES] = devices_of(vm, devices),
+			/* what all others have need not be shown */
+			[POLICY] = strcmp(luctl_vm_verdict_policy(vm), "required") != 0 ? luctl_vm_verdict_policy(vm) :
+											  NULL,
 			[BY] = luctl_vm_verdict_basis(vm),
 		};
 

@@ -242,6 +242,21 @@ static void print_vm_errors(struct cli *cli, const struct luctl_report *rep)
 	}
 }
 
+/* In an update of QEMU, and if there was no jump, nothing has happened to them. */
+static void print_left(struct cli *cli, const struct luctl_report *rep)
+{
+	bool ended = !strcmp(luctl_report_kind(rep), "kernel") && !luctl_report_rehearsal(rep) &&
+		     strcmp(luctl_report_result(rep), "aborted") != 0;
+
+	for (const struct luctl_left *l = luctl_report_left_first(rep); l; l = luctl_report_left_next(rep, l)) {
+		cli_line(cli, luctl_left_name(l), "%s: %s",
+			 ended ? "left behind, it ended with the old kernel" : "was not to go along",
+			 luctl_left_what(l));
+		if (luctl_left_hint(l))
+			cli_line(cli, "hint", "%s", luctl_left_hint(l));
+	}
+}
+
 static int print_report(struct cli *cli, const struct luctl_report *rep)
 {
 	char when[64], took[32], blackout[32], predicted[32];
@@ -268,14 +283,17 @@ static int print_report(struct cli *cli, const struct luctl_report *rep)
 		cli_line(cli, "Blackout", "%s", cli_usec(luctl_report_blackout(rep), blackout));
 	putchar('\n');
 	r = print_picture(cli, rep);
-	if (r < 0 || !luctl_report_vm_first(rep))
+	if (r < 0 || (!luctl_report_vm_first(rep) && !luctl_report_left_first(rep)))
 		return r;
 	putchar('\n');
-	r = print_vms(cli, rep);
+	if (luctl_report_vm_first(rep))
+		r = print_vms(cli, rep);
 	if (r == 0 && strcmp(luctl_report_kind(rep), "vmm") == 0)
 		print_qemus(cli, rep);
 	if (r == 0)
 		print_vm_errors(cli, rep);
+	if (r == 0)
+		print_left(cli, rep);
 	return r;
 }
 

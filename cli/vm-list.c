@@ -11,6 +11,7 @@ enum {
 	UPDATABLE,
 	RAM,
 	PID,
+	POLICY,
 	WHY_NOT,
 	N_COLUMNS
 };
@@ -21,6 +22,7 @@ static const struct cli_column columns[N_COLUMNS] = {
 	[UPDATABLE] = { "UPDATABLE" },
 	[RAM] = { "RAM", .right = true },
 	[PID] = { "PID", .right = true },
+	[POLICY] = { "POLICY", .optional = true },
 	[WHY_NOT] = { "WHY NOT", .optional = true, .fold = true },
 };
 
@@ -35,6 +37,8 @@ static int add_line(struct cli_table *t, const struct luctl_vm *vm)
 		[NAME] = luctl_vm_name(vm),
 		[STATE] = luctl_vm_state(vm),
 		[UPDATABLE] = luctl_vm_updatable(vm) ? "yes" : "no",
+		/* what all others have need not be shown */
+		[POLICY] = strcmp(luctl_vm_policy(vm), "required") != 0 ? luctl_vm_policy(vm) : NULL,
 		[WHY_NOT] = luctl_vm_reason(vm),
 	};
 	uint64_t bytes = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* luctl vm show */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -22,6 +23,8 @@ int verb_vm_show(struct cli *cli)
 		cli_line(cli, "Why not", "%s", luctl_vm_reason(vm));
 	if (luctl_vm_hint(vm))
 		cli_line(cli, "Hint", "%s", luctl_vm_hint(vm));
+	if (strcmp(luctl_vm_policy(vm), "required") != 0)
+		cli_line(cli, "Policy", "%s", luctl_vm_policy(vm));
 	cli_line(cli, "QMP", "%s", luctl_vm_qmp(vm) ?: "-");
 	if (luctl_vm_unit(vm))
 		cli_line(cli, "Unit", "%s", luctl_vm_unit(vm));

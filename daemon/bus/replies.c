@@ -100,6 +100,7 @@ static void fill_vm(struct fill *f, struct lu_update *u, struct lu_vm *vm, struc
 	ret->pid = facts->pid > 0 ? (uint64_t)facts->pid : 0;
 	ret->state = lu_doc_index(lu_doc_vm_states, vm_state(vm));
 	ret->updatable = updatable(vm);
+	ret->policy = lu_vm_policy(vm);
 	snprintf(prefix, sizeof(prefix), "VM %s: ", lu_vm_name(vm));
 	if (keeper > 0)
 		(void)lu_error_set(
@@ -280,8 +281,11 @@ static void fill_verdict(struct fill *f, const struct lu_check_vm *v, struct luc
 	ret->name = copy(f, lu_vm_name(v->vm));
 	ret->uuid = copy(f, lu_vm_uuid(v->vm));
 	ret->verdict = lu_doc_index(lu_doc_verdicts, lu_verdict_name(v->verdict));
+	ret->policy = lu_vm_policy(v->vm);
 	ret->late = copy(f, goes && !facts->early ? facts->late : NULL);
-	ret->reason = fill_reasons(f, &v->reasons, NULL, facts->devices, &ret->n_reasons);
+	/* those of devices stand with them, if they are shown */
+	ret->reason = fill_reasons(f, &v->reasons, NULL, v->verdict != LU_VERDICT_LEFT_OUT ? facts->devices : NULL,
+				   &ret->n_reasons);
 	fill_devices(f, v, ret);
 	ret->predicted = predicted(f, goes ? &v->predicted : NULL);
 }

@@ -9,6 +9,7 @@
  *	/domstatus/devices/device/@alias		what it has
  *	/domstatus/memoryBackingDir/@path		where its memory files are
  *	/domstatus/domain				the domain itself
+ *	.../metadata/update/@policy			of our namespace: what an update may cost it
  *
  * Refused by these notes: a job that is under way, and parts of a domain that are served by another process or
  * set up by libvirt at its start only. Everything else is judged by what QEMU has open and was started with.
@@ -20,6 +21,7 @@
 #include <string.h>
 
 #include "argv.h"
+#include "documents.h"
 #include "status.h"
 
 #define NETWORKS "/etc/libvirt/qemu/networks/autostart"
@@ -205,6 +207,19 @@ static int read_disks(struct status_doc *d, struct lu_vm_domain *v)
 	return v->disks ? r : -ENOMEM;
 }
 
+/* What its metadata say in our namespace. A word that is not known is refused, so that nobody is left behind by a slip. */
+static void read_policy(const struct status_doc *d, struct lu_vm_domain *v)
+{
+	_cleanup_free_ char *policy = text_of(d, "/domstatus/domain/metadata/*[local-name()='update']"
+						 "[namespace-uri()='" LU_STATUS_NAMESPACE "']/@policy");
+	int number = policy ? lu_doc_index(lu_vm_policies, policy) : LU_VM_REQUIRED;
+
+	v->policy = number < 0 ? LU_VM_REQUIRED : number;
+	if (number < 0)
+		lu_reasons_add(&v->reasons, NULL, "virsh metadata sets it: required, best-effort or excluded",
+			       "the policy in its metadata, \"%s\", is none", policy);
+}
+
 int lu_status_read(const char *text, size_t size, const char *file, struct lu_vm_domain *ret, struct lu_error *e)
 {
 	_cleanup_(status_close) struct status_doc d = { 0 };
@@ -236,6 +251,7 @@ int lu_status_read(const char *text, size_t size, const char *file, struct lu_vm
 		lu_vm_domain_clear(&v);
 		return r;
 	}
+	read_policy(&d, &v);
 	judge_jobs(&d, &v.reasons);
 	judge_parts(&d, &v.reasons);
 	*ret = v;

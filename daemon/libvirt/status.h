@@ -13,6 +13,7 @@ struct lu_status_pty {
 };
 
 #define LU_STATUS_MAX (4U << 20)
+#define LU_STATUS_NAMESPACE "urn:luctl:1" /* of our element in a domain's <metadata> */
 
 /**
  * lu_status_read() - a status file as a domain of the registry

@@ -28,7 +28,7 @@ bool lu_asked_names(char *const *list, const struct lu_vm *vm)
 
 bool lu_asked_excludes(const struct lu_asked *q, const struct lu_vm *vm)
 {
-	return lu_asked_names(q->exclude, vm);
+	return lu_asked_names(q->exclude, vm) || (lu_vm_policy(vm) == LU_VM_EXCLUDED && !lu_asked_names(q->only, vm));
 }
 
 bool lu_asked_concerns(const struct lu_asked *q, const struct lu_vm *vm)

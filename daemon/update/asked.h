@@ -29,6 +29,7 @@ struct lu_asked {
 
 void lu_asked_clear(struct lu_asked *q);
 bool lu_asked_concerns(const struct lu_asked *q, const struct lu_vm *vm);
+/** lu_asked_excludes() - by name, or by its policy */
 bool lu_asked_excludes(const struct lu_asked *q, const struct lu_vm *vm);
 
 /** lu_asked_names() - is @vm one of these names or UUIDs? @list may be NULL */

@@ -18,8 +18,10 @@
  * daemon that has just started) is waited for. A check that is no update's gives way to one that
  * begins. The check holds references to its VMs: their definitions may change while it waits.
  *
- * A VM whose saved state waits to be restored is an error, whatever its unit says. If it is excluded
- * its state stays in pkernfs and waits in the next kernel.
+ * A VM whose saved state waits to be restored is an error, whatever its unit says. If it is excluded, or need not go
+ * along, its state stays in pkernfs and waits in the next kernel.
+ *
+ * A VM that need not go along (its policy) and can't is left out, with its reasons as warnings.
  */
 #include <stdio.h>
 #include <string.h>
@@ -179,13 +181,22 @@ static void add_error(struct lu_check_vm *v, const struct lu_error *e)
 	lu_reasons_add(&v->reasons, NULL, e->hint, "%s", what);
 }
 
+/* Has a VM that goes along, or should, passed-through ones? */
+static bool any_devices(const struct lu_check *c)
+{
+	for (size_t i = 0; i < c->n_vms; i++)
+		if (c->vms[i].verdict != LU_VERDICT_LEFT_OUT && c->vms[i].devices)
+			return true;
+	return false;
+}
+
 /* What devices that go on ask of the target, beyond what every guest does. */
 static void check_devices(struct lu_check *c)
 {
 	_cleanup_free_ char *liveupdate = NULL;
 
 	/* if the image can't be read, that was said */
-	if (!c->devices || !c->cmdline)
+	if (!any_devices(c) || !c->cmdline)
 		return;
 	lu_target_check_devices(&c->image, &c->running, &c->findings);
 	lu_target_check_iommu(&c->image, c->asked->kernel, c->cmdline, &c->findings);
@@ -239,16 +250,33 @@ static void check_marks(struct lu_check *c)
 		lu_devices_marked(tell_marked, c);
 }
 
-static void tell_cant(struct lu_check *c, const char *object, const struct lu_reasons *why)
+static void tell_reasons(struct lu_check *c, enum lu_level level, const char *object, const struct lu_reasons *why)
 {
 	for (size_t i = 0; i < why->n; i++) {
 		const struct lu_reason *r = &why->list[i];
 
-		lu_findings_add(&c->findings, LU_LEVEL_ERROR, object, r->hint, "%s%s%s%s", r->device ? "device " : "",
+		lu_findings_add(&c->findings, level, object, r->hint, "%s%s%s%s", r->device ? "device " : "",
 				r->device ?: "", r->device ? ": " : "", r->what);
 	}
 	if (why->lost)
-		lu_findings_add(&c->findings, LU_LEVEL_ERROR, object, NULL, "there are more reasons than can be told");
+		lu_findings_add(&c->findings, level, object, NULL, "there are more reasons than can be told");
+}
+
+static void tell_left(struct lu_check *c, const struct lu_check_vm *v, const char *object)
+{
+	const char *end = c->asked->vmm ? "its QEMU is not replaced" : "it ends with this kernel",
+		   *hint = c->asked->vmm ? NULL : "shut it down before, if it shall not end as by a power cut";
+
+	if (v->waits)
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, LU_VM_WAITS_HINT,
+				"left out: its saved state stays where it is and waits to be restored");
+	else if (lu_reasons_any(&v->reasons))
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, hint,
+				"can't go along and need not (best effort), so it is left behind: %s", end);
+	else
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, hint, "left out %s: %s",
+				lu_asked_names(c->asked->exclude, v->vm) ? "as asked" : "by its policy", end);
+	tell_reasons(c, LU_LEVEL_WARNING, object, &v->reasons);
 }
 
 static void tell(struct lu_check *c, const struct lu_check_vm *v)
@@ -260,44 +288,58 @@ static void tell(struct lu_check *c, const struct lu_check_vm *v)
 	switch (v->verdict) {
 	case LU_VERDICT_GOES:
 		lu_findings_add(
-			&c->findings, LU_LEVEL_OK, object, NULL, "can be carried over%s%s",
-			facts->early ? "" : ", after the host's units are up: ", facts->early ? "" : facts->late);
+			&c->findings, LU_LEVEL_OK, object, NULL, "can be carried over%s%s%s",
+			facts->early ? "" : ", after the host's units are up: ", facts->early ? "" : facts->late,
+			lu_vm_policy(v->vm) == LU_VM_BEST_EFFORT && !c->asked->vmm ?
+				"; if it fails before the jump it is left behind (best effort)" :
+				"");
 		break;
 	case LU_VERDICT_LEFT_OUT:
-		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object,
-				v->waits ? LU_VM_WAITS_HINT :
-					   "shut it down before, if it shall not end as by a power cut",
-				v->waits ? "left out: its saved state stays where it is and waits to be restored" :
-					   "left out as asked: it ends with this kernel");
+		tell_left(c, v, object);
 		break;
 	case LU_VERDICT_OFF:
 		lu_findings_add(&c->findings, LU_LEVEL_OK, object, NULL, "is not running, left out");
 		break;
 	default:
-		tell_cant(c, object, &v->reasons);
+		tell_reasons(c, LU_LEVEL_ERROR, object, &v->reasons);
 	}
 }
 
 #define SECONDS(usec) (double)(usec) / 1e6
 
-/* Longer than what was asked for; or nobody knows, which is said. */
+/*
+ * Longer than what was asked for, or than its declaration says; or nobody knows, which is said. A guest that need not
+ * go along is not ended for standing still too long.
+ */
 static void check_blackout(struct lu_check *c, struct lu_check_vm *v)
 {
-	uint64_t most = c->asked->max_blackout_usec;
+	uint64_t most = c->asked->max_blackout_usec, own = lu_vm_max_blackout(v->vm);
+	bool declared = own && (!most || own < most);
+	const char *whose = declared ? "will do for it" : "were asked for";
 	char object[128];
 
+	most = declared ? own : most;
 	if (!most)
 		return;
-	if (v->predicted.usec == LU_MEASURED_UNKNOWN) {
+	if (v->predicted.usec > most && v->predicted.usec != LU_MEASURED_UNKNOWN &&
+	    lu_vm_policy(v->vm) == LU_VM_BEST_EFFORT) {
+		snprintf(object, sizeof(object), "VM %s", lu_vm_name(v->vm));
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, NULL,
+				"goes along (best effort), though its predicted blackout, %.3f s, is longer than the "
+				"%.3f s that %s",
+				SECONDS(v->predicted.usec), SECONDS(most), whose);
+	} else if (v->predicted.usec == LU_MEASURED_UNKNOWN) {
 		snprintf(object, sizeof(object), "VM %s", lu_vm_name(v->vm));
 		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object,
 				"a rehearsal tells the old kernel's part; the new one's is known after an update",
 				"whether its blackout is longer than %.3f s can't be said beforehand: %s",
 				SECONDS(most), v->predicted.text);
 	} else if (v->predicted.usec > most) {
-		lu_reasons_add(&v->reasons, NULL, "allow more by --max-blackout, or exclude it",
-			       "its predicted blackout, %.3f s, is longer than the %.3f s that were asked for (%s)",
-			       SECONDS(v->predicted.usec), SECONDS(most), v->predicted.text);
+		lu_reasons_add(&v->reasons, NULL,
+			       declared ? "allow more by max_blackout_usec in its declaration, or exclude it" :
+					  "allow more by --max-blackout, or exclude it",
+			       "its predicted blackout, %.3f s, is longer than the %.3f s that %s (%s)",
+			       SECONDS(v->predicted.usec), SECONDS(most), whose, v->predicted.text);
 		v->verdict = LU_VERDICT_CANT;
 	}
 }
@@ -370,11 +412,17 @@ static void check_domains(struct lu_check *c)
 	}
 }
 
+/* What keeps it from going along keeps nobody else, unless it was asked for by name. A state that waits is not its alone. */
+static bool may_be_left(const struct lu_check *c, const struct lu_check_vm *v)
+{
+	return lu_vm_policy(v->vm) == LU_VM_BEST_EFFORT && !v->waits && !lu_asked_names(c->asked->only, v->vm);
+}
+
 static void check_end(struct lu_check *c)
 {
 	for (size_t i = 0; i < c->n_vms; i++)
 		if (lu_reasons_any(&c->vms[i].reasons))
-			c->vms[i].verdict = LU_VERDICT_CANT;
+			c->vms[i].verdict = may_be_left(c, &c->vms[i]) ? LU_VERDICT_LEFT_OUT : LU_VERDICT_CANT;
 	predict(c);
 	check_devices(c);
 	check_confined(c);
@@ -425,7 +473,7 @@ static bool wants_trial(const struct lu_check *c)
 static bool refused(const struct lu_check *c)
 {
 	for (size_t i = 0; i < c->n_vms; i++)
-		if (lu_reasons_any(&c->vms[i].reasons))
+		if (lu_reasons_any(&c->vms[i].reasons) && !may_be_left(c, &c->vms[i]))
 			return true;
 	return !lu_findings_ok(&c->findings);
 }
@@ -504,7 +552,7 @@ static void on_probe(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 		lu_reasons_copy(&v->reasons, &facts->reasons);
 		if (c->asked->vmm)
 			lu_reasons_here(&v->reasons);
-		c->devices |= facts->devices != NULL;
+		v->devices = facts->devices != NULL;
 		check_unit(c, v);
 	}
 	one_less(c);
@@ -520,7 +568,7 @@ static bool check_waiting(struct lu_check *c, struct lu_check_vm *v)
 		return false;
 	if (c->asked->vmm && !c->asked->only)
 		v->verdict = LU_VERDICT_LEFT_OUT;
-	else if (!lu_asked_excludes(c->asked, v->vm))
+	else if (!lu_asked_excludes(c->asked, v->vm) && lu_vm_policy(v->vm) != LU_VM_BEST_EFFORT)
 		lu_reasons_add(&v->reasons, NULL, LU_VM_WAITS_HINT, "its state that was saved waits to be restored");
 	else if (devices)
 		lu_reasons_add(

@@ -16,7 +16,7 @@
 enum lu_verdict {
 	LU_VERDICT_GOES,     /* along with an update */
 	LU_VERDICT_CANT,     /* and an update is refused unless it is excluded */
-	LU_VERDICT_LEFT_OUT, /* as asked: it ends with this kernel */
+	LU_VERDICT_LEFT_OUT, /* as asked, by its policy, or since it can't and need not: it ends with this kernel */
 	LU_VERDICT_OFF,      /* it does not run */
 	LU_VERDICT_MAX
 };
@@ -27,8 +27,9 @@ const char *lu_verdict_name(enum lu_verdict verdict);
 struct lu_check_vm {
 	struct lu_vm *vm; /* a reference */
 	enum lu_verdict verdict;
-	bool waits;  /* its saved state waits to be restored */
-	bool probed; /* PROBE of it is under way, for this check */
+	bool waits;   /* its saved state waits to be restored */
+	bool probed;  /* PROBE of it is under way, for this check */
+	bool devices; /* it has passed-through ones */
 	struct lu_reasons reasons;
 	struct lu_prediction predicted;
 };
@@ -54,7 +55,6 @@ struct lu_check {
 	bool tried;              /* or there was nothing to try */
 	bool image_asked;        /* and @image_error, @initrd_error are what was found */
 	struct lu_error image_error, initrd_error;
-	bool devices;            /* some VM has passed-through ones */
 	struct lu_error refused; /* an update has begun meanwhile: there is no verdict */
 	unsigned int tries;      /* to find no VM busy */
 	bool (*gives_way)(void *userdata);

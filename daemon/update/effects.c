@@ -6,6 +6,7 @@
  */
 #include "effects.h"
 #include "hooks.h"
+#include "leave.h"
 #include "log.h"
 #include "report.h"
 #include "steps-after.h"
@@ -57,7 +58,8 @@ const struct lu_effect_steps lu_effects[LU_EFFECT_MAX] = {
 	[LU_EFFECT_PAUSE] = { .steps = { step_hooks, lu_step_pause_vms } },
 	[LU_EFFECT_SAVE] = { .steps = { step_hooks, lu_step_save_vms } },
 	[LU_EFFECT_SEAL] = { .steps = { step_hooks, lu_step_flush, lu_step_freeze } },
-	[LU_EFFECT_JUMP] = { .steps = { step_hooks, lu_step_look_again, lu_step_check_again, lu_step_jump } },
+	[LU_EFFECT_JUMP] = { .steps = { step_hooks, lu_step_look_again, lu_step_check_again, lu_step_leave,
+					lu_step_jump } },
 	[LU_EFFECT_UNDO] = { .go_on = true,
 			     .steps = { lu_step_thaw, lu_step_resume_vms, lu_step_settle, lu_step_clocks,
 					lu_step_thawed, step_hooks, lu_step_unload, lu_step_unprepare_vms,

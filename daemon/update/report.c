@@ -80,8 +80,26 @@ static int fill_phases(struct lu_doc_report *rep, const struct lu_trace_log *log
 	return r;
 }
 
+/* One that was left behind has ended with its kernel; in its own it was let run again. */
+static bool is_told_of(const struct lu_update *u, size_t vm, bool undone)
+{
+	return undone || !u->outcomes[vm].left;
+}
+
+/* Of the VM with this number in the flight recorder; NULL: nothing is told of it */
+static struct luctl_vm_report *report_of(const struct lu_update *u, struct lu_doc_report *rep, size_t vm, bool undone)
+{
+	size_t n = 0;
+
+	if (vm >= u->doc.n_vms || !is_told_of(u, vm, undone))
+		return NULL;
+	for (size_t i = 0; i < vm; i++)
+		n += is_told_of(u, i, undone);
+	return n < rep->n_vms ? &rep->vm[n] : NULL;
+}
+
 /* What was done to each VM. The blackout, which goes through all of it, has numbers of its own. */
-static int fill_vm_phases(struct lu_doc_report *rep, const struct lu_trace_log *log)
+static int fill_vm_phases(struct lu_update *u, struct lu_doc_report *rep, const struct lu_trace_log *log, bool undone)
 {
 	_cleanup_free_ struct lu_trace_interval *list = NULL;
 	size_t n = 0;
@@ -90,7 +108,7 @@ static int fill_vm_phases(struct lu_doc_report *rep, const struct lu_trace_log *
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		const struct lu_trace_record *begin = list[i].begin, *end = list[i].end;
 		const char *name = lu_phase_name(begin->phase);
-		struct luctl_vm_report *v = begin->vm < rep->n_vms ? &rep->vm[begin->vm] : NULL;
+		struct luctl_vm_report *v = report_of(u, rep, begin->vm, undone);
 
 		if (!v || !name || !end || begin->phase == LU_PHASE_VM_BLACKOUT || v->n_phases == LU_DOC_VM_PHASES_MAX)
 			continue;
@@ -102,9 +120,9 @@ static int fill_vm_phases(struct lu_doc_report *rep, const struct lu_trace_log *
 /* When an aborted update, or a rehearsal, let the VM run again. */
 static uint64_t resumed_in_old(const struct lu_trace_log *log, size_t vm)
 {
-	for (size_t i = log->n_records; i-- > 0;)
+	for (size_t i = 0; i < log->n_records; i++)
 		if (log->records[i].phase == LU_PHASE_VM_RESUME && log->records[i].vm == vm &&
-		    log->records[i].kind == LU_TRACE_END)
+		    log->records[i].kind == LU_TRACE_END && log->records[i].result >= 0)
 			return log->records[i].stamp.tsc;
 	return 0;
 }
@@ -190,6 +208,26 @@ static void tell_vm(const struct luctl_vm_report *v)
 			    v->by < 0 ? "" : lu_doc_restorers[v->by], (double)v->blackout / 1e6);
 }
 
+/* Names and reasons as the request has them. */
+static int fill_left(struct lu_doc_report *rep, const struct lu_request_doc *doc)
+{
+	rep->left = calloc(doc->n_left ?: 1, sizeof(*rep->left));
+	if (!rep->left)
+		return -ENOMEM;
+	for (size_t i = 0; i < doc->n_left; i++) {
+		const struct luctl_left *from = &doc->left[i];
+		struct luctl_left *to = &rep->left[rep->n_left++];
+
+		*to = (struct luctl_left){ .name = strdup(from->name),
+					   .uuid = from->uuid ? strdup(from->uuid) : NULL,
+					   .what = strdup(from->what),
+					   .hint = from->hint ? strdup(from->hint) : NULL };
+		if (!to->name || !to->what)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 /* UINT64_MAX is: not known */
 static uint64_t longer(uint64_t a, uint64_t b)
 {
@@ -222,17 +260,25 @@ int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)
 	rep.blackout = rep.predicted = UINT64_MAX;
 	r = fill_phases(&rep, &log);
 	rep.vm = calloc(u->doc.n_vms ?: 1, sizeof(*rep.vm));
+	if (r >= 0)
+		r = fill_left(&rep, &u->doc);
 	if (r >= 0 && rep.vm) {
-		rep.n_vms = u->doc.n_vms;
-		for (size_t i = 0; i < rep.n_vms; i++) {
-			fill_vm(u, &rep.vm[i], &log, i, rep.result == 1 || u->doc.rehearse);
+		bool undone = rep.result == 1 || u->doc.rehearse;
+
+		for (size_t i = 0; i < u->doc.n_vms; i++) {
+			struct luctl_vm_report *v = &rep.vm[rep.n_vms];
+
+			if (!is_told_of(u, i, undone))
+				continue;
+			rep.n_vms++;
+			fill_vm(u, v, &log, i, undone);
 			/* of the VM that waited longest, and of the one of which most was predicted */
-			rep.blackout = longer(rep.blackout, rep.vm[i].blackout);
-			rep.predicted = longer(rep.predicted, rep.vm[i].predicted);
-			if (result && rep.vm[i].name)
-				tell_vm(&rep.vm[i]);
+			rep.blackout = longer(rep.blackout, v->blackout);
+			rep.predicted = longer(rep.predicted, v->predicted);
+			if (result && v->name)
+				tell_vm(v);
 		}
-		r = fill_vm_phases(&rep, &log);
+		r = fill_vm_phases(u, &rep, &log, undone);
 		if (r >= 0)
 			r = lu_json_encode_text(&lu_doc_report_table, &rep, &text, e);
 	}
@@ -323,7 +369,7 @@ int lu_step_report(struct lu_update *u, struct lu_error *e)
 	if (u->pkernfs_fd < 0 || !u->outcomes)
 		return 1;
 	for (size_t i = 0; i < u->doc.n_vms; i++)
-		whole = whole && u->outcomes[i].alive;
+		whole = whole && (u->outcomes[i].alive || u->outcomes[i].left);
 	if (u->effect == LU_EFFECT_UNDO)
 		r = lu_report_write(u, rehearsed ? "success" : "aborted", e);
 	else

@@ -22,8 +22,11 @@
 
 int lu_step_review(struct lu_update *u, struct lu_error *e)
 {
+	for (size_t i = 0; i < u->doc.n_left; i++)
+		log_warning("VM %s was left behind: %s", u->doc.left[i].name, u->doc.left[i].what);
 	for (size_t i = 0; i < u->doc.n_vms; i++)
-		(void)lu_outcome_read(u, i);
+		if (!u->outcomes[i].left)
+			(void)lu_outcome_read(u, i);
 	return 1;
 }
 
@@ -86,7 +89,7 @@ int lu_step_adopt(struct lu_update *u, struct lu_error *e)
 	for (size_t i = 0; i < u->doc.n_vms; i++) {
 		if (lu_outcome(u, i)->alive)
 			lu_outcome_adopt(u, i);
-		else
+		else if (!lu_outcome(u, i)->left)
 			(void)lu_keeper_adopt(u, u->outcomes[i].vm);
 	}
 	return 1;
@@ -99,7 +102,8 @@ struct restore_call {
 
 static bool wants_restore(const struct lu_outcome *o)
 {
-	return o->vm && !o->alive && (!o->read || (o->result.status == LU_RESULT_FAILED && o->result.retry));
+	return o->vm && !o->alive && !o->left &&
+	       (!o->read || (o->result.status == LU_RESULT_FAILED && o->result.retry));
 }
 
 /*
@@ -294,6 +298,8 @@ int lu_step_cleanup(struct lu_update *u, struct lu_error *e)
 		_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
 		struct lu_outcome *o = &u->outcomes[i];
 
+		if (o->left)
+			continue;
 		if (!o->alive)
 			(void)lu_error_set(e, -EIO, hint_of(o), "VM %s: %s", u->doc.vms[i].name,
 					   o->error.what ?: "is not running");

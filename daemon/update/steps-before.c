@@ -22,6 +22,7 @@
 #include "disks.h"
 #include "filesystems.h"
 #include "kexec.h"
+#include "leave.h"
 #include "log.h"
 #include "outcomes.h"
 #include "peers.h"
@@ -51,6 +52,47 @@ static int by_turn(const void *a, const void *b, void *config)
 	return strcmp(lu_vm_name(x->vm), lu_vm_name(y->vm));
 }
 
+static uint64_t min_of(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * How long guests may stand still in this kernel, if this one is to go on in time in the next one. One that need not
+ * go along keeps nobody from it, but what was asked for all counts for it, too.
+ */
+static void take_limit(struct lu_update *u, const struct lu_check_vm *v)
+{
+	uint64_t asked = u->asked.max_blackout_usec, own = lu_vm_max_blackout(v->vm), rest = 0, limit;
+	bool must = lu_vm_policy(v->vm) == LU_VM_REQUIRED;
+
+	limit = asked && own && must ? min_of(asked, own) : asked ?: must ? own : 0;
+	if (!limit)
+		return;
+	if (must && v->predicted.rest_usec != LU_MEASURED_UNKNOWN)
+		rest = min_of(v->predicted.rest_usec, limit);
+	if (u->limit.usec && limit - rest >= u->limit.usec - u->limit.rest_usec)
+		return;
+	u->limit = (struct lu_patience){ limit, rest, limit != asked ? lu_vm_name(v->vm) : NULL };
+}
+
+/* VMs that do not go along, for the report. What is not running, or waits, is not left behind. */
+static int take_left(struct lu_update *u, const struct lu_check_vm *v)
+{
+	_cleanup_free_ char *more = NULL;
+
+	if (v->verdict != LU_VERDICT_LEFT_OUT || v->waits || !(v->reasons.n || lu_vm_listens(v->vm)))
+		return 0;
+	if (!v->reasons.n)
+		return lu_left_add(
+			&u->doc, v->vm,
+			lu_asked_names(u->asked.exclude, v->vm) ? "left out as asked" : "left out by its policy", NULL);
+	log_warning("VM %s is left behind: %s", lu_vm_name(v->vm), v->reasons.list[0].what);
+	if (v->reasons.n > 1 && asprintf(&more, "%s (and %zu more)", v->reasons.list[0].what, v->reasons.n - 1) < 0)
+		return -ENOMEM;
+	return lu_left_add(&u->doc, v->vm, more ?: v->reasons.list[0].what, v->reasons.list[0].hint);
+}
+
 /* The VMs that will come along become part of the request. */
 static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *e)
 {
@@ -69,21 +111,21 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 	if (!u->doc.vms || !u->outcomes)
 		return -ENOMEM;
 	u->doc.restores = u->env->config.restores;
-	u->rest_usec = LU_MEASURED_UNKNOWN;
+	u->limit = (struct lu_patience){ 0 };
 	if (c->n_vms)
 		qsort_r(c->vms, c->n_vms, sizeof(*c->vms), by_turn, &u->env->config);
 	for (size_t i = 0; i < c->n_vms; i++) {
 		size_t at = u->doc.n_vms;
 
+		if (take_left(u, &c->vms[i]) < 0)
+			return -ENOMEM;
 		if (c->vms[i].verdict != LU_VERDICT_GOES)
 			continue;
 		u->doc.n_vms++;
 		u->doc.vms[at] = (struct lu_request_vm){ .name = strdup(lu_vm_name(c->vms[i].vm)),
 							 .uuid = strdup(lu_vm_uuid(c->vms[i].vm)),
 							 .predicted_usec = c->vms[i].predicted.usec };
-		if (c->vms[i].predicted.rest_usec != LU_MEASURED_UNKNOWN &&
-		    (u->rest_usec == LU_MEASURED_UNKNOWN || c->vms[i].predicted.rest_usec > u->rest_usec))
-			u->rest_usec = c->vms[i].predicted.rest_usec;
+		take_limit(u, &c->vms[i]);
 		if (!u->doc.vms[at].name || !u->doc.vms[at].uuid)
 			return -ENOMEM;
 		/* defined anew since it was looked at: what was said of it need not hold */
@@ -188,7 +230,8 @@ void lu_note_limits(struct lu_update *u, size_t i)
 int lu_step_note_limits(struct lu_update *u, struct lu_error *e)
 {
 	for (size_t i = 0; i < u->doc.n_vms; i++)
-		lu_note_limits(u, i);
+		if (!u->outcomes[i].left)
+			lu_note_limits(u, i);
 	return 1;
 }
 
@@ -197,12 +240,9 @@ int lu_step_unprepare_vms(struct lu_update *u, struct lu_error *e)
 	return lu_step_vms(u, LU_VM_UNPREPARE, 0, e);
 }
 
-/* How long the guests may stand still in this kernel, if they are to go on in time in the next one */
 static uint64_t budget_usec(const struct lu_update *u)
 {
-	uint64_t rest = u->rest_usec == LU_MEASURED_UNKNOWN ? 0 : u->rest_usec;
-
-	return u->asked.max_blackout_usec > rest ? u->asked.max_blackout_usec - rest : 0;
+	return u->limit.usec - u->limit.rest_usec;
 }
 
 static int over_budget(const struct lu_update *u, struct lu_error *e)
@@ -210,14 +250,16 @@ static int over_budget(const struct lu_update *u, struct lu_error *e)
 	uint64_t now = lu_clock_ns(CLOCK_MONOTONIC);
 	double stood = u->paused_ns ? (double)(now - u->paused_ns) / 1e9 : 0;
 
-	if (!u->asked.max_blackout_usec || !u->paused_ns || stood * 1e6 <= (double)budget_usec(u))
+	if (!u->limit.usec || !u->paused_ns || stood * 1e6 <= (double)budget_usec(u))
 		return 0;
 	return lu_error_set(
-		e, -ETIME, "allow more by --max-blackout; luctl report tells what took how long",
+		e, -ETIME,
+		u->limit.vm ? "allow more by max_blackout_usec of that VM; luctl report tells what took how long" :
+			      "allow more by --max-blackout; luctl report tells what took how long",
 		"guests stand still for %.3f s already, and %.3f s more are predicted: longer than the %.3f s "
-		"that were asked for",
-		stood, u->rest_usec == LU_MEASURED_UNKNOWN ? 0.0 : (double)u->rest_usec / 1e6,
-		(double)u->asked.max_blackout_usec / 1e6);
+		"that %s%s",
+		stood, (double)u->limit.rest_usec / 1e6, (double)u->limit.usec / 1e6,
+		u->limit.vm ? "will do for VM " : "were asked for", u->limit.vm ?: "");
 }
 
 static void arm_budget(struct lu_update *u);
@@ -250,7 +292,7 @@ static void arm_budget(struct lu_update *u)
 int lu_step_pause_vms(struct lu_update *u, struct lu_error *e)
 {
 	u->paused_ns = lu_clock_ns(CLOCK_MONOTONIC);
-	if (u->asked.max_blackout_usec)
+	if (u->limit.usec)
 		arm_budget(u);
 	return lu_step_vms(u, LU_VM_PAUSE, LU_PHASE_VM_PAUSE, e);
 }
@@ -364,6 +406,12 @@ int lu_step_unquiesce(struct lu_update *u, struct lu_error *e)
 	return lu_host_unquiesce(u->env->host, on_units, u, e);
 }
 
+/* Those that need not go along are flushed each by itself, so that it is known which one fails. */
+static bool flushed_alone(const struct lu_outcome *o)
+{
+	return o->vm && !o->left && lu_vm_facts(o->vm)->pid > 0 && lu_vm_policy(o->vm) == LU_VM_BEST_EFFORT;
+}
+
 static int do_flush(void *arg, struct lu_error *error)
 {
 	struct lu_update *u = arg;
@@ -375,7 +423,7 @@ static int do_flush(void *arg, struct lu_error *error)
 	for (size_t i = 0; i < u->doc.n_vms; i++) {
 		struct lu_vm *vm = u->outcomes[i].vm;
 
-		if (vm && lu_vm_facts(vm)->pid > 0)
+		if (vm && !flushed_alone(&u->outcomes[i]) && !u->outcomes[i].left && lu_vm_facts(vm)->pid > 0)
 			owners[n++] = (struct lu_disk_owner){ lu_vm_name(vm), lu_vm_facts(vm)->pid };
 	}
 	return lu_disks_flush(owners, n, error);
@@ -388,16 +436,69 @@ static int do_sync(void *arg, struct lu_error *error)
 	return r < 0 ? r : lu_filesystems_sync(error);
 }
 
+static int do_flush_one(void *arg, struct lu_error *error)
+{
+	struct lu_update *u = arg;
+	struct lu_vm *vm = u->outcomes[u->flush_next].vm;
+
+	return lu_disks_flush(&(struct lu_disk_owner){ lu_vm_name(vm), lu_vm_facts(vm)->pid }, 1, error);
+}
+
+static void flush_next(struct lu_update *u);
+
+static void on_left(struct lu_update *u, int r, const struct lu_error *e)
+{
+	u->flush_next++;
+	if (r < 0) {
+		lu_trace_add(u->trace, LU_PHASE_SYNC, LU_TRACE_NO_VM, LU_TRACE_END, r, NULL);
+		lu_step_done(u, r, e);
+		return;
+	}
+	flush_next(u);
+}
+
+static void on_flushed_one(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_update *u = userdata;
+
+	u->worker = lu_worker_free(u->worker);
+	if (r < 0 && !error->code)
+		(void)lu_error_set(error, r, NULL, "its disks can't be flushed: %s", strerror(-r));
+	if (r >= 0 || !lu_leave(u, u->outcomes[u->flush_next].vm, error, on_left))
+		on_left(u, r, error);
+}
+
+static void flush_next(struct lu_update *u)
+{
+	int r = 0;
+
+	while (u->flush_next < u->doc.n_vms && !flushed_alone(&u->outcomes[u->flush_next]))
+		u->flush_next++;
+	if (u->flush_next < u->doc.n_vms) {
+		r = lu_worker_call(u->env->event, do_flush_one, u, WORKER_TIMEOUT_USEC, on_flushed_one, u, &u->worker);
+		if (r >= 0)
+			return;
+	}
+	lu_trace_add(u->trace, LU_PHASE_SYNC, LU_TRACE_NO_VM, LU_TRACE_END, r, NULL);
+	lu_step_done(u, r, NULL);
+}
+
 static void on_sync(void *userdata, int r, struct lu_error *error)
 {
 	struct lu_update *u = userdata;
 
+	if (r >= 0) {
+		u->worker = lu_worker_free(u->worker);
+		flush_next(u);
+		return;
+	}
 	lu_trace_add(u->trace, LU_PHASE_SYNC, LU_TRACE_NO_VM, LU_TRACE_END, r, NULL);
 	lu_step_done(u, r, error);
 }
 
 static int start_sync(struct lu_update *u, lu_worker_fn_t fn, const char *tag)
 {
+	u->flush_next = 0;
 	lu_trace_add(u->trace, LU_PHASE_SYNC, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, tag);
 	return lu_worker_call(u->env->event, fn, u, WORKER_TIMEOUT_USEC, on_sync, u, &u->worker);
 }
@@ -473,7 +574,19 @@ static bool takes_part(const struct lu_update *u, const struct lu_vm *vm)
 	return false;
 }
 
-/* A VM that came after the check would end with this kernel, and nobody was told. */
+/* It would end with this kernel, and nobody was told; if its policy allows that, it is noted. */
+static int note_newcomer(struct lu_update *u, const struct lu_vm *vm, struct lu_error *e)
+{
+	int r;
+
+	if (lu_vm_policy(vm) == LU_VM_REQUIRED)
+		return lu_error_set(e, -EBUSY, "start the update again", "VM %s: was started since the check",
+				    lu_vm_name(vm));
+	log_warning("VM %s is left behind: it was started since the check", lu_vm_name(vm));
+	r = lu_left_add(&u->doc, vm, "was started since the check", NULL);
+	return r < 0 ? r : lu_request_doc_write(u->pkernfs_fd, &u->doc, e);
+}
+
 static int look_for_others(struct lu_update *u, struct lu_error *e)
 {
 	_cleanup_free_ char *file = NULL, *domain = NULL;
@@ -486,13 +599,15 @@ static int look_for_others(struct lu_update *u, struct lu_error *e)
 	if (r < 0)
 		return lu_error_set(e, r, NULL, "%s: %s", u->env->config.vms_dir, strerror(-r));
 	for (size_t i = 0; i < u->doc.n_vms; i++)
-		if (lu_vms_find(u->env->vms, u->doc.vms[i].uuid) != u->outcomes[i].vm)
+		if (!u->outcomes[i].left && lu_vms_find(u->env->vms, u->doc.vms[i].uuid) != u->outcomes[i].vm)
 			return lu_error_set(e, -EBUSY, "start the update again",
 					    "VM %s: its definition was changed since the check", u->doc.vms[i].name);
-	for (struct lu_vm *vm = lu_vms_first(u->env->vms); vm; vm = lu_vm_next(vm))
-		if (!takes_part(u, vm) && !lu_asked_names(u->doc.excluded, vm) && lu_vm_listens(vm))
-			return lu_error_set(e, -EBUSY, "start the update again", "VM %s: was started since the check",
-					    lu_vm_name(vm));
+	for (struct lu_vm *vm = lu_vms_first(u->env->vms); r >= 0 && vm; vm = lu_vm_next(vm))
+		if (!takes_part(u, vm) && !lu_asked_names(u->doc.excluded, vm) && !lu_left_named(&u->doc, vm) &&
+		    lu_vm_listens(vm))
+			r = note_newcomer(u, vm, e);
+	if (r < 0)
+		return r;
 	r = lu_domains_read(AT_FDCWD, &domains);
 	if (r < 0)
 		return r;

@@ -50,7 +50,7 @@ int lu_step_keep_domains(struct lu_update *u, struct lu_error *e)
 	for (size_t i = 0; r > 0 && i < u->doc.n_vms; i++) {
 		struct lu_vm *vm = u->outcomes[i].vm;
 
-		if (!vm || !lu_vm_is_domain(vm))
+		if (!vm || !lu_vm_is_domain(vm) || u->outcomes[i].left)
 			continue;
 		r = lu_libvirt_keep(vm, u->pkernfs_fd, e) < 0 ? -EIO : 1;
 		lu_domain_note_groups(u, i);

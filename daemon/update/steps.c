@@ -8,8 +8,11 @@
 #include <string.h>
 
 #include "check.h"
+#include "leave.h"
 #include "log.h"
 #include "steps.h"
+
+#define PAUSE_BEST_EFFORT_USEC (10 * UINT64_C(1000000))
 
 void lu_thaw_forget(struct lu_update *u)
 {
@@ -130,6 +133,21 @@ static void tell_count(struct lu_update *u)
 	u->news->progress(u->job, u->info.state, text);
 }
 
+static void vm_done(struct lu_update *u, int r, const struct lu_error *e)
+{
+	if (r < 0)
+		(void)lu_error_set(&u->error, r, e ? e->hint : NULL, "%s", e && e->what ? e->what : strerror(-r));
+	u->pending--;
+	if (u->phase)
+		tell_count(u);
+	if (u->pending > 0)
+		return;
+	if (u->error.code && !u->effects[u->effect].go_on)
+		effect_complete(u);
+	else
+		steps_run(u);
+}
+
 static void on_vm(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
 {
 	struct lu_update *u = userdata;
@@ -141,23 +159,30 @@ static void on_vm(struct lu_vm *vm, int r, const struct lu_error *e, void *userd
 		trace_vm(u, vm, LU_PHASE_VM_BLACKOUT, LU_TRACE_BEGIN, 0);
 	if (phase == LU_PHASE_VM_RESUME && r == 0)
 		trace_vm(u, vm, LU_PHASE_VM_BLACKOUT, LU_TRACE_END, 0);
-	if (r < 0)
-		(void)lu_error_set(&u->error, r, e ? e->hint : NULL, "%s", e && e->what ? e->what : strerror(-r));
-	u->pending--;
-	if (phase)
-		tell_count(u);
-	if (u->pending > 0)
+	if (r < 0 && e && lu_leave(u, vm, e, vm_done))
 		return;
-	if (u->error.code && !u->effects[u->effect].go_on)
-		effect_complete(u);
-	else
-		steps_run(u);
+	vm_done(u, r, e);
+}
+
+/* One that was left behind is taken back by undo, like all others, and takes part in nothing else. */
+static bool takes_part(const struct lu_update *u, const struct lu_outcome *o)
+{
+	return o->vm && (!o->left || u->effect == LU_EFFECT_UNDO);
+}
+
+/* The others stand still while one that need not go along is waited for; a QEMU that is well stops at once. */
+static uint64_t limit_of(const struct lu_update *u, const struct lu_vm *vm, enum lu_vm_op op)
+{
+	uint64_t limit = u->env->config.save_timeout_usec;
+
+	if (op == LU_VM_PAUSE && lu_vm_policy(vm) == LU_VM_BEST_EFFORT && limit > PAUSE_BEST_EFFORT_USEC)
+		limit = PAUSE_BEST_EFFORT_USEC;
+	return op == LU_VM_PAUSE || op == LU_VM_SAVE ? limit : 0;
 }
 
 int lu_step_vms_if(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase,
 		   bool (*wanted)(const struct lu_outcome *o), struct lu_error *e)
 {
-	uint64_t limit = op == LU_VM_PAUSE || op == LU_VM_SAVE ? u->env->config.save_timeout_usec : 0;
 	int ret = 1;
 
 	u->phase = phase;
@@ -166,11 +191,11 @@ int lu_step_vms_if(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase,
 		struct lu_vm *vm = u->outcomes[i].vm;
 		int r;
 
-		if (!vm || (wanted && !wanted(&u->outcomes[i])))
+		if (!takes_part(u, &u->outcomes[i]) || (wanted && !wanted(&u->outcomes[i])))
 			continue;
 		if (phase)
 			lu_trace_add(u->trace, phase, (unsigned int)i, LU_TRACE_BEGIN, 0, NULL);
-		r = lu_vm_op_start(vm, op, u->doc.id, limit, on_vm, u);
+		r = lu_vm_op_start(vm, op, u->doc.id, limit_of(u, vm, op), on_vm, u);
 		if (r == 0) {
 			u->pending++;
 			u->started++;

@@ -17,6 +17,7 @@ struct lu_outcome {
 	bool alive;              /* its QEMU is there */
 	bool answered;      /* a guest of libvirt, which was asked once more: its monitor answers, whatever it says */
 	bool paused;        /* and was paused before the update, so it still is */
+	bool left;          /* behind, on the way to the jump: it does not go along */
 	bool slow;          /* it did not answer in time, and is asked once more */
 	uint64_t pause_tsc; /* 0: unknown */
 	struct lu_clock clock; /* what its guest agent said; no update: nothing */
@@ -56,7 +57,14 @@ struct lu_update {
 	size_t pending;      /* VMs that have not answered yet */
 	size_t started;      /* VMs that this step has begun with */
 	uint64_t rest_usec;  /* what is predicted from the jump on, of the VM that waits longest; LU_MEASURED_UNKNOWN */
-	uint64_t paused_ns;  /* CLOCK_MONOTONIC, when the first VM was told to stand still; 0: none was */
+	struct lu_patience {
+		uint64_t usec;      /* how long guests may stand still, by the one that leaves least time; 0: any */
+		uint64_t rest_usec; /* of that, from the jump on, as predicted */
+		const char *vm;     /* whose declaration says so; NULL: it was asked for */
+	} limit;
+	void (*left_done)(struct lu_update *u, int r, const struct lu_error *e); /* when a VM is taken back (leave.h) */
+	size_t flush_next;       /* of flush: the VM whose turn is next */
+	uint64_t paused_ns;      /* CLOCK_MONOTONIC, when the first VM was told to stand still; 0: none was */
 	sd_event_source *budget; /* of the blackout that was asked for: when it is used up */
 	size_t restore_next;     /* of restore: the VM whose turn is next */
 	unsigned int rounds;     /* of restore: how often late VMs were tried */

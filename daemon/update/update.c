@@ -30,6 +30,7 @@
 
 #include "effects.h"
 #include "hold.h"
+#include "leave.h"
 #include "log.h"
 #include "machine.h"
 #include "outcomes.h"
@@ -363,6 +364,7 @@ int lu_update_recover(struct lu_update *u, struct lu_error *error)
 	if (!u->outcomes)
 		return -ENOMEM;
 	lu_outcomes_find(u);
+	lu_left_find(u);
 	r = lu_engine_recover(u->engine, last.seq ? &last : NULL, last.seq && !strcmp(last.boot_id, boot_id));
 	if (r >= 0 && lu_engine_state(u->engine) == LU_STATE_DEGRADED &&
 	    !strcmp(lu_journal_info(u->journal)->boot_id, boot_id))

@@ -449,7 +449,8 @@ static int add_domain(struct lu_vms *vms, struct lu_vm_domain *d)
 	struct lu_vm_def def = { .uuid = strdup(d->uuid),
 				 .qmp = strdup(d->monitor),
 				 .agent = d->agent ? strdup(d->agent) : NULL,
-				 .clock = LU_VM_CLOCK_DEFAULT };
+				 .clock = LU_VM_CLOCK_DEFAULT,
+				 .policy = d->policy };
 	int r;
 
 	if (vm && !vm->stored) {
@@ -483,6 +484,7 @@ static bool still_there(struct lu_vm *vm, struct lu_vm_domain *list, size_t n)
 			continue;
 		lu_vm_domain_clear(&vm->domain);
 		vm->domain = *d;
+		vm->def.policy = d->policy;
 		*d = (struct lu_vm_domain){ 0 };
 		return true;
 	}

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Getters of a VM, and what is left of it after the jump. */
+/*
+ * Getters of a VM, and what is left of it after the jump. Strings belong to the VM; what its declaration says and what the
+ * last operation saw are kept apart (lu_vm_facts()).
+ */
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -30,6 +33,16 @@ const char *lu_vm_unit(const struct lu_vm *vm)
 const char *lu_vm_agent(const struct lu_vm *vm)
 {
 	return vm->def.clock == LU_VM_CLOCK_LEAVE ? NULL : vm->def.agent;
+}
+
+enum lu_vm_policy lu_vm_policy(const struct lu_vm *vm)
+{
+	return (enum lu_vm_policy)vm->def.policy;
+}
+
+uint64_t lu_vm_max_blackout(const struct lu_vm *vm)
+{
+	return vm->def.max_blackout_usec;
 }
 
 bool lu_vm_continued(const struct lu_vm *vm)

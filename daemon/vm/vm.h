@@ -108,6 +108,7 @@ struct lu_vm_domain {
 	char **devices; /* names of what it has, NULL-terminated; NULL: not known */
 	struct lu_vm_domain_disk *disks;
 	size_t n_disks;
+	int policy;                /* enum lu_vm_policy */
 	struct lu_reasons reasons; /* what speaks against it by the manager's own notes */
 };
 
@@ -222,6 +223,11 @@ const char *lu_vm_unit(const struct lu_vm *vm); /* NULL if it has none */
 /** lu_vm_agent() - socket of the guest agent that is to set the guest's clock; NULL: the clock is left as it is */
 const char *lu_vm_agent(const struct lu_vm *vm);
 
+/** lu_vm_policy() - must it go along? One whose definition can't be read must */
+enum lu_vm_policy lu_vm_policy(const struct lu_vm *vm);
+/** lu_vm_max_blackout() - the longest that will do for it, in microseconds; 0: any */
+uint64_t lu_vm_max_blackout(const struct lu_vm *vm);
+
 /** lu_vm_continued() - did RESUME let the guest run on in its old QEMU, in the update that is under way? */
 bool lu_vm_continued(const struct lu_vm *vm);
 /** lu_vm_stored() - is it known by its record in pkernfs alone? */
@@ -290,6 +296,14 @@ void lu_vm_let_go(struct lu_vm *vm);
 
 /** lu_vm_result_read() - vm/<uuid>/result.json (store.h) as written for @update; -ENOENT if nobody has touched the VM since the jump */
 int lu_vm_result_read(struct lu_vm *vm, const char *update, struct lu_result *ret, struct lu_error *e);
+
+/**
+ * lu_vm_leave() - it ends with this kernel: nothing of the update shall be left about it for the next one
+ *
+ * For a VM that RESUME and UNPREPARE were tried on, with whatever success. Takes away what UNPREPARE could not:
+ * marks of its devices, its folder. -EBUSY if a saved state of it waits, which is not ours to give up.
+ */
+int lu_vm_leave(struct lu_vm *vm, struct lu_error *e);
 
 /** lu_vm_result_alive() - is the process of @result, of this boot, still there (pid and start time)? */
 bool lu_vm_result_alive(const struct lu_result *result);

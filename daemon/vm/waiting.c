@@ -175,6 +175,28 @@ int lu_vm_forget(struct lu_vm *vm, struct lu_error *e)
 	return 0;
 }
 
+int lu_vm_leave(struct lu_vm *vm, struct lu_error *e)
+{
+	_cleanup_close_ int root = lu_vms_pkernfs(vm->vms, e);
+	int r;
+
+	if (root < 0)
+		return root;
+	if (lu_vm_waits(vm, NULL))
+		return lu_error_set(e, -EBUSY, LU_VM_WAITS_HINT,
+				    "VM %s: its state that was saved could not be taken back", vm->name);
+	for (char **device = vm->facts.devices; device && *device; device++) {
+		r = lu_device_mark(*device, false, e);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		lu_error_clear(e);
+	}
+	r = lu_store_remove(root, vm->def.uuid, e);
+	if (r >= 0)
+		lu_vm_let_go(vm);
+	return r;
+}
+
 pid_t lu_vm_keeper(const struct lu_vm *vm)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -22,6 +22,13 @@ const char *const lu_doc_levels[] = { "ok", "warning", "error", NULL };
 const char *const lu_doc_verdicts[] = { "goes-along", "cannot", "left-out", "off", NULL };
 const char *const lu_doc_bases[] = { "own", "others", "unknown", NULL };
 
+/* Not known to earlier minors, where every VM was required */
+#define POLICY(_struct)                                                                                              \
+	{                                                                                                            \
+		.key = "policy", .type = LU_JSON_ENUM, .offset = offsetof(_struct, policy), .names = lu_vm_policies, \
+		.def = LU_VM_REQUIRED, .since = LU_JSON_AT(1, 1)                                                     \
+	}
+
 /* vm-info, vm-list */
 
 static const struct lu_json_field ram_fields[] = {
@@ -50,14 +57,15 @@ static const struct lu_json_field vm_fields[] = {
 	  .offset = offsetof(struct luctl_vm, devices),
 	  .max = LU_DOC_DEVICES_MAX },
 	ENUM("restored_by", struct luctl_vm, restored_by, N, lu_doc_restorers),
+	POLICY(struct luctl_vm),
 };
 static const struct lu_json_table vm_member_table = LU_JSON_TABLE("vm", struct luctl_vm, vm_fields);
-const struct lu_json_table lu_doc_vm_table = LU_JSON_DOCUMENT("vm-info", struct luctl_vm, vm_fields, 1);
+const struct lu_json_table lu_doc_vm_table = LU_JSON_DOCUMENT_AT("vm-info", struct luctl_vm, vm_fields, 1, 1);
 
 static const struct lu_json_field vms_fields[] = {
 	LIST("vms", struct lu_doc_vms, vm, n, &vm_member_table, LU_DOC_VMS_MAX),
 };
-const struct lu_json_table lu_doc_vms_table = LU_JSON_DOCUMENT("vm-list", struct lu_doc_vms, vms_fields, 1);
+const struct lu_json_table lu_doc_vms_table = LU_JSON_DOCUMENT_AT("vm-list", struct lu_doc_vms, vms_fields, 1, 1);
 
 /* status */
 
@@ -154,6 +162,7 @@ static const struct lu_json_field vm_verdict_fields[] = {
 	LIST("reasons", struct luctl_vm_verdict, reason, n_reasons, &reason_table, LU_DOC_REASONS_MAX),
 	LIST("devices", struct luctl_vm_verdict, device, n_devices, &device_verdict_table, LU_DOC_DEVICES_MAX),
 	PREDICTED(struct luctl_vm_verdict),
+	POLICY(struct luctl_vm_verdict),
 };
 static const struct lu_json_table vm_verdict_table = LU_JSON_TABLE("vm", struct luctl_vm_verdict, vm_verdict_fields);
 
@@ -165,4 +174,4 @@ static const struct lu_json_field plan_fields[] = {
 	LIST("vms", struct lu_doc_plan, vm, n_vms, &vm_verdict_table, LU_DOC_VMS_MAX),
 	PREDICTED(struct lu_doc_plan),
 };
-const struct lu_json_table lu_doc_plan_table = LU_JSON_DOCUMENT("plan", struct lu_doc_plan, plan_fields, 1);
+const struct lu_json_table lu_doc_plan_table = LU_JSON_DOCUMENT_AT("plan", struct lu_doc_plan, plan_fields, 1, 1);

@@ -4,6 +4,7 @@
  * What the bus hands out: status, vm-info, vm-list, check, plan. Objects of the library are these structs as they are.
  * A number that is not known is UINT64_MAX, the library's LUCTL_UNKNOWN.
  */
+#include "doc-vm.h"
 #include "documents.h"
 
 #define LU_DOC_VMS_MAX 4096 /* elements of lists */
@@ -21,6 +22,7 @@ struct luctl_vm {
 	uint64_t pid;
 	int state;
 	bool updatable;
+	int policy; /* enum lu_vm_policy */
 	struct lu_doc_error *reason;
 	struct luctl_ram *ram;
 	size_t n_ram;
@@ -91,6 +93,7 @@ struct lu_doc_predicted {
 struct luctl_vm_verdict {
 	char *name, *uuid, *late;
 	int verdict;
+	int policy; /* enum lu_vm_policy */
 	struct luctl_reason *reason;
 	size_t n_reasons;
 	struct luctl_device_verdict *device;

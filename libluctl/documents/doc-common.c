@@ -45,3 +45,11 @@ static const struct lu_json_field error_fields[] = {
 	TEXT("hint", struct lu_doc_error, hint, N),
 };
 const struct lu_json_table lu_doc_error_table = LU_JSON_TABLE("error", struct lu_doc_error, error_fields);
+
+static const struct lu_json_field left_fields[] = {
+	NAME(struct luctl_left),
+	UUID("uuid", struct luctl_left, uuid, N),
+	TEXT("what", struct luctl_left, what, R),
+	TEXT("hint", struct luctl_left, hint, N),
+};
+const struct lu_json_table lu_doc_left_table = LU_JSON_TABLE("left behind", struct luctl_left, left_fields);

@@ -72,6 +72,13 @@ static const struct lu_json_field report_fields[] = {
 	UINT_OR_NULL("predicted_usec", struct lu_doc_report, predicted),
 	LIST("phases", struct lu_doc_report, phase, n_phases, &phase_table, 256),
 	LIST("vms", struct lu_doc_report, vm, n_vms, &vm_report_table, 4096),
+	{ .key = "left_behind",
+	  .type = LU_JSON_OBJECTS,
+	  .offset = offsetof(struct lu_doc_report, left),
+	  .count_offset = offsetof(struct lu_doc_report, n_left),
+	  .table = &lu_doc_left_table,
+	  .max = 4096,
+	  .since = LU_JSON_AT(1, 2) },
 	ERROR("error", struct lu_doc_report, error),
 };
 const struct lu_json_table lu_doc_report_table =

@@ -37,6 +37,8 @@ struct lu_doc_report {
 	size_t n_phases;
 	struct luctl_vm_report *vm;
 	size_t n_vms;
+	struct luctl_left *left;
+	size_t n_left;
 	struct lu_doc_error *error;
 };
 

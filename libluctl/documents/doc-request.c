@@ -22,6 +22,9 @@ static const struct lu_json_field doc_fields[] = {
 	{ "vms", LU_JSON_OBJECTS, offsetof(struct lu_request_doc, vms), LU_JSON_REQUIRED, .max = 4096,
 	  .table = &vm_table, .count_offset = offsetof(struct lu_request_doc, n_vms) },
 	{ "excluded", LU_JSON_STRINGS, offsetof(struct lu_request_doc, excluded), LU_JSON_REQUIRED, .max = 4096 },
+	{ "left_behind", LU_JSON_OBJECTS, offsetof(struct lu_request_doc, left), .max = 4096,
+	  .table = &lu_doc_left_table, .count_offset = offsetof(struct lu_request_doc, n_left),
+	  .since = LU_JSON_AT(1, 2) },
 	{ "restores", LU_JSON_UINT, offsetof(struct lu_request_doc, restores), .max = LU_REQUEST_RESTORES_MAX },
 };
-const struct lu_json_table lu_request_table = LU_JSON_DOCUMENT_AT("request", struct lu_request_doc, doc_fields, 1, 1);
+const struct lu_json_table lu_request_table = LU_JSON_DOCUMENT_AT("request", struct lu_request_doc, doc_fields, 1, 2);

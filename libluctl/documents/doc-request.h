@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 /* update/request.json (schema request): what was asked for. Its contract is in daemon/launch/request.h. */
-#include "json.h"
+#include "documents.h"
 
 struct lu_request_vm {
 	char *name;
@@ -20,6 +20,8 @@ struct lu_request_doc {
 	struct lu_request_vm *vms;
 	size_t n_vms;
 	char **excluded;
+	struct luctl_left *left; /* VMs that do not go along, be it that they are among @vms, too: why */
+	size_t n_left;
 	uint64_t restores; /* how many VMs are restored at once; 0: as many as there are CPUs */
 };
 

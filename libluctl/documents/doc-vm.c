@@ -11,6 +11,8 @@ static bool qmp_valid(const char *s)
 
 static const char *const clock_names[] = { "leave", "agent", NULL };
 
+const char *const lu_vm_policies[] = { "required", "best-effort", "excluded", NULL };
+
 static const struct lu_json_field def_fields[] = {
 	{ "name", LU_JSON_STRING, offsetof(struct lu_vm_def, name), LU_JSON_REQUIRED, .check = lu_name_valid,
 	  .expect = "a name of 1 to 64 of [A-Za-z0-9_.-]" },
@@ -25,5 +27,9 @@ static const struct lu_json_field def_fields[] = {
 	  .expect = "the absolute path of a socket, of at most 107 bytes" },
 	{ "clock", LU_JSON_ENUM, offsetof(struct lu_vm_def, clock), LU_JSON_NULLABLE, .names = clock_names,
 	  .def = LU_VM_CLOCK_DEFAULT },
+	{ "policy", LU_JSON_ENUM, offsetof(struct lu_vm_def, policy), LU_JSON_NULLABLE, .names = lu_vm_policies,
+	  .def = LU_VM_REQUIRED, .since = LU_JSON_AT(1, 1) },
+	{ "max_blackout_usec", LU_JSON_UINT, offsetof(struct lu_vm_def, max_blackout_usec), LU_JSON_NULLABLE, .min = 1,
+	  .max = LU_VM_BLACKOUT_MAX, .since = LU_JSON_AT(1, 1) },
 };
-const struct lu_json_table lu_vm_def_table = LU_JSON_DOCUMENT("vm", struct lu_vm_def, def_fields, 1);
+const struct lu_json_table lu_vm_def_table = LU_JSON_DOCUMENT_AT("vm", struct lu_vm_def, def_fields, 1, 1);

@@ -21,6 +21,16 @@ struct lu_doc_error *lu_doc_error_new(const char *what, const char *hint);
 /** lu_doc_error_of() - of an error that happened; NULL also if there is none */
 struct lu_doc_error *lu_doc_error_of(const struct lu_error *e);
 
+/** struct luctl_left - a VM that does not go along, and why; @uuid may be NULL, so may @hint */
+struct luctl_left {
+	char *name;
+	char *uuid;
+	char *what;
+	char *hint;
+};
+
+extern const struct lu_json_table lu_doc_left_table;
+
 /** lu_unit_valid() - a name of systemd's set of characters; without a slash, so that it is safe as a file name */
 bool lu_unit_valid(const char *s);
 

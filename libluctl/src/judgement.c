@@ -111,6 +111,11 @@ PUBLIC const char *luctl_vm_verdict_verdict(const struct luctl_vm_verdict *vm)
 	return lu_doc_verdicts[vm->verdict];
 }
 
+PUBLIC const char *luctl_vm_verdict_policy(const struct luctl_vm_verdict *vm)
+{
+	return lu_vm_policies[vm->policy];
+}
+
 PUBLIC const char *luctl_vm_verdict_late(const struct luctl_vm_verdict *vm)
 {
 	return vm->late;

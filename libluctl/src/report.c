@@ -242,3 +242,35 @@ PUBLIC const char *luctl_vm_report_hint(const struct luctl_vm_report *vm)
 {
 	return vm->error ? vm->error->hint : NULL;
 }
+
+PUBLIC const struct luctl_left *luctl_report_left_first(const struct luctl_report *report)
+{
+	return report->doc.n_left > 0 ? report->doc.left : NULL;
+}
+
+PUBLIC const struct luctl_left *luctl_report_left_next(const struct luctl_report *report, const struct luctl_left *left)
+{
+	size_t i = (size_t)(left - report->doc.left) + 1;
+
+	return i < report->doc.n_left ? &report->doc.left[i] : NULL;
+}
+
+PUBLIC const char *luctl_left_name(const struct luctl_left *left)
+{
+	return left->name;
+}
+
+PUBLIC const char *luctl_left_uuid(const struct luctl_left *left)
+{
+	return left->uuid;
+}
+
+PUBLIC const char *luctl_left_what(const struct luctl_left *left)
+{
+	return left->what;
+}
+
+PUBLIC const char *luctl_left_hint(const struct luctl_left *left)
+{
+	return left->hint;
+}

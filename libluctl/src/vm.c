@@ -114,6 +114,11 @@ PUBLIC const char *luctl_vm_qmp(const struct luctl_vm *vm)
 	return vm->qmp;
 }
 
+PUBLIC const char *luctl_vm_policy(const struct luctl_vm *vm)
+{
+	return lu_vm_policies[vm->policy];
+}
+
 PUBLIC const char *luctl_vm_unit(const struct luctl_vm *vm)
 {
 	return vm->unit;

@@ -54,6 +54,7 @@ struct luctl_reason;
 struct luctl_report;
 struct luctl_phase;
 struct luctl_vm_report;
+struct luctl_left;
 struct luctl_pkernfs;
 struct luctl_pkernfs_fs;
 struct luctl_journal;
@@ -141,6 +142,7 @@ const char *luctl_vm_unit(const struct luctl_vm *vm); /* NULL: none */
 uint64_t luctl_vm_pid(const struct luctl_vm *vm);     /* 0: none */
 const char *luctl_vm_state(const struct luctl_vm *vm);
 bool luctl_vm_updatable(const struct luctl_vm *vm);
+const char *luctl_vm_policy(const struct luctl_vm *vm); /* "required", "best-effort", "excluded" */
 const char *luctl_vm_reason(const struct luctl_vm *vm); /* NULL: updatable */
 const char *luctl_vm_hint(const struct luctl_vm *vm);
 uint64_t luctl_vm_keeper(const struct luctl_vm *vm); /* process that keeps its devices until it is restored; 0: none */
@@ -244,6 +246,7 @@ const char *luctl_judgement_basis(const struct luctl_judgement *judgement); /* N
 const char *luctl_vm_verdict_name(const struct luctl_vm_verdict *vm);
 const char *luctl_vm_verdict_uuid(const struct luctl_vm_verdict *vm);    /* NULL: its definition could not be read */
 const char *luctl_vm_verdict_verdict(const struct luctl_vm_verdict *vm); /* goes-along, cannot, left-out, off */
+const char *luctl_vm_verdict_policy(const struct luctl_vm_verdict *vm);  /* as luctl_vm_policy() */
 const char *
 luctl_vm_verdict_late(const struct luctl_vm_verdict *vm); /* why it has to wait for services; NULL: it need not */
 uint64_t luctl_vm_verdict_blackout(const struct luctl_vm_verdict *vm); /* predicted; µs or LUCTL_UNKNOWN */
@@ -349,6 +352,13 @@ const char *luctl_vm_report_qemu_from(const struct luctl_vm_report *vm); /* its 
 const char *luctl_vm_report_qemu_to(const struct luctl_vm_report *vm);   /* and now */
 const char *luctl_vm_report_error(const struct luctl_vm_report *vm);     /* NULL: none */
 const char *luctl_vm_report_hint(const struct luctl_vm_report *vm);
+/* VMs that did not go along; after a jump they have ended with the old kernel */
+const struct luctl_left *luctl_report_left_first(const struct luctl_report *report);
+const struct luctl_left *luctl_report_left_next(const struct luctl_report *report, const struct luctl_left *left);
+const char *luctl_left_name(const struct luctl_left *left);
+const char *luctl_left_uuid(const struct luctl_left *left); /* NULL: its definition could not be read */
+const char *luctl_left_what(const struct luctl_left *left); /* why */
+const char *luctl_left_hint(const struct luctl_left *left); /* NULL: none */
 
 /* pkernfs: the memory that survives kexec. No daemon is asked, so no connection is needed. */
 

@@ -32,7 +32,7 @@ def test_replies_without_vms(world):
     world.start()
     c = world.root
     assert c.document("GetStatus")["state"] == "idle"
-    assert c.document("ListVMs") == {"version": 1, "vms": []}
+    assert c.document("ListVMs") == {"version": 1, "minor": 1, "vms": []}
     assert c.document("Plan", "", {})["vms"] == []
     assert not c.document("Check", "/nonexistent", {})["ok"]
     assert c.fails("DescribeVM", "a").errno == "ENOENT"
@@ -72,7 +72,7 @@ def test_vms(world):
     assert set(vms) == {"a", "b", "broken"}
     assert vms["a"]["state"] == "running" and not vms["a"]["updatable"] and vms["a"]["reason"]["what"], vms["a"]
     assert vms["broken"]["reason"]["what"], vms["broken"]
-    assert c.document("DescribeVM", "a") == {"version": 1, **vms["a"]}
+    assert c.document("DescribeVM", "a") == {"version": 1, "minor": 1, **vms["a"]}
     assert {vm["name"] for vm in c.document("Plan", "", {"exclude": ["b"]})["vms"]} == {"a", "b", "broken"}
     c.call("RemoveVM", "b")
     assert c.fails("DescribeVM", "b").errno == "ENOENT"

@@ -25,22 +25,27 @@ def saved(world, journal=True, **changes):
         degraded(world)
 
 
+def journal(update, state, event, result=0, text=b"", same_boot=True):
+    """An update's journal with one record: it came to this state by this event (libluctl/base/state.h)."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
+        boot = bytes.fromhex(f.read().strip().replace("-", ""))
+    head = b"LUjrnl\r\n" + struct.pack("<IIIIII", 1, 128, 0, 0, 7, 0) + struct.pack("<QQQ", 1, 1, 1)
+    head += bytes.fromhex(update.replace("-", "")) + bytes(range(16)) + bytes(36)     # begun in another boot
+    crc = zlib.crc32(head)
+    padded = text + bytes(-len(text) % 8)
+    record = struct.pack("<IIIIIIi", 96 + len(padded), 7, 1, 1, state, event, result) + struct.pack("<QQQ", 2, 2, 2)
+    record += boot if same_boot else bytes(range(16))
+    record += struct.pack("<II", len(text), zlib.crc32(padded)) + bytes(16)
+    record = struct.pack("<I", zlib.crc32(record, crc)) + record
+    return head + struct.pack("<I", crc) + record + padded
+
+
 def degraded(world):
     folder = PKERNFS / "update"
     folder.mkdir(mode=0o700)
     request = world.example("request", "valid-one", id=UPDATE, vms=[{"name": "a", "uuid": UUID, "predicted_usec": None}])
     (folder / "request.json").write_text(json.dumps(request))
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
-        boot = bytes.fromhex(f.read().strip().replace("-", ""))
-    head = b"LUjrnl\r\n" + struct.pack("<IIIIII", 1, 128, 0, 0, 7, 0) + struct.pack("<QQQ", 1, 1, 1)
-    head += bytes.fromhex(UPDATE.replace("-", "")) + bytes(range(16)) + bytes(36)     # begun in another boot
-    crc = zlib.crc32(head)
-    text = b"VM a: did not come up\nluctl restore"
-    padded = text + bytes(-len(text) % 8)
-    record = struct.pack("<IIIIIIi", 96 + len(padded), 7, 1, 1, 16, 2, -5) + struct.pack("<QQQ", 2, 2, 2) + boot
-    record += struct.pack("<II", len(text), zlib.crc32(padded)) + bytes(16)
-    record = struct.pack("<I", zlib.crc32(record, crc)) + record
-    (folder / "journal").write_bytes(head + struct.pack("<I", crc) + record + padded)
+    (folder / "journal").write_bytes(journal(UPDATE, 16, 2, -5, b"VM a: did not come up\nluctl restore"))
 
 
 def states(world):

@@ -112,7 +112,7 @@ def test_another_version_of_the_request(world):
 
 def test_definition(world):
     """A VM's declaration may have been written for a newer luctl; a typing error in one for this luctl is told."""
-    world.define("a", minor=1, colour="red")
+    world.define("a", minor=2, colour="red")
     world.define("b", number=2, colour="red")
     world.start()
     a, b = world.root.document("ListVMs")["vms"]

@@ -69,7 +69,7 @@ class BusError(Exception):
         self.errno = OF_DBUS.get(name.removeprefix("org.freedesktop.DBus.Error."), name.removeprefix("System.Error."))
 
 
-def wait_for(condition, what, seconds=20):
+def wait_for(condition, what, seconds=60):
     end = time.monotonic() + seconds
     while True:
         found = condition()
@@ -265,6 +265,44 @@ class World:
     def socket_of(self, name):
         return RUN / "vm" / name / "qmp.sock"
 
+    def target(self):
+        """A target that this host can jump into, as far as the daemon can see, and the options for it. Nothing is loaded or booted:
+        kexec says that it has, and reboot(2) is not allowed here. Only for topics that run-bus has covered the host's programs for."""
+        folder = SCRATCH / "target"
+        folder.mkdir()
+        subprocess.run([os.environ["LUCTL_TEST_WRITE_IMAGE"], folder], check=True)
+        for name in ("notes", "debug", "boot_params"):          # debug: the machine's own KVM guests are no strangers here
+            (KERNEL / name).unlink(missing_ok=True)
+        shutil.copy(folder / "notes", KERNEL / "notes")
+        for path in ("/usr/sbin/kexec", "/usr/lib/luctl/lu-init"):
+            pathlib.Path(path).write_text("#!/bin/sh\n")
+            os.chmod(path, 0o755)
+        modules = pathlib.Path("/usr/lib/modules")
+        if not (modules / "7.3.4-lu").exists():
+            modules.unlink(missing_ok=True)
+            (modules / "7.3.4-lu").mkdir(parents=True)
+        # file systems of the machine are not to be synced for a test
+        for line in open("/proc/self/mounts", encoding="utf-8"):
+            source, place = line.split()[:2]
+            if source.startswith("/dev/"):
+                subprocess.run(["mount", "-o", "remount,bind,ro", place], check=False, capture_output=True)
+        return str(folder / "vmlinuz"), {"no-initrd": True, "trial": "no"}
+
+    def hook(self, state, script):
+        """A hook of the administrator's that runs @script (of a shell) in this state of an update. There is no systemd to run it."""
+        if not pathlib.Path("/usr/bin/systemd-run").exists():
+            raise Skip("no systemd-run here")
+        runner = SCRATCH / "systemd-run"
+        if not runner.exists():
+            runner.write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n')
+            runner.chmod(0o755)
+            subprocess.run(["umount", "/usr/bin/systemd-run"], check=False, capture_output=True)      # a case's before
+            subprocess.run(["mount", "--bind", runner, "/usr/bin/systemd-run"], check=True)
+        (ETC / "hooks.d").mkdir(exist_ok=True)
+        path = ETC / "hooks.d" / f"at-{state}"
+        path.write_text(f'#!/bin/sh\n[ "$1" = {state} ] || exit 0\n{script}\n')
+        path.chmod(0o755)
+
     def define(self, name, number=1, **more):
         """Declare a VM; its UUID."""
         uuid = f"6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c{number:04x}"
@@ -318,7 +356,7 @@ class World:
             assert process.poll() is None, f"QEMU ended with {process.returncode}"
             with socket.socket(socket.AF_UNIX) as s:
                 return s.connect_ex(str(place)) == 0
-        wait_for(listens, f"the QEMU of {name}")
+        wait_for(listens, f"the QEMU of {name}", 120)
         return process
 
     def polkit(self, answer):

@@ -64,6 +64,41 @@ static char *changed(const char *from, const char *to, size_t *ret_size)
 	return out;
 }
 
+/* What the domain's metadata say in our namespace, and in no other. */
+static void test_policy(void **state)
+{
+	static const struct {
+		const char *metadata;
+		int policy;
+		const char *word; /* of a reason; NULL: none */
+	} cases[] = {
+		{ "", LU_VM_REQUIRED, NULL },
+		{ "<metadata><luctl:update xmlns:luctl='urn:luctl:1' policy='best-effort'/></metadata>",
+		  LU_VM_BEST_EFFORT, NULL },
+		{ "<metadata><x:update xmlns:x='urn:luctl:1' policy='excluded'/></metadata>", LU_VM_EXCLUDED, NULL },
+		{ "<metadata><update policy='excluded'/></metadata>", LU_VM_REQUIRED, NULL },
+		{ "<metadata><luctl:update xmlns:luctl='urn:other' policy='excluded'/></metadata>", LU_VM_REQUIRED,
+		  NULL },
+		{ "<metadata><luctl:update xmlns:luctl='urn:luctl:1' policy='maybe'/></metadata>", LU_VM_REQUIRED,
+		  "\"maybe\", is none" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(lu_vm_domain_clear) struct lu_vm_domain d = { 0 };
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		_cleanup_free_ char *text = NULL, *to = NULL;
+		size_t size;
+
+		assert_true(asprintf(&to, "%s<os>", cases[i].metadata) > 0);
+		text = changed("<os>", to, &size);
+		expect(lu_status_read(text, size, "red.xml", &d, &e) == 0, "%zu: %s", i, e.what);
+		expect(d.policy == cases[i].policy, "%zu: %d", i, d.policy);
+		expect(lu_reasons_any(&d.reasons) == !!cases[i].word, "%zu", i);
+		expect(!cases[i].word || strstr(d.reasons.list[0].what, cases[i].word), "%zu: %s", i,
+		       d.reasons.list[0].what);
+	}
+}
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -178,8 +213,8 @@ static void test_uuid(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read),    cmocka_unit_test(test_refused), cmocka_unit_test(test_no_status),
-		cmocka_unit_test(test_rewrite), cmocka_unit_test(test_uuid),
+		cmocka_unit_test(test_read),      cmocka_unit_test(test_policy),  cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_no_status), cmocka_unit_test(test_rewrite), cmocka_unit_test(test_uuid),
 	};
 
 	if (argc < 2)
