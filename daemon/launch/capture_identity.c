@@ -150,7 +150,7 @@ static bool tpm_filters_itself(char *const *argv)
 	return true;
 }
 
-static void look_at_rules(const struct lu_capture_from *from, pid_t pid, bool itself, bool tpm)
+static void look_at_rules(const struct lu_capture_from *from, pid_t pid, bool itself, bool carried, bool tpm)
 {
 	_cleanup_free_ char *status = NULL, *label = NULL;
 	unsigned int mode = 0, n = 0;
@@ -174,7 +174,7 @@ static void look_at_rules(const struct lu_capture_from *from, pid_t pid, bool it
 	if (lu_proc_read(from->proc_fd, pid, "attr/current", &label, NULL) < 0)
 		return;
 	label[strcspn(label, "\n")] = '\0';
-	if (!l->apparmor && label[0] && strcmp(label, "unconfined") != 0 && strcmp(label, "kernel") != 0)
+	if (!carried && label[0] && strcmp(label, "unconfined") != 0 && strcmp(label, "kernel") != 0)
 		lu_reasons_add(from->losses, NULL,
 			       "do without the guest, or without the label, while the host is updated",
 			       "its %slabel %s: it runs unconfined afterwards", tpm ? "swtpm's " : "", label);
@@ -220,7 +220,7 @@ int lu_capture_identity(const struct lu_capture_from *from, pid_t pid, struct lu
 	if (r < 0 || !from->losses)
 		return r;
 	look_at_threads(from, pid, l);
-	look_at_rules(from, pid, filters_itself(l->argv), false);
+	look_at_rules(from, pid, filters_itself(l->argv), l->apparmor, false);
 	return 0;
 }
 
@@ -229,6 +229,6 @@ int lu_capture_tpm_identity(const struct lu_capture_from *from, pid_t pid, struc
 	int r = capture_sched(from, pid, l);
 
 	if (r >= 0 && from->losses)
-		look_at_rules(from, pid, tpm_filters_itself(l->argv), true);
+		look_at_rules(from, pid, tpm_filters_itself(l->argv), false, true);
 	return r;
 }

@@ -12,7 +12,8 @@ static void round_trip(void **state)
 	struct lu_request_vm vms[] = { { "web1", ID, 3190000 },
 				       { "db", "aaaaaaaa-2222-4333-8444-555555555555", UINT64_MAX } };
 	char *excluded[] = { "old", NULL };
-	struct lu_request_doc doc = { ID, false, true, "/boot/k", NULL, "kho=on", "7.3.4", vms, 2, excluded, 5 },
+	struct lu_request_doc doc = { ID,      false, true, "/boot/k", NULL,         "kho=on",
+				      "7.3.4", vms,   2,    excluded,  .restores = 5 },
 			      back = { 0 };
 	char dir[] = "/tmp/luctl-request-XXXXXX", command[64];
 	_cleanup_close_ int fd = -EBADF;
