@@ -38,6 +38,7 @@
 #include "argv.h"
 #include "capture.h"
 #include "clock.h"
+#include "inherited.h"
 #include "store.h"
 
 #define PRELOAD_MAX 1024u
@@ -369,6 +370,30 @@ static int find_node(struct scan *s, const char *fd, char **link, struct stat *s
 	return 1;
 }
 
+/*
+ * A node that whoever started it has opened for it, perhaps seeing another /dev (libvirt's guests have one with little in
+ * it): it is opened again before its successor gets its view, so what counts is what the host shows. 1: it is one.
+ */
+static int inherited_node(struct scan *s, const char *fd, const char *link)
+{
+	const struct lu_launch_inherited *in = NULL;
+	char path[NAME_MAX + 32];
+	struct stat open, st;
+	int r;
+
+	for (size_t i = 0; i < s->l->n_inherited; i++)
+		if (s->l->inherited[i].fd == strtoul(fd, NULL, 10))
+			in = &s->l->inherited[i];
+	if (!in || (in->kind != LU_INHERITED_TAP && in->kind != LU_INHERITED_DEVICE))
+		return 0;
+	snprintf(path, sizeof(path), "%d/fd/%s", (int)s->pid, fd);
+	if (fstatat(s->from->proc_fd, path, &open, 0) < 0 || stat(link, &st) < 0 || !S_ISCHR(open.st_mode) ||
+	    !S_ISCHR(st.st_mode) || open.st_rdev != st.st_rdev)
+		return 0;
+	r = lu_launch_add_need(s->l, link, LU_NEED_CHAR, true, st.st_uid, st.st_gid, st.st_mode & 07777);
+	return r < 0 ? r : 1;
+}
+
 static int one_fd(struct scan *s, const char *fd)
 {
 	static const char deleted[] = " (deleted)";
@@ -403,6 +428,9 @@ static int one_fd(struct scan *s, const char *fd)
 			       "it has a file open that has no name any more: %s", link);
 		return 0;
 	}
+	r = inherited_node(s, fd, link);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	r = lu_stat_in(s->root, link, &st);
 	if (r == -ENOENT) {
 		r = find_node(s, fd, &link, &st);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Starting a QEMU as it was started before. The child gets, in this order: a
- * session of its own, default signals, its OOM score, CPUs, scheduling, mount namespace,
+ * session of its own, default signals, its OOM score, CPUs, scheduling, inherited descriptors, mount namespace,
  * limits, cgroup-free (who moves it into a scope does so later), log and state file on their numbers, all
  * other descriptors closed, umask, bounding set, groups, ids, ambient
  * capabilities, no_new_privs, working directory, AppArmor's profile, exec. What fails is reported
@@ -291,12 +291,19 @@ static int check_numbers(const struct lu_launch *l, const struct lu_launch_more 
 	return 0;
 }
 
-/* Opened now and here, so that they are the new process's own. */
-static void place_inherited(const struct lu_launch *l, int above, int errfd)
+/*
+ * Opened now, so that they are the new process's own, and here, in what the host shows: so did who started its predecessor,
+ * whose own view may have no such node. Above all numbers that are to be filled.
+ */
+static int *open_inherited(const struct lu_launch *l, int above, int errfd)
 {
+	int *moved = calloc(l->n_inherited ?: 1, sizeof(*moved));
+	char step[24] = "file descriptors";
+
+	if (!moved)
+		die(errfd, step);
 	for (size_t i = 0; i < l->n_inherited; i++) {
-		int fd, moved, number = (int)l->inherited[i].fd;
-		char step[24];
+		int fd;
 
 		if (l->inherited[i].kind == LU_INHERITED_CPR)
 			continue;
@@ -304,20 +311,31 @@ static void place_inherited(const struct lu_launch *l, int above, int errfd)
 		if (fd < 0)
 			die(errfd, step);
 		/* dup2() of a number to itself would leave it to be closed by the exec */
-		moved = move_up(fd, above, errfd);
+		moved[i] = move_up(fd, above, errfd);
 		close(fd);
-		if (dup2(moved, number) < 0)
-			die(errfd, step);
-		close(moved);
+	}
+	return moved;
+}
+
+static void place_inherited(const struct lu_launch *l, const int *moved, int errfd)
+{
+	for (size_t i = 0; i < l->n_inherited; i++) {
+		int number = (int)l->inherited[i].fd;
+
+		if (l->inherited[i].kind == LU_INHERITED_CPR)
+			continue;
+		if (dup2(moved[i], number) < 0)
+			die(errfd, "file descriptors");
+		close(moved[i]);
 		if (lu_inherited_settle(&l->inherited[i], number) < 0)
-			die(errfd, step);
+			die(errfd, "file descriptors");
 	}
 }
 
 static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, int state_fd,
 			    const struct lu_launch_more *more, int log_fd, int errfd)
 {
-	int null_fd, exe_fd = -EBADF, top = highest(l, more), *moved = NULL;
+	int null_fd, exe_fd = -EBADF, top = highest(l, more), *moved = NULL, *inherited;
 
 	(void)setsid();
 	reset_signals();
@@ -325,10 +343,11 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	if (l->cpus) /* a guest on another CPU is better than none */
 		(void)lu_launch_set_cpus(0, l->cpus);
 	set_sched(l);
-	see(l, errfd);
-	set_limits(l, errfd);
 	/* first everything above the numbers to be filled, then down */
 	errfd = move_up(errfd, top + 1, errfd);
+	inherited = open_inherited(l, top + 1, errfd);
+	see(l, errfd);
+	set_limits(l, errfd);
 	log_fd = move_up(log_fd, top + 1, errfd);
 	if (state_fd >= 0)
 		state_fd = move_up(state_fd, top + 1, errfd);
@@ -350,7 +369,8 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	if (more)
 		place_more(more, moved, errfd);
 	free(moved);
-	place_inherited(l, top + 1, errfd);
+	place_inherited(l, inherited, errfd);
+	free(inherited);
 	(void)umask((mode_t)l->umask);
 	set_identity(l, errfd);
 	if (chdir(l->cwd) < 0)
