@@ -15,6 +15,8 @@
 #include "argv.h"
 #include "vm-internal.h"
 
+#define LIBVIRT_TEMPORARY "libvirt-tmp-" /* qemuBlockCommit() of libvirt 11 */
+
 /* --- jobs, exports, bitmaps --- */
 
 static int unanswered(struct lu_vm_job *j, const char *command)
@@ -79,6 +81,9 @@ static void one_bitmap(struct lu_vm_job *j, struct json_object *node, struct jso
 
 	/* one without a name is a job's own; one in the image is written there when the guest is saved */
 	if (!name || !*name || json_object_get_boolean(lu_member(bitmap, "persistent", json_type_boolean)))
+		return;
+	/* what libvirt needs while a commit is under way, and leaves behind: nobody reads it any more once no job runs */
+	if (!strncmp(name, LIBVIRT_TEMPORARY, strlen(LIBVIRT_TEMPORARY)))
 		return;
 	lu_vm_refuse(j->vm,
 		     "remove it (QMP block-dirty-bitmap-remove), and begin with a full backup afterwards; "
