@@ -81,6 +81,46 @@ int lu_confined_policy(const char *dir, const char *profile)
 	return r;
 }
 
+int lu_confined_verdict(const char *answer, bool write)
+{
+	const unsigned int may_write = 2, may_read = 4; /* security/apparmor/include/perms.h */
+	unsigned int wanted = may_read | (write ? may_write : 0), allow, deny;
+
+	if (sscanf(answer, "allow %x deny %x", &allow, &deny) != 2)
+		return -EBADMSG;
+	return (allow & wanted) == wanted && !(deny & wanted);
+}
+
+int lu_confined_allows(const char *dir, const char *profile, const char *path, bool writing)
+{
+	static const char command[] =
+		"label"; /* then the label, a byte for files, and the path: NUL between the first two */
+	size_t at = sizeof(command), n = strlen(profile) + 1, size = at + n + 1 + strlen(path);
+	_cleanup_free_ char *file = NULL, *query = malloc(size + 1);
+	_cleanup_close_ int fd = -EBADF;
+	char answer[256];
+	ssize_t got;
+
+	if (!query || asprintf(&file, "%s/.access", dir ?: LU_CONFINED_DIR) < 0) {
+		file = NULL;
+		return -ENOMEM;
+	}
+	memcpy(query, command, at);
+	memcpy(query + at, profile, n);
+	query[at + n] = 2; /* AA_CLASS_FILE */
+	memcpy(query + at + n + 1, path, strlen(path) + 1);
+	fd = open(file, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	got = write(fd, query, size);
+	if (got >= 0)
+		got = pread(fd, answer, sizeof(answer) - 1, 0);
+	if (got < 0)
+		return -errno;
+	answer[got] = '\0';
+	return lu_confined_verdict(answer, writing);
+}
+
 /* Loaded as one piece, so read as one. */
 static int read_policy(int fd, char **ret, size_t *ret_size)
 {

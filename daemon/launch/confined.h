@@ -37,6 +37,19 @@ int lu_confined_parse(const char *text, char **ret);
  */
 int lu_confined_policy(const char *dir, const char *profile);
 
+/**
+ * lu_confined_allows() - do the rules of @profile let a process open @path?
+ * @writing: for writing, too
+ *
+ * Asked of the kernel (".access", as aa_query_file_path(3)). Rules for owners count as if they were met.
+ *
+ * Return: 1 they do, 0 they do not, or a negative errno: it can't be asked.
+ */
+int lu_confined_allows(const char *dir, const char *profile, const char *path, bool writing);
+
+/** lu_confined_verdict() - the same from the kernel's answer; -EBADMSG */
+int lu_confined_verdict(const char *answer, bool write);
+
 /** lu_confined_save() - keep the rules of @profile in the directory @dir_fd of a VM, or remove what is there (NULL) */
 int lu_confined_save(const char *dir, const char *profile, int dir_fd, struct lu_error *e);
 

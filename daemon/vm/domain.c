@@ -298,6 +298,7 @@ const lu_vm_step_t lu_domain_probe_steps[] = {
 	begin,
 	judge_process,
 	judge_words,
+	lu_probe_judge_rules,
 	judge_plugged,
 	judge_disks,
 	conclude,

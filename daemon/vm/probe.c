@@ -31,6 +31,7 @@
 #include <sys/vfs.h>
 
 #include "argv.h"
+#include "confined.h"
 #include "devices.h"
 #include "pci.h"
 #include "vm-internal.h"
@@ -617,6 +618,40 @@ static int judge_process(struct lu_vm_job *j)
 	return judge_plugged(j) ?: lu_runtime_judge_anonymous(j);
 }
 
+static int judge_rule(struct lu_vm_job *j, const char *path, bool writing)
+{
+	const char *profile = j->launch.apparmor;
+	_cleanup_free_ char *hint = NULL;
+	int r = lu_confined_allows(NULL, profile, path, writing);
+
+	if (r > 0)
+		return 0;
+	if (asprintf(&hint,
+		     "add a rule for it to /etc/apparmor.d/libvirt/%s.files, then apparmor_parser -r "
+		     "/etc/apparmor.d/libvirt/%s; or start the guest anew",
+		     profile, profile) < 0) {
+		hint = NULL;
+		return -ENOMEM;
+	}
+	return lu_vm_refuse(j->vm, hint,
+			    "AppArmor's profile %s, which confines it, does not let its next QEMU open %s%s%s", profile,
+			    path, r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
+}
+
+/* Files that are open stay open when the rules are changed (libvirt leaves its memory out after a snapshot), but the next QEMU opens them. */
+int lu_probe_judge_rules(struct lu_vm_job *j)
+{
+	const struct lu_launch *l = &j->launch;
+	int r = 0;
+
+	for (size_t i = 0; l->apparmor && r >= 0 && i < j->vm->facts.n_ram; i++)
+		r = judge_rule(j, j->vm->facts.ram[i].path, true);
+	for (size_t i = 0; l->apparmor && r >= 0 && i < l->n_needs; i++)
+		if (l->needs[i].kind == LU_NEED_FILE || l->needs[i].kind == LU_NEED_BLOCK)
+			r = judge_rule(j, l->needs[i].path, l->needs[i].write);
+	return r < 0 ? r : 0;
+}
+
 static int conclude(struct lu_vm_job *j)
 {
 	j->vm->facts.updatable = !lu_reasons_any(&j->vm->facts.reasons);
@@ -636,6 +671,7 @@ const lu_vm_step_t lu_probe_steps[] = {
 	list_other_devices,
 	ask_parameters,
 	judge_process,
+	lu_probe_judge_rules,
 	lu_disks_ask_nodes,
 	lu_disks_ask_fronts,
 	lu_disks_ask_edges,

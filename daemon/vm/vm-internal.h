@@ -268,6 +268,9 @@ const char *lu_probe_memory_hint(const struct lu_vm *vm);
 void lu_probe_judge_file(struct lu_vm *vm, const struct lu_vm_ram *ram);
 void lu_probe_judge_device(struct lu_vm *vm, const char *name, const char *type, size_t len);
 
+/** lu_probe_judge_rules() - do AppArmor's rules let the next QEMU open what it will open? A step, once memory and process are known */
+int lu_probe_judge_rules(struct lu_vm_job *j);
+
 /** lu_vm_refuse() - a reason against it; returns 0, as probing goes on */
 int lu_vm_refuse(struct lu_vm *vm, const char *hint, const char *fmt, ...) _printf_(3, 4);
 

@@ -139,6 +139,21 @@ static void test_load(void **state)
 	assert_non_null(strstr(e.hint, "luctl restore"));
 }
 
+static void test_verdict(void **state)
+{
+	static const char read[] = "allow 0x00000004\ndeny 0x00000000\naudit 0x00000000\nquiet 0x00000000\n";
+	static const char both[] = "allow 0x0000405e\ndeny 0x00000000\naudit 0x00000000\nquiet 0x00000000\n";
+
+	assert_int_equal(lu_confined_verdict(read, false), 1);
+	assert_int_equal(lu_confined_verdict(read, true), 0);
+	assert_int_equal(lu_confined_verdict(both, true), 1);
+	assert_int_equal(lu_confined_verdict("allow 0x00000006\ndeny 0x00000002\n", true), 0);
+	assert_int_equal(lu_confined_verdict("allow 0x00000006\ndeny 0x00000002\n", false), 1);
+	assert_int_equal(lu_confined_verdict("allow 0x00000000\ndeny 0x00000000\n", false), 0);
+	assert_int_equal(lu_confined_verdict("label", false), -EBADMSG);
+	assert_true(lu_confined_allows("/nonexistent", DOMAIN, "/etc", false) < 0);
+}
+
 /* A process can't confine itself by a profile that is not there, or without AppArmor. */
 static void test_exec(void **state)
 {
@@ -166,8 +181,8 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse), cmocka_unit_test(test_policy), cmocka_unit_test(test_save),
-		cmocka_unit_test(test_load),  cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_parse), cmocka_unit_test(test_policy),  cmocka_unit_test(test_save),
+		cmocka_unit_test(test_load),  cmocka_unit_test(test_verdict), cmocka_unit_test(test_exec),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
