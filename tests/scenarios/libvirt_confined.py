@@ -78,7 +78,7 @@ def run(lab):
             lab.luctl(host, "status --wait", check=False, timeout=180)
             lab.witness(host, (web, blue), start)
             report = {vm["name"]: vm for vm in lab.ask_anyway(host, "report", 6)["vms"]}
-            lab.expect(report["red"]["result"] == "failed" and "AppArmor's profile" in str(report["red"]["error"]), f"the report says of red: {report['red']}")
+            lab.expect(report["red"]["result"] == "lost" and "AppArmor's profile" in str(report["red"]["error"]), f"the report says of red: {report['red']}")
             host.run(f"rm /etc/luctl/hooks.d/damage; apparmor_parser -r /etc/apparmor.d/libvirt/libvirt-{red.uuid}", timeout=120)
             lab.luctl(host, "restore red", timeout=180)
             lab.witness(host, three, start, limit=300)
