@@ -158,7 +158,9 @@ static void test_misbehaviour(void **state)
 		give("query-uuid", 5000, &b);
 		run_all();
 		expect(a.r == cases[i].r && b.r == cases[i].r, "%s: %d %d %s", cases[i].script, a.r, b.r, a.what);
-		expect(strstr(a.what, cases[i].word), "%s: %s", cases[i].script, a.what);
+		/* who closes with a command unread resets the connection */
+		expect(strstr(a.what, cases[i].word) || (a.r == -ECONNRESET && strstr(a.what, "reset by peer")),
+		       "%s: %s", cases[i].script, a.what);
 		expect(!strncmp(a.what, "VM mock: QMP socket ", 20), "%s", a.what);
 		assert_int_equal(a.calls, 1);
 		assert_int_equal(b.calls, 1);
