@@ -112,6 +112,7 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 		return -ENOMEM;
 	u->doc.restores = u->env->config.restores;
 	u->limit = (struct lu_patience){ 0 };
+	u->rest_usec = LU_MEASURED_UNKNOWN;
 	if (c->n_vms)
 		qsort_r(c->vms, c->n_vms, sizeof(*c->vms), by_turn, &u->env->config);
 	for (size_t i = 0; i < c->n_vms; i++) {
@@ -126,6 +127,9 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 							 .uuid = strdup(lu_vm_uuid(c->vms[i].vm)),
 							 .predicted_usec = c->vms[i].predicted.usec };
 		take_limit(u, &c->vms[i]);
+		if (c->vms[i].predicted.rest_usec != LU_MEASURED_UNKNOWN &&
+		    (u->rest_usec == LU_MEASURED_UNKNOWN || c->vms[i].predicted.rest_usec > u->rest_usec))
+			u->rest_usec = c->vms[i].predicted.rest_usec;
 		if (!u->doc.vms[at].name || !u->doc.vms[at].uuid)
 			return -ENOMEM;
 		/* defined anew since it was looked at: what was said of it need not hold */

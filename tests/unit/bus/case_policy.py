@@ -5,6 +5,8 @@ Real QEMUs, and an update that is rehearsed: all of it but the reboot call. What
 """
 
 import json
+import re
+import subprocess
 
 from case_saved import journal
 from world import HERE, PKERNFS, SCRATCH, VAR, wait_for
@@ -119,6 +121,25 @@ def test_jump(world):
     assert "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0002" in (SCRATCH / "before").read_text()      # UNPREPARE could not
     assert "what is left of it is removed before the jump" in world.daemon.text()
     nothing_left(world)
+
+
+def test_told_before_the_jump(world):
+    """What is said right before the jump is what was measured of it: 3.190 s of the kexec, 0.512 s after it."""
+    from case_check import measured
+    uuid = world.define("a")
+    world.qemu("a")
+    kernel, options = world.target()
+    VAR.mkdir(parents=True, exist_ok=True)
+    (VAR / "measured.json").write_text(json.dumps(measured(uuid)))
+    world.start()
+    with open(SCRATCH / "signals", "w") as out:
+        listener = subprocess.Popen(["dbus-monitor", "--address", world.address, "type='signal',member='Progress'"], stdout=out)
+        wait_for(lambda: "NameAcquired" in (SCRATCH / "signals").read_text(), "dbus-monitor listens")
+        assert world.root.finished(world.root.call("Update", kernel, options), 120) == "aborted"
+        listener.terminate()
+        listener.wait()
+    said = re.findall(r'string "jump"\s+string "(.*)"', (SCRATCH / "signals").read_text())
+    assert said[0] == "guests go on in about 3.7 s", said
 
 
 def test_check(world):
