@@ -121,44 +121,22 @@ int lu_confined_allows(const char *dir, const char *profile, const char *path, b
 	return lu_confined_verdict(answer, writing);
 }
 
-/* Loaded as one piece, so read as one. */
-static int read_policy(int fd, char **ret, size_t *ret_size)
-{
-	_cleanup_free_ char *data = malloc(LU_CONFINED_MAX);
-	size_t size = 0;
-	ssize_t n;
-
-	if (!data)
-		return -ENOMEM;
-	for (;;) {
-		n = read(fd, data + size, LU_CONFINED_MAX - size);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		size += (size_t)n;
-		if (size == LU_CONFINED_MAX)
-			return -EFBIG;
-	}
-	*ret = steal_ptr(data);
-	*ret_size = size;
-	return size ? 0 : -ENODATA;
-}
-
 int lu_confined_save(const char *dir, const char *profile, int dir_fd, struct lu_error *e)
 {
 	_cleanup_close_ int fd = -EBADF;
 	_cleanup_free_ char *data = NULL;
+	char self[48];
 	size_t size = 0;
 	int r;
 
 	if (!profile)
 		return unlinkat(dir_fd, LU_CONFINED_FILE, 0) < 0 && errno != ENOENT ? -errno : 0;
 	r = fd = lu_confined_policy(dir, profile);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	if (r >= 0)
-		r = read_policy(fd, &data, &size);
+		r = lu_read_file(AT_FDCWD, self, LU_CONFINED_MAX, &data, &size);
+	if (r >= 0 && !size)
+		r = -ENODATA;
 	if (r < 0)
 		return lu_error_set(e, r, "apparmor_parser -r loads it again",
 				    "AppArmor's profile %s can't be read: %s", profile, strerror(-r));
@@ -197,8 +175,7 @@ int lu_confined_load(const char *dir, const char *profile, int dir_fd, struct lu
 	if (fd != -ENOENT || access(dir ?: LU_CONFINED_DIR, F_OK) < 0)
 		return lu_error_set(e, fd, hint, "AppArmor is not there, and its QEMU is to be confined by %s",
 				    profile);
-	fd = openat(dir_fd, LU_CONFINED_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	r = fd < 0 ? -errno : read_policy(fd, &data, &size);
+	r = lu_read_file(dir_fd, LU_CONFINED_FILE, LU_CONFINED_MAX, &data, &size);
 	if (r < 0)
 		return lu_error_set(e, r, NULL, "pkernfs: AppArmor's profile %s that was kept: %s", profile,
 				    strerror(-r));
