@@ -8,9 +8,9 @@
  *
  * With --output the file is replaced by rename(2), so that the collector sees the old one or the new one.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli.h"
 #include "clock.h"
@@ -191,28 +191,6 @@ static int put_all(struct cli *cli, struct metrics *m)
 	return code;
 }
 
-/* In the same folder, under a name that the collector passes over (it reads *.prom). */
-static int replace(const char *path, const char *text, size_t size)
-{
-	_cleanup_free_ char *tmp = NULL;
-	_cleanup_close_ int fd = -EBADF;
-	int r;
-
-	if (asprintf(&tmp, "%s.XXXXXX", path) < 0)
-		return -ENOMEM;
-	fd = mkostemp(tmp, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	r = lu_write_all(fd, text, size);
-	if (r >= 0 && fchmod(fd, 0644) < 0)
-		r = -errno;
-	if (r >= 0 && rename(tmp, path) < 0)
-		r = -errno;
-	if (r < 0)
-		(void)unlink(tmp);
-	return r;
-}
-
 int verb_metrics(struct cli *cli)
 {
 	const char *output = cli_value(cli, "output");
@@ -234,7 +212,7 @@ int verb_metrics(struct cli *cli)
 		fwrite(text, 1, size, stdout);
 		return code;
 	}
-	r = replace(output, text, size);
+	r = lu_write_file(AT_FDCWD, output, text, size, 0644);
 	if (r < 0)
 		return cli_error(cli, EXIT_FAILED, "is its folder there, and may this user write to it?", "%s: %s",
 				 output, strerror(-r));
