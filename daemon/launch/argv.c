@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "argv-internal.h"
+#include "json.h"
 #include "launch.h"
 
 static const char *const flags[] = {
@@ -192,6 +193,63 @@ int lu_argv_property(const char *value, const char *key, char **ret)
 		*ret = out;
 		return 1;
 	}
+	return 0;
+}
+
+static int add_romsize(char **value, uint64_t size)
+{
+	struct json_object *o = NULL;
+	char *more = NULL;
+	int r = 0;
+
+	if ((*value)[0] != '{') {
+		if (asprintf(&more, "%s,romsize=%llu", *value, (unsigned long long)size) < 0)
+			return -ENOMEM;
+	} else if ((o = json_tokener_parse(*value))) {
+		r = lu_json_add_uint(o, "romsize", size);
+		if (r >= 0)
+			more = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+		json_object_put(o);
+		if (r < 0 || !more)
+			return -ENOMEM;
+	}
+	if (more) {
+		free(*value);
+		*value = more;
+	}
+	return 0;
+}
+
+int lu_argv_set_romsize(char ***argv, size_t index, const char *driver, uint64_t size)
+{
+	_cleanup_free_ char *have = NULL, *global = NULL, *option = NULL;
+	struct lu_arg arg = { 0 };
+	size_t n = 0;
+	char **p;
+	int r;
+
+	if (index) {
+		r = lu_argv_property((*argv)[index + 1], "romsize", &have);
+		return r != 0 ? (r < 0 ? r : 0) : add_romsize(&(*argv)[index + 1], size);
+	}
+	if (asprintf(&global, "%s.romsize=%llu", driver, (unsigned long long)size) < 0) {
+		global = NULL;
+		return -ENOMEM;
+	}
+	while (lu_argv_next(*argv, &arg))
+		if (!strcmp(arg.name, "global") && arg.value && !strcmp(arg.value, global))
+			return 0;
+	while ((*argv)[n])
+		n++;
+	option = strdup("-global");
+	p = reallocarray(*argv, n + 3, sizeof(*p));
+	if (p)
+		*argv = p;
+	if (!p || !option)
+		return -ENOMEM;
+	p[n] = steal_ptr(option);
+	p[n + 1] = steal_ptr(global);
+	p[n + 2] = NULL;
 	return 0;
 }
 

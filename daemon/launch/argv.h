@@ -27,6 +27,17 @@ int lu_argv_restorable(char *const *argv, char ***ret);
 /** lu_argv_property() - value of @key in "word,key=value,key=value" (QemuOpts: ",," is a comma); 1 with free()able @ret, 0 if not there */
 int lu_argv_property(const char *value, const char *key, char **ret);
 
+/**
+ * lu_argv_set_romsize() - give a device its option ROM's size in bytes
+ * @index: of its -device; 0: of all devices of @driver, by -global
+ *
+ * A QEMU that waits for a state does not read the ROM's file then (QEMU 8.1, hw/pci/pci.c: pci_add_option_rom()), whatever
+ * has become of it: what is in the ROM comes with the state. A word that has the size already stays as it is.
+ *
+ * Return: 0, -ENOMEM.
+ */
+int lu_argv_set_romsize(char ***argv, size_t index, const char *driver, uint64_t size);
+
 /** lu_argv_free() - free a NULL-terminated list of strings */
 void lu_argv_free(char **argv);
 DEFINE_CLEANUP(char **, lu_argv_free)

@@ -522,25 +522,28 @@ static void note_start(struct scan *s)
 }
 
 /*
- * What QEMU has read and closed. The guest has what was in it, and gets what is in it now at its next reset; firmware of
- * another size keeps the next QEMU from loading the state. When it was last changed, or put there by a package, is
- * told by its ctime.
+ * What QEMU has read and closed. The guest has what was in it, and gets what is in it now at its next reset: but for
+ * firmware and option ROMs of devices, which come with its state (daemon/vm/roms.c). When it was last changed, or put there
+ * by a package, is told by its ctime.
  */
 static void judge_age(const struct scan *s, const struct lu_arg *arg, const char *path, const struct stat *st)
 {
-	static const char *const read_once[] = { "bios",       "kernel",    "initrd", "dtb",   "shim",
+	static const char *const read_once[] = { "kernel",     "initrd",    "dtb",    "shim",
 						 "option-rom", "acpitable", "fw_cfg", "device" };
+	_cleanup_free_ char *rom = NULL;
 	uint64_t changed = (uint64_t)st->st_ctim.tv_sec * NSEC_PER_SEC + (uint64_t)st->st_ctim.tv_nsec;
 
 	if (!s->from->losses || !s->started_ns || changed < s->started_ns + 2 * NSEC_PER_SEC)
+		return;
+	if (!strcmp(arg->name, "device") && lu_argv_property(arg->value, "romfile", &rom) > 0 && !strcmp(rom, path))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(read_once); i++)
 		if (!strcmp(arg->name, read_once[i]))
 			lu_reasons_add(
 				s->from->losses, NULL,
 				"put the old file back for the update, or shut it down and start it with the new one",
-				"what its QEMU has read from %s (-%s), which has changed since: firmware of another "
-				"size would keep the next one from taking the guest over",
+				"what its QEMU has read from %s (-%s), which has changed since: the guest gets what is "
+				"in it now at its next reset",
 				path, arg->name);
 }
 

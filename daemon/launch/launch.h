@@ -33,7 +33,8 @@
  * (KVM_MAX_VCPUS), 1024 files to preload; the whole document at most LU_STORE_JSON_MAX (1 MiB).
  *
  * "argv" are the words of the process, but for what concerns its own start (lu_argv_restorable()), and but for disks: if
- * the guest has others beneath them by now, these are what the words open (daemon/blocks).
+ * the guest has others beneath them by now, these are what the words open (daemon/blocks). Devices with an option ROM
+ * are given its size (lu_argv_set_romsize()).
  *
  * "cpus" are the CPUs that the main thread may run on, as the kernel lists them
  * ("0-3,8"); every thread of the new QEMU starts with them. "vcpus" are the same for
@@ -140,6 +141,17 @@ struct lu_capture_from {
  * the same, @e says why; -ESRCH if it is gone; or the negative errno of reading /proc.
  */
 int lu_launch_capture(const struct lu_capture_from *from, pid_t pid, struct lu_launch *ret, struct lu_error *e);
+
+/**
+ * lu_launch_find_firmware() - the file that a QEMU of these words takes for firmware @name, as process @pid sees it
+ * @ret: its path for that process; free() it
+ *
+ * Return: 1; -ENOENT: none where QEMU looks, as far as is known here; -ESRCH, or another negative errno.
+ */
+int lu_launch_find_firmware(int proc_fd, pid_t pid, const struct lu_launch *l, const char *name, char **ret);
+
+/** lu_launch_file_size() - how many bytes a file has that process @pid sees at @path; 0 or negative errno */
+int lu_launch_file_size(int proc_fd, pid_t pid, const char *path, uint64_t *ret);
 
 /**
  * lu_launch_add_vcpu() - add to vcpus where the thread of a vCPU may run

@@ -19,7 +19,7 @@
  *		paused, a QEMU that already runs it, no record at all (then what this
  *		process remembers decides). If QEMU refuses, the commit stands again.
  * VERIFY	looks whether it still stands as it was saved: same process, not let run by
- *		somebody else, same devices, same beneath its disks, and the kernel tells of
+ *		somebody else, same devices, same beneath its disks, firmware of the same size, and the kernel tells of
  *		the devices what the journal was made of. The last thing before the jump.
  *
  * A guest that was paused before the update, or by somebody else during it, stays paused, however
@@ -487,6 +487,7 @@ const lu_vm_step_t lu_verify_steps[] = {
 	lu_disks_ask_fronts,
 	lu_disks_ask_edges,
 	lu_disks_same,
+	lu_roms_same,
 	lu_vm_job_same_calls,
 	NULL,
 };

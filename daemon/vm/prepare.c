@@ -105,7 +105,7 @@ static int set_string(char **to, const char *from)
 	return from && !*to ? -ENOMEM : 0;
 }
 
-/* Those of the running process open what was beneath its disks when it was started. */
+/* Those of the running process open what was beneath its disks, and read the ROMs that were there, when it was started. */
 static int take_words(const struct lu_vm *vm, struct lu_launch *l)
 {
 	lu_argv_free(l->argv);
@@ -281,6 +281,7 @@ const lu_vm_step_t lu_prepare_steps[] = {
 	lu_vm_job_open_pkernfs,
 	load_saved,
 	lu_vm_job_query_status,
+	lu_roms_same,
 	lu_vm_job_hold_process,
 	lu_settings_ask_capabilities,
 	lu_settings_ask_parameters,

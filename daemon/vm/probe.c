@@ -18,6 +18,7 @@
  *				devices that it has? Those plugged in or out later would be missing or too many.
  *	query-jobs and others	is something under way, or there, that ends with this QEMU (runtime.c)?
  *	query-block and others	is what is beneath its disks what its command line would open (disks.c)?
+ *	qom-get romsize, firmware	do the files that it was started from still fit (roms.c)?
  *
  * A VM that does not answer is no verdict but a failure of the operation.
  *
@@ -681,6 +682,8 @@ const lu_vm_step_t lu_probe_steps[] = {
 	lu_runtime_ask_exports,
 	lu_runtime_ask_cpus,
 	lu_runtime_note_passwords,
+	lu_roms_carry,
+	lu_roms_judge_firmware,
 	ask_migration,
 	judge_passed_through,
 	lu_domain_ask_ptys,

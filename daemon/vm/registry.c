@@ -78,6 +78,7 @@ static void vm_free(struct lu_vm *vm)
 	free(vm->plugged);
 	free(vm->blocks);
 	lu_argv_free(vm->argv);
+	free(vm->firmware);
 	free(vm->machine);
 	free(vm->name);
 	free(vm->origin);

@@ -180,7 +180,7 @@ int lu_runtime_ask_cpus(struct lu_vm_job *j)
 /* --- devices without id --- */
 
 /* Names that QEMU takes for others' */
-static bool is_kind(const char *type, size_t len, const char *driver)
+bool lu_runtime_is_kind(const char *type, size_t len, const char *driver)
 {
 	static const struct {
 		const char *alias, *type;
@@ -203,7 +203,7 @@ static bool is_kind(const char *type, size_t len, const char *driver)
 }
 
 /* 1 with the driver of a device that a word makes without an id, else 0 */
-static int made_by(const struct lu_arg *arg, char **ret)
+int lu_runtime_made_by(const struct lu_arg *arg, char **ret)
 {
 	_cleanup_free_ char *id = NULL, *kind = NULL;
 	int r;
@@ -240,7 +240,7 @@ int lu_runtime_judge_anonymous(struct lu_vm_job *j)
 		return -ENOMEM;
 	while (j->anonymous && lu_argv_next(j->launch.argv, &arg)) {
 		_cleanup_free_ char *driver = NULL;
-		int r = made_by(&arg, &driver);
+		int r = lu_runtime_made_by(&arg, &driver);
 		size_t i;
 
 		if (r < 0)
@@ -249,7 +249,7 @@ int lu_runtime_judge_anonymous(struct lu_vm_job *j)
 			const char *type = lu_member_string(json_object_array_get_idx(j->anonymous, i), "type");
 
 			if (known[i] || !type || strncmp(type, child, strlen(child)) != 0 ||
-			    !is_kind(type + strlen(child), strcspn(type + strlen(child), ">"), driver))
+			    !lu_runtime_is_kind(type + strlen(child), strcspn(type + strlen(child), ">"), driver))
 				continue;
 			known[i] = true;
 			break;

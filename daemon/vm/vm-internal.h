@@ -42,7 +42,9 @@ struct lu_vm {
 	bool ran;                     /* QEMU has said that the guest runs, since PAUSE */
 	char *plugged;                /* the devices that PROBE found, to see a change */
 	char *blocks;                 /* the same of what is beneath its disks */
-	char **argv;                  /* by PROBE: words that open what is beneath its disks now; NULL: its own do */
+	char **argv;                  /* by PROBE: the next QEMU's words, if they are not its own (disks.c, roms.c) */
+	char *firmware;               /* by PROBE: the file that the next QEMU takes, for a process like it; may be NULL */
+	uint64_t firmware_size;       /* of what it has read; 0: no such file matters */
 	int exe_fd;                   /* program of a QEMU that was ended for another one; until UNPREPARE */
 	struct lu_passthrough *passthrough; /* by SAVE, if devices are passed through; until UNPREPARE */
 };
@@ -262,6 +264,16 @@ int lu_runtime_ask_cpus(struct lu_vm_job *j);
 int lu_runtime_judge_bitmaps(struct lu_vm_job *j);
 int lu_runtime_judge_anonymous(struct lu_vm_job *j);
 int lu_runtime_note_passwords(struct lu_vm_job *j);
+
+/* The word that makes a device without an id, and is it of this kind? What follows "child<" is @type. */
+struct lu_arg;
+int lu_runtime_made_by(const struct lu_arg *arg, char **ret);
+bool lu_runtime_is_kind(const char *type, size_t len, const char *driver);
+
+/* What comes from files that QEMU has read at its start (roms.c): two steps of PROBE, and a look whether it is still so. */
+int lu_roms_carry(struct lu_vm_job *j);
+int lu_roms_judge_firmware(struct lu_vm_job *j);
+int lu_roms_same(struct lu_vm_job *j);
 
 /* Parts of PROBE (probe.c) that need no monitor */
 const char *lu_probe_memory_hint(const struct lu_vm *vm);

@@ -70,3 +70,5 @@ void end_qemu(struct lu_vm *vm);
 #define RUNTIME(_jobs, _exports, _cpus)                                                   \
 	"expect query-jobs\nreply " _jobs "\nexpect query-block-exports\nreply " _exports \
 	"\nexpect query-cpus-fast\nreply " _cpus "\n"
+#define ROMS(_board, _firmware) "expect qom-list\nreply " _board "\nexpect qom-get\n" _firmware "\n"
+#define FLASH "error GenericError none"

@@ -44,6 +44,36 @@ static void test_restorable(void **state)
 	}
 }
 
+static void test_romsize(void **state)
+{
+	const struct {
+		char **in;
+		size_t index;
+		const char *out;
+	} cases[] = {
+		{ ARGV("q", "-device", "e1000,id=a"), 1, "q -device e1000,id=a,romsize=65536" },
+		{ ARGV("q", "-S", "-device", "{\"driver\": \"e1000\"}"), 2,
+		  "q -S -device {\"driver\":\"e1000\",\"romsize\":65536}" },
+		{ ARGV("q", "-device", "e1000,romsize=4096"), 1, "q -device e1000,romsize=4096" },
+		{ ARGV("q", "-device", "{\"driver\": \"e1000\", \"romsize\": 4096}"), 1,
+		  "q -device {\"driver\": \"e1000\", \"romsize\": 4096}" },
+		{ ARGV("q", "-device", "{broken"), 1, "q -device {broken" },
+		{ ARGV("q", "-nic", "user"), 0, "q -nic user -global VGA.romsize=65536" },
+		{ ARGV("q", "-global", "VGA.romsize=65536"), 0, "q -global VGA.romsize=65536" },
+		{ ARGV("q", "-global", "VGA.romsize=4096"), 0, "q -global VGA.romsize=4096 -global VGA.romsize=65536" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(lu_argv_freep) char **argv = NULL;
+
+		assert_int_equal(lu_argv_restorable(cases[i].in, &argv), 0);
+		/* twice: the line does not grow */
+		for (int k = 0; k < 2; k++)
+			assert_int_equal(lu_argv_set_romsize(&argv, cases[i].index, "VGA", 65536), 0);
+		assert_string_equal(joined(argv), cases[i].out);
+	}
+}
+
 static void test_property(void **state)
 {
 	static const struct {
@@ -250,8 +280,9 @@ static void test_argv_stable(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_restorable), cmocka_unit_test(test_property), cmocka_unit_test(test_check),
-		cmocka_unit_test(test_devices),    cmocka_unit_test(test_late),     cmocka_unit_test(test_argv_stable),
+		cmocka_unit_test(test_restorable),  cmocka_unit_test(test_romsize), cmocka_unit_test(test_property),
+		cmocka_unit_test(test_check),       cmocka_unit_test(test_devices), cmocka_unit_test(test_late),
+		cmocka_unit_test(test_argv_stable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

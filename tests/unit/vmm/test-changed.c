@@ -92,6 +92,41 @@ static const struct {
 	  "(qemu64-x86_64-cpu) was plugged in after the start",
 	  NULL },
 	{ "processor-named", { "-smp", "sockets=2,cores=2" }, { 0 }, NULL, NULL },
+	{ "firmware",
+	  { "-L", "share", "-bios", "fw" },
+	  { "!truncate -s 0 $DIR/share/fw && truncate -s 256K $DIR/share/fw" },
+	  NULL,
+	  NULL },
+	{ "firmware-grown",
+	  { "-L", "share", "-bios", "fw" },
+	  { "!truncate -s 512K $DIR/share/fw" },
+	  "/share/fw has 524288 bytes by now, of 262144 when its QEMU read it",
+	  NULL },
+	{ "firmware-shrunk",
+	  { "-bios", "share/fw" },
+	  { "!truncate -s 128K $DIR/share/fw" },
+	  "/share/fw has 131072 bytes by now, of 262144",
+	  NULL },
+	{ "firmware-by-default",
+	  { "-L", "share" },
+	  { "!truncate -s 512K $DIR/share/bios-256k.bin" },
+	  "/share/bios-256k.bin has 524288 bytes by now",
+	  NULL },
+	{ "firmware-of-microvm",
+	  { "-M", "microvm", "-L", "share" },
+	  { "!truncate -s 64K $DIR/share/bios-microvm.bin" },
+	  "/share/bios-microvm.bin has 65536 bytes by now, of 131072",
+	  NULL },
+	{ "firmware-gone",
+	  { "-L", "share", "-bios", "fw" },
+	  { "!rm $DIR/share/fw" },
+	  "its firmware fw is not found",
+	  NULL },
+	{ "firmware-in-flash",
+	  { "-drive", "if=pflash,format=raw,readonly=on,file=share/fw", "-L", "share" },
+	  { "!truncate -s 512K $DIR/share/bios-256k.bin" },
+	  NULL,
+	  NULL },
 	{ "password", { "-vnc", "unix:vnc,password=on" }, { 0 }, NULL, "the password of its VNC display" },
 };
 
@@ -119,8 +154,12 @@ static void start(const char *const *words, size_t n_words)
 	size_t n = 18;
 
 	snprintf(command, sizeof(command),
-		 "cd %s && rm -f *.qcow2 && qemu-img create -q -f qcow2 disk.qcow2 16M && mkdir -p pkernfs", test_dir);
+		 "cd %s && rm -f *.qcow2 && qemu-img create -q -f qcow2 disk.qcow2 16M && mkdir -p pkernfs share && "
+		 "truncate -s 256K share/fw share/bios-256k.bin && truncate -s 128K share/bios-microvm.bin && "
+		 "truncate -s 40K share/rom share/rom2 share/vgabios-stdvga.bin",
+		 test_dir);
 	assert_int_equal(system(command), 0);
+	assert_int_equal(setenv("DIR", test_dir, 1), 0);
 	snprintf(object, sizeof(object), "memory-backend-file,id=ram0,size=64M,mem-path=%s/pkernfs/ram,share=on",
 		 test_dir);
 	snprintf(qmp, sizeof(qmp), "unix:%s/qmp,server=on,wait=off", test_dir);
@@ -273,6 +312,96 @@ static void test_carried(void **state)
 	teardown_vms(NULL);
 }
 
+static size_t words_of(pid_t pid)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0, n = 0;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	assert_int_equal(lu_read_file(AT_FDCWD, path, 65536, &text, &size), 0);
+	for (size_t i = 0; i < size; i++)
+		n += text[i] == '\0';
+	return n;
+}
+
+/* Of each ROM's file another one is there, or none, when the next QEMU starts, and of the firmware one of the same size. */
+static void test_roms(void **state)
+{
+	static const enum lu_vm_op way[] = { LU_VM_PREPARE, LU_VM_PAUSE, LU_VM_SAVE, LU_VM_VERIFY };
+	static const char *const words[] = {
+		"-L",      "share",
+		"-bios",   "share/fw",
+		"-vga",    "std",
+		"-device", "e1000,romfile=share/rom",
+		"-device", "e1000,romfile=share/rom2",
+		"-device", "{\"driver\": \"e1000e\", \"id\": \"n0\", \"romfile\": \"share/rom\"}"
+	};
+	static const char *const changes[] = { "!cd $DIR/share && truncate -s 400K rom vgabios-stdvga.bin && rm rom2",
+					       "!cd $DIR/share && truncate -s 4K rom && rm vgabios-stdvga.bin" };
+	size_t n_words = 0;
+	struct outcome o;
+	struct lu_vm *vm;
+	pid_t old;
+
+	qemu_case = "roms";
+	setup_vms(NULL);
+	start(words, ARRAY_SIZE(words));
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		vm = probed();
+		expect(lu_vm_facts(vm)->updatable, "%s", first(&lu_vm_facts(vm)->reasons));
+		expect(lu_vm_facts(vm)->losses.n == 0, "%s", first(&lu_vm_facts(vm)->losses));
+		for (size_t k = 0; k < ARRAY_SIZE(way); k++)
+			expect(run_op(vm, way[k], 0, &o) == 0, "%s", o.what);
+		qemu_command(changes[i]);
+		old = lu_vm_facts(vm)->pid;
+		assert_int_equal(lu_vms_remove(vms, "mock", NULL), 0);
+		if (i == 0) {
+			qemu_end(NULL);
+		} else {
+			n_words = words_of(old);
+			kill(old, SIGKILL);
+			waitpid(old, NULL, 0);
+		}
+		unlink(at("q"));
+		unlink(at("qmp"));
+		assert_int_equal(lu_init(UUID_A), 0);
+	}
+	vm = probed();
+	assert_int_equal(words_of(lu_vm_facts(vm)->pid), n_words);
+	kill(lu_vm_facts(vm)->pid, SIGKILL);
+	waitpid(lu_vm_facts(vm)->pid, NULL, 0);
+	teardown_vms(NULL);
+}
+
+/* A package is upgraded between the verdict and the jump. */
+static void test_firmware_meanwhile(void **state)
+{
+	static const enum lu_vm_op way[] = { LU_VM_PREPARE, LU_VM_PAUSE, LU_VM_SAVE };
+	static const char *const words[] = { "-bios", "share/fw" };
+	struct outcome o;
+	struct lu_vm *vm;
+
+	qemu_case = "firmware, meanwhile";
+	setup_vms(NULL);
+	start(words, ARRAY_SIZE(words));
+	vm = probed();
+	expect(lu_vm_facts(vm)->updatable, "%s", first(&lu_vm_facts(vm)->reasons));
+	qemu_command("!truncate -s 512K $DIR/share/fw");
+	assert_int_equal(run_op(vm, LU_VM_PREPARE, 0, &o), -EBUSY);
+	expect(strstr(o.what, "share/fw has changed since the check: another size"), "%s", o.what);
+	qemu_command("!truncate -s 256K $DIR/share/fw");
+	for (size_t i = 0; i < ARRAY_SIZE(way); i++)
+		expect(run_op(vm, way[i], 0, &o) == 0, "%s", o.what);
+	qemu_command("!rm $DIR/share/fw");
+	assert_int_equal(run_op(vm, LU_VM_VERIFY, 0, &o), -EBUSY);
+	expect(strstr(o.what, "share/fw has changed since the check: No such file"), "%s", o.what);
+	assert_int_equal(run_op(vm, LU_VM_RESUME, 0, &o), 0);
+	assert_int_equal(run_op(vm, LU_VM_UNPREPARE, 0, &o), 0);
+	teardown_vms(NULL);
+	qemu_end(NULL);
+}
+
 static char *settings(void)
 {
 	struct json_object *c = qemu_query("query-migrate-capabilities", "{}"),
@@ -342,6 +471,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_last_look, qemu_end),
 		cmocka_unit_test_teardown(test_settings, qemu_end),
 		cmocka_unit_test_teardown(test_carried, qemu_end),
+		cmocka_unit_test_teardown(test_roms, qemu_end),
+		cmocka_unit_test_teardown(test_firmware_meanwhile, qemu_end),
 	};
 
 	if (access(qemu, X_OK) < 0 || system("qemu-img --version >/dev/null 2>&1") != 0) {

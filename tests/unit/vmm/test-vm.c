@@ -298,10 +298,10 @@ static void test_verdicts(void **state)
 	"[{\"name\": \"type\", \"type\": \"string\"}, {\"name\": \"ram0\", \"type\": \"child<memory-backend-file>\"}]\n" \
 	"expect qom-get\nreply \"" _path "\"\nexpect qom-get\nreply " _share "\nexpect qom-get\nreply " _size            \
 	"\nexpect qom-get\nreply " _discard "\n"
-#define TAIL(_devices, _migrate)                                                            \
-	"expect qom-list\nreply " _devices "\nexpect qom-list\nreply []\n"                  \
-	"expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\n" DISKS("[]", "[]") \
-		RUNTIME("[]", "[]", "[]") "expect query-migrate\nreply " _migrate "\n"
+#define TAIL(_devices, _migrate)                                                                                      \
+	"expect qom-list\nreply " _devices "\nexpect qom-list\nreply []\n"                                            \
+	"expect query-migrate-parameters\nreply {\"mode\": \"normal\"}\n" DISKS("[]", "[]") RUNTIME("[]", "[]", "[]") \
+		ROMS("[]", FLASH) "expect query-migrate\nreply " _migrate "\n"
 #define GOOD RAM("@/pkernfs/ram", "true", "1", "false")
 	static const struct {
 		const char *script, *word; /* NULL: updatable */
