@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -51,8 +53,8 @@ static int open_tap(void)
 	return fd;
 }
 
-/* @tap: a descriptor or -1 */
-static pid_t start(int tap, const char *more)
+/* @tap: a descriptor or -1; @own_view: it sees nothing of what lies in @dir */
+static pid_t start_seeing(int tap, const char *more, bool own_view)
 {
 	char *argv[] = { (char *)"python3",
 			 (char *)"-c",
@@ -81,6 +83,9 @@ static pid_t start(int tap, const char *more)
 		n = snprintf(number, sizeof(number), "%d", (int)getpid());
 		if (fd >= 0 && (write(fd, number, (size_t)n) != n || dup2(fd, 41) < 0))
 			_exit(1);
+		if (own_view && (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
+				 mount("private", dir, "tmpfs", 0, NULL) < 0))
+			_exit(1);
 		if (chdir("/") < 0)
 			_exit(1);
 		execve("/usr/bin/python3", argv, env);
@@ -93,18 +98,31 @@ static pid_t start(int tap, const char *more)
 	return pid;
 }
 
+static pid_t start(int tap, const char *more)
+{
+	return start_seeing(tap, more, false);
+}
+
 static void end(pid_t pid)
 {
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }
 
-static int capture(pid_t pid, struct lu_launch *ret, struct lu_reasons *why)
+/* @reference: as in struct lu_capture_from */
+static int capture_beside(pid_t reference, pid_t pid, struct lu_launch *ret, struct lu_reasons *why)
 {
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct lu_capture_from from = { .proc_fd = proc, .pkernfs = "/run/luctl/pkernfs", .reasons = why };
+	struct lu_capture_from from = {
+		.proc_fd = proc, .reference = reference, .pkernfs = "/run/luctl/pkernfs", .reasons = why
+	};
 
 	return lu_launch_capture(&from, pid, ret, NULL);
+}
+
+static int capture(pid_t pid, struct lu_launch *ret, struct lu_reasons *why)
+{
+	return capture_beside(0, pid, ret, why);
 }
 
 static const struct lu_launch_inherited *of(const struct lu_launch *l, int kind)
@@ -200,6 +218,37 @@ static void test_round_trip(void **state)
 		assert_true(geteuid() != 0);
 	end(two);
 	unlink(of(&a, LU_INHERITED_LISTEN)->path);
+	unlink(PIDFILE);
+}
+
+/* What it was given lies where its own view shows nothing: it is found and opened in what the host shows. */
+static void test_own_view(void **state)
+{
+	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+	_cleanup_reasons_ struct lu_reasons why = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_close_ int pidfd = -EBADF;
+	char log[64], inside[128];
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	pid = start_seeing(-1, NULL, true);
+	if (waitpid(pid, NULL, WNOHANG) == pid)
+		skip();
+	assert_int_equal(capture_beside(getpid(), pid, &l, &why), 0);
+	end(pid);
+	expect(!lu_reasons_any(&why), "%s", why.n ? why.list[0].what : "");
+	assert_non_null(l.view);
+	assert_non_null(of(&l, LU_INHERITED_LISTEN));
+	l.name = strdup("child");
+	snprintf(log, sizeof(log), "%s/log", dir);
+	expect(lu_launch_spawn(&l, -1, NULL, log, &pid, &pidfd, &e) == 0, "%s", e.what);
+	check_listener(of(&l, LU_INHERITED_LISTEN), pid);
+	snprintf(inside, sizeof(inside), "/proc/%d/root%s/monitor", (int)pid, dir);
+	assert_int_equal(access(inside, F_OK), -1);
+	end(pid);
+	unlink(of(&l, LU_INHERITED_LISTEN)->path);
 	unlink(PIDFILE);
 }
 
@@ -421,7 +470,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers), cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_handed),  cmocka_unit_test(test_handed_wrong),
+		cmocka_unit_test(test_handed),  cmocka_unit_test(test_handed_wrong), cmocka_unit_test(test_own_view),
 	};
 	int r;
 

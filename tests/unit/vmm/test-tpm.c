@@ -286,6 +286,35 @@ static void test_serves_on(void **state)
 	over(vm);
 }
 
+/* One that ends with its QEMU, and takes its time: the next QEMU must not get at it. */
+static void test_ends_late(void **state)
+{
+	struct lu_vm *vm;
+	char pcr[65];
+	pid_t tpm, helper;
+
+	qemu_case = "ends late";
+	vm = with_tpm("--ctrl type=unixio,path=@/sockets/tpm --terminate", pcr);
+	save(vm);
+	tpm = server();
+	assert_true(tpm > 0);
+	kill(tpm, SIGSTOP);
+	end_qemu_now(vm);
+	helper = fork();
+	if (helper == 0) {
+		usleep(1000000);
+		kill(tpm, SIGCONT);
+		_exit(0);
+	}
+	assert_int_equal(lu_init(), 0);
+	waitpid(helper, NULL, 0);
+	await_end(tpm);
+	same_tpm(pcr);
+	assert_true(server() != tpm);
+	vm = probed();
+	over(vm);
+}
+
 /* What can't be started is named, and what was saved waits. */
 static void test_waits(void **state)
 {
@@ -402,7 +431,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_carried, end_all),    cmocka_unit_test_teardown(test_serves_on, end_all),
 		cmocka_unit_test_teardown(test_waits, end_all),      cmocka_unit_test_teardown(test_refused, end_all),
-		cmocka_unit_test_teardown(test_vhost_user, end_all),
+		cmocka_unit_test_teardown(test_vhost_user, end_all), cmocka_unit_test_teardown(test_ends_late, end_all),
 	};
 
 	if (argc != 2 || access(qemu, X_OK) < 0 || access(swtpm, X_OK) < 0)
