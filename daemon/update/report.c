@@ -234,6 +234,14 @@ static uint64_t longer(uint64_t a, uint64_t b)
 	return a == UINT64_MAX || (b != UINT64_MAX && b > a) ? b : a;
 }
 
+/* Guests went on in the kernel in which it was begun: it was undone, or undo has not brought all of them back. */
+static bool was_undone(const struct lu_update *u, const struct lu_doc_report *rep, const struct lu_trace_log *log)
+{
+	const char *result = lu_doc_results[rep->result];
+
+	return u->doc.rehearse || !strcmp(result, "aborted") || (!strcmp(result, "degraded") && !first_of_new(log));
+}
+
 int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)
 {
 	_cleanup_(lu_trace_log_done) struct lu_trace_log log = { 0 };
@@ -263,7 +271,7 @@ int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)
 	if (r >= 0)
 		r = fill_left(&rep, &u->doc);
 	if (r >= 0 && rep.vm) {
-		bool undone = rep.result == 1 || u->doc.rehearse;
+		bool undone = was_undone(u, &rep, &log);
 
 		for (size_t i = 0; i < u->doc.n_vms; i++) {
 			struct luctl_vm_report *v = &rep.vm[rep.n_vms];
@@ -361,22 +369,13 @@ int lu_step_measure(struct lu_update *u, struct lu_error *e)
 	return lu_worker_call(u->env->event, do_measure, u, MEASURE_TIMEOUT_USEC, on_measured, u, &u->worker);
 }
 
-int lu_step_report(struct lu_update *u, struct lu_error *e)
+void lu_report_at_rest(struct lu_update *u, const char *result)
 {
-	bool rehearsed = u->doc.rehearse && !lu_engine_error(u->engine)->code && !u->error.code, whole = true;
-	int r;
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 
 	if (u->pkernfs_fd < 0 || !u->outcomes)
-		return 1;
-	for (size_t i = 0; i < u->doc.n_vms; i++)
-		whole = whole && (u->outcomes[i].alive || u->outcomes[i].left);
-	if (u->effect == LU_EFFECT_UNDO)
-		r = lu_report_write(u, rehearsed ? "success" : "aborted", e);
-	else
-		r = lu_report_write(u, whole ? "success" : "degraded", e);
-	if (r < 0)
-		log_warning("%s", e->what);
+		return;
 	/* A guest that runs is not worth less because nobody could write that down. */
-	lu_error_clear(e);
-	return 1;
+	if (lu_report_write(u, result, &e) < 0)
+		log_warning("%s", e.what ?: REPORT_PATH);
 }

@@ -3,8 +3,13 @@
 /* update/report.json, and what the next prediction is made of. */
 #include "update-internal.h"
 
-/** lu_step_report() - a step: write the report. Failing is logged, not an error */
-int lu_step_report(struct lu_update *u, struct lu_error *e);
+/**
+ * lu_report_at_rest() - the update is about to be at rest with this result: write the report. Failing is logged
+ *
+ * Called once an update, right before that is committed, so that an update that is at rest has its report, and that
+ * says the same as the status.
+ */
+void lu_report_at_rest(struct lu_update *u, const char *result);
 
 /** lu_step_measure() - a step: note what the parts of blackouts took (measured.h) */
 int lu_step_measure(struct lu_update *u, struct lu_error *e);

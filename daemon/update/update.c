@@ -34,6 +34,7 @@
 #include "log.h"
 #include "machine.h"
 #include "outcomes.h"
+#include "report.h"
 #include "restore.h"
 #include "steps-libvirt.h"
 #include "steps.h"
@@ -86,6 +87,15 @@ static int begin_files(struct lu_update *u, struct lu_error *e)
 	return r;
 }
 
+/* A rehearsal that nothing has ended came to the jump: being taken back is what was asked for. */
+static const char *result_of(const struct lu_update *u, enum lu_state s)
+{
+	return s == LU_STATE_DONE     ? "success" :
+	       s == LU_STATE_ABORTED  ? u->doc.rehearse && !lu_engine_error(u->engine)->code ? "success" : "aborted" :
+	       s == LU_STATE_DEGRADED ? "degraded" :
+					NULL;
+}
+
 static int op_commit(void *ud, const struct lu_transition *t)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
@@ -95,6 +105,8 @@ static int op_commit(void *ud, const struct lu_transition *t)
 
 	if (starts)
 		r = begin_files(u, &e);
+	if (lu_state_is_rest(t->to))
+		lu_report_at_rest(u, result_of(u, t->to));
 	if (r == 0 && u->journal)
 		r = lu_journal_append(u->journal, t->to, t->event, t->cause, &e);
 	else if (r == 0)
@@ -127,15 +139,6 @@ static int op_arm_timer(void *ud, uint64_t usec)
 		return sd_event_add_time_relative(u->env->event, &u->timer, CLOCK_MONOTONIC, usec, 0, on_timer, u);
 	r = sd_event_source_set_time_relative(u->timer, usec);
 	return r < 0 ? r : sd_event_source_set_enabled(u->timer, SD_EVENT_ONESHOT);
-}
-
-/* A rehearsal that nothing has ended came to the jump: being taken back is what was asked for. */
-static const char *result_of(const struct lu_update *u, enum lu_state s)
-{
-	return s == LU_STATE_DONE     ? "success" :
-	       s == LU_STATE_ABORTED  ? u->doc.rehearse && !lu_engine_error(u->engine)->code ? "success" : "aborted" :
-	       s == LU_STATE_DEGRADED ? "degraded" :
-					NULL;
 }
 
 static void come_to_rest(struct lu_update *u, enum lu_state s)
