@@ -190,6 +190,7 @@ static void put_all(struct bundle *b)
 		"/etc/luctl/luctld.conf.d/*",
 		"/etc/luctl/vms.d/*",
 		"/var/lib/luctl/measured.json",
+		"/var/lib/luctl/reports/*",
 		"/run/luctl/pkernfs/update/*",
 		"/run/luctl/pkernfs/vm/*/result.json",
 	};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * luctl report: what happened in the last update. The picture has one scale for the phases of both kernels and for
+ * luctl report: what happened in the last update, or in one that is named; and which ones there were. The picture has one scale for the phases of both kernels and for
  * the time in which each VM stood still: the time around the blackouts, which is what one wants to see of an update that takes ten
  * times as long. '=' is a phase in the old kernel, '#' one in the new, 'x' the time in which a VM stood still, '<' and
  * '>' what lies beyond the picture.
@@ -314,12 +314,117 @@ static int write_plot(struct cli *cli, const struct luctl_report *rep, const cha
 	return EXIT_OK;
 }
 
+enum {
+	LIST_ID,
+	LIST_BEGAN,
+	LIST_OF,
+	LIST_RESULT,
+	LIST_KERNEL,
+	LIST_VMS,
+	LIST_BLACKOUT,
+	N_LIST
+};
+
+static const struct cli_column list_columns[N_LIST] = {
+	[LIST_ID] = { "UPDATE" },
+	[LIST_BEGAN] = { "BEGAN" },
+	[LIST_OF] = { "OF" },
+	[LIST_RESULT] = { "RESULT" },
+	[LIST_KERNEL] = { "KERNEL" },
+	[LIST_VMS] = { "VMS", .right = true },
+	[LIST_BLACKOUT] = { "BLACKOUT", .right = true },
+};
+
+static enum cli_color color_of_result(const char *result)
+{
+	return !strcmp(result, "success") ? COLOR_GOOD : !strcmp(result, "degraded") ? COLOR_BAD : COLOR_WARN;
+}
+
+#define ID_MAX 37
+
+/* On a terminal as much of it as tells it from the others; --update takes that. */
+static const char *short_id(const struct cli *cli, const struct luctl_report_entry *x, char buf[ID_MAX])
+{
+	snprintf(buf, cli->width ? 9 : ID_MAX, "%s", luctl_report_entry_id(x));
+	return buf;
+}
+
+static int add_entry(struct cli_table *t, const struct luctl_report_entry *x)
+{
+	unsigned long long vms = luctl_report_entry_vms(x), lost = luctl_report_entry_lost(x);
+	bool stays = !strcmp(luctl_report_entry_kind(x), "vmm") || luctl_report_entry_rehearsal(x);
+	char id[ID_MAX], when[64], kernel[140], count[64], blackout[32];
+	const char *cells[N_LIST] = {
+		[LIST_ID] = short_id(t->cli, x, id),
+		[LIST_BEGAN] = when,
+		[LIST_OF] = luctl_report_entry_rehearsal(x)            ? "rehearsal" :
+			    !strcmp(luctl_report_entry_kind(x), "vmm") ? "QEMU" :
+									 "kernel",
+		[LIST_RESULT] = luctl_report_entry_result(x),
+		[LIST_KERNEL] = kernel,
+		[LIST_VMS] = count,
+		[LIST_BLACKOUT] = cli_usec(luctl_report_entry_blackout(x), blackout),
+	};
+
+	(void)cli_time(luctl_report_entry_started(x), when);
+	when[strlen("2026-01-01 00:00")] = '\0';
+	if (stays || !luctl_report_entry_to(x))
+		snprintf(kernel, sizeof(kernel), "%s", luctl_report_entry_from(x));
+	else
+		snprintf(kernel, sizeof(kernel), "%s -> %s", luctl_report_entry_from(x), luctl_report_entry_to(x));
+	if (lost)
+		snprintf(count, sizeof(count), "%llu/%llu", vms - lost, vms);
+	else
+		snprintf(count, sizeof(count), "%llu", vms);
+	return cli_table_add(t, cells, LIST_RESULT, color_of_result(luctl_report_entry_result(x)));
+}
+
+static int print_list(struct cli *cli, const struct luctl_reports *reports)
+{
+	_cleanup_(cli_table_clear) struct cli_table t = { .cli = cli, .columns = list_columns, .n_columns = N_LIST };
+	char id[ID_MAX];
+	int r = 0;
+
+	for (const struct luctl_report_entry *x = luctl_reports_first(reports); r == 0 && x;
+	     x = luctl_reports_next(reports, x))
+		r = add_entry(&t, x);
+	if (r == 0 && t.n_lines > 0)
+		r = cli_table_print(&t);
+	else if (r == 0)
+		puts("No reports are kept.");
+	for (const struct luctl_report_entry *x = luctl_reports_first(reports); r == 0 && x;
+	     x = luctl_reports_next(reports, x))
+		if (luctl_report_entry_error(x))
+			cli_line(cli, short_id(cli, x, id), "%s", luctl_report_entry_error(x));
+	for (const struct luctl_report_damage *d = luctl_reports_damage_first(reports); r == 0 && d;
+	     d = luctl_reports_damage_next(reports, d))
+		cli_line(cli, "Damaged", "%s: %s", luctl_report_damage_file(d), luctl_report_damage_what(d));
+	return r;
+}
+
+static int report_list(struct cli *cli)
+{
+	_cleanup_(luctl_reports_freep) struct luctl_reports *reports = NULL;
+
+	if (luctl_reports_get(cli->ctx, &reports) < 0)
+		return cli_error_ctx(cli);
+	if (cli->json)
+		cli_print_json(luctl_reports_json(reports));
+	else if (print_list(cli, reports) < 0)
+		return cli_error(cli, EXIT_FAILED, NULL, "the table cannot be printed");
+	return EXIT_OK;
+}
+
 int verb_report(struct cli *cli)
 {
-	const char *plot = cli_value(cli, "plot");
+	const char *plot = cli_value(cli, "plot"), *update = cli_value(cli, "update");
 	_cleanup_(luctl_report_freep) struct luctl_report *rep = NULL;
 
-	if (luctl_report_get(cli->ctx, &rep) < 0)
+	if (cli_flag(cli, "list") && (plot || update))
+		return cli_error(cli, EXIT_USAGE, "give one of them", "--list and %s", plot ? "--plot" : "--update");
+	if (cli_flag(cli, "list"))
+		return report_list(cli);
+	if ((update ? luctl_report_get_of(cli->ctx, update, &rep) : luctl_report_get(cli->ctx, &rep)) < 0)
 		return cli_error_ctx(cli);
 	if (plot)
 		return write_plot(cli, rep, plot);

@@ -70,6 +70,8 @@ static const struct cli_option bugreport_options[] = {
 };
 
 static const struct cli_option report_options[] = {
+	{ "list", NULL, "the updates whose reports are kept, newest first", false, 'l' },
+	{ "update", "ID", "of this update, not of the last one; the first characters of its id will do", false, 'u' },
 	{ "plot", "FILE", "write it as a picture (SVG); - is stdout", false },
 	{ 0 },
 };
@@ -141,10 +143,11 @@ const struct cli_verb cli_verbs[] = {
 	{ .name = "report",
 	  .run = verb_report,
 	  .options = report_options,
-	  .help = "what happened in the last update, and when",
+	  .help = "what happened in the last update, or in a former one, and when",
 	  .about =
 		  "The exit code is that of the update: 0, 5 (aborted) or 6 (degraded). The picture shows the time around\n"
-		  "the blackout: = a phase in the old kernel, # in the new one, x a VM stands still." },
+		  "the blackout: = a phase in the old kernel, # in the new one, x a VM stands still. With --list the exit\n"
+		  "code says whether there is a list." },
 	{ .name = "abort",
 	  .run = verb_abort,
 	  .help = "cancel the update under way; the guests go on with this kernel" },

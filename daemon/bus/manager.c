@@ -12,12 +12,16 @@
 #include "auth.h"
 #include "bus.h"
 #include "check.h"
+#include "history.h"
 #include "job.h"
 #include "manager.h"
 #include "replies.h"
 #include "update.h"
 
 #define CHECKS_MAX 8
+#define HISTORIES_MAX 8
+#define UPDATE_ID_MIN 4
+#define UPDATE_ID_MAX 36
 
 struct lu_manager {
 	struct lu_update_env *env;
@@ -246,9 +250,10 @@ struct lu_pending {
 	struct lu_manager *manager;
 	sd_bus_message *message;
 	struct lu_asked asked;
-	struct lu_check *check; /* Check, Plan */
-	char *vm;               /* DescribeVM: which */
-	bool plan;              /* Plan, not Check */
+	struct lu_check *check;          /* Check, Plan */
+	struct lu_history_call *history; /* ListReports, GetReportOf */
+	char *vm;                        /* DescribeVM: which */
+	bool plan;                       /* Plan, not Check */
 	size_t left;
 };
 
@@ -260,6 +265,7 @@ static void pending_free(struct lu_pending *p)
 		at = &(*at)->next;
 	*at = p->next;
 	lu_check_free(p->check);
+	lu_history_call_free(p->history);
 	lu_asked_clear(&p->asked);
 	sd_bus_message_unref(p->message);
 	free(p->vm);
@@ -644,6 +650,65 @@ static int method_get_report(sd_bus_message *m, void *userdata, sd_bus_error *er
 	return r < 0 ? lu_reply_error(m, NULL, r, &e) : sd_bus_reply_method_return(m, "s", text);
 }
 
+static void on_history(void *userdata, int r, const char *text, const struct lu_error *e)
+{
+	struct lu_pending *p = userdata;
+
+	if (r < 0)
+		(void)lu_reply_error(p->message, NULL, r, e);
+	else
+		(void)sd_bus_reply_method_return(p->message, "s", text);
+	pending_free(p);
+}
+
+/* Each keeps a process busy. @id: NULL: all */
+static int ask_history(struct lu_manager *mgr, sd_bus_message *m, const char *id)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_pending *p;
+	size_t n = 0;
+	int r;
+
+	for (p = mgr->pending; p; p = p->next)
+		n += p->history != NULL;
+	if (n >= HISTORIES_MAX) {
+		r = lu_error_set(&e, -EBUSY, "try again when they are done", "reports are being read for %zu callers",
+				 n);
+		return lu_reply_error(m, NULL, r, &e);
+	}
+	p = pending_new(mgr, m);
+	if (!p)
+		return -ENOMEM;
+	r = lu_history_ask(mgr->env, id, on_history, p, &p->history);
+	if (r < 0) {
+		pending_free(p);
+		return lu_reply_error(m, NULL, r, &e);
+	}
+	return 1;
+}
+
+static int method_list_reports(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return ask_history(userdata, m, NULL);
+}
+
+static int method_get_report_of(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	const char *id;
+	int r = sd_bus_message_read(m, "s", &id);
+
+	if (r < 0)
+		return r;
+	if (strspn(id, "0123456789abcdefABCDEF-") != strlen(id) || strlen(id) < UPDATE_ID_MIN ||
+	    strlen(id) > UPDATE_ID_MAX) {
+		r = lu_error_set(&e, -EINVAL, "luctl report --list names them",
+				 "not the id of an update: a UUID, or its first %d characters or more", UPDATE_ID_MIN);
+		return lu_reply_error(m, NULL, r, &e);
+	}
+	return ask_history(userdata, m, id);
+}
+
 static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
 		     void *userdata, sd_bus_error *error)
 {
@@ -688,6 +753,10 @@ static const sd_bus_vtable manager_vtable[] = {
 				method_open_journal, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", report), method_get_report,
 				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ListReports", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", reports), method_list_reports,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("GetReportOf", SD_BUS_ARGS("s", update), SD_BUS_RESULT("s", report),
+				method_get_report_of, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_VTABLE_END,

@@ -17,6 +17,7 @@
 
 #include "doc-bus.h"
 #include "doc-report.h"
+#include "history.h"
 #include "log.h"
 #include "measured.h"
 #include "outcomes.h"
@@ -292,6 +293,9 @@ int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e)
 	}
 	if (r >= 0 && text)
 		r = lu_write_file(u->pkernfs_fd, REPORT_PATH, text, strlen(text), 0644);
+	/* also if pkernfs is full */
+	if (text)
+		lu_history_keep(u, u->doc.id, text);
 	lu_json_free(&lu_doc_report_table, &rep);
 	return r < 0 ? lu_error_set(e, r, NULL, REPORT_PATH ": %s", strerror(-r)) : 0;
 }

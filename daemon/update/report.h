@@ -14,5 +14,5 @@ void lu_report_at_rest(struct lu_update *u, const char *result);
 /** lu_step_measure() - a step: note what the parts of blackouts took (measured.h) */
 int lu_step_measure(struct lu_update *u, struct lu_error *e);
 
-/** lu_report_write() - @result: success, aborted or degraded; NULL: as the update's own report said */
+/** lu_report_write() - also into the history; @result: success, aborted or degraded; NULL: as the update's own report said */
 int lu_report_write(struct lu_update *u, const char *result, struct lu_error *e);

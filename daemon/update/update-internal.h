@@ -80,6 +80,8 @@ struct lu_update {
 	size_t settling;          /* guests of libvirt that are asked outside of an update: lu_domains_settle() */
 	size_t vmm_vm, vmm_stage; /* of replace: which VM, and how far it is */
 
+	struct lu_worker *history; /* keeps a report on the disk, whatever else goes on */
+
 	/* Restore by request, outside of an update; of whichever update the state is */
 	bool restoring;
 	void *restore_job;

@@ -29,6 +29,7 @@
 #include <sys/utsname.h>
 
 #include "effects.h"
+#include "history.h"
 #include "hold.h"
 #include "leave.h"
 #include "log.h"
@@ -251,6 +252,7 @@ struct lu_update *lu_update_free(struct lu_update *u)
 		return NULL;
 	lu_engine_free(u->engine);
 	lu_steps_forget(u);
+	lu_worker_free(u->history);
 	sd_event_source_disable_unref(u->timer);
 	sd_event_source_disable_unref(u->budget);
 	lu_journal_free(u->journal);
@@ -380,6 +382,7 @@ int lu_update_recover(struct lu_update *u, struct lu_error *error)
 		u->journal = NULL;
 		lu_trace_free(u->trace);
 		u->trace = NULL;
+		lu_history_keep_last(u);
 		lu_domains_settle(u);
 		lu_watch_all(u);
 	}

@@ -83,3 +83,32 @@ static const struct lu_json_field report_fields[] = {
 };
 const struct lu_json_table lu_doc_report_table =
 	LU_JSON_DOCUMENT_AT("report", struct lu_doc_report, report_fields, 1, 2);
+
+static const struct lu_json_field entry_fields[] = {
+	UUID("id", struct luctl_report_entry, id, R),
+	ENUM("kind", struct luctl_report_entry, kind, R, lu_doc_kinds),
+	ENUM("result", struct luctl_report_entry, result, R, lu_doc_results),
+	BOOL("rehearsal", struct luctl_report_entry, rehearsal),
+	TEXT_UP_TO("from", struct luctl_report_entry, from, R, 64),
+	TEXT_UP_TO("to", struct luctl_report_entry, to, N, 64),
+	UINT("started_realtime_usec", struct luctl_report_entry, started),
+	UINT("duration_usec", struct luctl_report_entry, duration),
+	UINT_OR_NULL("blackout_usec", struct luctl_report_entry, blackout),
+	UINT("vms", struct luctl_report_entry, vms),
+	UINT("lost", struct luctl_report_entry, lost),
+	ERROR("error", struct luctl_report_entry, error),
+};
+static const struct lu_json_table entry_table = LU_JSON_TABLE("report", struct luctl_report_entry, entry_fields);
+
+static const struct lu_json_field damage_fields[] = {
+	TEXT_UP_TO("file", struct luctl_report_damage, file, R, 255),
+	TEXT("what", struct luctl_report_damage, what, R),
+};
+static const struct lu_json_table damage_table = LU_JSON_TABLE("damage", struct luctl_report_damage, damage_fields);
+
+static const struct lu_json_field reports_fields[] = {
+	LIST("reports", struct lu_doc_reports, report, n_reports, &entry_table, LU_DOC_REPORTS_MAX),
+	LIST("damaged", struct lu_doc_reports, damaged, n_damaged, &damage_table, LU_DOC_REPORTS_MAX),
+};
+const struct lu_json_table lu_doc_reports_table =
+	LU_JSON_DOCUMENT("report-list", struct lu_doc_reports, reports_fields, 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
-/* update/report.json, and what GetReport returns (schema report). */
+/* update/report.json, what GetReport returns (schema report), and the list of such (schema report-list). */
 #include "documents.h"
 
 #define LU_DOC_VM_PHASES_MAX 64 /* of one VM */
@@ -43,6 +43,31 @@ struct lu_doc_report {
 };
 
 extern const struct lu_json_table lu_doc_report_table;
+
+#define LU_DOC_REPORTS_MAX 1024 /* in a list */
+
+/* A report, in short. */
+struct luctl_report_entry {
+	char *id, *from, *to;
+	int kind, result;
+	bool rehearsal;
+	uint64_t started, duration, blackout, vms, lost;
+	struct lu_doc_error *error;
+};
+
+/* A file that is no report, or none that can be read. */
+struct luctl_report_damage {
+	char *file, *what;
+};
+
+struct lu_doc_reports {
+	struct luctl_report_entry *report; /* newest first */
+	size_t n_reports;
+	struct luctl_report_damage *damaged;
+	size_t n_damaged;
+};
+
+extern const struct lu_json_table lu_doc_reports_table;
 
 extern const char *const lu_doc_kinds[];
 extern const char *const lu_doc_kernels[];

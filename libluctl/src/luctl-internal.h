@@ -70,6 +70,11 @@ struct luctl_report {
 	char *json;
 };
 
+struct luctl_reports {
+	struct lu_doc_reports doc;
+	char *json;
+};
+
 /* ctx.c */
 void ctx_log(struct luctl_ctx *ctx, int priority, const char *fmt, ...) _printf_(3, 4);
 /** ctx_begin() - a public call starts: forget the last error */

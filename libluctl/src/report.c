@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The report of the last update: one call, then getters over the decoded document.
+ * The report of an update, and the list of those that are kept: one call, then getters over the decoded document.
  * Phases and VMs are parts of the report and live as long as it. There is no report
  * before the first update (-ENODATA); after that there always is, of the last one.
  */
@@ -8,17 +8,11 @@
 
 #include "luctl-internal.h"
 
-PUBLIC int luctl_report_get(struct luctl_ctx *ctx, struct luctl_report **ret_report)
+static int get_report(struct luctl_ctx *ctx, sd_bus_message *m, struct luctl_report **ret_report)
 {
-	_cleanup_message_ sd_bus_message *m = NULL;
-	struct luctl_report *report;
+	struct luctl_report *report = calloc(1, sizeof(*report));
 	int r;
 
-	ctx_begin(ctx);
-	r = call_new(ctx, LU_BUS_PATH, LU_BUS_MANAGER, "GetReport", false, &m);
-	if (r < 0)
-		return r;
-	report = calloc(1, sizeof(*report));
 	if (!report)
 		return ctx_fail_oom(ctx);
 	r = call_document(ctx, m, &lu_doc_report_table, &report->doc, &report->json);
@@ -28,6 +22,29 @@ PUBLIC int luctl_report_get(struct luctl_ctx *ctx, struct luctl_report **ret_rep
 	}
 	*ret_report = report;
 	return 0;
+}
+
+PUBLIC int luctl_report_get(struct luctl_ctx *ctx, struct luctl_report **ret_report)
+{
+	_cleanup_message_ sd_bus_message *m = NULL;
+	int r;
+
+	ctx_begin(ctx);
+	r = call_new(ctx, LU_BUS_PATH, LU_BUS_MANAGER, "GetReport", false, &m);
+	return r < 0 ? r : get_report(ctx, m, ret_report);
+}
+
+PUBLIC int luctl_report_get_of(struct luctl_ctx *ctx, const char *update, struct luctl_report **ret_report)
+{
+	_cleanup_message_ sd_bus_message *m = NULL;
+	int r;
+
+	ctx_begin(ctx);
+	r = call_new(ctx, LU_BUS_PATH, LU_BUS_MANAGER, "GetReportOf", false, &m);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_append(m, "s", update);
+	return r < 0 ? ctx_fail_bus(ctx, r, NULL) : get_report(ctx, m, ret_report);
 }
 
 PUBLIC void luctl_report_free(struct luctl_report *report)
@@ -273,4 +290,141 @@ PUBLIC const char *luctl_left_what(const struct luctl_left *left)
 PUBLIC const char *luctl_left_hint(const struct luctl_left *left)
 {
 	return left->hint;
+}
+
+PUBLIC int luctl_reports_get(struct luctl_ctx *ctx, struct luctl_reports **ret_reports)
+{
+	_cleanup_message_ sd_bus_message *m = NULL;
+	struct luctl_reports *reports;
+	int r;
+
+	ctx_begin(ctx);
+	r = call_new(ctx, LU_BUS_PATH, LU_BUS_MANAGER, "ListReports", false, &m);
+	if (r < 0)
+		return r;
+	reports = calloc(1, sizeof(*reports));
+	if (!reports)
+		return ctx_fail_oom(ctx);
+	r = call_document(ctx, m, &lu_doc_reports_table, &reports->doc, &reports->json);
+	if (r < 0) {
+		free(reports);
+		return r;
+	}
+	*ret_reports = reports;
+	return 0;
+}
+
+PUBLIC void luctl_reports_free(struct luctl_reports *reports)
+{
+	if (!reports)
+		return;
+	lu_json_free(&lu_doc_reports_table, &reports->doc);
+	free(reports->json);
+	free(reports);
+}
+
+PUBLIC const char *luctl_reports_json(const struct luctl_reports *reports)
+{
+	return reports->json;
+}
+
+PUBLIC const struct luctl_report_entry *luctl_reports_first(const struct luctl_reports *reports)
+{
+	return reports->doc.n_reports > 0 ? reports->doc.report : NULL;
+}
+
+PUBLIC const struct luctl_report_entry *luctl_reports_next(const struct luctl_reports *reports,
+							   const struct luctl_report_entry *entry)
+{
+	size_t i = (size_t)(entry - reports->doc.report) + 1;
+
+	return i < reports->doc.n_reports ? &reports->doc.report[i] : NULL;
+}
+
+PUBLIC const char *luctl_report_entry_id(const struct luctl_report_entry *entry)
+{
+	return entry->id;
+}
+
+PUBLIC const char *luctl_report_entry_kind(const struct luctl_report_entry *entry)
+{
+	return lu_doc_kinds[entry->kind];
+}
+
+PUBLIC bool luctl_report_entry_rehearsal(const struct luctl_report_entry *entry)
+{
+	return entry->rehearsal;
+}
+
+PUBLIC const char *luctl_report_entry_result(const struct luctl_report_entry *entry)
+{
+	return lu_doc_results[entry->result];
+}
+
+PUBLIC const char *luctl_report_entry_from(const struct luctl_report_entry *entry)
+{
+	return entry->from;
+}
+
+PUBLIC const char *luctl_report_entry_to(const struct luctl_report_entry *entry)
+{
+	return entry->to;
+}
+
+PUBLIC uint64_t luctl_report_entry_started(const struct luctl_report_entry *entry)
+{
+	return entry->started;
+}
+
+PUBLIC uint64_t luctl_report_entry_duration(const struct luctl_report_entry *entry)
+{
+	return entry->duration;
+}
+
+PUBLIC uint64_t luctl_report_entry_blackout(const struct luctl_report_entry *entry)
+{
+	return entry->blackout;
+}
+
+PUBLIC uint64_t luctl_report_entry_vms(const struct luctl_report_entry *entry)
+{
+	return entry->vms;
+}
+
+PUBLIC uint64_t luctl_report_entry_lost(const struct luctl_report_entry *entry)
+{
+	return entry->lost;
+}
+
+PUBLIC const char *luctl_report_entry_error(const struct luctl_report_entry *entry)
+{
+	return entry->error ? entry->error->what : NULL;
+}
+
+PUBLIC const char *luctl_report_entry_hint(const struct luctl_report_entry *entry)
+{
+	return entry->error ? entry->error->hint : NULL;
+}
+
+PUBLIC const struct luctl_report_damage *luctl_reports_damage_first(const struct luctl_reports *reports)
+{
+	return reports->doc.n_damaged > 0 ? reports->doc.damaged : NULL;
+}
+
+PUBLIC const struct luctl_report_damage *luctl_reports_damage_next(const struct luctl_reports *reports,
+								   const struct luctl_report_damage *damage)
+{
+	size_t i = (size_t)(damage - reports->doc.damaged) + 1;
+
+	return i < reports->doc.n_damaged ? &reports->doc.damaged[i] : NULL;
+}
+
+PUBLIC const char *luctl_report_damage_file(const struct luctl_report_damage *damage)
+{
+	return damage->file;
+}
+
+PUBLIC const char *luctl_report_damage_what(const struct luctl_report_damage *damage)
+{
+	return damage->what;
 }

@@ -52,6 +52,9 @@ struct luctl_vm_verdict;
 struct luctl_device_verdict;
 struct luctl_reason;
 struct luctl_report;
+struct luctl_reports;
+struct luctl_report_entry;
+struct luctl_report_damage;
 struct luctl_phase;
 struct luctl_vm_report;
 struct luctl_left;
@@ -309,6 +312,8 @@ const char *luctl_job_hint(const struct luctl_job *job);
 /* Report of the last update. */
 
 int luctl_report_get(struct luctl_ctx *ctx, struct luctl_report **ret_report);
+/* The same of a former update; @update: its id, or the first characters of that, four or more. -ENOTUNIQ: there are several such */
+int luctl_report_get_of(struct luctl_ctx *ctx, const char *update, struct luctl_report **ret_report);
 void luctl_report_free(struct luctl_report *report);
 const char *luctl_report_json(const struct luctl_report *report);
 const char *luctl_report_id(const struct luctl_report *report);
@@ -358,7 +363,35 @@ const struct luctl_left *luctl_report_left_next(const struct luctl_report *repor
 const char *luctl_left_name(const struct luctl_left *left);
 const char *luctl_left_uuid(const struct luctl_left *left); /* NULL: its definition could not be read */
 const char *luctl_left_what(const struct luctl_left *left); /* why */
-const char *luctl_left_hint(const struct luctl_left *left); /* NULL: none */
+const char *luctl_left_hint(const struct luctl_left *left);
+
+/* Updates whose reports are kept on this host, newest first: also undone ones, of QEMU alone, and rehearsals. */
+int luctl_reports_get(struct luctl_ctx *ctx, struct luctl_reports **ret_reports);
+void luctl_reports_free(struct luctl_reports *reports);
+const char *luctl_reports_json(const struct luctl_reports *reports);
+const struct luctl_report_entry *luctl_reports_first(const struct luctl_reports *reports);
+const struct luctl_report_entry *luctl_reports_next(const struct luctl_reports *reports,
+						    const struct luctl_report_entry *entry);
+const char *luctl_report_entry_id(const struct luctl_report_entry *entry);
+/* As luctl_report_…() of the same name */
+const char *luctl_report_entry_kind(const struct luctl_report_entry *entry);
+bool luctl_report_entry_rehearsal(const struct luctl_report_entry *entry);
+const char *luctl_report_entry_result(const struct luctl_report_entry *entry);
+const char *luctl_report_entry_from(const struct luctl_report_entry *entry);
+const char *luctl_report_entry_to(const struct luctl_report_entry *entry);
+uint64_t luctl_report_entry_started(const struct luctl_report_entry *entry);
+uint64_t luctl_report_entry_duration(const struct luctl_report_entry *entry);
+uint64_t luctl_report_entry_blackout(const struct luctl_report_entry *entry);
+uint64_t luctl_report_entry_vms(const struct luctl_report_entry *entry);  /* how many the report tells of */
+uint64_t luctl_report_entry_lost(const struct luctl_report_entry *entry); /* how many of them did not run afterwards */
+const char *luctl_report_entry_error(const struct luctl_report_entry *entry);
+const char *luctl_report_entry_hint(const struct luctl_report_entry *entry);
+/* Files among the reports that are none, or that can't be read */
+const struct luctl_report_damage *luctl_reports_damage_first(const struct luctl_reports *reports);
+const struct luctl_report_damage *luctl_reports_damage_next(const struct luctl_reports *reports,
+							    const struct luctl_report_damage *damage);
+const char *luctl_report_damage_file(const struct luctl_report_damage *damage);
+const char *luctl_report_damage_what(const struct luctl_report_damage *damage); /* NULL: none */
 
 /* pkernfs: the memory that survives kexec. No daemon is asked, so no connection is needed. */
 

@@ -16,7 +16,7 @@ CHANGING = {
     "OpenJournal": (("nope",), "org.luctl1.check", "ENOENT"),
     "ForgetState": (("nope",), "org.luctl1.manage-vms", "ENOENT"),
 }
-READING = {"GetStatus": (), "ListVMs": (), "DescribeVM": ("a",), "GetReport": ()}
+READING = {"GetStatus": (), "ListVMs": (), "DescribeVM": ("a",), "GetReport": (), "ListReports": (), "GetReportOf": ("abcd",)}
 
 
 def answer(caller, method, args, **how):

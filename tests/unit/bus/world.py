@@ -35,7 +35,8 @@ NOBODY = 65534
 NAME, ROOT = "org.luctl1", "/org/luctl1"
 MANAGER, JOB, PROPERTIES = "org.luctl1.Manager", "org.luctl1.Job", "org.freedesktop.DBus.Properties"
 # the replies that are documents, and the schemas of these
-DOCUMENTS = {"Check": "check", "Plan": "plan", "GetStatus": "status", "ListVMs": "vm-list", "DescribeVM": "vm-info", "GetReport": "report"}
+DOCUMENTS = {"Check": "check", "Plan": "plan", "GetStatus": "status", "ListVMs": "vm-list", "DescribeVM": "vm-info", "GetReport": "report",
+             "GetReportOf": "report", "ListReports": "report-list"}
 
 # errnos that libsystemd sends by a name of D-Bus's own
 OF_DBUS = {"FileNotFound": "ENOENT", "InvalidArgs": "EINVAL", "AccessDenied": "EACCES", "NoMemory": "ENOMEM", "FileExists": "EEXIST",

@@ -100,7 +100,7 @@ static int on_with_string(sd_bus_message *call, void *userdata, sd_bus_error *er
 	if (r < 0)
 		return r;
 	log_call(m, "%s %s\n", member, arg);
-	return answer(m, call, strcmp(member, "DescribeVM") == 0 ? "s" : "");
+	return answer(m, call, strcmp(member, "DescribeVM") == 0 || strcmp(member, "GetReportOf") == 0 ? "s" : "");
 }
 
 static int on_open_journal(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -331,6 +331,9 @@ static const sd_bus_vtable manager[] = {
 	       on_open_journal),
 	SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", report), on_plain,
 				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ListReports", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", reports), on_plain,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	METHOD("GetReportOf", ("s", update), ("s", report), on_with_string),
 	SD_BUS_PROPERTY("State", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Version", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_VTABLE_END,
