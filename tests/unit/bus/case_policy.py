@@ -9,7 +9,7 @@ import re
 import subprocess
 
 from case_saved import journal
-from world import HERE, PKERNFS, SCRATCH, VAR, wait_for
+from world import HERE, KERNEL, PKERNFS, SCRATCH, VAR, wait_for
 
 BEFORE = "00000000-aaaa-4000-8000-000000000001"
 # says something to a QEMU's other monitor
@@ -113,9 +113,14 @@ def test_jump(world):
     _, b = guests(world, policy="best-effort")
     kernel, options = world.target()
     world.hook("pausing", f"kill -STOP {b.pid}")
-    world.hook("jump", f"ls {PKERNFS}/vm >{SCRATCH}/before; kill -CONT {b.pid}")
+    # the daemon asks whether an image is loaded right before the reboot call, and waits for the answer until somebody has looked
+    loaded = KERNEL / "kexec_loaded"
+    look = f"exec 3>{loaded}; ls {PKERNFS}/vm >{SCRATCH}/at; rm {loaded}; echo 0 >{loaded}; echo 0 >&3"
+    world.hook("jump", f"ls {PKERNFS}/vm >{SCRATCH}/before; kill -CONT {b.pid}; rm {loaded}; mkfifo {loaded}; "
+                       f"setsid sh -c '{look}' </dev/null >/dev/null 2>&1 &")
     world.start()
     assert world.root.finished(world.root.call("Update", kernel, options), 120) == "aborted"
+    assert (SCRATCH / "at").read_text().split() == ["6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0001"]
     report = world.root.document("GetReport")
     assert list(left(report)) == ["b"] and "no image is loaded" in report["error"]["what"], report
     assert "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0002" in (SCRATCH / "before").read_text()      # UNPREPARE could not
