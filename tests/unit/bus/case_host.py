@@ -12,6 +12,7 @@ NOWHERE = "/nonexistent/vmlinuz"
 LOCK = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
 # a virtual machine without a VMM: the ioctl KVM_CREATE_VM, nothing else
 MACHINE = "import fcntl, sys; k = open('/dev/kvm', 'rb+', 0); v = fcntl.ioctl(k, 0xae01, 0); print('made', flush=True); sys.stdin.read()"
+LIVEUPDATE = pathlib.Path("/dev/liveupdate")        # run-bus has covered /dev
 
 
 def findings(world, of, **options):
@@ -60,22 +61,27 @@ def test_inhibitors(world):
 
 def test_fd_stores(world):
     """Units that have given systemd descriptors to keep: told in one line; those that are to outlive their unit, each by name."""
-    world.systemd("257.7-1", logind=(7, "restart"), udevd=(2, "restart"), cache=(3, "yes"), idle=(0, "yes"), luctld=(5, "restart"))
+    world.systemd("257.7-1", logind=(7, "restart"), udevd=(2, "restart"), cache=(3, "yes"), idle=(0, "yes"), luctld=(5, "restart"), plain=(4, "no"))
+    LIVEUPDATE.write_text("")       # by itself this systemd carries nothing
     world.start()
     found = findings(world, "")
+    LIVEUPDATE.unlink()
     line = [f for f in found if f["object"].startswith("systemd's store")]
-    assert [f["level"] for f in line] == ["ok"] and "logind.service (7), udevd.service (2)" in line[0]["what"], found
+    assert [f["level"] for f in line] == ["ok"] and "logind.service (7), udevd.service (2), plain.service (4)" in line[0]["what"], found
     assert not [f for f in found if "luctld.service" in f["what"] or f["object"] == "idle.service"], found
     cache = [f for f in found if f["object"] == "cache.service"]
     assert [f["level"] for f in cache] == ["warning"] and "has 3 descriptors" in cache[0]["what"], found
 
 
 def test_fd_stores_that_systemd_would_carry(world):
-    """A systemd that takes them over a kexec of its own is gone past: refused."""
-    pathlib.Path("/dev/liveupdate").write_text("")
+    """A systemd that takes them over a kexec of its own, by /dev/liveupdate, is gone past: refused."""
     world.systemd("261.2", cache=(1, "on-success"), logind=(7, "restart"))
     world.start()
     cache = findings(world, "cache.service")
+    assert [f["level"] for f in cache] == ["warning"], cache
+    LIVEUPDATE.write_text("")
+    cache = findings(world, "cache.service")
+    LIVEUPDATE.unlink()
     assert [f["level"] for f in cache] == ["error"] and "FileDescriptorStorePreserve=restart" in cache[0]["hint"], cache
 
 
