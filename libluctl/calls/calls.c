@@ -11,6 +11,7 @@
 #include "calls.h"
 #include "uapi.h"
 
+#define BDF_MAX ((1ULL << 48) - 1)
 #define ID(_name)                                      \
 	{                                              \
 		_name, LU_CALL_NUMBER, LU_CALLS_ID_MAX \
@@ -30,6 +31,10 @@
 #define ADDRESS(_name)                \
 	{                             \
 		_name, LU_CALL_HEX, 0 \
+	}
+#define BDF(_name)                          \
+	{                                   \
+		_name, LU_CALL_BDF, BDF_MAX \
 	}
 #define FILE_NUMBER(_name)             \
 	{                              \
@@ -54,7 +59,7 @@ const struct lu_call_type lu_call_types[LU_CALL_KINDS] = {
 	[LU_CALL_OPEN_IOMMU] = { .name = "open-iommu", .makes = LU_CALL_IOMMUFD },
 	[LU_CALL_OPEN_DEVICE] = { .name = "open-device",
 				  .makes = LU_CALL_DEVICE,
-				  .args = { { "device", LU_CALL_BDF, (1ULL << 48) - 1 } },
+				  .args = { BDF("device") },
 				  .n_args = 1 },
 	[LU_CALL_IOAS] = { .name = "IOMMU_IOAS_ALLOC", .request = 0x3b81, .on = LU_CALL_IOMMUFD, .has_id = true },
 	[LU_CALL_DESTROY] = { .name = "IOMMU_DESTROY",
@@ -108,12 +113,30 @@ const struct lu_call_type lu_call_types[LU_CALL_KINDS] = {
 			   .list_step = 1,
 			   .list_max = LU_CALLS_VECTORS_MAX },
 	[LU_CALL_ADD] = { .name = "write", .on = LU_CALL_AN_EVENTFD, .args = { LONG("count") }, .n_args = 1 },
+	[LU_CALL_OPEN_GROUP] = { .name = "open-group", .makes = LU_CALL_GROUP, .args = { BDF("device") }, .n_args = 1 },
+	[LU_CALL_STAND_IN] = { .name = "IOMMU_VFIO_IOAS",
+			       .request = 0x3b88,
+			       .on = LU_CALL_IOMMUFD,
+			       .args = { ID("ioas") },
+			       .n_args = 1 },
+	[LU_CALL_SET_CONTAINER] = { .name = "VFIO_GROUP_SET_CONTAINER",
+				    .request = 0x3b68,
+				    .on = LU_CALL_GROUP,
+				    .args = { FILE_NUMBER("iommufd") },
+				    .n_args = 1 },
+	[LU_CALL_GET_DEVICE] = { .name = "VFIO_GROUP_GET_DEVICE_FD",
+				 .request = 0x3b6a,
+				 .makes = LU_CALL_DEVICE,
+				 .has_id = true,
+				 .args = { BDF("device"), FILE_NUMBER("group"), ID("hwpt") },
+				 .n_args = 3 },
 };
 
 static_assert(IOMMU_DESTROY == 0x3b80 && IOMMU_IOAS_ALLOC == 0x3b81 && IOMMU_IOAS_ALLOW_IOVAS == 0x3b82 &&
 		      IOMMU_OPTION == 0x3b87 && IOMMU_HWPT_ALLOC == 0x3b89 && IOMMU_IOAS_MAP_FILE == 0x3b8f &&
 		      VFIO_DEVICE_SET_IRQS == 0x3b6e && VFIO_DEVICE_BIND_IOMMUFD == 0x3b76 &&
-		      VFIO_DEVICE_ATTACH_IOMMUFD_PT == 0x3b77,
+		      VFIO_DEVICE_ATTACH_IOMMUFD_PT == 0x3b77 && IOMMU_VFIO_IOAS == 0x3b88 &&
+		      VFIO_GROUP_SET_CONTAINER == 0x3b68 && VFIO_GROUP_GET_DEVICE_FD == 0x3b6a,
 	      "the numbers are the kernel's");
 
 bool lu_calls_is_reader(const void *program, size_t size)
@@ -228,7 +251,9 @@ static void print_device(FILE *f, const struct lu_calls *c, uint64_t file)
 	const struct lu_call *call = opener(c, file);
 	char bdf[24];
 
-	if (!call || call->kind != LU_CALL_OPEN_DEVICE) {
+	/* for all three it is the first argument */
+	if (!call || (call->kind != LU_CALL_OPEN_DEVICE && call->kind != LU_CALL_GET_DEVICE &&
+		      call->kind != LU_CALL_OPEN_GROUP)) {
 		fputs("?", f);
 		return;
 	}
@@ -302,7 +327,8 @@ void lu_call_describe(const struct lu_calls *c, size_t i, FILE *f)
 
 	if (lu_call_types[call->kind].on == LU_CALL_IOMMUFD && call->kind != LU_CALL_HWPT) {
 		print_iommufd(f, c, call->file);
-	} else if (lu_call_types[call->kind].on == LU_CALL_DEVICE || call->kind == LU_CALL_OPEN_DEVICE) {
+	} else if (lu_call_types[call->kind].on == LU_CALL_DEVICE || lu_call_types[call->kind].on == LU_CALL_GROUP ||
+		   lu_call_types[call->kind].makes == LU_CALL_DEVICE || call->kind == LU_CALL_OPEN_GROUP) {
 		fputs("device ", f);
 		print_device(f, c, call->file);
 		fputs(": ", f);
@@ -332,7 +358,10 @@ void lu_call_describe(const struct lu_calls *c, size_t i, FILE *f)
 		fprintf(f, "freeing id %" PRIu64, args[LU_DESTROY_ID]);
 		break;
 	case LU_CALL_OPTION:
-		fprintf(f, "turning huge pages off in IOAS %" PRIu64, args[LU_OPTION_IOAS]);
+		if (args[LU_OPTION_OPTION] == IOMMU_OPTION_RLIMIT_MODE)
+			fputs("accounting memory by process", f);
+		else
+			fprintf(f, "turning huge pages off in IOAS %" PRIu64, args[LU_OPTION_IOAS]);
 		break;
 	case LU_CALL_ALLOW:
 		fprintf(f, "setting the allowed ranges of IOAS %" PRIu64, args[LU_ALLOW_IOAS]);
@@ -355,6 +384,18 @@ void lu_call_describe(const struct lu_calls *c, size_t i, FILE *f)
 		break;
 	case LU_CALL_ADD:
 		fprintf(f, "file %s: adding %" PRIu64 " to it", call->name, args[LU_ADD_COUNT]);
+		break;
+	case LU_CALL_OPEN_GROUP:
+		fputs("opening its group", f);
+		break;
+	case LU_CALL_STAND_IN:
+		fprintf(f, "taking IOAS %" PRIu64 " for a container's", args[LU_STAND_IN_IOAS]);
+		break;
+	case LU_CALL_SET_CONTAINER:
+		fprintf(f, "putting its group into %s", name_of(c, args[LU_SET_CONTAINER_IOMMUFD]));
+		break;
+	case LU_CALL_GET_DEVICE:
+		fprintf(f, "opening it by its group, and attaching it to HWPT %" PRIu64, args[LU_GET_DEVICE_HWPT]);
 		break;
 	case LU_CALL_KINDS:
 		break;

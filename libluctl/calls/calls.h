@@ -145,6 +145,11 @@ enum lu_call_kind {
 	LU_CALL_ATTACH,
 	LU_CALL_IRQS, /* list: a file for each vector */
 	LU_CALL_ADD,  /* 8 bytes are written to an eventfd */
+	/* of an iommufd that stands in for a container of vfio's old interface */
+	LU_CALL_OPEN_GROUP,    /* the node in /dev/vfio of the IOMMU group that a PCI function is in */
+	LU_CALL_STAND_IN,      /* for which of its IOAS the container's ioctls are */
+	LU_CALL_SET_CONTAINER, /* of a group */
+	LU_CALL_GET_DEVICE,    /* opens a function by its group, binds it and attaches it to that IOAS */
 	LU_CALL_KINDS,
 };
 
@@ -156,6 +161,7 @@ enum lu_call_file {
 	LU_CALL_AN_EVENTFD,
 	LU_CALL_IOMMUFD,
 	LU_CALL_DEVICE,
+	LU_CALL_GROUP,
 };
 
 enum lu_call_format {
@@ -195,6 +201,12 @@ enum {
 	LU_IRQS_FLAGS = 0,
 	LU_IRQS_INDEX,
 	LU_ADD_COUNT = 0,
+	LU_OPEN_GROUP_BDF = 0,
+	LU_STAND_IN_IOAS = 0,
+	LU_SET_CONTAINER_IOMMUFD = 0,
+	LU_GET_DEVICE_BDF = 0,
+	LU_GET_DEVICE_GROUP,
+	LU_GET_DEVICE_HWPT,
 };
 
 struct lu_call_arg {
@@ -208,7 +220,7 @@ struct lu_call_type {
 	const char *name;
 	uint32_t request;
 	enum lu_call_file on, makes; /* one of them */
-	bool has_id;                 /* makes an object, or attaching ends at one */
+	bool has_id;                 /* makes an object, or attaching ends at one; of two, the device */
 	struct lu_call_arg args[LU_CALL_ARGS_MAX];
 	size_t n_args;
 	struct lu_call_arg list; /* no name: none */
@@ -282,7 +294,10 @@ void lu_call_describe(const struct lu_calls *c, size_t i, FILE *f);
 /* --- who reads it --- */
 
 /* Stands in every program that executes journals of this version, so that the old kernel's luctld can look for it. */
-#define LU_CALLS_READER "luctl: executes journals of calls, version 1\n"
+/* The first line is that of luctls before there were calls of containers, which look for no more. */
+#define LU_CALLS_READER                                  \
+	"luctl: executes journals of calls, version 1\n" \
+	"and calls of containers\n"
 
 /** lu_calls_is_reader() - does a program, as it lies in its file, execute what we write? */
 bool lu_calls_is_reader(const void *program, size_t size);

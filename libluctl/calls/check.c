@@ -51,6 +51,9 @@ struct file {
 	uint32_t hwpt;           /* device: 0: not attached */
 	unsigned int triggers;   /* device: bits, which interrupts were set up */
 	bool added;              /* eventfd */
+	uint32_t stands_in;      /* iommufd: IOAS of the container, 0: none */
+	struct file *container;  /* group */
+	uint64_t bdf;            /* group */
 };
 
 struct check {
@@ -107,6 +110,26 @@ static int new_id(const struct check *k, struct iommufd *u, uint32_t expect, enu
 	return 0;
 }
 
+/*
+ * An IOAS has one table of the kernel's own, or more if its devices' IOMMUs differ: which one a device ends at, only the
+ * kernel knows. It is one that is there, or a new one.
+ */
+static int attach_to_ioas(const struct check *k, struct iommufd *u, uint64_t ioas, uint32_t hwpt)
+{
+	const struct slot *s = slot_of(u, hwpt, A_HWPT);
+	int r;
+
+	if (s && s->made_by_attach && s->ioas == ioas)
+		return 0;
+	r = new_id(k, u, hwpt, A_HWPT);
+	if (r < 0)
+		return r;
+	u->slots[hwpt].made_by_attach = true;
+	u->slots[hwpt].ioas = (uint32_t)ioas;
+	u->slots[ioas].used = true;
+	return 0;
+}
+
 /* --- files --- */
 
 static int check_memory(const struct check *k, const struct lu_call *call, struct file *f)
@@ -125,9 +148,27 @@ static int check_memory(const struct check *k, const struct lu_call *call, struc
 	return 0;
 }
 
+/* One call that opens, binds and attaches */
+static int check_get_device(const struct check *k, const struct lu_call *call, struct file *f)
+{
+	const struct file *group = file_of(k, call->args[LU_GET_DEVICE_GROUP], LU_CALL_GROUP);
+	int r;
+
+	if (!group || !group->container)
+		return wrong(k, group ? "its group is in no container" : "there is no such group");
+	if (group->bdf != f->bdf)
+		return wrong(k, "the group is another device's");
+	f->iommufd = group->container->iommufd;
+	f->id = call->expect;
+	f->hwpt = (uint32_t)call->args[LU_GET_DEVICE_HWPT];
+	r = new_id(k, f->iommufd, f->id, A_DEVICE);
+	return r < 0 ? r : attach_to_ioas(k, f->iommufd, group->container->stands_in, f->hwpt);
+}
+
 static int check_open(struct check *k, const struct lu_call *call)
 {
 	struct file *f = &k->files[k->n++], *memory;
+	int r;
 
 	f->kind = lu_call_types[call->kind].makes;
 	if (f->kind == LU_CALL_MEMORY)
@@ -140,11 +181,17 @@ static int check_open(struct check *k, const struct lu_call *call)
 	}
 	if (call->kind == LU_CALL_EVENTFD && (call->args[LU_EVENTFD_FLAGS] & ~(uint64_t)EFD_FLAGS))
 		return wrong(k, "flags 0x%" PRIx64 " of an eventfd are not known", call->args[LU_EVENTFD_FLAGS]);
-	if (call->kind == LU_CALL_OPEN_DEVICE)
+	if (f->kind == LU_CALL_DEVICE || f->kind == LU_CALL_GROUP)
 		for (size_t i = 0; i < k->at; i++)
-			if (k->c->list[i].kind == call->kind &&
+			if (lu_call_types[k->c->list[i].kind].makes == f->kind &&
 			    k->c->list[i].args[LU_OPEN_DEVICE_BDF] == call->args[LU_OPEN_DEVICE_BDF])
 				return wrong(k, "call %zu opens the same", i + 1);
+	f->bdf = call->args[LU_OPEN_DEVICE_BDF];
+	if (call->kind == LU_CALL_GET_DEVICE) {
+		r = check_get_device(k, call, f);
+		if (r < 0)
+			return r;
+	}
 	if (call->kind == LU_CALL_OPEN_IOMMU) {
 		f->iommufd = calloc(1, sizeof(*f->iommufd));
 		if (!f->iommufd)
@@ -173,6 +220,9 @@ static int check_option(const struct check *k, const struct lu_call *call, struc
 {
 	struct slot *s = slot_of(u, call->args[LU_OPTION_IOAS], AN_IOAS);
 
+	if (call->args[LU_OPTION_OPTION] == IOMMU_OPTION_RLIMIT_MODE && call->args[LU_OPTION_VALUE] == 1 &&
+	    !call->args[LU_OPTION_IOAS])
+		return u->slots[1].object == NOTHING ? 0 : wrong(k, "it comes after objects");
 	if (!s || s->used || s->any)
 		return wrong(k, s ? "it comes after areas" : "there is no such IOAS");
 	if (call->args[LU_OPTION_OPTION] != IOMMU_OPTION_HUGE_PAGES || call->args[LU_OPTION_VALUE])
@@ -250,9 +300,29 @@ static int check_on_iommufd(const struct check *k, const struct lu_call *call)
 		return check_allow(k, call, f->iommufd);
 	case LU_CALL_MAP:
 		return check_map(k, call, f->iommufd);
+	case LU_CALL_STAND_IN:
+		if (f->stands_in || !slot_of(f->iommufd, call->args[LU_STAND_IN_IOAS], AN_IOAS))
+			return wrong(k, f->stands_in ? "it was said before" : "there is no such IOAS");
+		f->stands_in = (uint32_t)call->args[LU_STAND_IN_IOAS];
+		return 0;
 	default:
 		return check_hwpt(k, call, f->iommufd);
 	}
+}
+
+static int check_set_container(const struct check *k, const struct lu_call *call)
+{
+	struct file *group = file_of(k, call->file, LU_CALL_GROUP),
+		    *u = file_of(k, call->args[LU_SET_CONTAINER_IOMMUFD], LU_CALL_IOMMUFD);
+
+	if (!group)
+		return wrong(k, "file %u is no group", call->file);
+	if (group->container)
+		return wrong(k, "it is in a container already");
+	if (!u || !u->stands_in)
+		return wrong(k, "file %" PRIu64 " stands in for no container", call->args[LU_SET_CONTAINER_IOMMUFD]);
+	group->container = u;
+	return 0;
 }
 
 /* --- a device --- */
@@ -270,27 +340,6 @@ static int check_bind(const struct check *k, const struct lu_call *call, struct 
 	return r;
 }
 
-/*
- * An IOAS has one table of the kernel's own, or more if its devices' IOMMUs differ: which one a device ends at, only the
- * kernel knows. It is one that is there, or a new one.
- */
-static int attach_to_ioas(const struct check *k, const struct lu_call *call, struct iommufd *u)
-{
-	uint64_t ioas = call->args[LU_ATTACH_PT];
-	const struct slot *s = slot_of(u, call->expect, A_HWPT);
-	int r;
-
-	if (s && s->made_by_attach && s->ioas == ioas)
-		return 0;
-	r = new_id(k, u, call->expect, A_HWPT);
-	if (r < 0)
-		return r;
-	u->slots[call->expect].made_by_attach = true;
-	u->slots[call->expect].ioas = (uint32_t)ioas;
-	u->slots[ioas].used = true;
-	return 0;
-}
-
 static int check_attach(const struct check *k, const struct lu_call *call, struct file *f)
 {
 	uint64_t pt = call->args[LU_ATTACH_PT];
@@ -299,7 +348,7 @@ static int check_attach(const struct check *k, const struct lu_call *call, struc
 		return wrong(k, f->id ? "it is attached already" : "it is not bound");
 	f->hwpt = call->expect;
 	if (slot_of(f->iommufd, pt, AN_IOAS))
-		return attach_to_ioas(k, call, f->iommufd);
+		return attach_to_ioas(k, f->iommufd, pt, call->expect);
 	if (!slot_of(f->iommufd, pt, A_HWPT))
 		return wrong(k, "there is no table or address space %" PRIu64, pt);
 	return pt == call->expect ? 0 : wrong(k, "it would end at %" PRIu64, pt);
@@ -373,6 +422,8 @@ static int check_call(struct check *k, const struct lu_call *call)
 		return wrong(k, "file %u is not %s, id %d", call->file, call->name, call->file_id);
 	if (type->on == LU_CALL_IOMMUFD)
 		return check_on_iommufd(k, call);
+	if (type->on == LU_CALL_GROUP)
+		return check_set_container(k, call);
 	return type->on == LU_CALL_DEVICE ? check_on_device(k, call) : check_add(k, call);
 }
 

@@ -86,6 +86,7 @@ struct iommu_option {
 
 enum iommufd_vfio_ioas_op {
 	IOMMU_VFIO_IOAS_GET = 0,
+	IOMMU_VFIO_IOAS_SET = 1,
 };
 
 struct iommu_vfio_ioas {
@@ -126,6 +127,8 @@ struct iommu_hwpt_alloc {
 #define VFIO_UPDATE_VADDR 10
 #define VFIO_GET_API_VERSION _IO(VFIO_TYPE, VFIO_BASE + 0)
 #define VFIO_CHECK_EXTENSION _IO(VFIO_TYPE, VFIO_BASE + 1)
+#define VFIO_GROUP_SET_CONTAINER _IO(VFIO_TYPE, VFIO_BASE + 4)
+#define VFIO_GROUP_GET_DEVICE_FD _IO(VFIO_TYPE, VFIO_BASE + 6)
 
 struct vfio_iommu_type1_dma_unmap {
 	__u32 argsz;

@@ -59,6 +59,8 @@ static void rename_file(struct lu_call *call, const char *name)
 	X(destroy_left_out, "making HWPT 2: it would get id 7, not 2", leave_out(c, FIND(DESTROY, 2)))              \
 	X(option_unknown, "option 2 with value 0", FIND(OPTION, 0)->args[LU_OPTION_OPTION] = 2)                     \
 	X(option_ioas, "there is no such IOAS", FIND(OPTION, 0)->args[LU_OPTION_IOAS] = 7)                          \
+	X(option_process, "it comes after objects",                                                                   \
+	  memcpy(FIND(OPTION, 0)->args, ((uint64_t[]){ 0, 0, 1 }), 3 * sizeof(uint64_t)))                           \
 	X(option_late, "it comes after areas", FIND(OPTION, 0)->args[LU_OPTION_IOAS] = 3; swap(FIND(OPTION, 0));    \
 	  swap(FIND(OPTION, 0)))                                                                                    \
 	X(allow_ioas, "there is no such IOAS", FIND(ALLOW, 0)->args[LU_ALLOW_IOAS] = 7)                             \
@@ -150,6 +152,81 @@ static void test_two_tables(void **state)
 	}
 }
 
+/* A device in a container that an iommufd stands in for. Ids: 1 IOAS, 2 device, 3 HWPT of the kernel's own */
+static void container_calls(struct lu_calls *c)
+{
+	const uint64_t rw = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
+	static const struct {
+		enum lu_call_kind kind;
+		uint32_t file;
+		const char *name;
+		uint32_t expect;
+		uint64_t args[LU_CALL_ARGS_MAX];
+	} rows[] = {
+		{ LU_CALL_OPEN_FILE, 0, "ram/web1/ram0", 0, { 0x10000000, 77 } },
+		{ LU_CALL_OPEN_IOMMU, 1, "container", 0, { 0 } },
+		{ LU_CALL_OPTION, 1, "container", 0, { 0, IOMMU_OPTION_RLIMIT_MODE, 1 } },
+		{ LU_CALL_IOAS, 1, "container", 1, { 0 } },
+		{ LU_CALL_IOAS, 1, "container", 2, { 0 } },
+		{ LU_CALL_IOAS, 1, "container", 3, { 0 } },
+		{ LU_CALL_MAP, 1, "container", 0, { 1, rw, 0, 0x10000000, 0, 0 } },
+		{ LU_CALL_STAND_IN, 1, "container", 0, { 1 } },
+		{ LU_CALL_DESTROY, 1, "container", 0, { 3 } },
+		{ LU_CALL_OPEN_GROUP, 2, "group", 0, { 4 << 3 } },
+		{ LU_CALL_SET_CONTAINER, 2, "group", 0, { 1 } },
+		{ LU_CALL_DESTROY, 1, "container", 0, { 2 } },
+		{ LU_CALL_GET_DEVICE, 3, "0000:00:04.0", 2, { 4 << 3, 2, 3 } },
+	};
+
+	*c = LU_CALLS_INIT;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct lu_call *call = lu_calls_add(c, rows[i].kind, rows[i].file, rows[i].name, 0);
+
+		assert_non_null(call);
+		call->expect = rows[i].expect;
+		memcpy(call->args, rows[i].args, sizeof(call->args));
+	}
+}
+
+#define CONTAINER_CASES(X)                                                                                 \
+	X(option_value, "there is no such IOAS", FIND(OPTION, 0)->args[LU_OPTION_VALUE] = 2)               \
+	X(option_after, "it comes after objects", swap(FIND(OPTION, 0)))                                   \
+	X(stand_in_none, "there is no such IOAS", FIND(STAND_IN, 0)->args[0] = 4)                          \
+	X(stand_in_left_out, "stands in for no container", leave_out(c, FIND(STAND_IN, 0)))                \
+	X(container_none, "file 0 stands in for no container", FIND(SET_CONTAINER, 0)->args[0] = 0)        \
+	X(container_left_out, "its group is in no container", leave_out(c, FIND(SET_CONTAINER, 0)))        \
+	X(group_none, "there is no such group", FIND(GET_DEVICE, 0)->args[LU_GET_DEVICE_GROUP] = 1)        \
+	X(group_of_other, "the group is another device's", FIND(OPEN_GROUP, 0)->args[LU_OPEN_GROUP_BDF]++) \
+	X(device_id, "it would get id 2, not 4", FIND(GET_DEVICE, 0)->expect = 4)                          \
+	X(table_id, "it would get id 3, not 5", FIND(GET_DEVICE, 0)->args[LU_GET_DEVICE_HWPT] = 5)         \
+	X(device_id_kept, "it would get id 3, not 2", leave_out(c, FIND(DESTROY, 1)))                      \
+	X(table_id_kept, "it would get id 4, not 3", leave_out(c, FIND(DESTROY, 0)))
+
+CONTAINER_CASES(SAY)
+
+static const struct {
+	const char *name;
+	void (*change)(struct lu_calls *c);
+	const char *text;
+} container_cases[] = { CONTAINER_CASES(ROW) };
+
+static void test_container(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(container_cases); i++) {
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		_cleanup_calls_ struct lu_calls c;
+		int r;
+
+		container_calls(&c);
+		expect(lu_calls_index(&c, &e) == 0 && lu_calls_check(&c, "journal", &e) == 0, "%s", e.what);
+		container_cases[i].change(&c);
+		expect(lu_calls_index(&c, &e) == 0, "%s: %s", container_cases[i].name, e.what);
+		r = lu_calls_check(&c, "journal", &e);
+		expect(r == -EBADMSG && strstr(e.what, container_cases[i].text), "%s: %d, %s", container_cases[i].name,
+		       r, e.what);
+	}
+}
+
 /* Each call left out, each two neighbours swapped: what passes is only what the kernel or the seal has to find. */
 static void test_each(void **state)
 {
@@ -221,10 +298,12 @@ static void test_bdf(void **state)
 
 static void test_reader(void **state)
 {
-	static const char with[] = "\0\1 luctl: executes journals of calls, version 1\n x",
+	static const char with[] = "\0\1 luctl: executes journals of calls, version 1\nand calls of containers\n x",
+			  older[] = "\0\1 luctl: executes journals of calls, version 1\n x",
 			  without[] = "luctl: executes";
 
 	assert_true(lu_calls_is_reader(with, sizeof(with)));
+	assert_false(lu_calls_is_reader(older, sizeof(older)));
 	assert_false(lu_calls_is_reader(without, sizeof(without)));
 	assert_false(lu_calls_is_reader("", 0));
 }
@@ -232,8 +311,9 @@ static void test_reader(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases), cmocka_unit_test(test_two_tables), cmocka_unit_test(test_each),
-		cmocka_unit_test(test_same),  cmocka_unit_test(test_bdf),        cmocka_unit_test(test_reader),
+		cmocka_unit_test(test_cases),  cmocka_unit_test(test_two_tables), cmocka_unit_test(test_container),
+		cmocka_unit_test(test_each),   cmocka_unit_test(test_same),       cmocka_unit_test(test_bdf),
+		cmocka_unit_test(test_reader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
