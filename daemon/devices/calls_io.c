@@ -80,6 +80,8 @@ static bool goes_with(const struct lu_devices_fd *f, const struct lu_call *call)
 		[LU_CALL_EVENTFD] = LU_FD_EVENTFD + 1,
 		[LU_CALL_OPEN_IOMMU] = LU_FD_IOMMUFD + 1,
 		[LU_CALL_OPEN_DEVICE] = LU_FD_VFIO_DEVICE + 1,
+		[LU_CALL_GET_DEVICE] = LU_FD_VFIO_DEVICE + 1,
+		[LU_CALL_OPEN_GROUP] = LU_FD_VFIO_GROUP + 1,
 	};
 
 	return f->kind + 1 == kinds[call->kind] && f->id == call->file_id && !strcmp(f->name, call->name);

@@ -141,11 +141,20 @@ int lu_iommufd_ask(const struct lu_devices_ops *ops, int fd, const char *name, u
 	return 0;
 }
 
-static int look_at_iommufd(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)
+static int refuse_legacy(struct collect *c, const struct lu_cpr_fd *f, const char *link)
 {
-	int r = lu_iommufd_unseen(c->ops, f->fd, f->name, c->e);
+	return lu_error_set(c->e, -EOPNOTSUPP, "give QEMU -object iommufd and the device iommufd=",
+			    "file %s of QEMU: %s is a container or group of vfio's old interface", f->name, link);
+}
+
+static int look_at_iommufd(struct collect *c, const struct lu_cpr_fd *f, const char *link, struct lu_fd_facts *facts)
+{
+	bool container = !strcmp(f->name, LU_CPR_CONTAINER);
+	int r = lu_iommufd_unseen(c->ops, f->fd, f->name, container, &facts->unseen, c->e);
 
 	facts->kind = LU_FD_IOMMUFD;
+	if (r >= 0 && container && !facts->unseen.stands_in)
+		return refuse_legacy(c, f, link);
 	return r < 0 ? r : lu_iommufd_ask(c->ops, f->fd, f->name, &facts->records, &facts->length, c->e);
 }
 
@@ -243,6 +252,36 @@ static bool component_is(const char *path, unsigned int from_end, const char *na
 	return n == strlen(name) && !strncmp(s, name, n);
 }
 
+/* A device that came from its group: QEMU calls it by its address. Which one it is has no other name that can be asked for. */
+static int look_at_device(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)
+{
+	int r = find_group(c, facts);
+
+	facts->kind = LU_FD_VFIO_DEVICE;
+	if (r >= 0)
+		r = lu_device_unseen(c->ops, c->from->sys_fd, f->fd, facts->bdf, c->e);
+	return r < 0 ? r : ask_irqs(c, f, facts);
+}
+
+static int look_at_group_device(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_facts *facts)
+{
+	if (!lu_bdf_valid(f->name))
+		return lu_error_set(c->e, -EOPNOTSUPP, "name it by host= on QEMU's command line",
+				    "file %s of QEMU: a device of a group that is not named by its address", f->name);
+	snprintf(facts->bdf, sizeof(facts->bdf), "%s", f->name);
+	facts->by_group = true;
+	return look_at_device(c, f, facts);
+}
+
+/* /dev/vfio/vfio is an iommufd in a kernel with CONFIG_IOMMUFD_VFIO_CONTAINER */
+static bool is_stand_in(struct collect *c, const struct lu_cpr_fd *f, const char *where)
+{
+	struct iommu_vfio_ioas get = { .size = sizeof(get), .op = IOMMU_VFIO_IOAS_GET };
+
+	return component_is(where, 0, "vfio") && component_is(where, 1, "misc") &&
+	       c->ops->ioctl(c->ops->context, f->fd, IOMMU_VFIO_IOAS, &get) >= 0;
+}
+
 static int look_at_node(struct collect *c, const struct lu_cpr_fd *f, dev_t device, const char *link,
 			struct lu_fd_facts *facts)
 {
@@ -258,7 +297,9 @@ static int look_at_node(struct collect *c, const struct lu_cpr_fd *f, dev_t devi
 		return lu_error_set(c->e, r, NULL, "file %s of QEMU (%s): /sys/%s: %s", f->name, link, path,
 				    strerror(-r));
 	if (component_is(where, 0, "iommu") && component_is(where, 1, "misc"))
-		return look_at_iommufd(c, f, facts);
+		return look_at_iommufd(c, f, link, facts);
+	if (is_stand_in(c, f, where))
+		return look_at_iommufd(c, f, link, facts);
 	if (component_is(where, 1, "vfio-dev")) {
 		n = component(where, 2, &s);
 		if (n > 0 && n < sizeof(facts->bdf))
@@ -266,16 +307,15 @@ static int look_at_node(struct collect *c, const struct lu_cpr_fd *f, dev_t devi
 		if (!lu_bdf_valid(facts->bdf))
 			return lu_error_set(c->e, -EOPNOTSUPP, NULL,
 					    "file %s of QEMU: the device %.*s is no PCI function", f->name, (int)n, s);
-		facts->kind = LU_FD_VFIO_DEVICE;
-		r = find_group(c, facts);
-		if (r >= 0)
-			r = lu_device_unseen(c->ops, c->from->sys_fd, f->fd, facts->bdf, c->e);
-		return r < 0 ? r : ask_irqs(c, f, facts);
+		return look_at_device(c, f, facts);
+	}
+	if (component_is(where, 1, "vfio") && !strcmp(f->name, LU_CPR_GROUP) && component(where, 0, &s) > 0 &&
+	    sscanf(s, "%d", &facts->group) == 1 && facts->group >= 0) {
+		facts->kind = LU_FD_VFIO_GROUP;
+		return 0;
 	}
 	if (strstr(where, "vfio"))
-		return lu_error_set(c->e, -EOPNOTSUPP, "give QEMU -object iommufd and the device iommufd=",
-				    "file %s of QEMU: %s is a container or group of vfio's old interface", f->name,
-				    link);
+		return refuse_legacy(c, f, link);
 	return lu_error_set(c->e, -EOPNOTSUPP, NULL,
 			    "file %s of QEMU: %s is a device that can't be opened again for it", f->name, link);
 }
@@ -409,6 +449,8 @@ static int look_at(struct collect *c, const struct lu_cpr_fd *f, struct lu_fd_fa
 			*p = '?';
 	if (!strcmp(link, "anon_inode:[eventfd]"))
 		return look_at_eventfd(c, f, facts);
+	if (!strcmp(link, "anon_inode:[vfio-device]"))
+		return look_at_group_device(c, f, facts);
 	if (S_ISCHR(st.st_mode))
 		return look_at_node(c, f, st.st_rdev, link, facts) ?: check_mode(c, f, link);
 	if (S_ISREG(st.st_mode))

@@ -438,6 +438,8 @@ static int add_iommufd(struct compose *c, size_t i)
 	if (!u)
 		return -ENOMEM;
 	u->fd = i;
+	u->stands_in = c->facts->fds[i].unseen.stands_in;
+	u->by_process = c->facts->fds[i].unseen.by_process;
 	r->c = c;
 	r->name = c->d->fds[i].name;
 	r->data = c->facts->fds[i].records;
@@ -501,6 +503,28 @@ static const struct lu_cpr_device *cpr_device(const struct compose *c, const cha
 	return lu_cpr_find_device(c->facts->cpr, name);
 }
 
+/*
+ * A device that came from its group: QEMU knows no ids. Opening it makes the device and then, if there is none yet, the
+ * table of the container's IOAS, which get the lowest ids that are free.
+ */
+static int check_via_group(struct compose *c, const struct lu_devices_iommufd *u, struct lu_devices_device *dev)
+{
+	const struct lu_devices_hwpt *h = find_hwpt(u, dev->hwpt);
+
+	for (size_t i = 0; i < c->d->n_fds; i++)
+		if (c->facts->fds[i].kind == LU_FD_VFIO_GROUP && c->facts->fds[i].group == c->facts->fds[dev->fd].group)
+			dev->via = i + 1;
+	if (!dev->via)
+		return refuse(c->e, NULL, "device %s: its group is not among QEMU's files", dev->bdf);
+	if (!u->stands_in || !h || !h->auto_made || h->ioas != u->stands_in)
+		return refuse(c->e, NULL, "device %s: is not attached to the address space of its container", dev->bdf);
+	if (dev->id > h->id)
+		return refuse(c->e, "restart the VM, then ids are in their order again",
+			      "device %s: has id %u, and can't get it again beside its table's, which is %u", dev->bdf,
+			      dev->id, h->id);
+	return 0;
+}
+
 /* The ids that the new QEMU will go by must be those that the kernel has. A HWPT of 0 says that it has none of its own. */
 static int check_cpr_ids(struct compose *c, const struct lu_devices_iommufd *u, const struct lu_devices_device *dev)
 {
@@ -541,7 +565,12 @@ static int add_device(struct compose *c, const struct lu_devices_iommufd *u, str
 			if (v->devices[k].fd == dev->fd)
 				return refuse(c->e, NULL, "device %s: is in both %s and %s of QEMU", dev->bdf,
 					      c->d->fds[v->fd].name, c->d->fds[u->fd].name);
-	r = check_cpr_ids(c, u, dev);
+	if (c->facts->fds[dev->fd].by_group)
+		r = check_via_group(c, u, dev);
+	else if (u->stands_in)
+		r = refuse(c->e, NULL, "device %s: is in a container, but did not come from its group", dev->bdf);
+	else
+		r = check_cpr_ids(c, u, dev);
 	return r < 0 ? r : add_irqs(c, dev, &c->facts->fds[dev->fd]);
 }
 
@@ -589,6 +618,22 @@ static int check_claimed(struct compose *c)
 	return 0;
 }
 
+/* QEMU has one container for several groups under as many names; which of its files are the same is not known here */
+static int check_containers(struct compose *c)
+{
+	unsigned int containers = 0, groups = 0;
+
+	for (size_t i = 0; i < c->d->n_iommufds; i++)
+		containers += c->d->iommufds[i].stands_in != 0;
+	for (size_t i = 0; i < c->d->n_fds; i++)
+		groups += c->d->fds[i].kind == LU_FD_VFIO_GROUP;
+	if (containers > 1 || groups != containers)
+		return refuse(c->e, "give QEMU -object iommufd and the devices iommufd=",
+			      "it has %u legacy containers and %u groups; one of each can be carried", containers,
+			      groups);
+	return 0;
+}
+
 static int copy_cpr_devices(struct compose *c)
 {
 	for (size_t i = 0; i < c->facts->cpr->n_devices; i++) {
@@ -630,6 +675,8 @@ static int compose(struct compose *c)
 		r = check_claimed(c);
 	if (r == 0)
 		r = check_groups(c);
+	if (r == 0)
+		r = check_containers(c);
 	if (r == 0)
 		r = copy_cpr_devices(c);
 	return r < 0 ? r : lu_devices_check(c->d, c->e);

@@ -13,6 +13,12 @@ extern const struct lu_devices_ops lu_devices_kernel_ops;
 
 /* --- collecting: what was found out about each file, and the document made of it --- */
 
+/** struct lu_unseen - of an iommufd, what IOMMU_STATE does not tell and is set again */
+struct lu_unseen {
+	bool by_process;    /* memory is accounted to processes and not to users */
+	uint32_t stands_in; /* for a container of vfio's old interface: the IOAS that its ioctls are for, 0: none */
+};
+
 /** struct lu_fd_facts - about an entry of the CPR state; which members count goes by @kind */
 struct lu_fd_facts {
 	int kind; /* enum lu_devices_fd_kind */
@@ -25,11 +31,13 @@ struct lu_fd_facts {
 	char *memfd_name;
 
 	char bdf[LU_BDF_SIZE];
-	int group; /* of the IOMMU, -1: none */
+	int group;     /* of the IOMMU, -1: none; VFIO_GROUP: this one */
+	bool by_group; /* it was opened by its group */
 	struct vfio_device_irq *irqs;
 	size_t n_irqs;
 
-	unsigned char *records; /* IOMMUFD: answer to IOMMU_STATE */
+	struct lu_unseen unseen; /* IOMMUFD */
+	unsigned char *records;  /* answer to IOMMU_STATE */
 	size_t length;
 };
 
@@ -53,8 +61,17 @@ void lu_facts_clear(struct lu_facts *facts);
 int lu_iommufd_ask(const struct lu_devices_ops *ops, int fd, const char *name, unsigned char **ret, size_t *ret_length,
 		   struct lu_error *e);
 
-/** lu_iommufd_unseen() - is something set in an iommufd that IOMMU_STATE does not tell? -EOPNOTSUPP: yes, @e says what */
-int lu_iommufd_unseen(const struct lu_devices_ops *ops, int fd, const char *name, struct lu_error *e);
+/**
+ * lu_iommufd_unseen() - is something set in an iommufd that IOMMU_STATE does not tell?
+ * @may_stand_in: for a container of vfio's old interface
+ *
+ * Return: 0 with @ret, or -EOPNOTSUPP if it stands in and must not; @e says so.
+ */
+int lu_iommufd_unseen(const struct lu_devices_ops *ops, int fd, const char *name, bool may_stand_in,
+		      struct lu_unseen *ret, struct lu_error *e);
+
+#define LU_CPR_CONTAINER "vfio_container_for_group"
+#define LU_CPR_GROUP "vfio_group"
 
 /** lu_container_judge() - can a container of vfio's old interface be taken over by another process? Says nothing of other files */
 void lu_container_judge(const struct lu_devices_ops *ops, int fd, struct lu_reasons *why);

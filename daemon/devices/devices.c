@@ -192,6 +192,8 @@ static int check_objects(const struct lu_devices *d, const struct lu_devices_iom
 		r = take_id(ids, u->devices[i].id, e);
 		if (r == 0)
 			r = claim(d, claimed, u->devices[i].fd, LU_FD_VFIO_DEVICE, e);
+		if (r == 0 && u->devices[i].via)
+			r = claim(d, claimed, u->devices[i].via - 1, LU_FD_VFIO_GROUP, e);
 		if (r == 0)
 			r = check_irqs(d, &u->devices[i], e);
 	}
@@ -275,7 +277,7 @@ int lu_devices_check(const struct lu_devices *d, struct lu_error *e)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < d->n_fds; i++)
-		if (!claimed[i] && (d->fds[i].kind == LU_FD_IOMMUFD || d->fds[i].kind == LU_FD_VFIO_DEVICE))
+		if (!claimed[i] && d->fds[i].kind != LU_FD_EVENTFD && d->fds[i].kind != LU_FD_MEMORY)
 			return bad(e, "file %s: nothing says what is in it", d->fds[i].name);
 	return check_cpr_devices(d, e);
 }

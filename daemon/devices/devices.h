@@ -21,6 +21,8 @@
  *	vfio-device	a PCI function
  *	eventfd		an eventfd
  *	memory		a file of the memories below
+ *	vfio-group	the IOMMU group of a function that was opened by it. A lu-init that does not know this kind
+ *			refuses the document; luctld looks for one that does (LU_CALLS_READER)
  *
  * "session" is the LUO session that memfds are in, "cpr_devices" is the second half of the CPR state, copied.
  *
@@ -41,8 +43,9 @@
  *
  * Not carried, since it can't be set up again, and so refused by lu_devices_collect(): areas of process
  * memory, dma-bufs (BARs mapped for peers), nested HWPTs, fault queues, virtual IOMMUs, PASIDs, devices
- * without attachment, HWPTs without device, memfds of huge pages, legacy containers and groups; an iommufd that
- * accounts by process or stands in for a container; devices that can migrate or log DMA, are in low power, or have
+ * without attachment, HWPTs without device, memfds of huge pages, type1's containers, more than one container; an
+ * iommufd that stands in for a container without being QEMU's container; devices that can migrate or log DMA, are in
+ * low power, or have
  * virtual functions.
  */
 #include "calls.h"
@@ -149,10 +152,16 @@ int lu_devices_collect(const struct lu_cpr *cpr, const struct lu_collect_from *f
  * @proc_fd: /proc
  * @pkernfs_fd: root of pkernfs
  *
+ * Where iommufds stand in for all of its containers, reasons in @why that keep from another kernel only are removed:
+ * they are about containers, and told from names.
+ *
  * Its iommufds are borrowed for a question that changes nothing. The guest may change the answer until
  * it stands still, so lu_devices_collect() has the last word; what can't be asked now is not told.
  */
 void lu_devices_peek(int proc_fd, int pkernfs_fd, pid_t pid, struct lu_reasons *why);
+
+/** lu_devices_stand_in() - are a QEMU's containers of vfio's old interface iommufds, all of them? Then they are carried, too */
+bool lu_devices_stand_in(int proc_fd, pid_t pid);
 
 /** lu_devices_memory_fd() - index into fds of an entry that has memory @index open; -ENOENT if it is only in launch.json */
 int lu_devices_memory_fd(const struct lu_devices *d, size_t index);

@@ -136,17 +136,15 @@ static int memfd_dev(uint64_t *ret)
 	return 0;
 }
 
-static void peek_at(int pidfd, int number, const uint64_t *devs, size_t n_devs, struct lu_reasons *why)
+static void peek_at(int fd, bool may_stand_in, const uint64_t *devs, size_t n_devs, struct lu_reasons *why)
 {
-	_cleanup_close_ int fd = pidfd_getfd(pidfd, number, 0);
 	_cleanup_free_ unsigned char *records = NULL;
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_unseen unseen;
 	size_t length;
 	int r;
 
-	if (fd < 0)
-		return;
-	r = lu_iommufd_unseen(&lu_devices_kernel_ops, fd, "its iommufd", &e);
+	r = lu_iommufd_unseen(&lu_devices_kernel_ops, fd, "its iommufd", may_stand_in, &unseen, &e);
 	if (r == 0)
 		r = lu_iommufd_ask(&lu_devices_kernel_ops, fd, "its iommufd", &records, &length, &e);
 	if (r == 0)
@@ -155,27 +153,33 @@ static void peek_at(int pidfd, int number, const uint64_t *devs, size_t n_devs, 
 		lu_reasons_add_error(why, NULL, &e);
 }
 
-static void peek_at_container(int pidfd, int number, struct lu_reasons *why)
-{
-	_cleanup_close_ int fd = pidfd_getfd(pidfd, number, 0);
+/* What a QEMU has open of what its devices' tables are in. */
+enum holds {
+	AN_IOMMUFD,
+	A_CONTAINER, /* type1 */
+	A_STAND_IN,  /* an iommufd in place of a container */
+};
 
-	if (fd >= 0)
-		lu_container_judge(&lu_devices_kernel_ops, fd, why);
+/* After an update it is /dev/iommu that stands in, and before it that was opened as /dev/vfio/vfio. */
+static enum holds what_is(int fd, const char *link)
+{
+	struct iommu_vfio_ioas get = { .size = sizeof(get), .op = IOMMU_VFIO_IOAS_GET };
+
+	if (lu_devices_kernel_ops.ioctl(NULL, fd, IOMMU_VFIO_IOAS, &get) >= 0)
+		return A_STAND_IN;
+	return strcmp(link, "/dev/iommu") ? A_CONTAINER : AN_IOMMUFD;
 }
 
-void lu_devices_peek(int proc_fd, int pkernfs_fd, pid_t pid, struct lu_reasons *why)
+static void for_each_held(int proc_fd, pid_t pid, void (*each)(void *context, int fd, enum holds what), void *context)
 {
 	_cleanup_close_ int pidfd = pidfd_open(pid, 0);
-	uint64_t devs[2];
 	struct dirent *d;
-	struct stat st;
 	char path[32];
 	DIR *dir;
 	int fd;
 
-	if (pidfd < 0 || fstat(pkernfs_fd, &st) < 0 || memfd_dev(&devs[1]) < 0)
+	if (pidfd < 0)
 		return;
-	devs[0] = st.st_dev;
 	snprintf(path, sizeof(path), "%d/fd", (int)pid);
 	fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	dir = fd < 0 ? NULL : fdopendir(fd);
@@ -184,14 +188,63 @@ void lu_devices_peek(int proc_fd, int pkernfs_fd, pid_t pid, struct lu_reasons *
 		return;
 	}
 	while ((d = readdir(dir))) {
+		_cleanup_close_ int copy = -EBADF;
 		char link[16];
 		ssize_t n = readlinkat(fd, d->d_name, link, sizeof(link) - 1);
 
 		link[n < 0 ? 0 : n] = '\0';
-		if (!strcmp(link, "/dev/iommu"))
-			peek_at(pidfd, atoi(d->d_name), devs, ARRAY_SIZE(devs), why);
-		if (!strcmp(link, "/dev/vfio/vfio"))
-			peek_at_container(pidfd, atoi(d->d_name), why);
+		if (strcmp(link, "/dev/iommu") != 0 && strcmp(link, "/dev/vfio/vfio") != 0)
+			continue;
+		copy = pidfd_getfd(pidfd, atoi(d->d_name), 0);
+		if (copy >= 0)
+			each(context, copy, what_is(copy, link));
 	}
 	closedir(dir);
+}
+
+struct survey {
+	const uint64_t *devs;
+	size_t n_devs;
+	struct lu_reasons *why;
+	unsigned int containers, stand_ins;
+};
+
+static void count_held(void *context, int fd, enum holds what)
+{
+	struct survey *l = context;
+
+	l->containers += what == A_CONTAINER;
+	l->stand_ins += what == A_STAND_IN;
+}
+
+static void judge_held(void *context, int fd, enum holds what)
+{
+	struct survey *l = context;
+
+	if (what != AN_IOMMUFD)
+		lu_container_judge(&lu_devices_kernel_ops, fd, l->why);
+	if (what != A_CONTAINER)
+		peek_at(fd, what == A_STAND_IN, l->devs, l->n_devs, l->why);
+}
+
+bool lu_devices_stand_in(int proc_fd, pid_t pid)
+{
+	struct survey l = { 0 };
+
+	for_each_held(proc_fd, pid, count_held, &l);
+	return l.stand_ins && !l.containers;
+}
+
+void lu_devices_peek(int proc_fd, int pkernfs_fd, pid_t pid, struct lu_reasons *why)
+{
+	uint64_t devs[2];
+	struct survey l = { .devs = devs, .n_devs = ARRAY_SIZE(devs), .why = why };
+	struct stat st;
+
+	if (fstat(pkernfs_fd, &st) < 0 || memfd_dev(&devs[1]) < 0)
+		return;
+	devs[0] = st.st_dev;
+	if (lu_devices_stand_in(proc_fd, pid))
+		lu_reasons_here(why);
+	for_each_held(proc_fd, pid, judge_held, &l);
 }

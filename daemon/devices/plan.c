@@ -8,6 +8,8 @@
  *	devices: open, free the id, bind
  *	HWPTs:   free the id, make it (it is populated at once, so areas come before)
  *	attach;  for a HWPT of the kernel's own: free the id, attach to the IOAS
+ *	in place of a container: say for which IOAS; then instead of open, bind and attach: group, container,
+ *		 free the ids, get the device from its group
  *	free the ids that are left over
  *	interrupts, then counts of eventfds, one more for each that MSI or MSI-X signals
  *
@@ -162,6 +164,8 @@ static void add_ioas(struct plan *p, size_t u)
 		for (size_t k = 0; k < ioas->n_areas; k++)
 			add_area(p, iommufd->fd, ioas->id, &ioas->areas[k]);
 	}
+	if (iommufd->stands_in)
+		on(p, LU_CALL_STAND_IN, iommufd->fd)->args[LU_STAND_IN_IOAS] = iommufd->stands_in;
 }
 
 static void add_devices(struct plan *p, size_t u)
@@ -172,6 +176,8 @@ static void add_devices(struct plan *p, size_t u)
 		const struct lu_devices_device *dev = &iommufd->devices[i];
 		struct lu_call *call;
 
+		if (dev->via)
+			continue;
 		open_fd(p, LU_CALL_OPEN_DEVICE, dev->fd)->args[LU_OPEN_DEVICE_BDF] = lu_call_bdf_number(dev->bdf);
 		free_id(p, u, dev->id);
 		call = on(p, LU_CALL_BIND, dev->fd);
@@ -203,6 +209,22 @@ static void add_hwpts(struct plan *p, size_t u)
 	}
 }
 
+/* Opened, bound and attached by one call: both ids are free then. The container's ioctls need no more than its IOAS. */
+static void get_device(struct plan *p, size_t u, const struct lu_devices_device *dev)
+{
+	uint64_t group = dev->via - 1;
+	struct lu_call *call;
+
+	open_fd(p, LU_CALL_OPEN_GROUP, group)->args[LU_OPEN_GROUP_BDF] = lu_call_bdf_number(dev->bdf);
+	on(p, LU_CALL_SET_CONTAINER, group)->args[LU_SET_CONTAINER_IOMMUFD] = p->files[p->d->iommufds[u].fd];
+	free_id(p, u, dev->id);
+	call = open_fd(p, LU_CALL_GET_DEVICE, dev->fd);
+	call->args[LU_GET_DEVICE_BDF] = lu_call_bdf_number(dev->bdf);
+	call->args[LU_GET_DEVICE_GROUP] = p->files[group];
+	call->args[LU_GET_DEVICE_HWPT] = dev->hwpt;
+	call->expect = dev->id;
+}
+
 static void add_attach(struct plan *p, size_t u)
 {
 	const struct lu_devices_iommufd *iommufd = &p->d->iommufds[u];
@@ -219,6 +241,10 @@ static void add_attach(struct plan *p, size_t u)
 			if (first && h->auto_made)
 				free_id(p, u, h->id);
 			first = false;
+			if (iommufd->devices[k].via) {
+				get_device(p, u, &iommufd->devices[k]);
+				continue;
+			}
 			call = on(p, LU_CALL_ATTACH, iommufd->devices[k].fd);
 			call->args[LU_ATTACH_PT] = h->auto_made ? h->ioas : h->id;
 			call->expect = h->id;

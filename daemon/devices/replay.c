@@ -43,6 +43,8 @@ struct lu_replay {
 	int *fds;          /* by number */
 	uint32_t *entries; /* as d->fds: numbers */
 	uint32_t id;       /* that the kernel gave in the call that is being made, 0: none */
+	int group;         /* that was opened last, as this kernel numbers it; -1: none */
+	int32_t group_id;  /* as QEMU knows it */
 	uint64_t deadline; /* of this run, ms */
 	bool log_ends;
 	bool taken;
@@ -371,6 +373,112 @@ static int do_open_device(struct lu_replay *r, const struct lu_call *c, struct l
 	return 0;
 }
 
+/* Which group it is in: the kernel numbers them as it finds them, and may find them in another order. */
+static int find_group(const struct lu_replay *r, const char *bdf, dev_t *ret_device)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned int major_number, minor_number;
+	char path[128], link[256], *end;
+	ssize_t n;
+	int group, k;
+
+	snprintf(path, sizeof(path), "bus/pci/devices/%s/iommu_group", bdf);
+	n = readlinkat(r->from->sys_fd, path, link, sizeof(link) - 1);
+	if (n < 0)
+		return -errno;
+	link[n] = '\0';
+	end = strrchr(link, '/');
+	if (sscanf(end ? end + 1 : link, "%d", &group) != 1 || group < 0)
+		return -EBADMSG;
+	snprintf(path, sizeof(path), "class/vfio/%d/dev", group);
+	k = lu_read_file(r->from->sys_fd, path, 64, &text, NULL);
+	if (k < 0)
+		return k;
+	if (sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
+		return -EBADMSG;
+	*ret_device = makedev(major_number, minor_number);
+	return group;
+}
+
+static int try_open_group(struct lu_replay *r, const char *bdf)
+{
+	dev_t want = 0, got = 0;
+	char path[64];
+	int group = find_group(r, bdf, &want), k;
+
+	if (group < 0)
+		return group;
+	snprintf(path, sizeof(path), "vfio/%d", group);
+	k = r->ops->open_node(r->ops->context, r->from->dev_fd, path, &got);
+	if (k >= 0 && got != want) {
+		close(k);
+		return -ESTALE;
+	}
+	r->group = group;
+	return k;
+}
+
+static int do_open_group(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
+{
+	static const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+	char bdf[LU_BDF_SIZE];
+	int fd;
+
+	lu_call_bdf(c->args[LU_OPEN_GROUP_BDF], bdf);
+	for (;;) {
+		fd = try_open_group(r, bdf);
+		if ((fd != -ENOENT && fd != -ENODEV && fd != -ENXIO && fd != -ESTALE) || now_ms() >= r->deadline)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	if (fd < 0)
+		return fail(r, fd, NULL, fd == -EBUSY ? "somebody else has it open" : NULL, e);
+	r->fds[c->file] = fd;
+	r->group_id = c->file_id;
+	return 0;
+}
+
+static int do_stand_in(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
+{
+	struct iommu_vfio_ioas cmd = {
+		.size = sizeof(cmd),
+		.ioas_id = (uint32_t)c->args[LU_STAND_IN_IOAS],
+		.op = IOMMU_VFIO_IOAS_SET,
+	};
+	int k = do_ioctl(r, c, IOMMU_VFIO_IOAS, &cmd);
+
+	return k < 0 ? fail(r, k, NULL, NULL, e) : 0;
+}
+
+static int do_set_container(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
+{
+	int32_t fd = fd_of(r, c->args[LU_SET_CONTAINER_IOMMUFD]);
+	int k = do_ioctl(r, c, VFIO_GROUP_SET_CONTAINER, &fd);
+
+	return k < 0 ? fail(r, k, NULL, NULL, e) : 0;
+}
+
+/* Which ids it got the kernel does not tell. If the tables differ the device is closed by the kernel, and so stopped. */
+static int do_get_device(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
+{
+	char bdf[LU_BDF_SIZE];
+	int k;
+
+	lu_call_bdf(c->args[LU_GET_DEVICE_BDF], bdf);
+	k = check_kept(r, bdf, e);
+	if (k < 0)
+		return k;
+	k = r->ops->ioctl(r->ops->context, fd_of(r, c->args[LU_GET_DEVICE_GROUP]), VFIO_GROUP_GET_DEVICE_FD, bdf);
+	if (k < 0)
+		return fail(r, k,
+			    k == -EINVAL ?
+				    "the kernel refuses: it translates differently from what the device was using" :
+				    NULL,
+			    k == -EINVAL ? "the kernel's log says where; the device has been stopped" : NULL, e);
+	r->fds[c->file] = k;
+	return 0;
+}
+
 static int do_bind(struct lu_replay *r, const struct lu_call *c, struct lu_error *e)
 {
 	struct vfio_device_bind_iommufd cmd = {
@@ -442,6 +550,10 @@ static int (*const actions[LU_CALL_KINDS])(struct lu_replay *r, const struct lu_
 	[LU_CALL_ATTACH] = do_attach,
 	[LU_CALL_IRQS] = do_irqs,
 	[LU_CALL_ADD] = do_add,
+	[LU_CALL_OPEN_GROUP] = do_open_group,
+	[LU_CALL_STAND_IN] = do_stand_in,
+	[LU_CALL_SET_CONTAINER] = do_set_container,
+	[LU_CALL_GET_DEVICE] = do_get_device,
 };
 
 int lu_replay_new(struct lu_replay **ret, const struct lu_devices *d, struct lu_calls *c,
@@ -459,6 +571,7 @@ int lu_replay_new(struct lu_replay **ret, const struct lu_devices *d, struct lu_
 	r->c = c;
 	r->from = from;
 	r->ops = from->ops ?: &lu_devices_kernel_ops;
+	r->group = -1;
 	r->fds = calloc(c->n_files + 1, sizeof(*r->fds));
 	if (!r->fds)
 		return -ENOMEM;
@@ -508,9 +621,16 @@ int lu_replay_run(struct lu_replay *r, struct lu_error *e)
 bool lu_replay_holds_devices(const struct lu_replay *r)
 {
 	for (uint32_t i = 0; i < r->c->n_files; i++)
-		if (r->c->list[r->c->opened[i]].kind == LU_CALL_OPEN_DEVICE && r->fds[i] >= 0)
+		if (lu_call_types[r->c->list[r->c->opened[i]].kind].makes == LU_CALL_DEVICE && r->fds[i] >= 0)
 			return true;
 	return false;
+}
+
+/* QEMU finds what it has of a group by the group's number, which it reads from sysfs. */
+static bool is_of_group(const struct lu_replay *r, const struct lu_devices_fd *f)
+{
+	return r->group >= 0 && f->id == r->group_id &&
+	       (!strcmp(f->name, LU_CPR_GROUP) || !strcmp(f->name, LU_CPR_CONTAINER));
 }
 
 int lu_replay_take(struct lu_replay *r, struct lu_cpr *ret)
@@ -529,6 +649,8 @@ int lu_replay_take(struct lu_replay *r, struct lu_cpr *ret)
 		cpr.n_fds++;
 		if (!cpr.fds[i].name)
 			goto no_memory;
+		if (is_of_group(r, &r->d->fds[i]))
+			cpr.fds[i].id = r->group;
 	}
 	for (size_t i = 0; i < r->d->n_cpr_devices; i++) {
 		cpr.devices[i] = r->d->cpr_devices[i];

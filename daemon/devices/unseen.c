@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What IOMMU_STATE and VFIO_DEVICE_FEATURE_IRQS do not tell and somebody may have set all the same. What can be asked
- * otherwise is asked, and refused, since it would not be there in the next kernel; what can't be known is in
+ * otherwise is asked, and set again or refused, since it would not be there in the next kernel; what can't be known is in
  * docs/devices.md.
  *
- *	iommufd	IOMMU_OPTION_RLIMIT_MODE	told by IOMMU_OPTION, GET
+ *	iommufd	IOMMU_OPTION_RLIMIT_MODE	told by IOMMU_OPTION, GET; carried: libvirt sets it
  *		IOMMU_VFIO_IOAS			told by its GET: the iommufd stands in for a legacy container
  *	device	migration, logging of DMA	told is only whether the driver can: then nobody knows whether it is on
  *		low power			told by sysfs: a device that is in use is active otherwise
@@ -22,7 +22,8 @@ static bool unknown_to_kernel(int r)
 	return r == -ENOTTY || r == -EOPNOTSUPP;
 }
 
-int lu_iommufd_unseen(const struct lu_devices_ops *ops, int fd, const char *name, struct lu_error *e)
+int lu_iommufd_unseen(const struct lu_devices_ops *ops, int fd, const char *name, bool may_stand_in,
+		      struct lu_unseen *ret, struct lu_error *e)
 {
 	struct iommu_option option = {
 		.size = sizeof(option),
@@ -34,17 +35,18 @@ int lu_iommufd_unseen(const struct lu_devices_ops *ops, int fd, const char *name
 
 	if (r < 0 && !unknown_to_kernel(r))
 		return lu_error_set(e, r, NULL, "%s: asking the kernel how it accounts memory: %s", name, strerror(-r));
-	if (r >= 0 && option.val64)
-		return lu_error_set(e, -EOPNOTSUPP, "leave IOMMU_OPTION_RLIMIT_MODE as it is",
-				    "%s: it accounts memory by process and not by user, which is not carried", name);
+	*ret = (struct lu_unseen){ .by_process = r >= 0 && option.val64 };
 	r = ops->ioctl(ops->context, fd, IOMMU_VFIO_IOAS, &compat);
-	if (r >= 0)
+	if (r < 0)
+		return r == -ENODEV || unknown_to_kernel(r) ?
+			       0 :
+			       lu_error_set(e, r, NULL, "%s: asking the kernel for its legacy container: %s", name,
+					    strerror(-r));
+	if (!may_stand_in)
 		return lu_error_set(e, -EOPNOTSUPP, "give QEMU -object iommufd and the device iommufd=",
 				    "%s: stands in for a legacy container (its IOAS is %u), which is not carried", name,
 				    compat.ioas_id);
-	if (r != -ENODEV && !unknown_to_kernel(r))
-		return lu_error_set(e, r, NULL, "%s: asking the kernel for its legacy container: %s", name,
-				    strerror(-r));
+	ret->stands_in = compat.ioas_id;
 	return 0;
 }
 

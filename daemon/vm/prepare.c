@@ -33,6 +33,7 @@
 
 #include "argv.h"
 #include "confined.h"
+#include "devices.h"
 #include "pci.h"
 #include "vm-internal.h"
 
@@ -58,9 +59,10 @@ static int check_verdict(struct lu_vm_job *j)
 static int capture(struct lu_vm_job *j)
 {
 	_cleanup_reasons_ struct lu_reasons why = { 0 };
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = lu_vm_job_capture(j, &why, &j->launch, &j->error);
 
-	if (j->vm->here)
+	if (j->vm->here || (proc >= 0 && lu_devices_stand_in(proc, j->vm->facts.pid)))
 		lu_reasons_here(&why);
 	return r < 0 ? r : lu_reasons_first(&why, NULL, &j->error);
 }

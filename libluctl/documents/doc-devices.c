@@ -76,7 +76,7 @@ static const struct lu_json_field eventfd_fields[] = {
 };
 static const struct lu_json_table eventfd_table = LU_JSON_TABLE("eventfd", struct lu_devices_eventfd, eventfd_fields);
 
-const char *const lu_devices_fd_kinds[] = { "iommufd", "vfio-device", "eventfd", "memory", NULL };
+const char *const lu_devices_fd_kinds[] = { "iommufd", "vfio-device", "eventfd", "memory", "vfio-group", NULL };
 static const struct lu_json_field fd_fields[] = {
 	FIELD(lu_devices_fd, name, LU_JSON_STRING, LU_JSON_REQUIRED, .min = 1, .max = LU_CPR_NAME_MAX),
 	FIELD(lu_devices_fd, id, LU_JSON_INT32, LU_JSON_REQUIRED),

@@ -37,6 +37,7 @@ enum lu_devices_fd_kind {
 	LU_FD_VFIO_DEVICE,
 	LU_FD_EVENTFD,
 	LU_FD_MEMORY,
+	LU_FD_VFIO_GROUP,
 };
 
 struct lu_devices_eventfd {
@@ -91,6 +92,7 @@ struct lu_devices_device {
 	uint32_t id;
 	char *bdf;     /* "0000:00:04.0" */
 	uint64_t fd;   /* index into fds */
+	uint64_t via;  /* 1 + index into fds of the group that it was opened by, 0: by its own node */
 	uint32_t hwpt; /* id */
 	struct lu_devices_irq *irqs;
 	size_t n_irqs;
@@ -104,6 +106,9 @@ struct lu_devices_iommufd {
 	size_t n_hwpts;
 	struct lu_devices_device *devices;
 	size_t n_devices;
+	/* calls, so they are in no file of this format */
+	uint32_t stands_in; /* IOAS of the container that it stands in for, 0: for none */
+	bool by_process;    /* memory is accounted to processes and not to users */
 };
 
 /** struct lu_devices_journal - which journal goes with the document */

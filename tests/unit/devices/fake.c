@@ -190,6 +190,13 @@ static int set_option(const struct fake *f, struct fake_file *u, struct iommu_op
 {
 	struct fake_object *o = object(u, cmd->object_id, IOMMU_STATE_IOAS);
 
+	if (cmd->option_id == IOMMU_OPTION_RLIMIT_MODE && cmd->op == IOMMU_OPTION_OP_SET && !cmd->object_id) {
+		for (uint32_t i = 1; i < FAKE_OBJECTS; i++)
+			if (u->objects[i].type)
+				return -EBUSY;
+		u->by_process = cmd->val64;
+		return 0;
+	}
 	if (cmd->option_id == IOMMU_OPTION_RLIMIT_MODE && cmd->op == IOMMU_OPTION_OP_GET && !cmd->object_id) {
 		cmd->val64 = f->by_process;
 		return f->old ? -EOPNOTSUPP : 0;
@@ -319,6 +326,49 @@ static int tell_irqs(struct fake *f, const struct fake_file *v, struct vfio_devi
 	return 0;
 }
 
+/* --- a container of vfio's old interface, for which an iommufd stands in --- */
+
+static int stand_in(const struct fake *f, struct fake_file *u, struct iommu_vfio_ioas *cmd)
+{
+	if (cmd->op == IOMMU_VFIO_IOAS_SET) {
+		if (!object(u, cmd->ioas_id, IOMMU_STATE_IOAS))
+			return -ENOENT;
+		u->stands_in = cmd->ioas_id;
+		return 0;
+	}
+	cmd->ioas_id = u->stands_in ?: f->compat ? 4 : 0;
+	return cmd->ioas_id ? 0 : -ENODEV;
+}
+
+static int set_container(struct fake *f, struct fake_file *group, const int32_t *fd)
+{
+	struct fake_file *u = file_of(f, *fd);
+
+	if (!u || !u->iommufd || group->container)
+		return -EINVAL;
+	rule(f, u->stands_in, "a group in a container whose IOAS the kernel would make");
+	group->container = *fd;
+	return 0;
+}
+
+static int get_device(struct fake *f, struct fake_file *group, const char *bdf)
+{
+	struct vfio_device_bind_iommufd to = { .argsz = 16, .iommufd = group->container };
+	struct vfio_device_attach_iommufd_pt at = { .argsz = 12 };
+	struct fake_file *u = file_of(f, group->container);
+	int fd;
+
+	if (!u || strcmp(bdf, "0000:00:04.0") != 0)
+		return u ? -ENODEV : -EINVAL;
+	if (f->refuse_attach)
+		return -EINVAL;
+	fd = fake_open_device(f, 0);
+	at.pt_id = u->stands_in;
+	assert_int_equal(bind(f, f->files[fd], &to), 0);
+	assert_int_equal(attach(f, f->files[fd], &at), 0);
+	return fd;
+}
+
 /* --- the table --- */
 
 static int fake_ioctl(void *context, int fd, unsigned long request, void *arg)
@@ -330,6 +380,10 @@ static int fake_ioctl(void *context, int fd, unsigned long request, void *arg)
 		return -EIO;
 	if (!file)
 		return -EBADF;
+	if (file->group)
+		return request == VFIO_GROUP_SET_CONTAINER ? set_container(f, file, arg) :
+		       request == VFIO_GROUP_GET_DEVICE_FD ? get_device(f, file, arg) :
+							     -ENOTTY;
 	if (file->iommufd) {
 		switch (request) {
 		case IOMMU_IOAS_ALLOC:
@@ -340,7 +394,7 @@ static int fake_ioctl(void *context, int fd, unsigned long request, void *arg)
 		case IOMMU_OPTION:
 			return set_option(f, file, arg);
 		case IOMMU_VFIO_IOAS:
-			return f->old ? -ENOTTY : f->compat ? 0 : -ENODEV;
+			return f->old ? -ENOTTY : stand_in(f, file, arg);
 		case IOMMU_IOAS_ALLOW_IOVAS:
 			return allow(file, arg);
 		case IOMMU_IOAS_MAP_FILE:
@@ -370,10 +424,15 @@ static int fake_ioctl(void *context, int fd, unsigned long request, void *arg)
 static int fake_open_node(void *context, int dev_fd, const char *path, dev_t *ret_device)
 {
 	struct fake *f = context;
-	int fd, slot = -1;
+	int fd, slot = -1, group = -1;
 
 	if (fails(f))
 		return -EIO;
+	if (sscanf(path, "vfio/%d", &group) == 1) {
+		fd = group == f->group ? fake_open_group(f) : -ENOENT;
+		*ret_device = makedev(1, 8);
+		return fd;
+	}
 	if (strcmp(path, "iommu") != 0 && f->missing && f->missing--)
 		return -ENOENT;
 	if (strcmp(path, "iommu") != 0 && sscanf(path, "vfio/devices/vfio%d", &slot) != 1)
@@ -412,6 +471,14 @@ int fake_open_iommufd(struct fake *f)
 	return fd;
 }
 
+int fake_open_group(struct fake *f)
+{
+	int fd = open("/dev/random", O_RDWR | O_CLOEXEC);
+
+	new_file(f, fd)->group = true;
+	return fd;
+}
+
 int fake_open_device(struct fake *f, int slot)
 {
 	int fd = open(nodes[slot], O_RDWR | O_CLOEXEC);
@@ -443,7 +510,7 @@ void fake_write(struct fake *f, const char *path, const char *text)
 	assert_int_equal(lu_write_file(AT_FDCWD, whole, text, strlen(text), 0600), 0);
 }
 
-static void make_link(struct fake *f, const char *path, const char *to)
+void fake_link(struct fake *f, const char *path, const char *to)
 {
 	char whole[256];
 
@@ -474,13 +541,13 @@ struct fake *fake_new(void)
 		.context = f, .ioctl = fake_ioctl, .open_node = fake_open_node, .eventfd = fake_eventfd, .add = fake_add
 	};
 	assert_non_null(test_mkdtemp(f->dir));
-	make_link(f, "sys/dev/char/1:3", "../../devices/virtual/misc/iommu");
+	fake_link(f, "sys/dev/char/1:3", "../../devices/virtual/misc/iommu");
 	for (int i = 0; i < 2; i++) {
 		char path[128], text[128];
 
 		snprintf(path, sizeof(path), "sys/dev/char/1:%u", minors[i]);
 		snprintf(text, sizeof(text), "../../devices/pci0000:00/0000:00:0%d.0/vfio-dev/vfio%d", 4 + i, i);
-		make_link(f, path, text);
+		fake_link(f, path, text);
 		snprintf(path, sizeof(path), "sys/bus/pci/devices/0000:00:0%d.0/vfio-dev/vfio%d/dev", 4 + i, i);
 		snprintf(text, sizeof(text), "1:%u\n", minors[i]);
 		fake_write(f, path, text);
@@ -488,10 +555,11 @@ struct fake *fake_new(void)
 		fake_write(f, path, "inherited\n");
 		snprintf(path, sizeof(path), "sys/bus/pci/devices/0000:00:0%d.0/iommu_group", 4 + i);
 		snprintf(text, sizeof(text), "../../../kernel/iommu_groups/%d", 4 + i);
-		make_link(f, path, text);
+		fake_link(f, path, text);
 	}
-	make_link(f, "sys/dev/char/1:8", "../../devices/virtual/mem/random");
-	make_link(f, "sys/dev/char/1:9", "../../devices/virtual/misc/vfio");
+	fake_link(f, "sys/dev/char/1:8", "../../devices/virtual/mem/random");
+	f->group = -1;
+	fake_link(f, "sys/dev/char/1:9", "../../devices/virtual/misc/vfio");
 	snprintf(f->pkernfs, sizeof(f->pkernfs), "%s/pkernfs", f->dir);
 	f->sys_fd = open_below(f, "sys");
 	f->pkernfs_fd = open_below(f, "pkernfs");

@@ -3,7 +3,7 @@
 /*
  * A small iommufd and vfio-pci behind struct lu_devices_ops, with a /sys, a /dev and a pkernfs of its own
  * in a temporary directory. Objects get the lowest free id, as in the kernel. Character devices that every
- * machine has stand in for /dev/iommu (null) and for two functions (zero, full); eventfds and memfds are
+ * machine has stand in for /dev/iommu (null), for two functions (zero, full) and for a group (random); eventfds and memfds are
  * real ones. It tells its state by IOMMU_STATE and VFIO_DEVICE_FEATURE_IRQS, so what was replayed can be
  * collected again.
  */
@@ -32,7 +32,10 @@ struct fake_object {
 };
 
 struct fake_file {
-	bool iommufd;
+	bool iommufd, group;
+	int container;                            /* group: fd of its iommufd, 0: none */
+	uint32_t stands_in;                       /* iommufd: IOAS of the container, 0: none */
+	bool by_process;                          /* iommufd */
 	struct fake_object objects[FAKE_OBJECTS]; /* iommufd: by id */
 	int slot;                                 /* device: 0 or 1 */
 	int bound_to;                             /* device: fd of its iommufd */
@@ -53,8 +56,9 @@ struct fake {
 	bool wrong_table;                    /* attaching ends at another HWPT */
 	bool wrong_ids;                      /* objects get another id than the lowest */
 	bool mute;                           /* a kernel without the queries */
-	bool by_process, compat;             /* what IOMMU_STATE does not tell */
+	bool compat;                         /* what IOMMU_STATE does not tell */
 	bool old;                            /* and a kernel that does not know of it */
+	int group;                           /* number of the one that there is, -1: none */
 	uint32_t can;                        /* a feature that devices have, 0: none */
 	const char *broken;                  /* a rule that was broken */
 	char dir[64];
@@ -70,9 +74,13 @@ void fake_forget(struct fake *f);
 
 int fake_open_iommufd(struct fake *f);
 int fake_open_device(struct fake *f, int slot);
+int fake_open_group(struct fake *f);
 
 /** fake_write() - make a file below the temporary directory, with what leads to it */
 void fake_write(struct fake *f, const char *path, const char *text);
+
+/** fake_link() - the same for a symlink */
+void fake_link(struct fake *f, const char *path, const char *to);
 
 /** count_fds() - how many this process has open */
 int count_fds(void);

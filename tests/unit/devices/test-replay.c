@@ -61,6 +61,7 @@ static void after_kexec(struct after *a, bool two)
 
 	memset(a, 0, sizeof(*a));
 	vm_new(&a->vm, two);
+	vm_iommufd(&a->vm)->by_process = two;
 	expect(lu_devices_collect(&a->vm.cpr, &a->vm.from, &a->d, &e) == 0, "%s", e.what);
 	assert_int_equal(mkdirat(a->vm.f->pkernfs_fd, "vm", 0700), 0);
 	a->dir = openat(a->vm.f->pkernfs_fd, "vm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -284,7 +285,9 @@ static void test_plan_counts(void **state)
 	};
 	struct lu_devices_ioas ioas = { .id = 2, .huge_pages = true };
 	struct lu_devices_hwpt hwpt = { .id = 3, .ioas = 2 };
-	struct lu_devices_iommufd u = { 3, &ioas, 1, &hwpt, 1, &device, 1 };
+	struct lu_devices_iommufd u = {
+		.fd = 3, .ioas = &ioas, .n_ioas = 1, .hwpts = &hwpt, .n_hwpts = 1, .devices = &device, .n_devices = 1
+	};
 	struct lu_devices d = { .fds = fds, .n_fds = ARRAY_SIZE(fds), .iommufds = &u, .n_iommufds = 1 };
 	static const uint64_t want[] = { 1, UINT64_MAX - 1, 3 };
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
