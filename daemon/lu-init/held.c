@@ -16,7 +16,7 @@
 #include "lu-init.h"
 
 /* luctld looks for it in the program before a jump */
-__attribute__((used)) static const char reader[] = LU_CALLS_READER;
+__attribute__((used)) static const char reader[] = LU_CALLS_READER LU_CALLS_READER_CONTAINERS;
 
 #define LUO_WAIT_MS 10000u /* other VMs open the device for moments */
 

@@ -141,7 +141,8 @@ static_assert(IOMMU_DESTROY == 0x3b80 && IOMMU_IOAS_ALLOC == 0x3b81 && IOMMU_IOA
 
 bool lu_calls_is_reader(const void *program, size_t size)
 {
-	return memmem(program, size, LU_CALLS_READER, strlen(LU_CALLS_READER)) != NULL;
+	return memmem(program, size, LU_CALLS_READER, strlen(LU_CALLS_READER)) &&
+	       memmem(program, size, LU_CALLS_READER_CONTAINERS, strlen(LU_CALLS_READER_CONTAINERS));
 }
 
 void lu_calls_clear(struct lu_calls *c)

@@ -293,11 +293,12 @@ void lu_call_describe(const struct lu_calls *c, size_t i, FILE *f);
 
 /* --- who reads it --- */
 
-/* Stands in every program that executes journals of this version, so that the old kernel's luctld can look for it. */
-/* The first line is that of luctls before there were calls of containers, which look for no more. */
-#define LU_CALLS_READER                                  \
-	"luctl: executes journals of calls, version 1\n" \
-	"and calls of containers\n"
+/*
+ * Stand in every program that executes journals of this version, so that the old kernel's luctld can look for them. Those
+ * before there were calls of containers have the first only, and look for no more.
+ */
+#define LU_CALLS_READER "luctl: executes journals of calls, version 1\n"
+#define LU_CALLS_READER_CONTAINERS "luctl: executes calls of containers\n"
 
 /** lu_calls_is_reader() - does a program, as it lies in its file, execute what we write? */
 bool lu_calls_is_reader(const void *program, size_t size);

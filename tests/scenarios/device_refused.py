@@ -69,9 +69,15 @@ sub change { my ($i, $arg, $by) = @_; my $at = args($calls[$i]) + 8 * $arg; subs
 """
 
 # As PID 1 of the next kernel, in place of lu-init, which it becomes: what was looked at right before the jump is changed after it.
-# luctld looks for these words in what is installed: luctl: executes journals of calls, version 1
+# luctld looks for some words in what is installed (LU_CALLS_READER): comments of it have them.
 WRAPPER = r"""#!/usr/bin/perl
+COMMON
 # luctl: executes journals of calls, version 1
+# luctl: executes calls of containers
+sub spoil {
+	load();
+	CHANGE;
+}
 if ($$ == 1) {
 	my $mount = sub { system('mount', '-t', @_) == 0 or warn "mount @_" };
 	$mount->('proc', 'proc', '/proc') unless -e '/proc/self';
@@ -86,11 +92,6 @@ if ($$ == 1) {
 	if ($@ and open my $k, '>', '/dev/kmsg') { print $k "spoil: $@"; close $k }
 }
 exec '/usr/lib/luctl/lu-init.real', @ARGV;
-COMMON
-sub spoil {
-	load();
-	CHANGE;
-}
 """
 
 # A hook of the administrator, which runs before the last look.

@@ -298,7 +298,8 @@ static void test_bdf(void **state)
 
 static void test_reader(void **state)
 {
-	static const char with[] = "\0\1 luctl: executes journals of calls, version 1\nand calls of containers\n x",
+	static const char with[] =
+		"\0\1 luctl: executes journals of calls, version 1\n#luctl: executes calls of containers\n x",
 			  older[] = "\0\1 luctl: executes journals of calls, version 1\n x",
 			  without[] = "luctl: executes";
 
