@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * See job.h. What a job tells goes out in three ways, for those who listen to one of them: the properties of its object,
+ * with numbers; its signals Progress and Finished, in words; and the manager's JobNew and JobRemoved.
+ *
+ * Life: made, nobody knows of it → announced, by its first progress → finished → after JOB_LINGER its object goes.
+ * Unhappy path: its work can't begin: dropped before it was announced. If memory runs out a text stays the old one.
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "auth.h"
 #include "bus.h"
+#include "clock.h"
 #include "job.h"
 
 #define JOB_LINGER_USEC (60 * UINT64_C(1000000))
@@ -13,15 +21,17 @@ struct lu_job {
 	struct lu_jobs *jobs;
 	char path[48];
 	const char *kind;
-	char *state;
+	char *state, *detail, *update, *what, *hint;
 	const char *result;
+	uint64_t begun, done, total, expected; /* CLOCK_REALTIME in µs; VMs; µs */
+	bool announced;
 	lu_job_cancel_t cancel;
 	void *userdata;
 	sd_bus_slot *slot;
 	sd_event_source *linger;
 };
 
-void lu_job_drop(struct lu_job *j)
+static void job_free(struct lu_job *j)
 {
 	struct lu_job **at;
 
@@ -34,13 +44,17 @@ void lu_job_drop(struct lu_job *j)
 	sd_event_source_disable_unref(j->linger);
 	sd_bus_slot_unref(j->slot);
 	free(j->state);
+	free(j->detail);
+	free(j->update);
+	free(j->what);
+	free(j->hint);
 	free(j);
 }
 
 void lu_jobs_clear(struct lu_jobs *jobs)
 {
 	while (jobs->first)
-		lu_job_drop(jobs->first);
+		job_free(jobs->first);
 }
 
 static int cancel_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -66,8 +80,16 @@ static const sd_bus_vtable job_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD("Cancel", "", "", method_cancel, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_PROPERTY("Kind", "s", NULL, offsetof(struct lu_job, kind), SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Begun", "t", NULL, offsetof(struct lu_job, begun), SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Update", "s", NULL, offsetof(struct lu_job, update), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("State", "s", NULL, offsetof(struct lu_job, state), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Detail", "s", NULL, offsetof(struct lu_job, detail), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Done", "t", NULL, offsetof(struct lu_job, done), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Total", "t", NULL, offsetof(struct lu_job, total), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Expected", "t", NULL, offsetof(struct lu_job, expected), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Result", "s", NULL, offsetof(struct lu_job, result), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("What", "s", NULL, offsetof(struct lu_job, what), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Hint", "s", NULL, offsetof(struct lu_job, hint), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_SIGNAL_WITH_ARGS("Progress", SD_BUS_ARGS("s", state, "s", detail), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("Finished", SD_BUS_ARGS("s", result, "s", what, "s", hint), 0),
 	SD_BUS_VTABLE_END,
@@ -85,11 +107,18 @@ int lu_job_new(struct lu_jobs *jobs, const char *kind, lu_job_cancel_t cancel, v
 	j->result = "";
 	j->cancel = cancel;
 	j->userdata = userdata;
+	j->begun = lu_clock_ns(CLOCK_REALTIME) / 1000;
 	j->state = strdup("");
+	j->detail = strdup("");
+	j->update = strdup("");
+	j->what = strdup("");
+	j->hint = strdup("");
 	snprintf(j->path, sizeof(j->path), LU_BUS_PATH "/job/%u", ++jobs->last);
 	j->next = jobs->first;
 	jobs->first = j;
-	r = j->state ? sd_bus_add_object_vtable(jobs->bus, &j->slot, j->path, LU_BUS_JOB, job_vtable, j) : -ENOMEM;
+	r = j->state && j->detail && j->update && j->what && j->hint ?
+		    sd_bus_add_object_vtable(jobs->bus, &j->slot, j->path, LU_BUS_JOB, job_vtable, j) :
+		    -ENOMEM;
 	if (r < 0) {
 		lu_job_drop(j);
 		return r;
@@ -103,19 +132,66 @@ const char *lu_job_path(const struct lu_job *j)
 	return j->path;
 }
 
-void lu_job_progress(struct lu_job *j, const char *state, const char *detail)
+/* If memory runs out the old text stays. */
+static void replace(char **p, const char *s)
 {
-	char *copy;
+	char *copy = strdup(s ?: "");
 
-	if (!j)
-		return;
-	copy = strdup(state);
 	if (!copy)
 		return;
-	free(j->state);
-	j->state = copy;
-	(void)sd_bus_emit_properties_changed(j->jobs->bus, j->path, LU_BUS_JOB, "State", NULL);
-	(void)sd_bus_emit_signal(j->jobs->bus, j->path, LU_BUS_JOB, "Progress", "ss", state, detail ?: "");
+	free(*p);
+	*p = copy;
+}
+
+/* With all that is known of it; false: that was done before. */
+static bool announce(struct lu_job *j)
+{
+	if (j->announced)
+		return false;
+	j->announced = true;
+	(void)sd_bus_emit_object_added(j->jobs->bus, j->path);
+	(void)sd_bus_emit_signal(j->jobs->bus, LU_BUS_PATH, LU_BUS_MANAGER, "JobNew", "os", j->path, j->kind);
+	j->jobs->changed(j->jobs);
+	return true;
+}
+
+const char *lu_jobs_running(const struct lu_jobs *jobs)
+{
+	for (const struct lu_job *j = jobs->first; j; j = j->next)
+		if (j->announced && !*j->result)
+			return j->path;
+	return "/";
+}
+
+void lu_job_progress(struct lu_job *j, const struct lu_progress *p)
+{
+	if (!j)
+		return;
+	replace(&j->state, p->state);
+	replace(&j->detail, p->detail);
+	replace(&j->update, p->update);
+	j->done = p->done;
+	j->total = p->total;
+	j->expected = p->expected_usec;
+	if (!announce(j))
+		(void)sd_bus_emit_properties_changed(j->jobs->bus, j->path, LU_BUS_JOB, "State", "Detail", "Update",
+						     "Done", "Total", "Expected", NULL);
+	(void)sd_bus_emit_signal(j->jobs->bus, j->path, LU_BUS_JOB, "Progress", "ss", j->state, j->detail);
+}
+
+void lu_job_drop(struct lu_job *j)
+{
+	struct lu_jobs *jobs = j->jobs;
+	bool announced = j->announced;
+
+	if (announced) {
+		(void)sd_bus_emit_object_removed(jobs->bus, j->path);
+		(void)sd_bus_emit_signal(jobs->bus, LU_BUS_PATH, LU_BUS_MANAGER, "JobRemoved", "oss", j->path, j->kind,
+					 *j->result ? j->result : "failed");
+	}
+	job_free(j);
+	if (announced)
+		jobs->changed(jobs);
 }
 
 static int on_linger(sd_event_source *s, uint64_t usec, void *userdata)
@@ -129,9 +205,12 @@ void lu_job_finish(struct lu_job *j, const char *result, const struct lu_error *
 	if (!j)
 		return;
 	j->result = result;
-	(void)sd_bus_emit_properties_changed(j->jobs->bus, j->path, LU_BUS_JOB, "Result", NULL);
-	(void)sd_bus_emit_signal(j->jobs->bus, j->path, LU_BUS_JOB, "Finished", "sss", result,
-				 error && error->what ? error->what : "", error && error->hint ? error->hint : "");
+	replace(&j->what, error ? error->what : NULL);
+	replace(&j->hint, error ? error->hint : NULL);
+	if (!announce(j))
+		(void)sd_bus_emit_properties_changed(j->jobs->bus, j->path, LU_BUS_JOB, "Result", "What", "Hint", NULL);
+	(void)sd_bus_emit_signal(j->jobs->bus, j->path, LU_BUS_JOB, "Finished", "sss", result, j->what, j->hint);
+	j->jobs->changed(j->jobs);
 	if (sd_event_add_time_relative(j->jobs->event, &j->linger, CLOCK_MONOTONIC, JOB_LINGER_USEC, 0, on_linger, j) <
 	    0)
 		lu_job_drop(j);

@@ -17,6 +17,7 @@
 #include "manager.h"
 #include "replies.h"
 #include "update.h"
+#include "vm-object.h"
 
 #define CHECKS_MAX 8
 #define HISTORIES_MAX 8
@@ -29,6 +30,7 @@ struct lu_manager {
 	struct lu_update *update;
 	struct lu_pending *pending;
 	struct lu_jobs jobs;
+	struct lu_vm_objects *objects;
 };
 
 /* @r: what lu_document_…() returned */
@@ -723,6 +725,20 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
 	return sd_bus_message_append(reply, "s", PROJECT_VERSION);
 }
 
+static int get_api(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+		   void *userdata, sd_bus_error *error)
+{
+	return sd_bus_message_append(reply, "u", LU_BUS_API);
+}
+
+static int get_job(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+		   void *userdata, sd_bus_error *error)
+{
+	struct lu_manager *mgr = userdata;
+
+	return sd_bus_message_append(reply, "o", lu_jobs_running(&mgr->jobs));
+}
+
 static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD_WITH_ARGS("Update", SD_BUS_ARGS("s", kernel, "a{sv}", options), SD_BUS_RESULT("o", job),
@@ -759,6 +775,10 @@ static const sd_bus_vtable manager_vtable[] = {
 				method_get_report_of, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("API", "u", get_api, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Job", "o", get_job, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_SIGNAL_WITH_ARGS("JobNew", SD_BUS_ARGS("o", job, "s", kind), 0),
+	SD_BUS_SIGNAL_WITH_ARGS("JobRemoved", SD_BUS_ARGS("o", job, "s", kind, "s", result), 0),
 	SD_BUS_VTABLE_END,
 };
 
@@ -771,9 +791,18 @@ static void news_state(void *context)
 	(void)sd_bus_emit_properties_changed(mgr->bus, LU_BUS_PATH, LU_BUS_MANAGER, "State", NULL);
 }
 
-static void news_progress(void *job, const char *state, const char *detail)
+static void news_progress(void *job, const struct lu_progress *progress)
 {
-	lu_job_progress(job, state, detail);
+	lu_job_progress(job, progress);
+}
+
+/* Whoever wants to know how an update ends that outlives the daemon, or came with the jump, finds a job all the same. */
+static void *news_adopted(void *context)
+{
+	struct lu_manager *mgr = context;
+	struct lu_job *job;
+
+	return lu_job_new(&mgr->jobs, "update", cancel_update, mgr, &job) < 0 ? NULL : job;
 }
 
 static void news_finished(void *job, const char *result, const struct lu_error *error)
@@ -783,11 +812,24 @@ static void news_finished(void *job, const char *result, const struct lu_error *
 
 const struct lu_update_news lu_manager_news = {
 	.state = news_state,
+	.adopted = news_adopted,
 	.progress = news_progress,
 	.finished = news_finished,
 };
 
 /* --- life --- */
+
+static void jobs_changed(struct lu_jobs *jobs)
+{
+	(void)sd_bus_emit_properties_changed(jobs->bus, LU_BUS_PATH, LU_BUS_MANAGER, "Job", NULL);
+}
+
+static void vms_changed(void *context)
+{
+	struct lu_manager *mgr = context;
+
+	lu_vm_objects_refresh(mgr->objects);
+}
 
 int lu_manager_new(struct lu_update_env *env, sd_bus *bus, struct lu_manager **ret)
 {
@@ -797,15 +839,24 @@ int lu_manager_new(struct lu_update_env *env, sd_bus *bus, struct lu_manager **r
 		return -ENOMEM;
 	mgr->env = env;
 	mgr->bus = bus;
-	mgr->jobs = (struct lu_jobs){ .event = env->event, .bus = bus };
+	mgr->jobs = (struct lu_jobs){ .event = env->event, .bus = bus, .changed = jobs_changed };
 	*ret = mgr;
 	return 0;
 }
 
 int lu_manager_export(struct lu_manager *mgr, struct lu_update *update)
 {
+	int r;
+
 	mgr->update = update;
-	return sd_bus_add_object_vtable(mgr->bus, NULL, LU_BUS_PATH, LU_BUS_MANAGER, manager_vtable, mgr);
+	r = sd_bus_add_object_manager(mgr->bus, NULL, LU_BUS_PATH);
+	if (r >= 0)
+		r = sd_bus_add_object_vtable(mgr->bus, NULL, LU_BUS_PATH, LU_BUS_MANAGER, manager_vtable, mgr);
+	if (r >= 0)
+		r = lu_vm_objects_new(mgr->env, update, mgr->bus, &mgr->objects);
+	if (r >= 0)
+		lu_vms_on_change(mgr->env->vms, vms_changed, mgr);
+	return r;
 }
 
 struct lu_manager *lu_manager_free(struct lu_manager *mgr)
@@ -815,6 +866,8 @@ struct lu_manager *lu_manager_free(struct lu_manager *mgr)
 	while (mgr->pending)
 		pending_free(mgr->pending);
 	lu_jobs_clear(&mgr->jobs);
+	lu_vms_on_change(mgr->env->vms, NULL, NULL);
+	lu_vm_objects_free(mgr->objects);
 	free(mgr);
 	return NULL;
 }

@@ -55,7 +55,7 @@ static int finish(struct fill *f, const struct lu_json_table *table, void *doc, 
 	return r;
 }
 
-static const char *vm_state(struct lu_vm *vm)
+const char *lu_reply_vm_state(struct lu_vm *vm)
 {
 	const struct lu_vm_facts *facts = lu_vm_facts(vm);
 
@@ -64,8 +64,7 @@ static const char *vm_state(struct lu_vm *vm)
 	return lu_vm_state_to_string(facts->state);
 }
 
-/* The last verdict, as long as the VM is there. */
-static bool updatable(struct lu_vm *vm)
+bool lu_reply_vm_updatable(struct lu_vm *vm)
 {
 	const struct lu_vm_facts *facts = lu_vm_facts(vm);
 
@@ -98,8 +97,8 @@ static void fill_vm(struct fill *f, struct lu_update *u, struct lu_vm *vm, struc
 	ret->qmp = copy(f, lu_vm_qmp(vm));
 	ret->unit = copy(f, lu_vm_unit(vm));
 	ret->pid = facts->pid > 0 ? (uint64_t)facts->pid : 0;
-	ret->state = lu_doc_index(lu_doc_vm_states, vm_state(vm));
-	ret->updatable = updatable(vm);
+	ret->state = lu_doc_index(lu_doc_vm_states, lu_reply_vm_state(vm));
+	ret->updatable = lu_reply_vm_updatable(vm);
 	ret->policy = lu_vm_policy(vm);
 	snprintf(prefix, sizeof(prefix), "VM %s: ", lu_vm_name(vm));
 	if (keeper > 0)
@@ -165,7 +164,7 @@ int lu_document_status(const struct lu_update_env *env, struct lu_update *u, cha
 	doc.pkernfs.path = copy(&f, env->config.pkernfs);
 	doc.pkernfs.mounted = lu_pkernfs_mounted(env->config.pkernfs, &doc.pkernfs.size, &doc.pkernfs.free);
 	for (struct lu_vm *vm = lu_vms_first(env->vms); vm; vm = lu_vm_next(vm))
-		doc.vms.updatable += updatable(vm);
+		doc.vms.updatable += lu_reply_vm_updatable(vm);
 	doc.vms.total = lu_vms_count(env->vms);
 	doc.error = error_of(&f, info->error);
 	return finish(&f, &lu_doc_status_table, &doc, ret, e);

@@ -478,7 +478,9 @@ int lu_update_restore(struct lu_update *u, struct lu_vm *vm, void *job, struct l
 				    "VM %s: its QEMU is there already", lu_vm_name(vm));
 	u->restoring = true;
 	u->restore_job = job;
-	u->news->progress(job, "restoring", lu_vm_name(vm));
+	u->news->progress(
+		job, &(struct lu_progress){
+			     .state = "restoring", .detail = lu_vm_name(vm), .update = u->kept_update, .total = 1 });
 	r = lu_domain_restore_begin(u, on_restore_free, u, error);
 	if (r > 0)
 		r = lu_restore_start(u, LU_OUTCOME_KEPT, LU_PROGRAM_ONLY, on_restore_request, NULL, u, error);

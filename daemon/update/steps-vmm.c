@@ -81,7 +81,7 @@ static int next(struct lu_update *u, struct lu_error *e)
 		return 1;
 	vm = u->outcomes[u->vmm_vm].vm;
 	if (u->vmm_stage == 0)
-		u->news->progress(u->job, u->info.state, lu_vm_name(vm));
+		lu_update_tell(u, lu_vm_name(vm), u->vmm_vm, u->doc.n_vms);
 	trace(u, stages[u->vmm_stage].phase, LU_TRACE_BEGIN, 0);
 	if (stages[u->vmm_stage].op == LU_VM_PAUSE || stages[u->vmm_stage].op == LU_VM_SAVE)
 		limit = u->env->config.save_timeout_usec;

@@ -104,7 +104,8 @@ static void trace_vm(struct lu_update *u, struct lu_vm *vm, enum lu_phase phase,
 			lu_trace_add(u->trace, phase, (unsigned int)i, kind, r, NULL);
 }
 
-const char *lu_update_expects(const struct lu_update *u, char buf[64])
+/* In microseconds; 0: nothing is predicted of the state that the update is in. */
+static uint64_t expected(const struct lu_update *u)
 {
 	enum lu_state s = lu_engine_state(u->engine);
 	uint64_t most = 0;
@@ -112,25 +113,29 @@ const char *lu_update_expects(const struct lu_update *u, char buf[64])
 	for (size_t i = 0; i < u->doc.n_vms; i++)
 		if (u->doc.vms[i].predicted_usec != LU_MEASURED_UNKNOWN && u->doc.vms[i].predicted_usec > most)
 			most = u->doc.vms[i].predicted_usec;
-	*buf = '\0';
 	if (!most || u->doc.rehearse)
-		return buf;
+		return 0;
 	if (s == LU_STATE_PAUSING || s == LU_STATE_SAVING)
-		snprintf(buf, 64, "blackout about %.1f s", (double)most / 1e6);
-	else if (s == LU_STATE_JUMP && u->rest_usec != LU_MEASURED_UNKNOWN)
-		snprintf(buf, 64, "guests go on in about %.1f s", (double)u->rest_usec / 1e6);
-	return buf;
+		return most;
+	return s == LU_STATE_JUMP && u->rest_usec != LU_MEASURED_UNKNOWN ? u->rest_usec : 0;
 }
 
-/* "2 of 3 VMs, blackout about 3.2 s": how far the state is that takes as long as its slowest VM */
-static void tell_count(struct lu_update *u)
+void lu_update_tell(struct lu_update *u, const char *detail, uint64_t done, uint64_t total)
 {
-	char text[128], expected[64];
+	struct lu_progress p = { .state = u->info.state, .update = u->doc.id, .done = done, .total = total };
+	char count[64] = "", hope[64] = "", text[160];
 
-	(void)lu_update_expects(u, expected);
-	snprintf(text, sizeof(text), "%zu of %zu VMs%s%s", u->started - u->pending, u->started, *expected ? ", " : "",
-		 expected);
-	u->news->progress(u->job, u->info.state, text);
+	p.expected_usec = expected(u);
+	if (total)
+		snprintf(count, sizeof(count), "%llu of %llu VMs", (unsigned long long)done, (unsigned long long)total);
+	if (p.expected_usec)
+		snprintf(hope, sizeof(hope),
+			 lu_engine_state(u->engine) == LU_STATE_JUMP ? "guests go on in about %.1f s" :
+								       "blackout about %.1f s",
+			 (double)p.expected_usec / 1e6);
+	snprintf(text, sizeof(text), "%s%s%s", count, *count && *hope ? ", " : "", hope);
+	p.detail = detail ?: text;
+	u->news->progress(u->job, &p);
 }
 
 static void vm_done(struct lu_update *u, int r, const struct lu_error *e)
@@ -138,8 +143,9 @@ static void vm_done(struct lu_update *u, int r, const struct lu_error *e)
 	if (r < 0)
 		(void)lu_error_set(&u->error, r, e ? e->hint : NULL, "%s", e && e->what ? e->what : strerror(-r));
 	u->pending--;
+	/* how far the state is that takes as long as its slowest VM */
 	if (u->phase)
-		tell_count(u);
+		lu_update_tell(u, NULL, u->started - u->pending, u->started);
 	if (u->pending > 0)
 		return;
 	if (u->error.code && !u->effects[u->effect].go_on)

@@ -38,5 +38,9 @@ int lu_step_vms_if(struct lu_update *u, enum lu_vm_op op, enum lu_phase phase,
 /** lu_thaw_forget() - end the thawing that goes on beside undo's other steps */
 void lu_thaw_forget(struct lu_update *u);
 
-/** lu_update_expects() - what is predicted of the state that the update is in, for people; "" if nothing is */
-const char *lu_update_expects(const struct lu_update *u, char buf[64]);
+/**
+ * lu_update_tell() - how far the update is, to whoever asked for it
+ * @detail: NULL: what is predicted of the state that it is in
+ * @done, @total: VMs, as struct lu_progress says
+ */
+void lu_update_tell(struct lu_update *u, const char *detail, uint64_t done, uint64_t total);

@@ -189,10 +189,11 @@ static void op_entered(void *ud, const struct lu_transition *t)
 {
 	struct lu_update *u = ud;
 	const char *what = t->cause && t->cause->what ? t->cause->what : "";
-	char expected[64];
 
 	u->info.state = lu_state_name(t->to);
 	u->info.running = !lu_state_is_rest(t->to);
+	if (u->info.running && !u->job)
+		u->job = u->news->adopted(u->context);
 	if (t->event == LU_EVENT_START || t->event == LU_EVENT_START_VMM)
 		lu_trace_add(u->trace, LU_PHASE_UPDATE, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, NULL);
 	if (!lu_state_is_rest(t->from))
@@ -203,7 +204,7 @@ static void op_entered(void *ud, const struct lu_transition *t)
 		lu_trace_add(u->trace, LU_PHASE_KEXEC, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, NULL);
 	log_state(u, t->to, what);
 	(void)sd_notifyf(0, "STATUS=%s", u->info.state);
-	u->news->progress(u->job, u->info.state, *what ? what : lu_update_expects(u, expected));
+	lu_update_tell(u, *what ? what : NULL, 0, 0);
 	u->news->state(u->context);
 	if (!u->info.running) {
 		come_to_rest(u, t->to);

@@ -10,18 +10,32 @@
 struct lu_update;
 
 /**
+ * struct lu_progress - how far a piece of work is
+ * @detail: for people; NULL or empty: nothing to add
+ * @update: id of the update that it is part of; NULL: none
+ * @done, @total: VMs that are through with this state, of how many; 0 of 0: not counted
+ * @expected_usec: predicted of the blackout, or from the jump on of what is left of it; 0: nothing is
+ */
+struct lu_progress {
+	const char *state, *detail, *update;
+	uint64_t done, total, expected_usec;
+};
+
+/**
  * struct lu_update_news - what the update tells of itself; none of them may call it
  * @state: lu_update_info() has changed
- * @progress: of a piece of work that was asked for with @job; NULL: by a daemon before this one
+ * @adopted: an update goes on that a daemon before this one was asked for: its job; NULL: there is none
+ * @progress: of a piece of work that was asked for with @job; NULL: of nobody
  * @finished: the same; @job is not told anything after that. Not called if the start has failed
  */
 struct lu_update_news {
 	void (*state)(void *context);
-	void (*progress)(void *job, const char *state, const char *detail);
+	void *(*adopted)(void *context);
+	void (*progress)(void *job, const struct lu_progress *progress);
 	void (*finished)(void *job, const char *result, const struct lu_error *error);
 };
 
-/** lu_update_new() - @env, @news: must outlive it; @context: for news->state() */
+/** lu_update_new() - @env, @news: must outlive it; @context: for news->state() and news->adopted() */
 int lu_update_new(struct lu_update_env *env, const struct lu_update_news *news, void *context, struct lu_update **ret);
 struct lu_update *lu_update_free(struct lu_update *u);
 DEFINE_CLEANUP(struct lu_update *, lu_update_free)

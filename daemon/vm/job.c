@@ -88,6 +88,7 @@ static void job_end(struct lu_vm_job *j, int r)
 	struct lu_vm *vm = j->vm;
 
 	job_unhook(j);
+	lu_vms_tell(vm->vms);
 	if (r < 0)
 		lu_error_set(&j->error, r, NULL, "VM %s: %s: %s", vm->name, ops[j->op].name, strerror(-r));
 	if (r < 0 && (r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET) && !lu_qmp_connected(vm->qmp))

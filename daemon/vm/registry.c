@@ -119,10 +119,23 @@ void lu_vms_free(struct lu_vms *vms)
 	free(vms);
 }
 
+void lu_vms_on_change(struct lu_vms *vms, void (*changed)(void *context), void *context)
+{
+	vms->changed = changed;
+	vms->changed_context = context;
+}
+
+void lu_vms_tell(const struct lu_vms *vms)
+{
+	if (vms->changed)
+		vms->changed(vms->changed_context);
+}
+
 static void insert(struct lu_vms *vms, struct lu_vm *vm)
 {
 	struct lu_vm **p = &vms->first;
 
+	lu_vms_tell(vms);
 	lu_passthrough_claim(vms, vm);
 	while (*p && strcmp((*p)->name, vm->name) < 0)
 		p = &(*p)->next;
@@ -132,6 +145,7 @@ static void insert(struct lu_vms *vms, struct lu_vm *vm)
 
 static void unlink_vm(struct lu_vms *vms, struct lu_vm *vm)
 {
+	lu_vms_tell(vms);
 	for (struct lu_vm **p = &vms->first; *p; p = &(*p)->next) {
 		if (*p == vm) {
 			*p = vm->next;

@@ -57,7 +57,9 @@ struct lu_vms {
 	lu_vm_restore_t restore;
 	void *restore_context;
 	int (*domains)(struct lu_vms *vms, struct lu_error *e);
-	bool held;                     /* libvirt has stepped aside */
+	bool held; /* libvirt has stepped aside */
+	void (*changed)(void *context);
+	void *changed_context;
 	struct lu_passthrough *stored; /* from systemd, of VMs that are not known yet */
 	struct lu_vm *first;           /* by name */
 };
@@ -293,6 +295,8 @@ int lu_probe_plugged(struct json_object *data, char **ret);
 bool lu_probe_too_old(const char *version);
 
 void lu_vm_facts_clear(struct lu_vm_facts *f);
+/** lu_vms_tell() - something about the VMs may have changed */
+void lu_vms_tell(const struct lu_vms *vms);
 
 /** lu_vms_pkernfs() - an fd of the mount point, -ENODEV with @e if it is not pkernfs */
 int lu_vms_pkernfs(const struct lu_vms *vms, struct lu_error *e);

@@ -139,6 +139,9 @@ struct lu_vm_env {
 /** lu_vms_new() - an empty registry; the strings of @env are copied */
 int lu_vms_new(struct lu_vms **ret, sd_event *event, const struct lu_vm_env *env);
 
+/** lu_vms_on_change() - @changed is called when a VM has come, gone, or ended an operation; it may not call back. NULL: nobody is */
+void lu_vms_on_change(struct lu_vms *vms, void (*changed)(void *context), void *context);
+
 /** lu_vms_free() - cancels everything and frees all VMs; NULL is fine */
 void lu_vms_free(struct lu_vms *vms);
 DEFINE_CLEANUP(struct lu_vms *, lu_vms_free)

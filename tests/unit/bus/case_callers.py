@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Who may call what: root, others without polkit, and with a polkit that says yes, no, nothing or nonsense."""
 
-from world import JOB, MANAGER, NOBODY, BusError, interface, wait_for
+from gi.repository import GLib
+
+from world import JOB, MANAGER, NOBODY, PROPERTIES, ROOT, BusError, interface, managed, wait_for
 
 # methods that change something, or have luctld look at files and VMs: arguments, polkit's action, the answer to somebody who may
 CHANGING = {
@@ -112,6 +114,28 @@ def test_caller_leaves_while_polkit_thinks(world):
     world.caller().begin("Update", "/nonexistent", {})
     world.root.document("GetStatus")
     world.daemon.stop()
+
+
+def test_objects(world):
+    """What objects show is open to all, as the methods are; nobody can set it, make it up or call what is not his."""
+    world.define("a")
+    world.monitor("a", greeting=None)
+    asked = world.polkit("no")
+    world.start()
+    job = world.root.call("UpdateVMM", [])
+    nobody = world.caller()
+    wait_for(lambda: len(managed(world.root)) == 2, "a job and a VM")
+    assert managed(nobody) == managed(world.root)
+    for path, interfaces in {**managed(world.root), ROOT: {MANAGER: world.root.call("GetAll", MANAGER, path=ROOT, of=PROPERTIES, kind="(s)")}}.items():
+        for of, properties in interfaces.items():
+            for name in properties if of.startswith("org.luctl1") else ():
+                assert nobody.property(name, path, of) == world.root.property(name, path, of), (path, of, name)
+                for caller in (nobody, world.root):
+                    error = caller.fails("Set", of, name, GLib.Variant("s", "x"), path=path, of=PROPERTIES, kind="(ssv)")
+                    assert error.name in ("org.freedesktop.DBus.Error.PropertyReadOnly", "org.freedesktop.DBus.Error.AccessDenied"), (of, name, error)
+    assert not asked()
+    assert nobody.fails("Cancel", path=job, of=JOB).errno == "EACCES" and len(asked()) == 1
+    assert world.root.property("Result", job, JOB) == ""
 
 
 def test_job_of_somebody_else(world):

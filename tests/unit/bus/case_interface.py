@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What schemas/org.luctl1.xml promises: members, signatures, replies by their schemas."""
 
-from world import DOCUMENTS, JOB, MANAGER, ROOT, interface, interface_of
+from world import DOCUMENTS, JOB, MANAGER, ROOT, interface, interface_of, managed, wait_for
 
 
 def introspect(caller, path):
@@ -15,6 +15,7 @@ def test_members(world):
     world.define("a")
     world.monitor("a")
     found.update(introspect(world.root, world.root.call("UpdateVMM", [])))
+    found.update(introspect(world.root, wait_for(lambda: next((path for path in managed(world.root) if "/vm/" in path), None), "a VM's object")))
     want = interface()
     wrong = [f"{k}: XML {want.get(k)}, luctld {found.get(k)}" for k in sorted(set(want) | set(found)) if want.get(k) != found.get(k)]
     assert not wrong, wrong

@@ -33,7 +33,7 @@ SCRATCH = pathlib.Path("/run/test")
 NOBODY = 65534
 
 NAME, ROOT = "org.luctl1", "/org/luctl1"
-MANAGER, JOB, PROPERTIES = "org.luctl1.Manager", "org.luctl1.Job", "org.freedesktop.DBus.Properties"
+MANAGER, JOB, VM, PROPERTIES = "org.luctl1.Manager", "org.luctl1.Job", "org.luctl1.VM", "org.freedesktop.DBus.Properties"
 # the replies that are documents, and the schemas of these
 DOCUMENTS = {"Check": "check", "Plan": "plan", "GetStatus": "status", "ListVMs": "vm-list", "DescribeVM": "vm-info", "GetReport": "report",
              "GetReportOf": "report", "ListReports": "report-list"}
@@ -94,6 +94,11 @@ def interface_of(xml):
                 args = [(a.get("direction", "out"), a.get("type"), a.get("name")) for a in m.iter("arg")]
                 found[i.get("name"), m.get("name")] = (m.tag, m.get("type"), m.get("access"), args)
     return found
+
+
+def managed(caller):
+    """What the ObjectManager has: path → interface → property → value."""
+    return caller.call("GetManagedObjects", path=ROOT, of="org.freedesktop.DBus.ObjectManager", kind="()")
 
 
 def signature(member, of=MANAGER):
@@ -326,6 +331,13 @@ class World:
 
     def run(self, argv, **how):
         process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, **how)
+        self.processes.append(process)
+        return process
+
+    def follow(self):
+        """docs/examples/follow.py, which prints what signals tell; end() waits for it."""
+        process = subprocess.Popen([sys.executable, TREE / "docs/examples/follow.py", self.address], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(TREE / "python")}, cwd="/")
         self.processes.append(process)
         return process
 

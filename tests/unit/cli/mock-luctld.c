@@ -26,6 +26,7 @@
 
 #define STEP_USEC 20000u
 #define JOB_PATH "/org/luctl1/job/7"
+#define VM_PATH "/org/luctl1/vm/web1"
 
 struct mock {
 	sd_bus *bus;
@@ -306,6 +307,19 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 	return sd_bus_message_append(reply, "s", "");
 }
 
+static int get_zero(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+		    void *userdata, sd_bus_error *error)
+{
+	return strcmp(property, "API") == 0 ? sd_bus_message_append(reply, "u", 0u) :
+					      sd_bus_message_append(reply, "t", UINT64_C(0));
+}
+
+static int get_job(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+		   void *userdata, sd_bus_error *error)
+{
+	return sd_bus_message_append(reply, "o", JOB_PATH);
+}
+
 #define METHOD(_name, _in, _out, _function) \
 	SD_BUS_METHOD_WITH_ARGS(_name, SD_BUS_ARGS _in, SD_BUS_ARGS _out, _function, SD_BUS_VTABLE_UNPRIVILEGED)
 
@@ -336,6 +350,10 @@ static const sd_bus_vtable manager[] = {
 	METHOD("GetReportOf", ("s", update), ("s", report), on_with_string),
 	SD_BUS_PROPERTY("State", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Version", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("API", "u", get_zero, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Job", "o", get_job, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_SIGNAL_WITH_ARGS("JobNew", SD_BUS_ARGS("o", job, "s", kind), 0),
+	SD_BUS_SIGNAL_WITH_ARGS("JobRemoved", SD_BUS_ARGS("o", job, "s", kind, "s", result), 0),
 	SD_BUS_VTABLE_END,
 };
 
@@ -343,10 +361,45 @@ static const sd_bus_vtable job[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD("Cancel", NULL, NULL, on_cancel, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_PROPERTY("Kind", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Begun", "t", get_zero, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Update", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("State", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Detail", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Done", "t", get_zero, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Total", "t", get_zero, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Expected", "t", get_zero, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Result", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("What", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Hint", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_SIGNAL_WITH_ARGS("Progress", SD_BUS_ARGS("s", state, "s", detail), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("Finished", SD_BUS_ARGS("s", result, "s", what, "s", hint), 0),
+	SD_BUS_VTABLE_END,
+};
+
+#define TEXT(_name, _flags) SD_BUS_PROPERTY(_name, "s", get_text, 0, _flags)
+
+static int get_none(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+		    void *userdata, sd_bus_error *error)
+{
+	return strcmp(property, "Devices") == 0 ? sd_bus_message_append(reply, "as", 0) :
+						  sd_bus_message_append(reply, "b", 0);
+}
+
+static const sd_bus_vtable vm[] = {
+	SD_BUS_VTABLE_START(0),
+	TEXT("Name", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	TEXT("UUID", SD_BUS_VTABLE_PROPERTY_CONST),
+	TEXT("QMP", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	TEXT("Unit", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	TEXT("Policy", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	TEXT("State", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	TEXT("Reason", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	TEXT("Hint", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	TEXT("RestoredBy", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Updatable", "b", get_none, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("PID", "t", get_zero, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("RAM", "t", get_zero, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Devices", "as", get_none, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_VTABLE_END,
 };
 
@@ -373,6 +426,8 @@ int main(int argc, char **argv)
 		r = sd_bus_add_object_vtable(m.bus, NULL, "/org/luctl1", "org.luctl1.Manager", manager, &m);
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(m.bus, NULL, JOB_PATH, "org.luctl1.Job", job, &m);
+	if (r >= 0)
+		r = sd_bus_add_object_vtable(m.bus, NULL, VM_PATH, "org.luctl1.VM", vm, &m);
 	if (r >= 0)
 		r = sd_bus_request_name(m.bus, "org.luctl1", 0);
 	if (r >= 0)
