@@ -213,8 +213,8 @@ int verb_update(struct cli *cli)
 	if (r != 0)
 		return r;
 	/* the check is to say all that an update would */
-	if (!cli_flag(cli, "trial") && !cli_flag(cli, "no-trial"))
-		(void)luctl_plan_set_trial(plan, LUCTL_TRIAL_AUTO);
+	if (!cli_flag(cli, "trial") && !cli_flag(cli, "no-trial") && luctl_plan_set_trial(plan, LUCTL_TRIAL_AUTO) < 0)
+		return fail(cli);
 	if (luctl_check(plan, &check) < 0)
 		return fail(cli);
 	if (!luctl_check_ok(check))

@@ -189,3 +189,47 @@ PUBLIC bool luctl_last_refused(struct luctl_ctx *ctx)
 {
 	return ctx->error_name && strcmp(ctx->error_name, LU_BUS_REFUSED) == 0;
 }
+
+/* The last error stays: these are called over and over. */
+static int open_bus(struct luctl_ctx *ctx)
+{
+	return ctx->bus && sd_bus_is_open(ctx->bus) > 0 ? 0 : -ENOTCONN;
+}
+
+PUBLIC int luctl_fd(struct luctl_ctx *ctx)
+{
+	return open_bus(ctx) < 0 ? -ENOTCONN : sd_bus_get_fd(ctx->bus);
+}
+
+PUBLIC int luctl_events(struct luctl_ctx *ctx)
+{
+	return open_bus(ctx) < 0 ? -ENOTCONN : sd_bus_get_events(ctx->bus);
+}
+
+PUBLIC int luctl_timeout(struct luctl_ctx *ctx, uint64_t *ret_usec)
+{
+	uint64_t usec = LUCTL_FOREVER;
+	int r = open_bus(ctx);
+
+	if (r == 0)
+		r = sd_bus_get_timeout(ctx->bus, &usec);
+	if (r < 0)
+		return r;
+	*ret_usec = usec;
+	return 0;
+}
+
+PUBLIC int luctl_process(struct luctl_ctx *ctx)
+{
+	int r = open_bus(ctx);
+
+	if (r == 0)
+		r = sd_bus_process(ctx->bus, NULL);
+	if (r < 0) {
+		ctx_begin(ctx);
+		ctx->unreachable = true;
+		return ctx_fail(ctx, -ECONNRESET, "luctl_connect() connects again",
+				"the connection to the bus is gone");
+	}
+	return r > 0;
+}

@@ -17,6 +17,8 @@
  *  4. the time is over: -ETIMEDOUT, luctl_job_wait() can be called again
  *
  * Freeing a job stops the watching, not the work.
+ *
+ * luctl_job_attach() does the same to a job that is there already: it subscribes, then asks what the job is now.
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,9 +29,10 @@
 struct luctl_job {
 	struct luctl_ctx *ctx;
 	sd_bus *bus; /* the connection it was begun on */
-	sd_bus_slot *signals, *owner_changes;
+	sd_bus_slot *signals, *property_changes, *owner_changes;
 	char *path, *owner;
-	char *state, *result, *what, *hint;
+	char *state, *detail, *update, *result, *what, *hint;
+	uint64_t done, total, expected;
 	bool lost;
 	luctl_progress_fn progress;
 	void *progress_userdata;
@@ -46,17 +49,75 @@ static bool replace(char **p, const char *s)
 	return true;
 }
 
+/* "a{sv}": what a job is now. What this library does not know it passes over. */
+static int read_properties(struct luctl_job *job, sd_bus_message *m)
+{
+	const struct {
+		const char *name;
+		char **text;
+		uint64_t *number;
+	} known[] = {
+		{ .name = "State", .text = &job->state },         { .name = "Detail", .text = &job->detail },
+		{ .name = "Update", .text = &job->update },       { .name = "Result", .text = &job->result },
+		{ .name = "What", .text = &job->what },           { .name = "Hint", .text = &job->hint },
+		{ .name = "Done", .number = &job->done },         { .name = "Total", .number = &job->total },
+		{ .name = "Expected", .number = &job->expected },
+	};
+	const char *name, *text;
+	int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		size_t i = 0;
+
+		r = sd_bus_message_read(m, "s", &name);
+		while (r >= 0 && i < ARRAY_SIZE(known) && strcmp(known[i].name, name) != 0)
+			i++;
+		if (r >= 0 && i == ARRAY_SIZE(known))
+			r = sd_bus_message_skip(m, "v");
+		else if (r >= 0 && known[i].number)
+			r = sd_bus_message_read(m, "v", "t", known[i].number);
+		else if (r >= 0) {
+			r = sd_bus_message_read(m, "v", "s", &text);
+			/* there is no result, and no error, before it ends */
+			if (r >= 0 && (*text || known[i].text == &job->detail) && !replace(known[i].text, text))
+				r = -ENOMEM;
+		}
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static bool is_from(const struct luctl_job *job, sd_bus_message *m)
+{
+	const char *path = sd_bus_message_get_path(m), *sender = sd_bus_message_get_sender(m);
+
+	return job->path && path && !strcmp(path, job->path) && sender && !strcmp(sender, job->owner);
+}
+
+/* Comes before the signals that stand for the same, so that these find numbers in their place. */
+static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct luctl_job *job = userdata;
+	const char *interface;
+
+	if (is_from(job, m) && sd_bus_message_read(m, "s", &interface) >= 0 && !strcmp(interface, LU_BUS_JOB))
+		(void)read_properties(job, m);
+	return 0;
+}
+
 static int on_job_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct luctl_job *job = userdata;
-	const char *a, *b, *c, *path = sd_bus_message_get_path(m), *sender = sd_bus_message_get_sender(m);
+	const char *a, *b, *c;
 
-	if (!job->path || !path || strcmp(path, job->path) != 0 || !sender || strcmp(sender, job->owner) != 0)
+	if (!is_from(job, m))
 		return 0;
 	if (sd_bus_message_is_signal(m, LU_BUS_JOB, "Progress")) {
 		if (sd_bus_message_read(m, "ss", &a, &b) < 0)
 			return 0;
 		(void)replace(&job->state, a);
+		(void)replace(&job->detail, b);
 		if (job->progress)
 			job->progress(job->progress_userdata, a, b);
 	} else if (sd_bus_message_is_signal(m, LU_BUS_JOB, "Finished")) {
@@ -94,11 +155,18 @@ static int job_begin(struct luctl_ctx *ctx, struct luctl_job **ret)
 	job->ctx = ctx;
 	job->bus = sd_bus_ref(ctx->bus);
 	job->state = strdup("");
-	if (!job->state)
+	job->detail = strdup("");
+	if (!job->state || !job->detail)
 		return ctx_fail_oom(ctx);
 	r = sd_bus_add_match(ctx->bus, &job->signals,
 			     "type='signal',interface='" LU_BUS_JOB "',path_namespace='" LU_BUS_PATH "/job'",
 			     on_job_signal, job);
+	if (r >= 0)
+		r = sd_bus_add_match(ctx->bus, &job->property_changes,
+				     "type='signal',interface='org.freedesktop.DBus.Properties',"
+				     "member='PropertiesChanged',path_namespace='" LU_BUS_PATH "/job',arg0='" LU_BUS_JOB
+				     "'",
+				     on_properties, job);
 	if (r >= 0)
 		r = sd_bus_add_match(ctx->bus, &job->owner_changes,
 				     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
@@ -144,6 +212,90 @@ int job_call(struct luctl_ctx *ctx, sd_bus_message *m, struct luctl_job **ret)
 		return r;
 	*ret = steal_ptr(job);
 	return 0;
+}
+
+static int running_job(struct luctl_ctx *ctx, char **ret)
+{
+	_cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
+	const char *path;
+	int r = call_new(ctx, LU_BUS_PATH, "org.freedesktop.DBus.Properties", "Get", false, &m);
+
+	if (r < 0)
+		return r;
+	r = sd_bus_message_append(m, "ss", LU_BUS_MANAGER, "Job");
+	if (r < 0)
+		return ctx_fail_bus(ctx, r, NULL);
+	r = call_send(ctx, m, &reply);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_read(reply, "v", "o", &path);
+	if (r < 0)
+		return ctx_fail_bus(ctx, r, NULL);
+	if (strcmp(path, "/") == 0)
+		return ctx_fail(ctx, -ENOENT, NULL, "no job is under way");
+	*ret = strdup(path);
+	return *ret ? 0 : ctx_fail_oom(ctx);
+}
+
+PUBLIC int luctl_job_attach(struct luctl_ctx *ctx, const char *path, struct luctl_job **ret_job)
+{
+	_cleanup_(luctl_job_freep) struct luctl_job *job = NULL;
+	_cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
+	_cleanup_free_ char *found = NULL;
+	const char *sender;
+	int r;
+
+	ctx_begin(ctx);
+	if (!path) {
+		r = running_job(ctx, &found);
+		if (r < 0)
+			return r;
+		path = found;
+	}
+	r = ctx_need_bus(ctx);
+	if (r >= 0)
+		r = job_begin(ctx, &job);
+	if (r >= 0)
+		r = call_new(ctx, path, "org.freedesktop.DBus.Properties", "GetAll", false, &m);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_append(m, "s", LU_BUS_JOB);
+	if (r < 0)
+		return ctx_fail_bus(ctx, r, NULL);
+	r = call_send(ctx, m, &reply);
+	if (r < 0) {
+		const char *name = luctl_last_error_name(ctx);
+
+		if (!name || (strcmp(name, SD_BUS_ERROR_UNKNOWN_OBJECT) != 0 &&
+			      strcmp(name, SD_BUS_ERROR_UNKNOWN_INTERFACE) != 0))
+			return r;
+		ctx_begin(ctx);
+		return ctx_fail(ctx, -ENOENT, "luctl status tells how the last update ended",
+				"%s: there is no such job (any more)", path);
+	}
+	sender = sd_bus_message_get_sender(reply);
+	if (!sender)
+		return ctx_fail(ctx, -EPROTO, NULL, "the bus does not name the sender of a reply");
+	job->path = strdup(path);
+	job->owner = strdup(sender);
+	if (!job->path || !job->owner)
+		return ctx_fail_oom(ctx);
+	r = read_properties(job, reply);
+	if (r < 0)
+		return ctx_fail_bus(ctx, r, NULL);
+	*ret_job = steal_ptr(job);
+	return 0;
+}
+
+PUBLIC void luctl_job_set_progress(struct luctl_job *job, luctl_progress_fn progress, void *userdata)
+{
+	job->progress = progress;
+	job->progress_userdata = userdata;
+}
+
+PUBLIC bool luctl_job_lost(const struct luctl_job *job)
+{
+	return !job->result && (job->lost || sd_bus_is_open(job->bus) <= 0);
 }
 
 static int fail_lost(struct luctl_job *job)
@@ -202,11 +354,14 @@ PUBLIC void luctl_job_free(struct luctl_job *job)
 	if (!job)
 		return;
 	sd_bus_slot_unref(job->signals);
+	sd_bus_slot_unref(job->property_changes);
 	sd_bus_slot_unref(job->owner_changes);
 	sd_bus_unref(job->bus);
 	free(job->path);
 	free(job->owner);
 	free(job->state);
+	free(job->detail);
+	free(job->update);
 	free(job->result);
 	free(job->what);
 	free(job->hint);
@@ -226,6 +381,31 @@ PUBLIC const char *luctl_job_state(const struct luctl_job *job)
 PUBLIC const char *luctl_job_result(const struct luctl_job *job)
 {
 	return job->result;
+}
+
+PUBLIC const char *luctl_job_detail(const struct luctl_job *job)
+{
+	return job->detail;
+}
+
+PUBLIC const char *luctl_job_update_id(const struct luctl_job *job)
+{
+	return job->update;
+}
+
+PUBLIC uint64_t luctl_job_done(const struct luctl_job *job)
+{
+	return job->done;
+}
+
+PUBLIC uint64_t luctl_job_total(const struct luctl_job *job)
+{
+	return job->total;
+}
+
+PUBLIC uint64_t luctl_job_expected(const struct luctl_job *job)
+{
+	return job->expected ?: LUCTL_UNKNOWN;
 }
 
 PUBLIC const char *luctl_job_error(const struct luctl_job *job)

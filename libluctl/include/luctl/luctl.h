@@ -26,6 +26,9 @@
  *    /usr/share/luctl/schemas.
  *  - A context and what came from it belong to one thread at a time.
  *  - luctl_set_log() is the only way anything is ever written by the library.
+ *  - Words that stand for one of several things ("aborted") are texts, since a later daemon may know more of them;
+ *    luctl_state_of() and its like make numbers of them.
+ *  - What asks the daemon waits for its answer. Jobs can be followed without waiting: luctl_fd(), luctl_process().
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +36,13 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* To ignore what this returns would lose something. */
+#if defined(__GNUC__) || defined(__clang__)
+#define LUCTL_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define LUCTL_MUST_CHECK
 #endif
 
 #define LUCTL_FOREVER UINT64_MAX
@@ -82,7 +92,7 @@ void luctl_set_interactive(struct luctl_ctx *ctx, bool interactive);
  *
  * Does not start or contact the daemon. Connecting again drops the old connection.
  */
-int luctl_connect(struct luctl_ctx *ctx, const char *address);
+int luctl_connect(struct luctl_ctx *ctx, const char *address) LUCTL_MUST_CHECK;
 
 /* What went wrong in the last failed call: object and cause. Never NULL; "" if nothing failed. */
 const char *luctl_last_error(struct luctl_ctx *ctx);
@@ -94,6 +104,67 @@ const char *luctl_last_error_name(struct luctl_ctx *ctx);
 bool luctl_last_unreachable(struct luctl_ctx *ctx);
 /* Did a check of the daemon refuse it, with nothing touched? */
 bool luctl_last_refused(struct luctl_ctx *ctx);
+
+/*
+ * Without waiting: the connection in an event loop of one's own.
+ *
+ * Poll luctl_fd() for luctl_events() until luctl_timeout(), then call luctl_process() until it returns 0; also once before
+ * the first poll, since what came in during other calls waits already. Progress functions are called from there.
+ * All of it is of the present connection: after luctl_connect(), and after a call that had to connect again, ask anew.
+ */
+int luctl_fd(struct luctl_ctx *ctx);     /* or -ENOTCONN */
+int luctl_events(struct luctl_ctx *ctx); /* as in poll(2), or a negative errno */
+/* CLOCK_MONOTONIC in µs at which to call luctl_process() at the latest; LUCTL_FOREVER: at no time */
+int luctl_timeout(struct luctl_ctx *ctx, uint64_t *ret_usec);
+/* 1: something was done, call it again; 0: nothing is left to do; -ECONNRESET: the connection is gone */
+int luctl_process(struct luctl_ctx *ctx) LUCTL_MUST_CHECK;
+
+/* Words as numbers; …_OTHER: none that this library knows, or NULL. Numbers stay. */
+enum luctl_state {
+	LUCTL_STATE_OTHER = -1,
+	LUCTL_STATE_IDLE,
+	LUCTL_STATE_CHECKING,
+	LUCTL_STATE_LOADING,
+	LUCTL_STATE_PREPARING,
+	LUCTL_STATE_PAUSING,
+	LUCTL_STATE_SAVING,
+	LUCTL_STATE_SEALING,
+	LUCTL_STATE_JUMP,
+	LUCTL_STATE_BOOTED,
+	LUCTL_STATE_ADOPTING,
+	LUCTL_STATE_RESTORING,
+	LUCTL_STATE_RESUMING,
+	LUCTL_STATE_FINISHING,
+	LUCTL_STATE_DONE,
+	LUCTL_STATE_ABORTING,
+	LUCTL_STATE_ABORTED,
+	LUCTL_STATE_DEGRADED,
+	LUCTL_STATE_EXAMINING,
+	LUCTL_STATE_REPLACING,
+};
+enum luctl_state luctl_state_of(const char *word); /* of luctl_status_state(), luctl_job_state() */
+/* No update is under way in it. */
+bool luctl_state_is_rest(enum luctl_state state);
+
+enum luctl_result {
+	LUCTL_RESULT_OTHER = -1,
+	LUCTL_RESULT_SUCCESS,
+	LUCTL_RESULT_ABORTED,
+	LUCTL_RESULT_DEGRADED,
+	LUCTL_RESULT_FAILED, /* of a job that is no update */
+};
+enum luctl_result
+luctl_result_of(const char *word); /* of luctl_job_result(), luctl_status_result(), luctl_report_result() */
+
+enum luctl_vm_state {
+	LUCTL_VM_OTHER = -1,
+	LUCTL_VM_RUNNING,
+	LUCTL_VM_PAUSED,
+	LUCTL_VM_UNREACHABLE,
+	LUCTL_VM_SAVED,
+	LUCTL_VM_LOST,
+};
+enum luctl_vm_state luctl_vm_state_of(const char *word); /* of luctl_vm_state() */
 
 /* Version of the library, "0.1.0". */
 const char *luctl_version(void);
@@ -157,10 +228,10 @@ const struct luctl_ram *luctl_vm_ram_next(const struct luctl_vm *vm, const struc
 const char *luctl_ram_path(const struct luctl_ram *ram);
 uint64_t luctl_ram_size(const struct luctl_ram *ram);
 /* @definition: JSON text, schema vm. Holds until the daemon restarts. */
-int luctl_vm_add(struct luctl_ctx *ctx, const char *definition);
-int luctl_vm_remove(struct luctl_ctx *ctx, const char *name);
+int luctl_vm_add(struct luctl_ctx *ctx, const char *definition) LUCTL_MUST_CHECK;
+int luctl_vm_remove(struct luctl_ctx *ctx, const char *name) LUCTL_MUST_CHECK;
 /* Gives up the state that an update saved of a VM and that waits to be restored, for good. @name: name or UUID */
-int luctl_vm_forget(struct luctl_ctx *ctx, const char *name);
+int luctl_vm_forget(struct luctl_ctx *ctx, const char *name) LUCTL_MUST_CHECK;
 
 /* Plan, check, update. */
 
@@ -178,13 +249,13 @@ void luctl_plan_free(struct luctl_plan *plan);
 const char *luctl_plan_kernel(const struct luctl_plan *plan);
 /* NULL: none is given. */
 const char *luctl_plan_initrd(const struct luctl_plan *plan);
-int luctl_plan_set_initrd(struct luctl_plan *plan, const char *initrd);
+int luctl_plan_set_initrd(struct luctl_plan *plan, const char *initrd) LUCTL_MUST_CHECK;
 /* That there is none is meant; else it is refused where the running kernel had one. Not together with the one before. */
-int luctl_plan_set_no_initrd(struct luctl_plan *plan, bool none);
+int luctl_plan_set_no_initrd(struct luctl_plan *plan, bool none) LUCTL_MUST_CHECK;
 /* Whole command line of the target; luctl adds what it needs. Not together with the next one. */
-int luctl_plan_set_cmdline(struct luctl_plan *plan, const char *cmdline);
+int luctl_plan_set_cmdline(struct luctl_plan *plan, const char *cmdline) LUCTL_MUST_CHECK;
 /* The running kernel's command line; also the default. */
-int luctl_plan_set_reuse_cmdline(struct luctl_plan *plan, bool reuse);
+int luctl_plan_set_reuse_cmdline(struct luctl_plan *plan, bool reuse) LUCTL_MUST_CHECK;
 /*
  * Shall the target be tried first, in a throw-away machine that jumps into it? It takes some ten seconds, once for each target:
  * what went well is remembered. YES: and if it can't be tried, that is an error. AUTO: as luctld's settings say.
@@ -196,14 +267,14 @@ enum luctl_trial {
 	LUCTL_TRIAL_YES,
 	LUCTL_TRIAL_AUTO,
 };
-int luctl_plan_set_trial(struct luctl_plan *plan, enum luctl_trial trial);
+int luctl_plan_set_trial(struct luctl_plan *plan, enum luctl_trial trial) LUCTL_MUST_CHECK;
 /*
  * The longest blackout that will do for each VM, in microseconds; 0: any. A VM of which more is predicted can't go along, and
  * an update in which the guests would stand still for longer is undone before the jump.
  */
-int luctl_plan_set_max_blackout(struct luctl_plan *plan, uint64_t usec);
+int luctl_plan_set_max_blackout(struct luctl_plan *plan, uint64_t usec) LUCTL_MUST_CHECK;
 /* Leaves a VM out, by name or UUID: it is not saved and ends with the old kernel. */
-int luctl_plan_exclude(struct luctl_plan *plan, const char *vm);
+int luctl_plan_exclude(struct luctl_plan *plan, const char *vm) LUCTL_MUST_CHECK;
 
 /* luctl_check() - can the image take over? Pauses nothing. 0 also when it cannot: luctl_check_ok(). */
 int luctl_check(struct luctl_plan *plan, struct luctl_check **ret_check);
@@ -223,7 +294,7 @@ const char *luctl_finding_hint(const struct luctl_finding *finding); /* NULL: no
  * luctl_rehearse() - all that luctl_update() does but the jump: the guests are paused and saved, then all is taken back and they go
  * on in this kernel. Success says that it came to the jump and back.
  */
-int luctl_rehearse(struct luctl_plan *plan, struct luctl_job **ret_job);
+int luctl_rehearse(struct luctl_plan *plan, struct luctl_job **ret_job) LUCTL_MUST_CHECK;
 
 /*
  * luctl_judge() - what would become of each VM and each passed-through device? Pauses nothing.
@@ -275,18 +346,18 @@ const char *luctl_reason_hint(const struct luctl_reason *reason); /* NULL: none 
  * If all goes well the host jumps into the other kernel and this process with it: it
  * does not come back from luctl_job_wait(). luctl_report_get() tells the result there.
  */
-int luctl_update(struct luctl_plan *plan, struct luctl_job **ret_job);
+int luctl_update(struct luctl_plan *plan, struct luctl_job **ret_job) LUCTL_MUST_CHECK;
 /*
  * luctl_update_vmm() - start an update of QEMU alone, in this kernel
  * @vms: NULL-terminated names or UUIDs; NULL: all that run
  *
  * One VM after the other goes on in the QEMU that is installed now, its devices with it.
  */
-int luctl_update_vmm(struct luctl_ctx *ctx, const char *const *vms, struct luctl_job **ret_job);
+int luctl_update_vmm(struct luctl_ctx *ctx, const char *const *vms, struct luctl_job **ret_job) LUCTL_MUST_CHECK;
 /* Tries again to bring up a VM whose state was kept. */
-int luctl_restore(struct luctl_ctx *ctx, const char *vm, struct luctl_job **ret_job);
+int luctl_restore(struct luctl_ctx *ctx, const char *vm, struct luctl_job **ret_job) LUCTL_MUST_CHECK;
 /* Cancels the update under way; the guests go on with this kernel. */
-int luctl_abort(struct luctl_ctx *ctx);
+int luctl_abort(struct luctl_ctx *ctx) LUCTL_MUST_CHECK;
 
 /* Jobs. */
 
@@ -300,13 +371,37 @@ typedef void (*luctl_progress_fn)(void *userdata, const char *state, const char 
  * Return: 0 (the job ended: luctl_job_result()), -ECONNRESET (the daemon or the bus
  * went away; luctl_status_wait() and luctl_report_get() tell later), or another errno.
  */
-int luctl_job_wait(struct luctl_job *job, luctl_progress_fn progress, void *userdata, uint64_t timeout_usec);
-int luctl_job_cancel(struct luctl_job *job);
+int luctl_job_wait(struct luctl_job *job, luctl_progress_fn progress, void *userdata,
+		   uint64_t timeout_usec) LUCTL_MUST_CHECK;
+int luctl_job_cancel(struct luctl_job *job) LUCTL_MUST_CHECK;
+/*
+ * luctl_job_attach() - a job that somebody else has begun, or this program before it was started anew
+ * @path: luctl_job_path(); NULL: the one that is under way
+ *
+ * Nothing of it is lost between this call and the first luctl_job_wait() or luctl_process(). An update that goes on after
+ * luctld was started anew, as after the jump, has another job than before.
+ *
+ * Return: 0, also if it has ended (luctl_job_result()); -ENOENT if there is no such job (any more).
+ */
+int luctl_job_attach(struct luctl_ctx *ctx, const char *path, struct luctl_job **ret_job) LUCTL_MUST_CHECK;
+/* Called by luctl_process() for each step; NULL: none is. luctl_job_wait() sets its own */
+void luctl_job_set_progress(struct luctl_job *job, luctl_progress_fn progress, void *userdata);
+/* The daemon or the bus went away before it ended, as luctl_job_wait() says by -ECONNRESET */
+bool luctl_job_lost(const struct luctl_job *job);
 void luctl_job_free(struct luctl_job *job); /* the job itself goes on */
 const char *luctl_job_path(const struct luctl_job *job);
 const char *luctl_job_state(const struct luctl_job *job);  /* last one heard of; "" at first */
 const char *luctl_job_result(const struct luctl_job *job); /* NULL until ended; success, aborted, degraded, failed */
-const char *luctl_job_error(const struct luctl_job *job);  /* NULL: none */
+const char *
+luctl_job_update_id(const struct luctl_job *job); /* NULL: not heard yet, or a daemon of before does not tell */
+const char *
+luctl_job_detail(const struct luctl_job *job); /* of the last step, for people; "" if nothing is to be added */
+/* VMs that are through with this state, of how many; 0 of 0: not counted */
+uint64_t luctl_job_done(const struct luctl_job *job);
+uint64_t luctl_job_total(const struct luctl_job *job);
+/* Predicted, µs: before the jump the blackout, at the jump what is left of it; LUCTL_UNKNOWN: nothing is */
+uint64_t luctl_job_expected(const struct luctl_job *job);
+const char *luctl_job_error(const struct luctl_job *job); /* NULL: none */
 const char *luctl_job_hint(const struct luctl_job *job);
 
 /* Report of the last update. */
@@ -475,6 +570,11 @@ const char *luctl_call_arg(const struct luctl_call *call, unsigned int index, co
 uint64_t luctl_call_id(const struct luctl_call *call);        /* that the object must get; LUCTL_UNKNOWN: makes none */
 unsigned int luctl_call_tries(const struct luctl_call *call); /* how often it was made so far */
 int luctl_call_error(const struct luctl_call *call);          /* of the last time: 0 or a negative errno */
+
+/* Lists: LUCTL_FOREACH(vm, luctl_vms, vms) stands for luctl_vms_first() and luctl_vms_next(); @item: a pointer that was declared */
+#define LUCTL_FOREACH(item, list, of) for ((item) = list##_first(of); (item); (item) = list##_next(of, item))
+/* The same of lists whose _next() takes NULL for the first */
+#define LUCTL_FOREACH_NEXT(item, list, of) for ((item) = list##_next(of, NULL); (item); (item) = list##_next(of, item))
 
 #ifdef __cplusplus
 }
