@@ -28,7 +28,7 @@ EACH = "a kernel to build for each patch"
 # name: what it covers, and for what a whole run leaves out the reason
 PARTS = {
     "lint": (["tests/lint", *RUNNER], None),
-    "unit": ([*PROGRAMS, *BUILD, "schemas/", "docs/", "systemd/", "tests/unit/", "kernel-patch/include/", *RUNNER], None),
+    "unit": ([*PROGRAMS, *BUILD, "schemas/", "docs/", "python/", "systemd/", "tests/unit/", "kernel-patch/include/", *RUNNER], None),
     "warnings": ([*PROGRAMS, *BUILD, "tests/unit/", "tests/fuzz/"], "four builds of everything; unit and fuzz-short build with warnings as errors, too"),
     "fuzz-short": ([*PROGRAMS, *BUILD, "schemas/", "tests/fuzz/", "tests/unit/calls/", "tests/unit/kernel/", "tests/unit/pkernfs/"], None),
     "fuzz": (["tests/fuzz/"], "its time: as many executions as it is told; fuzz-short makes some of them"),
@@ -92,7 +92,7 @@ PARTS = {
     "data-at-rest": (["daemon/host/disks.*", "daemon/update/steps-before.c", "daemon/host/filesystems.*"], "its time; each scenario with a disk looks at its records"),
     "live-snapshot": (["daemon/blocks/", "daemon/vm/disks.c", "daemon/vm/runtime.c"], "its time; what is said of a changed disk the unit tests show on real QEMUs"),
     "thaw-waits": (["daemon/host/filesystems.*", "daemon/update/steps-before.c", "daemon/host/worker.c"], "failures-before-the-jump thaws file systems that answer at once"),
-    "packages": (["debian/", "systemd/", "docs/examples/", "docs/completion/", "libluctl/kernel/installed.*", "tests/lab/packages.py", *BUILD],
+    "packages": (["debian/", "systemd/", "python/", "docs/examples/", "docs/completion/", "libluctl/kernel/installed.*", "tests/lab/packages.py", *BUILD],
                  "a Debian to build packages in"),
     "trial": (["daemon/trial/", "daemon/host/trial-jump.*", "daemon/lu-init/trial*", "daemon/update/check.c"], "its time: five trials, each two kernels in a guest"),
     "killed-at-random": (UPDATE, "its time: three hundred updates; daemon-killed kills it once in each state"),

@@ -10,7 +10,7 @@ import shutil
 from . import guests, paths
 from .say import Failed, run, step
 
-SOURCES = ["libluctl", "daemon", "cli", "systemd", "schemas", "docs"]
+SOURCES = ["libluctl", "daemon", "cli", "systemd", "schemas", "docs", "python"]
 
 
 def key():

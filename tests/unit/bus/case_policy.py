@@ -55,8 +55,15 @@ def test_all_go_along(world):
     """A best-effort VM that is well goes along like any other."""
     guests(world, policy="best-effort")
     world.start()
+    follower = world.follow()
+    assert "VM" in follower.stdout.readline()
     report = rehearsed(world)
     assert left(report) == {} and [vm["blackout_usec"] is not None for vm in report["vms"]] == [True, True], report
+    entry, = world.root.document("ListReports")["reports"]
+    assert (entry["id"], entry["rehearsal"], entry["result"]) == (report["id"], True, "success"), entry
+    told = follower.stdout.read().splitlines()
+    assert follower.wait(30) == 0 and told[-1] == "job ended: success", told
+    assert {"job: pausing 2/2 2 of 2 VMs", "job: saving 2/2 2 of 2 VMs", "VM a: running", "VM b: running"} <= set(told), told
     nothing_left(world)
 
 
