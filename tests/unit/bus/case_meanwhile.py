@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Calls that come while others, or an update, wait for a VM's answer."""
 
+import re
 import time
 
-from world import wait_for
+from world import SCRATCH, managed, wait_for
 
 LATE = '{"version": 1, "name": "late", "uuid": "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0009", "qmp": "/run/late.sock"}'
 
@@ -64,3 +65,19 @@ def test_plans_before_an_update(world):
     answers = [plan.outcome() for plan in plans]
     assert sum("EBUSY" in str(a) for a in answers) >= 3, answers
     assert took < 25, took      # one plan that was at it, then the update's own check: ten seconds each
+
+
+def test_a_job_goes_away(world):
+    """A minute after a job has finished its object goes, and that is told; until then it can be asked."""
+    world.start()
+    told = SCRATCH / "told"
+    with open(told, "w") as out:
+        world.run(["dbus-monitor", "--address", world.address, "type='signal',path_namespace='/org/luctl1'"], stdout=out)
+    wait_for(lambda: told.read_text(), "the listener")
+    job = world.root.call("UpdateVMM", ["nobody"])
+    assert world.root.finished(job) == "aborted"
+    begun = time.monotonic()
+    wait_for(lambda: job not in managed(world.root), "its object goes", 90)
+    assert time.monotonic() - begun > 50
+    wait_for(lambda: {"JobNew", "JobRemoved", "InterfacesAdded", "InterfacesRemoved"} <= set(re.findall(r"member=(\w+)", told.read_text())), "all is told")
+    assert world.root.property("Job") == "/"
