@@ -48,6 +48,37 @@ int lu_kexec_loaded(void)
 	return r < 0 ? r : s[0] == '1';
 }
 
+int lu_kexec_changes(int rootfd, uint64_t *ret)
+{
+	static const char path[] = "/sys/kernel/kexec/changes";
+	_cleanup_free_ char *s = NULL;
+	char *end;
+	int r = lu_read_file(rootfd, rootfd == AT_FDCWD ? path : path + 1, 32, &s, NULL);
+
+	if (r < 0)
+		return r;
+	errno = 0;
+	*ret = strtoull(s, &end, 10);
+	return errno || end == s || *end != '\n' ? -EBADMSG : 0;
+}
+
+int lu_kexec_same(int rootfd, uint64_t changes, struct lu_error *error)
+{
+	uint64_t now = 0;
+	int r = lu_kexec_changes(rootfd, &now);
+
+	if (r < 0)
+		return lu_error_set(error, r, NULL, "/sys/kernel/kexec/changes: %s", strerror(-r));
+	if (now == changes)
+		return 0;
+	return lu_error_set(
+		error, -ESTALE,
+		"find out what loads kernels on this host (kexec -l, kdump-tools, kexec-load.service), keep it from "
+		"that, and try again",
+		"the kernel image that was checked and loaded is not the one that is loaded now: somebody has "
+		"changed it during the update");
+}
+
 int lu_kexec_unload(struct lu_error *error)
 {
 	if (lu_kexec_loaded() == 0)

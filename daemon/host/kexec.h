@@ -24,6 +24,23 @@ int lu_kexec_load(sd_event *event, const struct lu_kexec_files *files, const cha
 /** lu_kexec_loaded() - 1 if an image is loaded, 0 if not, negative errno if unknown (/sys/kernel/kexec_loaded) */
 int lu_kexec_loaded(void);
 
+/**
+ * lu_kexec_changes() - how often the image was loaded, replaced or removed since boot
+ * @rootfd: the root directory, or AT_FDCWD
+ *
+ * Of our kernel series (Documentation/ABI/testing/sysfs-kernel-kexec-kdump).
+ *
+ * Return: 0; -ENOENT: this kernel does not tell it; another negative errno.
+ */
+int lu_kexec_changes(int rootfd, uint64_t *ret);
+
+/**
+ * lu_kexec_same() - is the loaded image still the one after which there had been @changes of it?
+ *
+ * Return: 0; -ESTALE with @error set: somebody has loaded another one since; another negative errno.
+ */
+int lu_kexec_same(int rootfd, uint64_t changes, struct lu_error *error);
+
 /** lu_kexec_unload() - drop the loaded image, if any; kexec_file_load(2) with KEXEC_FILE_UNLOAD */
 int lu_kexec_unload(struct lu_error *error);
 

@@ -175,14 +175,27 @@ int lu_step_check(struct lu_update *u, struct lu_error *e)
 	return lu_check_start(u->env, &u->asked, NULL, on_check, u, &u->check);
 }
 
+static void on_loaded(void *userdata, int r, struct lu_error *e)
+{
+	_cleanup_error_ struct lu_error other = LU_ERROR_INIT;
+	struct lu_update *u = userdata;
+
+	/* ours is one more; with two somebody else was faster than us */
+	if (r >= 0 && u->changes)
+		r = lu_kexec_same(AT_FDCWD, u->changes, e = &other);
+	lu_step_done(u, r, e);
+}
+
 /* The files that were checked, not what stands at their paths by now. */
 int lu_step_load(struct lu_update *u, struct lu_error *e)
 {
+	uint64_t before = 0;
 	struct lu_kexec_files files = { .kernel_fd = u->image_fd,
 					.initrd = u->doc.initrd,
 					.initrd_fd = u->asked.initrd_fd };
 
-	return lu_kexec_load(u->env->event, &files, u->doc.cmdline, lu_step_worker_done, u, &u->worker);
+	u->changes = lu_kexec_changes(AT_FDCWD, &before) == 0 ? before + 1 : 0;
+	return lu_kexec_load(u->env->event, &files, u->doc.cmdline, on_loaded, u, &u->worker);
 }
 
 int lu_step_unload(struct lu_update *u, struct lu_error *e)
@@ -665,5 +678,7 @@ int lu_step_check_again(struct lu_update *u, struct lu_error *e)
 
 int lu_step_jump(struct lu_update *u, struct lu_error *e)
 {
-	return u->doc.rehearse ? 1 : lu_kexec_jump(e);
+	int r = u->changes ? lu_kexec_same(AT_FDCWD, u->changes, e) : 0;
+
+	return r < 0 ? r : u->doc.rehearse ? 1 : lu_kexec_jump(e);
 }

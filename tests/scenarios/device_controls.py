@@ -39,9 +39,12 @@ sleep;
 # lu-init dies in its second call to the device: the first binds it, attaching comes later
 DIES = "strace -o /run/strace.log -P /dev/vfio/devices/vfio0 -P /dev/vfio/devices/vfio1 -e trace=ioctl -e inject=ioctl:signal=KILL:when=2"
 
-# right before the jump another image is put in the place of the one that was checked, and promises what it can't do; it has no root and stays in panic
+# right before the jump another image is put in the place of the one that was checked, and promises what it can't do; it has no root and stays in panic;
+# luctld would see that the kernel has counted one more
 FORCE = """#!/bin/sh
 [ "$1" = jump ] || exit 0
+cat /sys/kernel/kexec/changes > /run/changes
+mount --bind /run/changes /sys/kernel/kexec/changes
 kexec -s -u
 exec kexec -s -l {image} --command-line='console=ttyS0 intel_iommu=on kho=on panic=0 pkeep=1'
 """

@@ -62,6 +62,9 @@ FAULTS = {
         "mkdir -p /run/libvirt/qemu && systemd-run --unit lab-domain bash -c 'exec -a qemu-lab sleep 600' && "
         "systemctl show -p MainPID --value lab-domain > /run/libvirt/qemu/lab.pid",
         "systemctl stop lab-domain; rm /run/libvirt/qemu/lab.pid", "libvirt domain lab"),
+    "another image is loaded in the place of ours": (
+        ("sealing", "kexec -s -l /lab/bzImage-7.3 --reuse-cmdline"),
+        "true", "not the one that is loaded now"),
     "the reboot call fails": (
         "mkdir -p /etc/systemd/system/luctld.service.d && printf '[Service]\\nSystemCallFilter=~reboot\\n' > /etc/systemd/system/luctld.service.d/fault.conf && " + RELOAD,
         "rm /etc/systemd/system/luctld.service.d/fault.conf && " + RELOAD, "reboot"),

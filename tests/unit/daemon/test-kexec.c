@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the kernel has said of a jump that it refused, from records as /dev/kmsg gives them. */
+/* What the kernel has said of a jump that it refused, from records as /dev/kmsg gives them; whether the image is still ours. */
 #include "test.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "kexec.h"
@@ -46,12 +48,40 @@ static void test_too_much(void **state)
 	assert_string_equal(SAID(13, "3,1,1,-;0123456789\n", "3,2,2,-;more\n"), "0123456789; ");
 }
 
+/* As the kernel tells it, below a directory of ours. */
+static void test_changes(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	uint64_t n = 0;
+	char dir[64], command[80];
+	int fd;
+
+	assert_non_null(test_mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(lu_kexec_changes(fd, &n), -ENOENT);
+	assert_int_equal(lu_mkdir_p(fd, "sys/kernel/kexec", 0755), 0);
+	assert_int_equal(lu_write_file(fd, "sys/kernel/kexec/changes", "41\n", 3, 0644), 0);
+	assert_int_equal(lu_kexec_changes(fd, &n), 0);
+	assert_int_equal(n, 41);
+	assert_int_equal(lu_kexec_same(fd, 41, &e), 0);
+	/* loaded by somebody else, and also if an older one is counted */
+	assert_int_equal(lu_kexec_same(fd, 40, &e), -ESTALE);
+	assert_non_null(strstr(e.what, "not the one that is loaded now"));
+	assert_int_equal(lu_write_file(fd, "sys/kernel/kexec/changes", "x\n", 2, 0644), 0);
+	assert_int_equal(lu_kexec_changes(fd, &n), -EBADMSG);
+	close(fd);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_too_much),
+		cmocka_unit_test(test_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
