@@ -45,8 +45,7 @@
  * memory, dma-bufs (BARs mapped for peers), nested HWPTs, fault queues, virtual IOMMUs, PASIDs, devices
  * without attachment, HWPTs without device, memfds of huge pages, type1's containers, more than one container; an
  * iommufd that stands in for a container without being QEMU's container; devices that can migrate or log DMA, are in
- * low power, or have
- * virtual functions.
+ * low power, or have virtual functions.
  */
 #include "calls.h"
 #include "cpr.h"

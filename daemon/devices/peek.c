@@ -161,13 +161,30 @@ enum holds {
 };
 
 /* After an update it is /dev/iommu that stands in, and before it that was opened as /dev/vfio/vfio. */
-static enum holds what_is(int fd, const char *link)
+static enum holds what_is(int fd, bool iommu)
 {
 	struct iommu_vfio_ioas get = { .size = sizeof(get), .op = IOMMU_VFIO_IOAS_GET };
 
 	if (lu_devices_kernel_ops.ioctl(NULL, fd, IOMMU_VFIO_IOAS, &get) >= 0)
 		return A_STAND_IN;
-	return strcmp(link, "/dev/iommu") ? A_CONTAINER : AN_IOMMUFD;
+	return iommu ? AN_IOMMUFD : A_CONTAINER;
+}
+
+/*
+ * Is a descriptor /dev/iommu or /dev/vfio/vfio? Whoever opened it, like the QEMU before, perhaps saw another /dev that is
+ * gone: then its link is the path in that file system.
+ */
+static bool is_node(int dirfd, const char *fd, bool *ret_iommu)
+{
+	const char *p;
+	struct stat st;
+	char link[32];
+	ssize_t n = readlinkat(dirfd, fd, link, sizeof(link) - 1);
+
+	link[n < 0 ? 0 : n] = '\0';
+	p = !strncmp(link, "/dev/", 5) ? link + 4 : link;
+	*ret_iommu = !strcmp(p, "/iommu");
+	return (*ret_iommu || !strcmp(p, "/vfio/vfio")) && fstatat(dirfd, fd, &st, 0) == 0 && S_ISCHR(st.st_mode);
 }
 
 static void for_each_held(int proc_fd, pid_t pid, void (*each)(void *context, int fd, enum holds what), void *context)
@@ -189,15 +206,13 @@ static void for_each_held(int proc_fd, pid_t pid, void (*each)(void *context, in
 	}
 	while ((d = readdir(dir))) {
 		_cleanup_close_ int copy = -EBADF;
-		char link[16];
-		ssize_t n = readlinkat(fd, d->d_name, link, sizeof(link) - 1);
+		bool iommu;
 
-		link[n < 0 ? 0 : n] = '\0';
-		if (strcmp(link, "/dev/iommu") != 0 && strcmp(link, "/dev/vfio/vfio") != 0)
+		if (!is_node(fd, d->d_name, &iommu))
 			continue;
 		copy = pidfd_getfd(pidfd, atoi(d->d_name), 0);
 		if (copy >= 0)
-			each(context, copy, what_is(copy, link));
+			each(context, copy, what_is(copy, iommu));
 	}
 	closedir(dir);
 }

@@ -4,7 +4,7 @@
  * written into the journal (calls_io.c) and made in the next kernel (replay.c).
  *
  *	memories, eventfds				fail before any device is touched
- *	iommufd: fill ids 1 to the highest with IOAS; options, ranges, areas of those that are wanted
+ *	iommufd: how it accounts, as long as nothing is in it; fill ids 1 to the highest with IOAS; options, ranges, areas of those that are wanted
  *	devices: open, free the id, bind
  *	HWPTs:   free the id, make it (it is populated at once, so areas come before)
  *	attach;  for a HWPT of the kernel's own: free the id, attach to the IOAS
@@ -139,6 +139,12 @@ static void add_ioas(struct plan *p, size_t u)
 	const struct lu_devices_iommufd *iommufd = &p->d->iommufds[u];
 
 	open_fd(p, LU_CALL_OPEN_IOMMU, iommufd->fd);
+	if (iommufd->by_process) {
+		struct lu_call *call = on(p, LU_CALL_OPTION, iommufd->fd);
+
+		call->args[LU_OPTION_OPTION] = IOMMU_OPTION_RLIMIT_MODE;
+		call->args[LU_OPTION_VALUE] = 1;
+	}
 	for (uint32_t id = 1; id <= max_id(iommufd); id++)
 		on(p, LU_CALL_IOAS, iommufd->fd)->expect = id;
 	for (size_t i = 0; i < iommufd->n_ioas; i++) {

@@ -59,7 +59,7 @@ static void rename_file(struct lu_call *call, const char *name)
 	X(destroy_left_out, "making HWPT 2: it would get id 7, not 2", leave_out(c, FIND(DESTROY, 2)))              \
 	X(option_unknown, "option 2 with value 0", FIND(OPTION, 0)->args[LU_OPTION_OPTION] = 2)                     \
 	X(option_ioas, "there is no such IOAS", FIND(OPTION, 0)->args[LU_OPTION_IOAS] = 7)                          \
-	X(option_process, "it comes after objects",                                                                   \
+	X(option_process, "it comes after objects",                                                                 \
 	  memcpy(FIND(OPTION, 0)->args, ((uint64_t[]){ 0, 0, 1 }), 3 * sizeof(uint64_t)))                           \
 	X(option_late, "it comes after areas", FIND(OPTION, 0)->args[LU_OPTION_IOAS] = 3; swap(FIND(OPTION, 0));    \
 	  swap(FIND(OPTION, 0)))                                                                                    \

@@ -198,7 +198,7 @@ static int set_option(const struct fake *f, struct fake_file *u, struct iommu_op
 		return 0;
 	}
 	if (cmd->option_id == IOMMU_OPTION_RLIMIT_MODE && cmd->op == IOMMU_OPTION_OP_GET && !cmd->object_id) {
-		cmd->val64 = f->by_process;
+		cmd->val64 = u->by_process;
 		return f->old ? -EOPNOTSUPP : 0;
 	}
 	if (!o || cmd->option_id != IOMMU_OPTION_HUGE_PAGES || cmd->op != IOMMU_OPTION_OP_SET)

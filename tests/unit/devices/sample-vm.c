@@ -217,3 +217,8 @@ void vm_free(struct vm *vm)
 	lu_cpr_clear(&vm->cpr);
 	fake_free(vm->f);
 }
+
+struct fake_file *vm_iommufd(struct vm *vm)
+{
+	return vm->f->files[lu_cpr_find(&vm->cpr, "iommufd0", 0)->fd];
+}

@@ -21,3 +21,6 @@ void vm_free(struct vm *vm);
 
 /** vm_add() - one more file; it is the VM's then */
 void vm_add(struct vm *vm, const char *name, int32_t id, int fd);
+
+/** vm_iommufd() - what is behind its (first) iommufd */
+struct fake_file *vm_iommufd(struct vm *vm);

@@ -175,7 +175,7 @@ static void fails_irqs(struct vm *vm)
 
 static void by_process(struct vm *vm)
 {
-	vm->f->by_process = true;
+	vm_iommufd(vm)->by_process = true;
 }
 
 static void compat(struct vm *vm)
@@ -185,7 +185,7 @@ static void compat(struct vm *vm)
 
 static void old_kernel(struct vm *vm)
 {
-	vm->f->old = vm->f->by_process = true;
+	vm->f->old = vm_iommufd(vm)->by_process = true;
 }
 
 static void can_migrate(struct vm *vm)
@@ -360,7 +360,7 @@ static const struct {
 	CASE(fails_compat, -EIO, "iommufd0: asking the kernel for its legacy container: Input/output error"),
 	CASE(fails_state, -EIO, "iommufd0: asking the kernel what is set up in it: Input/output error"),
 	CASE(fails_probe, -EIO, "device 0000:00:04.0: asking the kernel for migration: Input/output error"),
-	CASE(by_process, -EOPNOTSUPP, "iommufd0: it accounts memory by process"),
+	CASE(by_process, 0, NULL),
 	CASE(compat, -EOPNOTSUPP, "iommufd0: stands in for a legacy container"),
 	CASE(old_kernel, 0, NULL),
 	CASE(can_migrate, -EOPNOTSUPP, "device 0000:00:04.0: its driver can do migration"),
