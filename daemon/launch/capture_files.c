@@ -238,6 +238,8 @@ static bool is_made_later(const struct stat *st)
 	return false;
 }
 
+static const char vfio[] = "/dev/vfio";
+
 static int need_node(struct scan *s, const char *path, const struct stat *st, bool write)
 {
 	enum lu_need_kind kind = S_ISBLK(st->st_mode) ? LU_NEED_BLOCK : LU_NEED_CHAR;
@@ -245,7 +247,7 @@ static int need_node(struct scan *s, const char *path, const struct stat *st, bo
 	int r;
 
 	/* their numbers are the kernel's affair; they are found by the address of the device */
-	if (below(path, "/dev/vfio"))
+	if (below(path, vfio))
 		return 0;
 	/* /dev/null and the like; terminals and ptys are made anew */
 	if (kind == LU_NEED_CHAR && (major(st->st_rdev) == 1 || major(st->st_rdev) == 5 || below(path, "/dev/pts")))
@@ -319,7 +321,7 @@ static bool is_refused(struct scan *s, const char *link)
 {
 	static const char vdpa[] = "/dev/vhost-vdpa";
 
-	if (below(link, "/dev/vfio") && !below(link, "/dev/vfio/devices"))
+	if (below(link, vfio) && !below(link, "/dev/vfio/devices"))
 		lu_reasons_add_kernel(
 			s->why, NULL,
 			"start it with -object iommufd,id=iommufd0, and iommufd=iommufd0 for each vfio-pci; luctl update --vmm can be done",
@@ -384,12 +386,14 @@ static int inherited_node(struct scan *s, const char *fd, const char *link)
 	for (size_t i = 0; i < s->l->n_inherited; i++)
 		if (s->l->inherited[i].fd == strtoul(fd, NULL, 10))
 			in = &s->l->inherited[i];
-	if (!in || (in->kind != LU_INHERITED_TAP && in->kind != LU_INHERITED_DEVICE))
+	if (!in || (in->kind != LU_INHERITED_TAP && in->kind != LU_INHERITED_DEVICE && in->kind != LU_INHERITED_CPR))
 		return 0;
 	snprintf(path, sizeof(path), "%d/fd/%s", (int)s->pid, fd);
 	if (fstatat(s->from->proc_fd, path, &open, 0) < 0 || stat(link, &st) < 0 || !S_ISCHR(open.st_mode) ||
 	    !S_ISCHR(st.st_mode) || open.st_rdev != st.st_rdev)
 		return 0;
+	if (below(link, vfio)) /* as in need_node() */
+		return 1;
 	r = lu_launch_add_need(s->l, link, LU_NEED_CHAR, true, st.st_uid, st.st_gid, st.st_mode & 07777);
 	return r < 0 ? r : 1;
 }

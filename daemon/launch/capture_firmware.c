@@ -55,7 +55,7 @@ int lu_launch_find_firmware(int proc_fd, pid_t pid, const struct lu_launch *l, c
 	if (root < 0)
 		return root;
 	if (name[0] == '/')
-		return try_at(root, "", "/", name + 1, ret) ?: -ENOENT;
+		return try_at(root, "", "", name, ret) ?: -ENOENT;
 	r = try_at(root, l->cwd, "", name, ret);
 	while (r == 0 && lu_argv_next(l->argv, &arg))
 		if (!strcmp(arg.name, "L") && arg.value)

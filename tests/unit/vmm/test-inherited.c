@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -314,8 +315,8 @@ static void make_sys(void)
 	sys_link(3, "../../devices/virtual/mem/null");
 }
 
-/* A process with these words, and at 24, 25 and 26 the three nodes */
-static pid_t start_handed(const char *const *words, const char *at_24, const char *at_25)
+/* A process with these words, and at 24 and 25 these nodes; @own_dev: it sees a /dev with nothing but null */
+static pid_t start_handed_seeing(const char *const *words, const char *at_24, const char *at_25, bool own_dev)
 {
 	char *argv[16] = { (char *)"python3", (char *)"-c", (char *)"import time; time.sleep(1000)" };
 	char *env[] = { (char *)"PATH=/usr/bin:/bin", NULL };
@@ -337,6 +338,10 @@ static pid_t start_handed(const char *const *words, const char *at_24, const cha
 				_exit(1);
 			close(fd);
 		}
+		if (own_dev && (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
+				mount("private", "/dev", "tmpfs", 0, NULL) < 0 ||
+				mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3)) < 0))
+			_exit(1);
 		if (chdir("/") < 0)
 			_exit(1);
 		execve("/usr/bin/python3", argv, env);
@@ -349,14 +354,27 @@ static pid_t start_handed(const char *const *words, const char *at_24, const cha
 	return pid;
 }
 
-static int capture_handed(pid_t pid, struct lu_launch *ret, struct lu_reasons *why)
+static pid_t start_handed(const char *const *words, const char *at_24, const char *at_25)
+{
+	return start_handed_seeing(words, at_24, at_25, false);
+}
+
+/* @reference: as in struct lu_capture_from */
+static int capture_handed_beside(pid_t reference, pid_t pid, struct lu_launch *ret, struct lu_reasons *why)
 {
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char sys[64];
-	struct lu_capture_from from = { .proc_fd = proc, .pkernfs = "/run/luctl/pkernfs", .reasons = why, .sys = sys };
+	struct lu_capture_from from = {
+		.proc_fd = proc, .reference = reference, .pkernfs = "/run/luctl/pkernfs", .reasons = why, .sys = sys
+	};
 
 	snprintf(sys, sizeof(sys), "%s/sys", dir);
 	return lu_launch_capture(&from, pid, ret, NULL);
+}
+
+static int capture_handed(pid_t pid, struct lu_launch *ret, struct lu_reasons *why)
+{
+	return capture_handed_beside(0, pid, ret, why);
 }
 
 static const char *const libvirts_words[] = {
@@ -428,6 +446,25 @@ static void test_handed(void **state)
 		close(fds[i]);
 }
 
+/* libvirt's guests have a /dev in which neither is: both were opened before, and are opened again, in what the host shows. */
+static void test_handed_own_dev(void **state)
+{
+	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+	_cleanup_reasons_ struct lu_reasons why = { 0 };
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	pid = start_handed_seeing(libvirts_words, "/dev/zero", "/dev/full", true);
+	if (waitpid(pid, NULL, WNOHANG) == pid)
+		skip();
+	assert_int_equal(capture_handed_beside(getpid(), pid, &l, &why), 0);
+	end(pid);
+	expect(!lu_reasons_any(&why), "%s", why.n ? why.list[0].what : "");
+	assert_non_null(l.view);
+	assert_int_equal(l.n_inherited, 2);
+}
+
 static void test_handed_wrong(void **state)
 {
 	const struct {
@@ -469,8 +506,10 @@ static void test_handed_wrong(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers), cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_handed),  cmocka_unit_test(test_handed_wrong), cmocka_unit_test(test_own_view),
+		cmocka_unit_test(test_numbers),        cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_refused),        cmocka_unit_test(test_handed),
+		cmocka_unit_test(test_handed_wrong),   cmocka_unit_test(test_own_view),
+		cmocka_unit_test(test_handed_own_dev),
 	};
 	int r;
 
