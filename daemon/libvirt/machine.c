@@ -111,7 +111,8 @@ static bool in_scope(const char *cgroup, pid_t pid)
 	return lu_read_file(AT_FDCWD, path, 65536, &text, NULL) == 0 && strstr(text, scope);
 }
 
-void lu_machines_make(struct lu_machines *s, const char *cgroup, const char *uuid, pid_t pid, bool wait)
+void lu_machines_make(struct lu_machines *s, const char *cgroup, const char *uuid, pid_t pid,
+		      const struct lu_limits *limits, bool wait)
 {
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -131,8 +132,14 @@ void lu_machines_make(struct lu_machines *s, const char *cgroup, const char *uui
 		r = sd_bus_message_append(m, "ssus", "libvirt-qemu", "vm", (uint32_t)pid, "");
 	/* as libvirt does, but for After=: its daemon waits for us, so the scope must not wait for it */
 	if (r >= 0)
-		r = sd_bus_message_append(m, "a(sv)", 2, "Slice", "s", "machine.slice", "Before", "as", 1,
+		r = sd_bus_message_open_container(m, 'a', "(sv)");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)(sv)", "Slice", "s", "machine.slice", "Before", "as", 1,
 					  "virt-guest-shutdown.target");
+	if (r >= 0)
+		r = lu_limits_append(limits, m);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
 	if (r >= 0)
 		r = wait ? sd_bus_call(s->bus, m, CALL_TIMEOUT_USEC, &error, NULL) :
 			   sd_bus_call_async(s->bus, NULL, m, on_machine, s, SLOW_TIMEOUT_USEC);

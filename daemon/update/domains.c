@@ -66,6 +66,7 @@ bool lu_domain_adopt(struct lu_update *u, size_t i, bool wait)
 {
 	_cleanup_close_ int dir = lu_store_open(u->pkernfs_fd, lu_outcome_uuid(u, i), false, NULL);
 	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
+	_cleanup_(lu_limits_clear) struct lu_limits limits = { 0 };
 	_cleanup_free_ char *name = NULL;
 
 	if (dir < 0 || faccessat(dir, LU_LIBVIRT_SAVED, F_OK, 0) < 0 || lu_launch_read(dir, &launch, NULL) < 0)
@@ -73,8 +74,10 @@ bool lu_domain_adopt(struct lu_update *u, size_t i, bool wait)
 	name = lu_machine_name(launch.cgroup);
 	if (!name)
 		return false;
+	/* without them it is better than not at all; why was said when its process was adopted */
+	(void)lu_limits_read(dir, &limits, NULL);
 	lu_machines_make(lu_libvirt_machines(u->env->libvirt), launch.cgroup, lu_outcome_uuid(u, i),
-			 (pid_t)lu_outcome(u, i)->result.pid, wait);
+			 (pid_t)lu_outcome(u, i)->result.pid, &limits, wait);
 	return true;
 }
 

@@ -206,11 +206,33 @@ static void it_is_let_go(void **state)
 	world_free(&w);
 }
 
+/* The scope of the machine that is asked for is to have this weight. */
+static void check_weight(sd_bus_message *m, uint64_t want)
+{
+	const char *name;
+	uint64_t weight = 0;
+
+	assert_true(sd_bus_message_rewind(m, true) >= 0);
+	assert_true(sd_bus_message_skip(m, "sayssus") >= 0);
+	assert_true(sd_bus_message_enter_container(m, 'a', "(sv)") > 0);
+	while (sd_bus_message_enter_container(m, 'r', "sv") > 0) {
+		assert_true(sd_bus_message_read(m, "s", &name) > 0);
+		if (!strcmp(name, "CPUWeight"))
+			assert_true(sd_bus_message_read(m, "v", "t", &weight) > 0);
+		else
+			assert_true(sd_bus_message_skip(m, "v") > 0);
+		assert_true(sd_bus_message_exit_container(m) >= 0);
+	}
+	expect(weight == want, "%llu", (unsigned long long)weight);
+}
+
 /* Who waits for machined is told when it has answered, and not before; there is nothing to wait for where nothing was asked. */
 static void machines_are_waited_for(void **state)
 {
 	static const char group[] = "/machine.slice/machine-qemu\\x2d1\\x2dred.scope/libvirt/emulator";
 	static const char uuid[] = "11111111-2222-3333-4444-555555555501";
+	struct lu_limit weight = { .name = (char *)"CPUWeight", .number = 512 };
+	const struct lu_limits limits = { .list = &weight, .n = 1 };
 	struct lu_machines *machines;
 	int never = 0;
 	struct world w;
@@ -218,12 +240,13 @@ static void machines_are_waited_for(void **state)
 	world_new(&w);
 	machines = lu_libvirt_machines(w.libvirt);
 	assert_int_equal(lu_machines_wait(machines, on_done, &w), 1);
-	lu_machines_make(machines, "/system.slice/luctl-vm@blue.service", uuid, getpid(), false);
+	lu_machines_make(machines, "/system.slice/luctl-vm@blue.service", uuid, getpid(), &limits, false);
 	assert_int_equal(lu_machines_wait(machines, on_done, &w), 1);
-	lu_machines_make(machines, group, uuid, getpid(), false);
+	lu_machines_make(machines, group, uuid, getpid(), &limits, false);
 	assert_int_equal(lu_machines_wait(machines, on_done, &w), 0);
 	turn(&w, 5, &w.machines);
 	assert_int_equal(w.machines, 1);
+	check_weight(w.asked, 512);
 	turn(&w, 0.2, &never);
 	assert_int_equal(w.done, 0);
 	assert_true(sd_bus_reply_method_return(w.asked, "os", "/machine/red", "") >= 0);
@@ -232,7 +255,7 @@ static void machines_are_waited_for(void **state)
 	assert_int_equal(lu_machines_wait(machines, on_done, &w), 1);
 	sd_bus_message_unref(w.asked);
 	/* one that is refused is an answer, too; nobody is told who has given up waiting */
-	lu_machines_make(machines, group, uuid, getpid(), false);
+	lu_machines_make(machines, group, uuid, getpid(), &limits, false);
 	assert_int_equal(lu_machines_wait(machines, on_done, &w), 0);
 	w.machines = 0;
 	turn(&w, 5, &w.machines);
