@@ -47,16 +47,22 @@ static int open_below(int root_fd, const char *path)
 	return openat(root_fd, root_fd == AT_FDCWD ? path : path + 1, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Does the process of a pid file run? Pids are used again: what runs must be a QEMU. */
+/*
+ * Does the process of a pid file run? Pids are used again: what runs must be a QEMU. driver.pid is that of libvirt's
+ * daemon, which may be virtqemud.
+ */
 static bool is_qemu(int root_fd, int pid)
 {
 	_cleanup_close_ int proc = open_below(root_fd, "/proc");
 	_cleanup_free_ char *text = NULL;
+	const char *name;
 	char path[40];
 
 	snprintf(path, sizeof(path), "%d/cmdline", pid);
-	return proc >= 0 && lu_read_file(proc, path, 1 << 20, &text, &(size_t){ 0 }) == 0 &&
-	       (strstr(text, "qemu") || strstr(text, "kvm"));
+	if (proc < 0 || lu_read_file(proc, path, 1 << 20, &text, &(size_t){ 0 }) < 0)
+		return false;
+	name = strrchr(text, '/') ? strrchr(text, '/') + 1 : text;
+	return strcmp(name, "virtqemud") != 0 && (strstr(text, "qemu") || strstr(text, "kvm"));
 }
 
 static int read_pid_file(int root_fd, int dir, const char *file, struct lu_domains *ret)

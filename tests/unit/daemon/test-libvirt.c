@@ -27,6 +27,7 @@ static void put_text(const char *path, const char *text)
 	put(path, text, strlen(text));
 }
 
+#define VIRTQEMUD "/usr/sbin/virtqemud\0--timeout\000120"
 #define QEMU "/usr/bin/qemu-system-x86_64\0-name\0guest=web 1"
 
 static void test_domains(void **state)
@@ -52,6 +53,9 @@ static void test_domains(void **state)
 	put_text("run/libvirt/qemu/other.pid", "102\n");
 	put_text("proc/102/cmdline", "/usr/sbin/cron");
 	put_text("run/libvirt/qemu/nonsense.pid", "-1\n");
+	/* libvirt's own */
+	put_text("run/libvirt/qemu/driver.pid", "103\n");
+	put("proc/103/cmdline", VIRTQEMUD, sizeof(VIRTQEMUD));
 	put_text("run/libvirt/qemu/web 1.xml", "<domain/>");
 
 	assert_int_equal(lu_domains_read(root, &d), 0);
