@@ -273,10 +273,13 @@ void lu_check_host(struct lu_host *host, const char *cmdline, const char *initrd
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_free_ char *running = NULL;
+	struct stat st;
 
 	lu_beside_check_programs(AT_FDCWD, findings);
 	lu_beside_check_packages(AT_FDCWD, findings);
 	lu_beside_check_watchdogs(AT_FDCWD, findings);
+	if (stat("/", &st) == 0)
+		lu_beside_check_root(AT_FDCWD, st.st_dev, findings);
 	if (lu_cmdline_running(AT_FDCWD, &running, &e) == 0) {
 		if (cmdline)
 			lu_beside_check_cpu(running, cmdline, findings);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "beside.h"
 #include "cmdline.h"
@@ -262,6 +263,80 @@ void lu_beside_check_watchdogs(int rootfd, struct lu_findings *f)
 	}
 	if (dir)
 		closedir(dir);
+}
+
+#define BLOCK_DEPTH_MAX 8u
+
+/* One line of a file of a block device's folder in sysfs */
+static bool read_line(int rootfd, const char *device, const char *file, char line[static 256])
+{
+	_cleanup_free_ char *text = NULL;
+	char path[400];
+
+	snprintf(path, sizeof(path), "%s/%s", device, file);
+	if (lu_read_file(rootfd, below(rootfd, path), 4096, &text, NULL) < 0)
+		return false;
+	snprintf(line, 256, "%.*s", (int)strcspn(text, "\n"), text);
+	return true;
+}
+
+/* The name of a dm-crypt device at or below a block device: drivers/md/dm-crypt.c is told by the uuid that cryptsetup gives */
+static bool find_crypt(int rootfd, const char *device, unsigned int depth, char name[static 256])
+{
+	char uuid[256], path[400];
+	bool found = false;
+	struct dirent *d;
+	DIR *dir;
+
+	if (read_line(rootfd, device, "dm/uuid", uuid) && !strncmp(uuid, "CRYPT-", 6))
+		return read_line(rootfd, device, "dm/name", name);
+	snprintf(path, sizeof(path), "%s/slaves", device);
+	dir = depth < BLOCK_DEPTH_MAX ? open_dir(rootfd, path) : NULL;
+	while (dir && !found && (d = readdir(dir))) {
+		if (d->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/sys/class/block/%s", d->d_name);
+		found = find_crypt(rootfd, path, depth + 1, name);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* Does its line say who has the key? One that has no line is asked for. */
+static bool has_key(int rootfd, const char *name)
+{
+	static const char *const others[] = { "tpm2-device=", "fido2-device=", "pkcs11-uri=", "keyscript=" };
+	_cleanup_free_ char *text = NULL;
+	char *line, *rest;
+
+	if (lu_read_file(rootfd, below(rootfd, "/etc/crypttab"), 1 << 20, &text, NULL) < 0)
+		return false;
+	for (rest = text; (line = strsep(&rest, "\n"));) {
+		char own[256], key[256] = "none", options[1024] = "";
+
+		if (sscanf(line, " %255s %*s %255s %1023s", own, key, options) < 1 || strcmp(own, name) != 0)
+			continue;
+		for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+			if (strstr(options, others[i]))
+				return true;
+		return strcmp(key, "none") != 0 && strcmp(key, "-") != 0;
+	}
+	return false;
+}
+
+void lu_beside_check_root(int rootfd, dev_t device, struct lu_findings *f)
+{
+	char path[64], name[256], object[280];
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(device), minor(device));
+	if (!find_crypt(rootfd, path, 0, name) || has_key(rootfd, name))
+		return;
+	snprintf(object, sizeof(object), "/dev/mapper/%s", name);
+	lu_findings_add(
+		f, LU_LEVEL_WARNING, object,
+		"have the key found without anybody (systemd-cryptenroll --tpm2-device=auto, a key in the initrd), or be at the console",
+		"the root file system is encrypted and /etc/crypttab names no key: the target waits for the passphrase, and each guest with it");
 }
 
 void lu_beside_check_programs(int rootfd, struct lu_findings *f)

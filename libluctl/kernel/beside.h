@@ -53,6 +53,15 @@ void lu_beside_check_packages(int rootfd, struct lu_findings *findings);
  */
 void lu_beside_check_watchdogs(int rootfd, struct lu_findings *findings);
 
+/**
+ * lu_beside_check_root() - a warning if the next kernel's root waits for a passphrase, and all guests with it
+ * @device: of the root file system, st_dev; one that is no block device's (btrfs) tells nothing
+ *
+ * It does if a dm-crypt device lies below it whose line in /etc/crypttab has no key and names nothing that has one
+ * (crypttab(5): tpm2-device=, fido2-device=, pkcs11-uri=, keyscript=). What asks the network for it (clevis) is not seen.
+ */
+void lu_beside_check_root(int rootfd, dev_t device, struct lu_findings *findings);
+
 /** lu_beside_check_programs() - an error if kexec-tools' program, which loads the target, can't be run */
 void lu_beside_check_programs(int rootfd, struct lu_findings *findings);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -227,6 +228,45 @@ static void test_watchdogs(void **state)
 	assert_true(lu_findings_ok(&root->f));
 }
 
+static void test_root(void **state)
+{
+	static const struct {
+		const char *crypttab;
+		bool asks;
+	} all[] = {
+		{ "root_crypt UUID=1 none luks,discard\n", true },
+		{ "# root_crypt UUID=1 /key\nroot_crypt UUID=1 -\n", true },
+		{ "root_crypt UUID=1\n", true },
+		{ "other UUID=1 /key\n", true },
+		{ "swap UUID=2 none\nroot_crypt UUID=1 /etc/keys/root luks\n", false },
+		{ "root_crypt UUID=1 none luks,tpm2-device=auto\n", false },
+		{ "root_crypt UUID=1 none luks,keyscript=decrypt_derived\n", false },
+	};
+	const dev_t lv = makedev(253, 1), plain = makedev(8, 1);
+	struct root *root = *state;
+
+	/* a logical volume on a dm-crypt device on a partition; and a partition */
+	put(root, "/sys/dev/block/253:1/dm/uuid", "LVM-x\n", 0444);
+	put(root, "/sys/dev/block/253:1/slaves/dm-0/x", "", 0444);
+	put(root, "/sys/class/block/dm-0/dm/uuid", "CRYPT-LUKS2-1-root_crypt\n", 0444);
+	put(root, "/sys/class/block/dm-0/dm/name", "root_crypt\n", 0444);
+	put(root, "/sys/dev/block/8:1/partition", "1\n", 0444);
+	lu_beside_check_root(root->fd, plain, &root->f);
+	lu_beside_check_root(root->fd, makedev(0, 42), &root->f);
+	assert_int_equal(root->f.n, 0);
+	lu_beside_check_root(root->fd, lv, &root->f);
+	expect(root, LU_LEVEL_WARNING, "/dev/mapper/root_crypt", "waits for the passphrase");
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		size_t before = root->f.n;
+
+		put(root, "/etc/crypttab", all[i].crypttab, 0644);
+		lu_beside_check_root(root->fd, lv, &root->f);
+		if ((root->f.n > before) != all[i].asks)
+			fail_msg("%s", all[i].crypttab);
+	}
+	assert_true(lu_findings_ok(&root->f));
+}
+
 static void test_programs(void **state)
 {
 	struct root *root = *state;
@@ -305,6 +345,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_holder, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_packages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_watchdogs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_root, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_programs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cpu, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scratch, setup, teardown),
