@@ -328,6 +328,7 @@ int lu_early(struct lu_init *i)
 	/* QEMUs and children shall not hold its lock */
 	lu_journal_free(steal_ptr(journal));
 	hold_libvirt(i, root);
+	lu_loopback_up(i);
 	r = resume_all(i, root, info.update);
 	lu_trace_add(i->trace, LU_PHASE_LU_INIT, LU_TRACE_NO_VM, LU_TRACE_END, r, NULL);
 	lu_trace_free(steal_ptr(i->trace));

@@ -63,6 +63,13 @@ int lu_mounts_pkernfs(const struct lu_init *i);
 /** lu_mounts_root_rw() - remount the root file system read-write */
 int lu_mounts_root_rw(const struct lu_init *i);
 
+/**
+ * lu_loopback_up() - bring the loopback interface up, as the real init will; failing is logged
+ *
+ * The kernel gives it 127.0.0.1 then, at which QEMUs have displays: libvirt's do if nothing else is said.
+ */
+void lu_loopback_up(const struct lu_init *i);
+
 /* --- trial.c --- */
 
 /** lu_trial() - as PID 1 of a throw-away machine (trial-words.h) does what is asked there and never returns; else returns at once */

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The mounts that QEMU and we need before the real init. Same types and options as
+ * The mounts, and the interface, that QEMU and we need before the real init. Same types and options as
  * systemd uses, which then finds them mounted and leaves them. With an initrd all of
  * them are there already. Nothing here is fatal: what is missing shows as the
  * failure of whatever needed it.
  */
+#include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "lu-init.h"
@@ -77,4 +80,17 @@ int lu_mounts_root_rw(const struct lu_init *i)
 		return r;
 	}
 	return 0;
+}
+
+void lu_loopback_up(const struct lu_init *i)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_name = "lo" };
+
+	if (fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &request) == 0) {
+		request.ifr_flags |= IFF_UP;
+		if (ioctl(fd, SIOCSIFFLAGS, &request) == 0)
+			return;
+	}
+	lu_log(i, "the loopback interface can't be brought up: %s", strerror(errno));
 }

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What lu-init decides, over all states and records. */
 #include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "test.h"
@@ -158,11 +163,44 @@ static void test_real_init(void **state)
 	}
 }
 
+static bool loopback_is_up(int fd)
+{
+	struct ifreq request = { .ifr_name = "lo" };
+
+	return ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP);
+}
+
+/* As in a kernel that has just started: the loopback interface is there, and down. */
+static void test_loopback(void **state)
+{
+	struct lu_init i = { 0 };
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	pid = fork();
+	if (pid == 0) {
+		int fd = unshare(CLONE_NEWNET) < 0 ? -1 : socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		bool before = fd >= 0 && loopback_is_up(fd);
+
+		if (fd < 0)
+			_exit(77);
+		lu_loopback_up(&i);
+		_exit(before || !loopback_is_up(fd));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip();
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_decide), cmocka_unit_test(test_may_restore), cmocka_unit_test(test_real_init),
-		cmocka_unit_test(test_veto),   cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_veto),   cmocka_unit_test(test_turns),       cmocka_unit_test(test_loopback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
