@@ -126,23 +126,6 @@ static int begin(struct lu_vm_job *j)
 	return 0;
 }
 
-static int judge_process(struct lu_vm_job *j)
-{
-	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_vm_facts *f = &j->vm->facts;
-	int r;
-
-	lu_launch_clear(&j->launch);
-	r = lu_vm_job_capture(j, &f->reasons, &j->launch, &e);
-	if (r < 0)
-		return lu_vm_refuse(j->vm, e.hint, "%s", e.what ?: strerror(-r));
-	f->early = j->launch.early;
-	f->late = steal_ptr(j->launch.late);
-	f->devices = steal_ptr(j->launch.devices);
-	f->confined = j->launch.apparmor;
-	return 0;
-}
-
 /* @value is "memory-backend-file,id=…" or JSON with "qom-type" */
 static int kind_of(const char *value, const char *key, char **ret)
 {
@@ -296,7 +279,7 @@ static int refuse(struct lu_vm_job *j)
 /* clang-format off */
 const lu_vm_step_t lu_domain_probe_steps[] = {
 	begin,
-	judge_process,
+	lu_vm_job_judge_process,
 	judge_words,
 	lu_probe_judge_rules,
 	judge_plugged,

@@ -414,6 +414,23 @@ int lu_vm_job_capture(struct lu_vm_job *j, struct lu_reasons *reasons, struct lu
 	return lu_launch_capture(&from, j->vm->facts.pid, ret, e);
 }
 
+int lu_vm_job_judge_process(struct lu_vm_job *j)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_vm_facts *f = &j->vm->facts;
+	int r;
+
+	lu_launch_clear(&j->launch);
+	r = lu_vm_job_capture(j, &f->reasons, &j->launch, &e);
+	if (r < 0)
+		return lu_vm_refuse(j->vm, e.hint, "%s", e.what ?: strerror(-r));
+	f->early = j->launch.early;
+	f->late = steal_ptr(j->launch.late);
+	f->devices = steal_ptr(j->launch.devices);
+	f->confined = j->launch.apparmor;
+	return 0;
+}
+
 int lu_vms_pkernfs(const struct lu_vms *vms, struct lu_error *e)
 {
 	_cleanup_close_ int fd = -EBADF;

@@ -602,20 +602,10 @@ static int judge_passed_through(struct lu_vm_job *j)
 			     LU_TOLERATE_REFUSAL, on_aux_ram);
 }
 
-static int judge_process(struct lu_vm_job *j)
+static int judge_devices(struct lu_vm_job *j)
 {
-	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_vm_facts *f = &j->vm->facts;
-	int r;
-
-	lu_launch_clear(&j->launch);
-	r = lu_vm_job_capture(j, &f->reasons, &j->launch, &e);
-	if (r < 0)
-		return lu_vm_refuse(j->vm, e.hint, "%s", e.what ?: strerror(-r));
-	f->early = j->launch.early;
-	f->late = steal_ptr(j->launch.late);
-	f->devices = steal_ptr(j->launch.devices);
-	f->confined = j->launch.apparmor;
+	if (!j->launch.argv) /* which has a reason of its own */
+		return 0;
 	return judge_plugged(j) ?: lu_runtime_judge_anonymous(j);
 }
 
@@ -671,7 +661,8 @@ const lu_vm_step_t lu_probe_steps[] = {
 	list_named_devices,
 	list_other_devices,
 	ask_parameters,
-	judge_process,
+	lu_vm_job_judge_process,
+	judge_devices,
 	lu_probe_judge_rules,
 	lu_disks_ask_nodes,
 	lu_disks_ask_fronts,

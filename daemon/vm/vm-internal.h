@@ -43,9 +43,9 @@ struct lu_vm {
 	char *plugged;                /* the devices that PROBE found, to see a change */
 	char *blocks;                 /* the same of what is beneath its disks */
 	char **argv;                  /* by PROBE: the next QEMU's words, if they are not its own (disks.c, roms.c) */
-	char *firmware;               /* by PROBE: the file that the next QEMU takes, for a process like it; may be NULL */
-	uint64_t firmware_size;       /* of what it has read; 0: no such file matters */
-	int exe_fd;                   /* program of a QEMU that was ended for another one; until UNPREPARE */
+	char *firmware;         /* by PROBE: the file that the next QEMU takes, for a process like it; may be NULL */
+	uint64_t firmware_size; /* of what it has read; 0: no such file matters */
+	int exe_fd;             /* program of a QEMU that was ended for another one; until UNPREPARE */
 	struct lu_passthrough *passthrough; /* by SAVE, if devices are passed through; until UNPREPARE */
 };
 
@@ -207,6 +207,9 @@ void lu_passthrough_free(struct lu_passthrough *p);
 
 /** lu_vm_job_capture() - /proc's part of launch.json of the VM's QEMU; @reasons as in struct lu_capture_from */
 int lu_vm_job_capture(struct lu_vm_job *j, struct lu_reasons *reasons, struct lu_launch *ret, struct lu_error *e);
+
+/** lu_vm_job_judge_process() - a step: the same into the job, with what it says of the VM in its facts; refuses the VM if it can't be had */
+int lu_vm_job_judge_process(struct lu_vm_job *j);
 
 /** lu_vm_job_set_mode() - migrate-set-parameters mode=@mode; lu_vm_job_set_ignore_shared() - the capability */
 int lu_vm_job_set_mode(struct lu_vm_job *j, const char *mode, unsigned int tolerate, lu_vm_reply_t reply);
