@@ -42,19 +42,23 @@ USUAL_CLOCK = "<clock offset='utc'><timer name='rtc' tickpolicy='catchup'/><time
               "<pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='no'/></pm>"
 # what loads AppArmor's policy
 PACKAGES = ["apparmor"]
+# a libvirt that gives devices by an iommufd (since 12.1)
+NEWER = ["libvirt-daemon-system", "libvirt-clients"]
 
 
 @paths.locked("domains")
-def packages():
-    """What the image lacks: file name → path, to be given to the host VM, for unpack()."""
-    folder = paths.cache("domains") / paths.digest(image.base_key(), " ".join(PACKAGES))
+def packages(names=PACKAGES, backports=""):
+    """What the image lacks: file name → path, to be given to the host VM, for unpack(). backports: which packages to take from there."""
+    folder = paths.cache("domains") / paths.digest(image.base_key(), " ".join(names), backports)
     if not folder.exists():
-        with step("Packages: " + ", ".join(PACKAGES)) as this:
+        with step("Packages: " + ", ".join(names)) as this:
             work = folder.with_suffix(".new")
             shutil.rmtree(work, ignore_errors=True)
-            state = apt.State("image", [apt.line_for(apt.mirror(), suite) for suite in (image.SUITE, f"{image.SUITE}-updates")])
+            suites = [image.SUITE, f"{image.SUITE}-updates", f"{image.SUITE}-backports"]
+            pin = f"Package: {backports}\nPin: release n={suites[-1]}\nPin-Priority: 600\n" if backports else ""
+            state = apt.State("image", [apt.line_for(apt.mirror(), suite) for suite in suites], pin)
             state.update(this)
-            state.download_with_all(PACKAGES, image.base() / "var/lib/dpkg/status", work, this)
+            state.download_with_all(names, image.base() / "var/lib/dpkg/status", work, this)
             work.rename(folder)
     return {path.name: path for path in sorted(pathlib.Path(folder).glob("*.deb"))}
 
@@ -68,6 +72,12 @@ def prepare(host, settings=SETTINGS):
     host.put("/etc/systemd/system/lab-bridge.service", NETWORK, mode="644")
     host.run(f"cat >> /etc/libvirt/qemu.conf <<'E'\n{settings}E\nsystemctl daemon-reload; systemctl enable --now lab-bridge.service; "
              "systemctl enable libvirtd.service; systemctl start libvirtd.service; virsh list", timeout=120)
+
+
+def hostdev(address):
+    """A PCI function of the host's that is passed through, by an iommufd."""
+    place = "domain='0x{}' bus='0x{}' slot='0x{}' function='0x{}'".format(*re.split("[:.]", address))
+    return f"<hostdev mode='subsystem' type='pci' managed='yes'><driver name='vfio' iommufd='yes'/><source><address {place}/></source><rom enabled='no'/></hostdev>"
 
 
 class Domain:
@@ -105,12 +115,15 @@ class Domain:
                 devices.append(f"<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file={quoteattr(self.guest.disk)}/><target dev='vda' bus='virtio'/></disk>")
             if self.guest.net:
                 devices.append(self._interface())
+            devices += [hostdev(address) for address in self.guest.passed]
         return "".join(devices) + (USUAL if self.usual else "<controller type='usb' model='none'/>")
 
     def xml(self, tty):
         cpu = "<cpu mode='host-passthrough'/>" if self.usual else "<cpu mode='host-passthrough' migratable='off'/>"
         clock = USUAL_CLOCK if self.usual else "<clock offset='utc'><timer name='pit' tickpolicy='discard'/></clock>"
-        return f"""<domain type='kvm'>
+        # what passed-through devices can reach has to be files: libvirt has no word of its own for it
+        words = "".join(f"<qemu:arg value='{word}'/>" for word in ("-machine", "aux-ram-share=on")) if getattr(self.guest, "passed", None) else ""
+        return f"""<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{self.name}</name><uuid>{self.uuid}</uuid>
   <memory unit='MiB'>{self.memory}</memory>
   <memoryBacking><source type='file'/><access mode='shared'/></memoryBacking>
@@ -123,6 +136,7 @@ class Domain:
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
     {self.more}
   </devices>
+  {f"<qemu:commandline>{words}</qemu:commandline>" if words else ""}
 </domain>
 """
 

@@ -66,3 +66,13 @@ def ensure():
             state.install(QEMU, this, extra)
     if qemu_version() < QEMU_MINIMUM:
         raise Failed(f"QEMU {qemu_version()} is too old: its emulated SVM crashes guests; version {QEMU_MINIMUM} or newer is needed")
+
+
+def more(packages):
+    """What only one part needs to build something."""
+    missing = _installed(packages)
+    if missing:
+        with step(f"Installing {len(missing)} packages on this machine") as this:
+            state = _state()
+            state.update(this)
+            state.install(missing, this)

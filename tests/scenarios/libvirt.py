@@ -51,9 +51,11 @@ def work_with(lab, host, web):
     host.run(f"virsh blockcommit {web.name} vda --active --pivot --wait", timeout=180)
 
 
-def run(lab):
-    with lab.host() as host:
+def run(lab, files=None, change=lambda host: None):
+    """change: makes the host's libvirt another one, of files."""
+    with lab.host(files=files) as host:
         domains.prepare(host)
+        change(host)
         web = domains.Domain(guests.Linux("web", 0, 256))
         red = domains.Domain(guests.Ticker("red", 1, 64))
         blue = guests.Ticker("blue", 2, 64)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A newer libvirt (Debian's backports) gives a domain a network card by an iommufd: the card goes on over 7.3 → 7.2 → 7.3, beside a domain as virt-install makes it and two guests of luctl-vm@."""
+
+import time
+
+from lab import devices, domains, guests
+
+KERNELS = ["7.3", "7.2"]
+LIMIT = 1800
+
+
+def run(lab):
+    with devices.host_with_wire(lab, guests=4, files=domains.packages(domains.NEWER, "libvirt*")) as (host, wire):
+        domains.unpack(host)
+        domains.prepare(host)
+        version = host.run("libvirtd --version").out.split()[-1]
+        lab.say(f"libvirt {version}")
+        lab.expect(int(version.split(".")[0]) >= 12, "it is not the newer one")
+        nic = domains.Domain(guests.Linux("nic", 0, 256, disk=False, net=False, passed=[devices.ADDRESS]))
+        web = domains.Domain(guests.Linux("web", 1, 256), usual=True)
+        red, blue = guests.Ticker("red", 2, 64), guests.Ticker("blue", 3, 64)
+        domains.start(lab, host, nic, web, timeout=600)
+        for guest in (red, blue):
+            lab.start(host, guest)
+        wire.stream(True)
+        listed = domains.listed(host)
+        for target in ("7.2", "7.3"):
+            with lab.case(f"into {target}"):
+                begin = time.monotonic()
+                start = lab.update(host, target)
+                devices.nothing_lost(lab, host, wire, nic, start, begin)
+                lab.witness(host, (web, red, blue), start)
+                devices.journal_made(lab, host, nic)
+                lab.expect(domains.listed(host) == listed, f"virsh listed {listed}, now {domains.listed(host)}")
+        with lab.case("libvirt ends it and has the card back"):
+            host.run("virsh destroy nic", timeout=120)
+            driver = host.run(f"readlink /sys/bus/pci/devices/{devices.ADDRESS}/driver", check=False).out
+            lab.expect("vfio" not in driver, f"the card is left to {driver}")
