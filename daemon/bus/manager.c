@@ -789,6 +789,8 @@ static void news_state(void *context)
 	struct lu_manager *mgr = context;
 
 	(void)sd_bus_emit_properties_changed(mgr->bus, LU_BUS_PATH, LU_BUS_MANAGER, "State", NULL);
+	/* what has become of the VMs is told before the job's end */
+	lu_vm_objects_flush(mgr->objects);
 }
 
 static void news_progress(void *job, const struct lu_progress *progress)

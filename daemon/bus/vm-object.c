@@ -244,10 +244,8 @@ static void drop_unseen(struct lu_vm_objects *o)
 	}
 }
 
-static int on_refresh(sd_event_source *s, uint64_t usec, void *userdata)
+static void refresh(struct lu_vm_objects *o)
 {
-	struct lu_vm_objects *o = userdata;
-
 	struct lu_vm_object **at = &o->first;
 
 	o->armed = false;
@@ -276,7 +274,20 @@ static int on_refresh(sd_event_source *s, uint64_t usec, void *userdata)
 			at = &(*at)->next;
 	}
 	drop_unseen(o);
+}
+
+static int on_refresh(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	refresh(userdata);
 	return 0;
+}
+
+void lu_vm_objects_flush(struct lu_vm_objects *o)
+{
+	if (!o || !o->armed)
+		return;
+	(void)sd_event_source_set_enabled(o->timer, SD_EVENT_OFF);
+	refresh(o);
 }
 
 void lu_vm_objects_refresh(struct lu_vm_objects *o)

@@ -17,4 +17,7 @@ int lu_vm_objects_new(struct lu_update_env *env, struct lu_update *update, sd_bu
  */
 void lu_vm_objects_refresh(struct lu_vm_objects *o);
 
+/** lu_vm_objects_flush() - if something may have changed, compare now: what is told next is told after it. NULL is fine */
+void lu_vm_objects_flush(struct lu_vm_objects *o);
+
 struct lu_vm_objects *lu_vm_objects_free(struct lu_vm_objects *o);

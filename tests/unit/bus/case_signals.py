@@ -59,7 +59,7 @@ def test_followed_by_signals(world):
     assert follower.wait(30) == 1 and told[-1] == f"job ended: {result}", told
     steps = [line for line in told if line.startswith("job: ")]
     assert steps[0] == "job: examining" and steps[1] == "job: replacing" and "job: replacing 0/1 a" in steps, told
-    assert "VM a: saved" in told and told.index("VM a: saved") < told.index(steps[-1]), told
+    assert "VM a: saved" in told and told.index("VM a: saved") < len(told) - 1, told
 
 
 def test_vms_come_and_go(world):
