@@ -214,6 +214,7 @@ static struct lu_vm *with_tpm(const char *words, char pcr[static 65])
 	snprintf(pcr, 65, "%s", tis_pcr());
 	vm = probed();
 	expect(lu_vm_facts(vm)->updatable, "%s: %s", qemu_case, first(&lu_vm_facts(vm)->reasons));
+	assert_string_equal(vm->firmware, at("halt.bin"));
 	return vm;
 }
 
