@@ -180,9 +180,11 @@ static void on_loaded(void *userdata, int r, struct lu_error *e)
 	_cleanup_error_ struct lu_error other = LU_ERROR_INIT;
 	struct lu_update *u = userdata;
 
-	/* ours is one more; with two somebody else was faster than us */
-	if (r >= 0 && u->changes)
-		r = lu_kexec_same(AT_FDCWD, u->changes, e = &other);
+	/* ours is one more; with two somebody else was there, too */
+	if (r >= 0 && u->changes) {
+		r = lu_kexec_same(AT_FDCWD, u->changes, &other);
+		e = &other;
+	}
 	lu_step_done(u, r, e);
 }
 

@@ -229,15 +229,16 @@ void lu_beside_check_packages(int rootfd, struct lu_findings *f)
 	}
 }
 
-static bool read_word(int rootfd, const char *name, const char *what, char word[static 32])
+/* The first line of a file of a device's folder in sysfs */
+static bool read_line(int rootfd, const char *device, const char *file, char line[static 256])
 {
 	_cleanup_free_ char *text = NULL;
-	char path[300];
+	char path[400];
 
-	snprintf(path, sizeof(path), "/sys/class/watchdog/%s/%s", name, what);
+	snprintf(path, sizeof(path), "%s/%s", device, file);
 	if (lu_read_file(rootfd, below(rootfd, path), 4096, &text, NULL) < 0)
 		return false;
-	snprintf(word, 32, "%.*s", (int)strcspn(text, "\n"), text);
+	snprintf(line, 256, "%.*s", (int)strcspn(text, "\n"), text);
 	return true;
 }
 
@@ -247,12 +248,12 @@ void lu_beside_check_watchdogs(int rootfd, struct lu_findings *f)
 	struct dirent *d;
 
 	while (dir && (d = readdir(dir))) {
-		char state[32], seconds[32], object[280];
+		char state[256], seconds[256], object[280], device[300];
 
-		if (d->d_name[0] == '.' || !read_word(rootfd, d->d_name, "state", state) ||
-		    strcmp(state, "active") != 0)
+		snprintf(device, sizeof(device), "/sys/class/watchdog/%s", d->d_name);
+		if (d->d_name[0] == '.' || !read_line(rootfd, device, "state", state) || strcmp(state, "active") != 0)
 			continue;
-		if (!read_word(rootfd, d->d_name, "timeout", seconds))
+		if (!read_line(rootfd, device, "timeout", seconds))
 			snprintf(seconds, sizeof(seconds), "?");
 		snprintf(object, sizeof(object), "/dev/%s", d->d_name);
 		lu_findings_add(
@@ -266,19 +267,6 @@ void lu_beside_check_watchdogs(int rootfd, struct lu_findings *f)
 }
 
 #define BLOCK_DEPTH_MAX 8u
-
-/* One line of a file of a block device's folder in sysfs */
-static bool read_line(int rootfd, const char *device, const char *file, char line[static 256])
-{
-	_cleanup_free_ char *text = NULL;
-	char path[400];
-
-	snprintf(path, sizeof(path), "%s/%s", device, file);
-	if (lu_read_file(rootfd, below(rootfd, path), 4096, &text, NULL) < 0)
-		return false;
-	snprintf(line, 256, "%.*s", (int)strcspn(text, "\n"), text);
-	return true;
-}
 
 /* The name of a dm-crypt device at or below a block device: drivers/md/dm-crypt.c is told by the uuid that cryptsetup gives */
 static bool find_crypt(int rootfd, const char *device, unsigned int depth, char name[static 256])

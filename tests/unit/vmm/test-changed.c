@@ -267,6 +267,23 @@ static int lu_init(const char *uuid)
 	return status;
 }
 
+/* Its QEMU has saved it and ends, and lu-init starts another one; @first: the one that the case itself was given */
+static void jump(struct lu_vm *vm, bool first)
+{
+	pid_t old = lu_vm_facts(vm)->pid;
+
+	assert_int_equal(lu_vms_remove(vms, "mock", NULL), 0);
+	if (first) {
+		qemu_end(NULL);
+	} else {
+		kill(old, SIGKILL);
+		waitpid(old, NULL, 0);
+	}
+	unlink(at("q"));
+	unlink(at("qmp"));
+	assert_int_equal(lu_init(UUID_A), 0);
+}
+
 /* Two live snapshots before the update: the next QEMU goes on on the second, and so does the one after it. */
 static void test_carried(void **state)
 {
@@ -274,7 +291,6 @@ static void test_carried(void **state)
 	static const char *const words[] = { DISK };
 	struct outcome o;
 	struct lu_vm *vm;
-	pid_t old;
 
 	qemu_case = "carried";
 	setup_vms(NULL);
@@ -292,17 +308,7 @@ static void test_carried(void **state)
 		assert_non_null(strstr(vm->blocks, "node two qcow2"));
 		for (size_t k = 0; k < ARRAY_SIZE(way); k++)
 			expect(run_op(vm, way[k], 0, &o) == 0, "%s", o.what);
-		old = lu_vm_facts(vm)->pid;
-		assert_int_equal(lu_vms_remove(vms, "mock", NULL), 0);
-		if (i == 0) {
-			qemu_end(NULL);
-		} else {
-			kill(old, SIGKILL);
-			waitpid(old, NULL, 0);
-		}
-		unlink(at("q"));
-		unlink(at("qmp"));
-		assert_int_equal(lu_init(UUID_A), 0);
+		jump(vm, i == 0);
 	}
 	vm = probed();
 	expect(lu_vm_facts(vm)->updatable && lu_vm_facts(vm)->losses.n == 0, "%s", first(&lu_vm_facts(vm)->losses));
@@ -342,7 +348,6 @@ static void test_roms(void **state)
 	size_t n_words = 0;
 	struct outcome o;
 	struct lu_vm *vm;
-	pid_t old;
 
 	qemu_case = "roms";
 	setup_vms(NULL);
@@ -354,18 +359,9 @@ static void test_roms(void **state)
 		for (size_t k = 0; k < ARRAY_SIZE(way); k++)
 			expect(run_op(vm, way[k], 0, &o) == 0, "%s", o.what);
 		qemu_command(changes[i]);
-		old = lu_vm_facts(vm)->pid;
-		assert_int_equal(lu_vms_remove(vms, "mock", NULL), 0);
-		if (i == 0) {
-			qemu_end(NULL);
-		} else {
-			n_words = words_of(old);
-			kill(old, SIGKILL);
-			waitpid(old, NULL, 0);
-		}
-		unlink(at("q"));
-		unlink(at("qmp"));
-		assert_int_equal(lu_init(UUID_A), 0);
+		if (i > 0)
+			n_words = words_of(lu_vm_facts(vm)->pid);
+		jump(vm, i == 0);
 	}
 	vm = probed();
 	assert_int_equal(words_of(lu_vm_facts(vm)->pid), n_words);
