@@ -98,7 +98,7 @@ def run(lab):
             host.run("mkdir -p /var/lib/luctl/vm/web1 && echo records > /var/lib/luctl/vm/web1/disk.img")
             host.run("dpkg --purge luctl libluctl0", timeout=180)
             left = set(host.run(LEFT).out.split()) - set(before.split())
-            own = {p for p in left if p.startswith(("/etc/luctl", "/etc/systemd/system/luctl-vm@.service.d", "/var/lib/luctl"))}
+            own = {p for p in left if p.startswith(("/etc/luctl", "/etc/systemd/system/luctl-vm@.service.d", "/etc/udev/rules.d", "/var/lib/luctl"))}
             lab.expect(left == own, f"left behind: {sorted(left - own)}")
             kept = host.run("find /var/lib/luctl -type f -exec grep -H . {} +").out.strip()
             lab.expect(kept == "/var/lib/luctl/vm/web1/disk.img:records", f"in /var/lib/luctl: {kept}")
