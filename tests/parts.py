@@ -33,7 +33,7 @@ PARTS = {
     "fuzz-short": ([*PROGRAMS, *BUILD, "schemas/", "tests/fuzz/", "tests/unit/calls/", "tests/unit/kernel/", "tests/unit/pkernfs/"], None),
     "fuzz": (["tests/fuzz/"], "its time: as many executions as it is told; fuzz-short makes some of them"),
     "metrics": (["cli/metrics.c", "docs/examples/prometheus/", "tests/metrics/", "tests/lab/prometheus.py"], "packages that nothing else needs"),
-    "witness": (["tests/lab/check_witness.py", "tests/lab/witness.py", "tests/lab/timeline.py", "tests/lab/console.py"], None),
+    "witness": (["tests/lab/check_witness.py", "tests/lab/emulator.py", "tests/lab/witness.py", "tests/lab/timeline.py", "tests/lab/console.py"], None),
     "pkernfs": (PKERNFS, None),
     "pkernfs-damage": (PKERNFS, None),
     "pkernfs-random": (PKERNFS, None),

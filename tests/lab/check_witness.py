@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The witness must be able to accuse: invented consoles, each with one thing wrong, and one that is right."""
 
-from . import machine
+import pathlib
+import tempfile
+
+from . import emulator, machine
 from .witness import Span, WitnessError
 
 
@@ -94,7 +97,7 @@ def check():
         ran = Span(console(when=gap, moved=moved)).ran_silently()
         if abs(ran - 1.225) > 0.001:
             problems.append(f"a guest that ran silently for 1.225 s ({moved}) was found to have done so for {ran}")
-    return problems + check_machine()
+    return problems + check_machine() + check_emulator()
 
 
 STAT = "cpu  {} 0 0 900 0 0 0 {} 0 0\ncpu0 1 0 0 450 0 0 0 0 0 0\ncpu1 1 0 0 450 0 0 0 0 0 0\nintr 1\n"
@@ -112,4 +115,38 @@ def check_machine():
     for begin, end, right in ((0, 10, 10), (10, 20, 5), (5, 15, 7.5), (15, 30, 12.5)):
         if abs(clock.had(begin, end) - right) > 0.001:
             problems.append(f"of the seconds {begin} to {end} a machine had {clock.had(begin, end)}, not {right}")
+    return problems
+
+
+DEATH = """   111.366 [   64.921329] BUG: ENTRY_TRAMPOLINE stack guard page was hit at fffffe66e936eff8 (stack is fffffe66e936f000..fffffe66e9370000)
+   112.041 [   65.624825] RIP: 0010:error_entry+0x1a/0xc0
+   113.718 [   67.308721]  <ENTRY_TRAMPOLINE>
+   123.045 [   76.650242] RIP: 0010:irqentry_enter+0x21/0x35
+   123.219 [   76.824685] RSP: 0000:fffffe66e936ff00 EFLAGS: 00010046
+   123.643 [   77.247671]  asm_sysvec_apic_timer_interrupt+0x1f/0x30
+   123.699 [   77.306107] RIP: 0010:asm_sysvec_apic_timer_interrupt+0x7/0x30
+   123.779 [   77.385629] Code: 0f 1e fa 0f 01 ca <fc> 6a ff e8 91 03 00 00
+   123.931 [   77.536609] RSP: 0000:fffffe66e936ffd8 EFLAGS: 00010097
+   124.538 [   78.145563]  </ENTRY_TRAMPOLINE>
+"""
+BOOT = "{:10.3f} [    0.000000] Linux version 7.3\n"
+
+
+def check_emulator():
+    """A guest that the emulator killed, and others that something else may have killed: only the first is put down to it."""
+    problems = []
+    for title, guest, boots, guilty in (
+            ("interrupted with interrupts off", DEATH, (1.4,), True),
+            ("the same after the jump", DEATH, (1.4, 100.0), False),
+            ("the same before the jump", DEATH, (1.4, 172.4), True),
+            ("with interrupts on", DEATH.replace("00010097", "00010297"), (1.4,), False),
+            ("further into the entry", DEATH.replace("+0x7/", "+0x1f/"), (1.4,), False),
+            ("elsewhere in the kernel", DEATH.replace("asm_sysvec_apic_timer_interrupt+0x7", "memcpy+0x7"), (1.4,), False),
+            ("on another stack", DEATH.replace("ENTRY_TRAMPOLINE>", "IRQ>"), (1.4,), False),
+            ("nobody died", "    75.259 T 1\n", (1.4,), False)):
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "host.log").write_text("".join(BOOT.format(b) for b in boots))
+            (pathlib.Path(folder) / "guest0.log").write_text(guest)
+            if bool(emulator.killed(pathlib.Path(folder))) != guilty:
+                problems.append(f"a guest's death was {'not ' if guilty else ''}put down to the emulator: {title}")
     return problems

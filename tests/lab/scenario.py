@@ -12,7 +12,7 @@ import pathlib
 import signal
 import time
 
-from . import guests, image, kernel, paths, say, tools
+from . import emulator, guests, image, kernel, paths, say, tools
 from .host import Host
 from .witness import Span
 
@@ -183,9 +183,24 @@ def names():
 
 
 def perform(name, results):
+    """Run one scenario; once more, and said aloud, if it failed because the emulator had killed a guest before any update."""
+    folder = pathlib.Path(results) / name
+    try:
+        attempt(name, folder)
+    except Exception:
+        victim = emulator.killed(folder)
+        if not victim:
+            raise
+        aside = folder.with_name(f"{name}-emulator")
+        folder.rename(aside)
+        say.line(f"note: the emulator interrupted a CPU of {victim} that had interrupts off, and its kernel died of it before the host had jumped; "
+                 f"once more; logs in {aside}")
+        attempt(name, folder)
+
+
+def attempt(name, folder):
     """Run one scenario to its end, within its limit of time."""
     module = load(name)
-    folder = pathlib.Path(results) / name
     folder.mkdir(parents=True, exist_ok=True)
     limit = getattr(module, "LIMIT", 600)
 
