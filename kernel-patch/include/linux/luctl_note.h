@@ -29,6 +29,7 @@
 #define LUCTL_NOTE_IOMMU_VTD_SM	(1ULL << 3)	/* in scalable mode, if there is */
 #define LUCTL_NOTE_IOMMU_IRQ	(1ULL << 4)	/* and remaps interrupts */
 #define LUCTL_NOTE_IOMMU_KEEPS	(1ULL << 5)	/* it stays in the mode it finds */
+#define LUCTL_NOTE_IOMMU_GROUPS	(1ULL << 6)	/* it takes devices of containers over, by their group */
 
 /**
  * struct luctl_note - the note's descriptor
