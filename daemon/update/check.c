@@ -208,6 +208,19 @@ static void check_devices(struct lu_check *c)
 			"without liveupdate=on the target loses the firmware's memory of guests with passed-through devices");
 }
 
+/* A target with an older pkeep would lose them after the jump: it takes devices over by iommufd alone. */
+static void check_containers(struct lu_check *c)
+{
+	for (size_t i = 0; c->cmdline && i < c->n_vms; i++)
+		if (c->vms[i].devices && lu_vm_facts(c->vms[i].vm)->stand_in && !lu_target_takes_groups(&c->image))
+			lu_reasons_add(
+				&c->vms[i].reasons, NULL,
+				"update to a kernel with the current series; or give its devices an iommufd of "
+				"their own (-object iommufd)",
+				"its devices are in a container of vfio's old interface, and the target can't take "
+				"such ones over");
+}
+
 /* A guest that AppArmor confines does not run without it (confined.h). */
 static void check_confined(struct lu_check *c)
 {
@@ -509,6 +522,7 @@ static void one_less(struct lu_check *c)
 		return;
 	if (!c->tried) {
 		c->tried = true;
+		check_containers(c);
 		c->pending++;
 		start_trial(c);
 		one_less(c);

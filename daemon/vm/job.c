@@ -25,6 +25,7 @@
 #include <sys/vfs.h>
 
 #include "clock.h"
+#include "devices.h"
 #include "vm-internal.h"
 
 static const struct {
@@ -416,6 +417,7 @@ int lu_vm_job_capture(struct lu_vm_job *j, struct lu_reasons *reasons, struct lu
 
 int lu_vm_job_judge_process(struct lu_vm_job *j)
 {
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct lu_vm_facts *f = &j->vm->facts;
 	int r;
@@ -428,6 +430,7 @@ int lu_vm_job_judge_process(struct lu_vm_job *j)
 	f->late = steal_ptr(j->launch.late);
 	f->devices = steal_ptr(j->launch.devices);
 	f->confined = j->launch.apparmor;
+	f->stand_in = f->devices && proc >= 0 && lu_devices_stand_in(proc, f->pid);
 	return 0;
 }
 

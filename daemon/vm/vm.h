@@ -72,6 +72,7 @@ struct lu_vm_facts {
 	struct lu_reasons reasons; /* if not updatable: all of why */
 	struct lu_reasons losses;  /* what its next QEMU will not have */
 	char **devices;            /* PCI functions that are passed through and go on during the jump; NULL: none */
+	bool stand_in;             /* iommufd stands in for its containers, which the target has to know of */
 	bool confined;             /* by AppArmor, so it has to be in the next kernel */
 	bool early; /* can be resumed before the real init; else luctld has it restored, and @late says why */
 	char *late;

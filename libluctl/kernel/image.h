@@ -114,6 +114,9 @@ void lu_target_check_boot(int rootfd, const struct lu_image *target, const struc
 void lu_target_check_iommu(const struct lu_image *target, const char *path, const char *cmdline,
 			   struct lu_findings *findings);
 
+/** lu_target_takes_groups() - can devices that are in a container for which iommufd stands in go on in the target? */
+bool lu_target_takes_groups(const struct lu_image *target);
+
 /** lu_target_check_devices() - the same for passed-through devices that go on; adds nothing if there is no ABI note at all */
 void lu_target_check_devices(const struct lu_image *target, const struct lu_running *running,
 			     struct lu_findings *findings);

@@ -96,3 +96,8 @@ void lu_target_check_iommu(const struct lu_image *target, const char *path, cons
 			findings, LU_LEVEL_WARNING, path, "use a target with the current series",
 			"stops all passed-through devices if it would choose another mode of the IOMMU than the one in use");
 }
+
+bool lu_target_takes_groups(const struct lu_image *target)
+{
+	return target->abi.present && target->abi.iommu & LUCTL_NOTE_IOMMU_GROUPS;
+}

@@ -3,12 +3,21 @@
 is lost; with type1 another kernel is refused by name, with iommufd in its place it goes on there."""
 
 import contextlib
+import gzip
+import json
+import struct
 import time
+import zlib
 
 from lab import devices, guests
 
-KERNELS = ["7.3"]
+KERNELS = ["7.3", "7.3-b"]
 LIMIT = 2100
+
+# of struct luctl_note in kernel-patch/include/linux/luctl_note.h
+NOTE = b"luctl\0\0\0"
+IOMMU_AT = 80
+IOMMU_GROUPS = 1 << 6
 
 QEMU = "/usr/bin/qemu-system-x86_64"
 BROKEN = "#!/bin/sh\nexit 1\n"
@@ -32,6 +41,35 @@ def refused(lab, host, wire, guest):
     devices.stream_whole(lab, host, wire, guest, begin)
     span = lab.span(host, guest, start)
     lab.expect(span.blackout()[0] < 2, f"the guest stood still for {span.blackout()[0]:.2f} s")
+
+
+def older(image):
+    """A boot image whose note does not say that it takes devices over by their group, as one of an earlier series. It is to be looked at only."""
+    data = bytearray(image)
+    at, size = struct.unpack_from("<II", data, 0x248)
+    at += (data[0x1f1] + 1) * 512
+    kernel = bytearray(zlib.decompressobj(31).decompress(data[at:at + size]))
+    field = kernel.index(NOTE) + len(NOTE) + IOMMU_AT
+    bits, = struct.unpack_from("<Q", kernel, field)
+    if not bits & IOMMU_GROUPS:
+        raise ValueError(f"the note says {bits:#x} already")
+    struct.pack_into("<Q", kernel, field, bits & ~IOMMU_GROUPS)
+    new = gzip.compress(kernel) + struct.pack("<I", len(kernel))
+    struct.pack_into("<I", data, 0x24c, len(new))
+    data[at:at + len(new)] = new
+    return bytes(data)
+
+
+def older_refused(lab, host, wire, guest):
+    """A target that has no such thing, before anything stands still."""
+    target = lab.image_of("older")
+    begin, start = time.monotonic(), host.pump.clock()
+    result = lab.luctl(host, f"update --kernel {target} --yes", check=False, timeout=240)
+    lab.expect(result.code == 3 and f"VM {guest.name}: its devices are in a container of vfio's old interface, and the target can't" in result.err,
+               f"luctl: {result}")
+    vm, = json.loads(lab.luctl(host, f"plan --kernel {target} --json", check=False).out)["vms"]
+    lab.expect(vm["verdict"] == "cannot" and len(vm["reasons"]) == 1, f"plan: {vm}")
+    devices.nothing_lost(lab, host, wire, guest, start, begin)
 
 
 def replaced(lab, host, wire, guest, title):
@@ -87,7 +125,9 @@ def over(lab, host, wire, guest, title):
 
 @contextlib.contextmanager
 def started(lab, by, compat=False):
-    with devices.host_with_wire(lab) as (host, wire):
+    image = lab.results / "bzImage-older"
+    image.write_bytes(older(lab.product("7.3-b").image.read_bytes()))
+    with devices.host_with_wire(lab, files={image.name: image}) as (host, wire):
         guest = guests.Linux("nic", 0, 256, net=False, passed=[devices.ADDRESS], by=by)
         if compat:
             # what /dev/vfio/vfio is in a kernel with CONFIG_IOMMUFD_VFIO_CONTAINER
@@ -116,6 +156,8 @@ def run(lab):
             with lab.case(f"{title}: after all that one more"):
                 replaced(lab, host, wire, guest, title)
             if compat:
+                with lab.case(f"{title}: a target that can't take it over is refused by name"):
+                    older_refused(lab, host, wire, guest)
                 over(lab, host, wire, guest, title)
 
     for title, seconds in BLACKOUTS.items():

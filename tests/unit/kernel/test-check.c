@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "image.h"
+#include "linux/luctl_note.h"
 #include "make-image.h"
 
 static const struct lu_abi abi = { .present = true,
@@ -186,6 +187,20 @@ static void test_iommu(void **state)
 		assert_string_equal(f.list[0].object, all[i].object);
 		assert_non_null(f.list[0].hint);
 	}
+}
+
+/* A target takes devices over by their group only if its note says so; one without a note says nothing. */
+static void test_groups(void **state)
+{
+	struct lu_image t = good_image();
+
+	assert_false(lu_target_takes_groups(&t));
+	t.abi.iommu = ~(uint64_t)LUCTL_NOTE_IOMMU_GROUPS;
+	assert_false(lu_target_takes_groups(&t));
+	t.abi.iommu = LUCTL_NOTE_IOMMU_GROUPS;
+	assert_true(lu_target_takes_groups(&t));
+	t.abi.present = false;
+	assert_false(lu_target_takes_groups(&t));
 }
 
 static void test_findings(void **state)
@@ -373,6 +388,7 @@ int main(void)
 		cmocka_unit_test(test_findings), cmocka_unit_test(test_findings_lost),
 		cmocka_unit_test(test_running),  cmocka_unit_test(test_two_notes),
 		cmocka_unit_test(test_boot),     cmocka_unit_test(test_iommu),
+		cmocka_unit_test(test_groups),
 	};
 
 	return cmocka_run_group_tests_name("check", tests, NULL, NULL);
