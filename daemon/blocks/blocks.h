@@ -32,6 +32,7 @@ struct lu_block_now {
 	char *driver;
 	char *file; /* a file name, or "json:{…}" */
 	bool read_only, encrypted;
+	uint64_t size;         /* bytes that its user sees */
 	bool direct, no_flush; /* how it is cached */
 	char *backing;         /* what the image's header says of the layer below, as QEMU would open it; or NULL */
 	char *backing_format;

@@ -78,7 +78,7 @@ static const char *path_of(const char *name)
 	return name;
 }
 
-static int same_file(struct lu_block_comparison *c, const char *want, const char *have)
+static int same_file(struct lu_block_comparison *c, const char *want, const char *have, const struct lu_block_now *n)
 {
 	struct stat wanted, there;
 	int r;
@@ -97,8 +97,13 @@ static int same_file(struct lu_block_comparison *c, const char *want, const char
 		return differs(c, "is to be opened as %s, which can't be looked at: %s", want, strerror(-r));
 	if (lu_block_files_stat(c->files, have, &there) < 0 || !lu_block_files_same(&wanted, &there))
 		return differs(c, "has %s open, where the command line opens %s", have, want);
-	if (!lu_block_files_has(c->files, &wanted))
+	if (lu_block_files_has(c->files, &wanted))
+		return 0;
+	if (!c->flash || !S_ISREG(wanted.st_mode))
 		return differs(c, "is another file than what stands at %s now: it was moved or replaced", want);
+	if ((uint64_t)wanted.st_size != n->size)
+		return differs(c, "was replaced by a file of %llu bytes at %s, of %llu that it has",
+			       (unsigned long long)wanted.st_size, want, (unsigned long long)n->size);
 	return 0;
 }
 
@@ -122,7 +127,7 @@ static int file_node(struct lu_block_comparison *c, const struct lu_block_view *
 	if (r >= 0) {
 		if (own.n)
 			have = lu_block_view_get(&view, "filename");
-		r = have ? same_file(c, lu_block_view_get(v, "filename") ?: name, have) : -EBADMSG;
+		r = have ? same_file(c, lu_block_view_get(v, "filename") ?: name, have, n) : -EBADMSG;
 	}
 	lu_block_options_clear(&own);
 	if (r == -EBADMSG || r == -E2BIG)

@@ -8,6 +8,7 @@ struct lu_block_comparison {
 	const struct lu_block_words *words;
 	const struct lu_block_files *files;
 	unsigned int depth, visits;
+	bool flash; /* of firmware, only read: its content is in the guest's state, so another file of its size will do */
 	char *what; /* "has /b open, where …": after the name of a disk */
 };
 

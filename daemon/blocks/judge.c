@@ -324,10 +324,20 @@ static int judge_anonymous(struct verdict *v)
 
 /* --- all --- */
 
+/* What pc_sysfw.c of QEMU makes of -drive if=pflash and -machine pflash0=, if it is only read */
+static bool is_flash(const struct verdict *v, const struct lu_block_front *f)
+{
+	static const char flash[] = "/machine/system.flash";
+	const struct lu_block_now *n = f->node ? lu_blocks_node(v->b, f->node) : NULL;
+
+	return n && n->read_only && f->device && !strncmp(f->device, flash, strlen(flash));
+}
+
 static int judge_front(struct verdict *v, const struct lu_block_front *f)
 {
 	struct lu_block_drive *d;
 
+	v->c.flash = is_flash(v, f);
 	if (!f->name[0]) {
 		if (!f->device || anonymous(f) >= 0)
 			return 0;
@@ -438,6 +448,7 @@ int lu_blocks_match(const struct lu_blocks *b, struct lu_block_words *w, const s
 		if (matches)
 			matches[i].differs = why->n > n;
 	}
+	v.c.flash = false;
 	if (r >= 0)
 		r = judge_anonymous(&v);
 	if (r >= 0)

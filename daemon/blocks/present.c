@@ -129,6 +129,7 @@ static int read_node(struct lu_block_now *n, struct json_object *o, bool *tells,
 {
 	struct json_object *image = member(o, "image", json_type_object),
 			   *children = member(o, "children", json_type_array), *ro = member(o, "ro", json_type_boolean),
+			   *size = member(image, "virtual-size", json_type_int),
 			   *cache = member(o, "cache", json_type_object);
 	struct json_object *data = member(member(image, "format-specific", json_type_object), "data", json_type_object);
 
@@ -141,6 +142,7 @@ static int read_node(struct lu_block_now *n, struct json_object *o, bool *tells,
 	if (!n->name || !n->driver || !n->file)
 		return -EBADMSG;
 	n->read_only = json_object_get_boolean(ro);
+	n->size = size ? json_object_get_uint64(size) : 0;
 	n->encrypted = json_object_get_boolean(member(o, "encrypted", json_type_boolean));
 	n->direct = json_object_get_boolean(member(cache, "direct", json_type_boolean));
 	n->no_flush = json_object_get_boolean(member(cache, "no-flush", json_type_boolean));

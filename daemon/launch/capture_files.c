@@ -398,6 +398,21 @@ static int inherited_node(struct scan *s, const char *fd, const char *link)
 	return r < 0 ? r : 1;
 }
 
+/*
+ * A file that is only read, and whose name another one of its size has by now, as packages do it. What it is for is judged
+ * elsewhere: firmware in flash is in the guest's state, and a disk must be the very file (daemon/blocks).
+ */
+static bool is_replaced(struct scan *s, const char *fd, const char *path)
+{
+	char name[NAME_MAX + 32];
+	struct stat open, st;
+
+	snprintf(name, sizeof(name), "%d/fd/%s", (int)s->pid, fd);
+	return (open_flags(s, fd) & O_ACCMODE) == O_RDONLY && fstatat(s->from->proc_fd, name, &open, 0) == 0 &&
+	       S_ISREG(open.st_mode) && lu_stat_in(s->root, path, &st) == 0 && S_ISREG(st.st_mode) &&
+	       open.st_size == st.st_size;
+}
+
 static int one_fd(struct scan *s, const char *fd)
 {
 	static const char deleted[] = " (deleted)";
@@ -426,7 +441,9 @@ static int one_fd(struct scan *s, const char *fd)
 	/* shared anonymous memory; a memfd that came over an earlier jump, which has no name */
 	if (gone && (!strncmp(link, "/dev/zero", 9) || !strcmp(link, "/ (deleted)")))
 		return 0;
-	if (gone) {
+	if (gone)
+		link[n - strlen(deleted)] = '\0';
+	if (gone && !is_replaced(s, fd, link)) {
 		lu_reasons_add(s->why, NULL,
 			       "start the VM without snapshot=on; an image that was replaced must be closed first",
 			       "it has a file open that has no name any more: %s", link);

@@ -97,22 +97,16 @@ static int in_dir(char *const *argv)
 	return execv(argv[0], argv);
 }
 
-void qemu_start(const char *dir, char *const *argv)
+void qemu_connect(const char *dir)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd = -1;
 
 	snprintf(at, sizeof(at), "%s", dir);
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/qmp", dir);
-	unlink(sa.sun_path);
-	qemu_pid = fork();
-	if (qemu_pid == 0) {
-		closefrom(3);
-		in_dir(argv);
-		_exit(127);
-	}
 	for (int i = 0; i < 1000 && fd < 0; i++) {
-		expect(waitpid(qemu_pid, NULL, WNOHANG) == 0, "%s: QEMU has ended; its log is %s/log", qemu_case, at);
+		expect(!qemu_pid || waitpid(qemu_pid, NULL, WNOHANG) == 0, "%s: QEMU has ended; its log is %s/log",
+		       qemu_case, at);
 		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
 			close(fd);
@@ -124,6 +118,22 @@ void qemu_start(const char *dir, char *const *argv)
 	monitor = fdopen(fd, "r");
 	assert_true(monitor && commands);
 	json_object_put(qemu_query("qmp_capabilities", "{}"));
+}
+
+void qemu_start(const char *dir, char *const *argv)
+{
+	char path[128];
+
+	snprintf(at, sizeof(at), "%s", dir);
+	snprintf(path, sizeof(path), "%s/qmp", dir);
+	unlink(path);
+	qemu_pid = fork();
+	if (qemu_pid == 0) {
+		closefrom(3);
+		in_dir(argv);
+		_exit(127);
+	}
+	qemu_connect(dir);
 }
 
 int qemu_end(void **state)

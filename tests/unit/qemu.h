@@ -10,6 +10,9 @@ extern pid_t qemu_pid;
 /** qemu_start() - execute @argv in @dir and connect to the monitor at @dir/qmp, which it must have */
 void qemu_start(const char *dir, char *const *argv);
 
+/** qemu_connect() - to the monitor at @dir/qmp of one that somebody else has started; qemu_end() leaves that one alone */
+void qemu_connect(const char *dir);
+
 /** qemu_end() - kill it; for a teardown, too */
 int qemu_end(void **state);
 

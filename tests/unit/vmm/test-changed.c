@@ -21,6 +21,9 @@ static const char *const qemu = "/usr/bin/qemu-system-x86_64";
 	CMD("blockdev-snapshot-sync", \
 	    "\"node-name\":\"disk\",\"snapshot-file\":\"" _file ".qcow2\",\"snapshot-node-name\":\"" _node "\"")
 
+/* As packages do it. */
+#define REPLACE(_name, _size) "!cd $DIR/share && head -c " _size " /dev/urandom >new && mv new " _name
+
 static const struct {
 	const char *name, *words[12], *commands[6];
 	const char *reason, *loss; /* NULL: none */
@@ -126,6 +129,36 @@ static const struct {
 	  { "-drive", "if=pflash,format=raw,readonly=on,file=share/fw", "-L", "share" },
 	  { "!truncate -s 512K $DIR/share/bios-256k.bin" },
 	  NULL,
+	  NULL },
+#define FW_FLASH(_options) "-drive", "if=pflash,format=raw,file=share/fw" _options, "-L", "share"
+	{ "flash-replaced", { FW_FLASH(",readonly=on") }, { REPLACE("fw", "256K") }, NULL, NULL },
+	{ "flash-of-a-node-replaced",
+	  { "-blockdev", "driver=file,node-name=f,filename=share/fw,auto-read-only=on", "-blockdev",
+	    "driver=raw,node-name=code,file=f,read-only=on", "-M", "pflash0=code", "-L", "share" },
+	  { REPLACE("fw", "256K") },
+	  NULL,
+	  NULL },
+	{ "flash-replaced-by-a-larger-one",
+	  { FW_FLASH(",readonly=on") },
+	  { REPLACE("fw", "512K") },
+	  "no name any more: ",
+	  NULL },
+	{ "flash-moved",
+	  { FW_FLASH(",readonly=on") },
+	  { "!mv $DIR/share/fw $DIR/share/old", REPLACE("fw", "256K") },
+	  NULL,
+	  NULL },
+	{ "flash-moved-for-a-larger-one",
+	  { FW_FLASH(",readonly=on") },
+	  { "!mv $DIR/share/fw $DIR/share/old", REPLACE("fw", "512K") },
+	  "was replaced by a file of 524288 bytes at share/fw, of 262144 that it has",
+	  NULL },
+	{ "flash-gone", { FW_FLASH(",readonly=on") }, { "!rm $DIR/share/fw" }, "no name any more: ", NULL },
+	{ "writable-flash-replaced", { FW_FLASH("") }, { REPLACE("fw", "256K") }, "no name any more: ", NULL },
+	{ "disk-replaced",
+	  { "-blockdev", "driver=file,node-name=c,filename=share/rom,read-only=on", "-device", "ide-cd,drive=c,id=cd" },
+	  { REPLACE("rom", "40K") },
+	  "its disk \"cd\" is another file than what stands at share/rom now",
 	  NULL },
 	{ "password", { "-vnc", "unix:vnc,password=on" }, { 0 }, NULL, "the password of its VNC display" },
 };
@@ -318,6 +351,48 @@ static void test_carried(void **state)
 	teardown_vms(NULL);
 }
 
+/* The guest's firmware in flash, in the words of QEMU's monitor: what the guest reads there. */
+static void read_flash(const char *file)
+{
+	char command[300];
+
+	snprintf(command, sizeof(command),
+		 "{\"execute\": \"pmemsave\", \"arguments\": {\"val\": %lld, \"size\": 262144, \"filename\": \"%s\"}}",
+		 0x100000000ll - 262144, at(file));
+	qemu_command(command);
+}
+
+/* A package has replaced the firmware in flash: the guest goes on with what it has, twice, also after the second one. */
+static void test_flash(void **state)
+{
+	static const enum lu_vm_op way[] = { LU_VM_PREPARE, LU_VM_PAUSE, LU_VM_SAVE, LU_VM_VERIFY };
+	static const char *const words[] = { FW_FLASH(",readonly=on") };
+	struct outcome o;
+	struct lu_vm *vm;
+
+	qemu_case = "flash";
+	setup_vms(NULL);
+	start(words, ARRAY_SIZE(words));
+	read_flash("before");
+	qemu_command(REPLACE("fw", "256K"));
+	for (int i = 0; i < 2; i++) {
+		vm = probed();
+		expect(lu_vm_facts(vm)->updatable, "%s", first(&lu_vm_facts(vm)->reasons));
+		for (size_t k = 0; k < ARRAY_SIZE(way); k++)
+			expect(run_op(vm, way[k], 0, &o) == 0, "%s", o.what);
+		jump(vm, i == 0);
+		qemu_command(REPLACE("fw", "256K"));
+	}
+	qemu_connect(test_dir);
+	read_flash("after");
+	qemu_end(NULL);
+	assert_int_equal(system("cd $DIR && cmp before after && ! cmp -s before share/fw"), 0);
+	vm = probed();
+	kill(lu_vm_facts(vm)->pid, SIGKILL);
+	waitpid(lu_vm_facts(vm)->pid, NULL, 0);
+	teardown_vms(NULL);
+}
+
 static size_t words_of(pid_t pid)
 {
 	_cleanup_free_ char *text = NULL;
@@ -469,6 +544,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_carried, qemu_end),
 		cmocka_unit_test_teardown(test_roms, qemu_end),
 		cmocka_unit_test_teardown(test_firmware_meanwhile, qemu_end),
+		cmocka_unit_test_teardown(test_flash, qemu_end),
 	};
 
 	if (access(qemu, X_OK) < 0 || system("qemu-img --version >/dev/null 2>&1") != 0) {
