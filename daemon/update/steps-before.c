@@ -185,6 +185,7 @@ static void on_loaded(void *userdata, int r, struct lu_error *e)
 		r = lu_kexec_same(AT_FDCWD, u->changes, &other);
 		e = &other;
 	}
+	u->loaded = r >= 0 && u->changes;
 	lu_step_done(u, r, e);
 }
 
@@ -200,10 +201,17 @@ int lu_step_load(struct lu_update *u, struct lu_error *e)
 	return lu_kexec_load(u->env->event, &files, u->doc.cmdline, on_loaded, u, &u->worker);
 }
 
+/* What somebody else has loaded over ours meanwhile is his. */
 int lu_step_unload(struct lu_update *u, struct lu_error *e)
 {
-	int r = lu_kexec_unload(e);
+	_cleanup_error_ struct lu_error other = LU_ERROR_INIT;
+	int r;
 
+	if (u->loaded && lu_kexec_loaded() > 0 && lu_kexec_same(AT_FDCWD, u->changes, &other) == -ESTALE) {
+		log_warning("the kernel image that is loaded is another one's, and stays");
+		return 1;
+	}
+	r = lu_kexec_unload(e);
 	return r < 0 ? r : 1;
 }
 

@@ -46,7 +46,8 @@ struct lu_update {
 	struct lu_check *check;
 	struct lu_image image; /* what the check saw */
 	int image_fd;          /* and what is loaded: it can't be another one by then */
-	uint64_t changes;      /* how often the kernel's image was changed, with ours; 0: the kernel does not tell */
+	bool loaded;      /* the image that is loaded was ours when it was loaded; @changes tells whether it still is */
+	uint64_t changes; /* how often the kernel's image was changed, with ours; 0: the kernel does not tell */
 	struct lu_running running;
 	struct lu_update_info info;
 

@@ -64,7 +64,8 @@ FAULTS = {
         "systemctl stop lab-domain; rm /run/libvirt/qemu/lab.pid", "libvirt domain lab"),
     "another image is loaded in the place of ours": (
         ("sealing", "kexec -s -l /lab/bzImage-7.3 --reuse-cmdline"),
-        "true", "not the one that is loaded now"),
+        # which is not luctl's to take away
+        "test $(cat /sys/kernel/kexec_loaded) = 1 || touch /root/taken; kexec -s -u", "not the one that is loaded now"),
     "the reboot call fails": (
         "mkdir -p /etc/systemd/system/luctld.service.d && printf '[Service]\\nSystemCallFilter=~reboot\\n' > /etc/systemd/system/luctld.service.d/fault.conf && " + RELOAD,
         "rm /etc/systemd/system/luctld.service.d/fault.conf && " + RELOAD, "reboot"),
@@ -106,6 +107,7 @@ def run(lab):
                 # nothing was lost and everything runs, also what was stopped to make the fault
                 lab.witness(host, [g for g in three if g.name not in lost_with(title)], begin)
                 lab.expect(host.run("cat /sys/kernel/kexec_loaded").out.strip() == "0", "an image is still loaded")
+                lab.expect(host.run("test -e /root/taken", check=False).code, "what another one had loaded was unloaded")
                 after = host.run("systemctl list-units --state=active --plain --no-legend | awk '{print $1}' | sort").out
                 lost = set(units.split()) - set(after.split()) - {u for u in units.split() if u.endswith((".scope", ".device"))}
                 lab.expect(not lost, f"units are gone: {sorted(lost)}")
