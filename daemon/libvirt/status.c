@@ -128,6 +128,7 @@ static void judge_parts(const struct status_doc *d, struct lu_reasons *why)
 {
 	static const struct {
 		const char *path, *what, *hint;
+		bool container; /* no reason if iommufd stands in for it, which is seen at the process */
 	} parts[] = {
 		{ "/domstatus/domain/devices/tpm/backend[@type='emulator']",
 		  "its TPM is served by another process (swtpm), which does not survive",
@@ -145,7 +146,7 @@ static void judge_parts(const struct status_doc *d, struct lu_reasons *why)
 		  "its persistent reservations are served by another process (qemu-pr-helper)", "exclude the VM" },
 		{ "/domstatus/domain/devices/hostdev[@type='pci'][not(driver/@iommufd='yes')]",
 		  "a device is passed through to it by a legacy container of vfio, whose tables can't be handed over",
-		  "libvirt 12.1 or newer gives it by iommufd: <driver iommufd='yes'/> in the <hostdev>" },
+		  "libvirt 12.1 or newer gives it by iommufd: <driver iommufd='yes'/> in the <hostdev>", true },
 		{ "/domstatus/domain/devices/hostdev[@type='mdev' or @type='usb' or @type='scsi' or @type='scsi_host']",
 		  "a device of the host is given to it (mdev, USB or SCSI), which can't be carried over",
 		  "detach it before the update, or exclude the VM" },
@@ -161,7 +162,8 @@ static void judge_parts(const struct status_doc *d, struct lu_reasons *why)
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		if (count(d, parts[i].path))
-			lu_reasons_add(why, NULL, parts[i].hint, "%s", parts[i].what);
+			(parts[i].container ? lu_reasons_add_kernel : lu_reasons_add)(why, NULL, parts[i].hint, "%s",
+										      parts[i].what);
 }
 
 /* In the next kernel libvirt makes those networks that start with it, and puts the domain's taps into them. */

@@ -282,6 +282,7 @@ const lu_vm_step_t lu_domain_probe_steps[] = {
 	lu_vm_job_judge_process,
 	judge_words,
 	lu_probe_judge_rules,
+	lu_probe_judge_functions,
 	judge_plugged,
 	judge_disks,
 	conclude,

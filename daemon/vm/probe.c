@@ -547,7 +547,7 @@ bool lu_probe_too_old(const char *version)
 	       (major < QEMU_CPR_MAJOR || (major == QEMU_CPR_MAJOR && minor < QEMU_CPR_MINOR));
 }
 
-static int judge_functions(struct lu_vm_job *j)
+int lu_probe_judge_functions(struct lu_vm_job *j)
 {
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
 			    sys = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
@@ -556,6 +556,8 @@ static int judge_functions(struct lu_vm_job *j)
 
 	if (proc < 0 || sys < 0)
 		return -errno;
+	if (!f->devices)
+		return 0;
 	for (char **device = f->devices; *device; device++) {
 		struct lu_pci pci;
 		int r = lu_pci_read(sys, proc, *device, &pci);
@@ -595,7 +597,7 @@ static int judge_passed_through(struct lu_vm_job *j)
 			"a device is passed through to it, which its QEMU %s can't hand over (cpr-transfer, cpr-exec)",
 			vm->facts.qemu_version);
 	judge_access(j);
-	r = judge_functions(j);
+	r = lu_probe_judge_functions(j);
 	if (r < 0)
 		return r;
 	return lu_vm_job_try(j, "qom-get", lu_json_args("path", "/machine", "property", "aux-ram-share", NULL),

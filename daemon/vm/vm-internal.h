@@ -285,6 +285,9 @@ const char *lu_probe_memory_hint(const struct lu_vm *vm);
 void lu_probe_judge_file(struct lu_vm *vm, const struct lu_vm_ram *ram);
 void lu_probe_judge_device(struct lu_vm *vm, const char *name, const char *type, size_t len);
 
+/** lu_probe_judge_functions() - can its passed-through ones go on, and what its files of vfio and iommufd stand for? A step, once the process is known */
+int lu_probe_judge_functions(struct lu_vm_job *j);
+
 /** lu_probe_judge_rules() - do AppArmor's rules let the next QEMU open what it will open? A step, once memory and process are known */
 int lu_probe_judge_rules(struct lu_vm_job *j);
 

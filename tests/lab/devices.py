@@ -22,6 +22,11 @@ def host_with_wire(lab, card="igb", rate=100, spare=(), **more):
         yield host, wire
 
 
+def stand_in(host):
+    """/dev/vfio/vfio becomes what it is in a kernel with CONFIG_IOMMUFD_VFIO_CONTAINER."""
+    host.run("rm /dev/vfio/vfio && mknod -m 666 /dev/vfio/vfio c $(stat -c '%Hr %Lr' /dev/iommu)")
+
+
 @contextlib.contextmanager
 def host_with_card(lab, **more):
     """The same with a guest that the card is passed through to, and the stream to it running."""

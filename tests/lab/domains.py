@@ -74,10 +74,11 @@ def prepare(host, settings=SETTINGS):
              "systemctl enable libvirtd.service; systemctl start libvirtd.service; virsh list", timeout=120)
 
 
-def hostdev(address):
-    """A PCI function of the host's that is passed through, by an iommufd."""
+def hostdev(address, by):
+    """A PCI function of the host's that is passed through, by an iommufd or by a container."""
     place = "domain='0x{}' bus='0x{}' slot='0x{}' function='0x{}'".format(*re.split("[:.]", address))
-    return f"<hostdev mode='subsystem' type='pci' managed='yes'><driver name='vfio' iommufd='yes'/><source><address {place}/></source><rom enabled='no'/></hostdev>"
+    how = "iommufd='yes'" if by == "iommufd" else ""
+    return f"<hostdev mode='subsystem' type='pci' managed='yes'><driver name='vfio' {how}/><source><address {place}/></source><rom enabled='no'/></hostdev>"
 
 
 class Domain:
@@ -115,7 +116,7 @@ class Domain:
                 devices.append(f"<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file={quoteattr(self.guest.disk)}/><target dev='vda' bus='virtio'/></disk>")
             if self.guest.net:
                 devices.append(self._interface())
-            devices += [hostdev(address) for address in self.guest.passed]
+            devices += [hostdev(address, self.guest.by) for address in self.guest.passed]
         return "".join(devices) + (USUAL if self.usual else "<controller type='usb' model='none'/>")
 
     def xml(self, tty):

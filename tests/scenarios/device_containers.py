@@ -130,8 +130,7 @@ def started(lab, by, compat=False):
     with devices.host_with_wire(lab, files={image.name: image}) as (host, wire):
         guest = guests.Linux("nic", 0, 256, net=False, passed=[devices.ADDRESS], by=by)
         if compat:
-            # what /dev/vfio/vfio is in a kernel with CONFIG_IOMMUFD_VFIO_CONTAINER
-            host.run("rm /dev/vfio/vfio && mknod -m 666 /dev/vfio/vfio c $(stat -c '%Hr %Lr' /dev/iommu)")
+            devices.stand_in(host)
         lab.start(host, guest)
         host.run(f"cp {QEMU} {QEMU}.good")
         wire.stream(True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A newer libvirt (Debian's backports) gives a domain a network card by an iommufd: the card goes on over 7.3 → 7.2 → 7.3, beside a domain as virt-install makes it and two guests of luctl-vm@."""
+"""A newer libvirt (Debian's backports) gives a domain a network card by an iommufd: the card goes on over 7.3 → 7.2 → 7.3, beside a domain as virt-install makes it and two
+guests of luctl-vm@. Debian 13's own gives it by a container: refused by name, and if iommufd stands in for that, the card goes on, too."""
 
 import time
 
@@ -9,7 +10,7 @@ KERNELS = ["7.3", "7.2"]
 LIMIT = 1800
 
 
-def run(lab):
+def by_iommufd(lab):
     with devices.host_with_wire(lab, guests=4, files=domains.packages(domains.NEWER, "libvirt*")) as (host, wire):
         domains.unpack(host)
         domains.prepare(host)
@@ -36,3 +37,34 @@ def run(lab):
             host.run("virsh destroy nic", timeout=120)
             driver = host.run(f"readlink /sys/bus/pci/devices/{devices.ADDRESS}/driver", check=False).out
             lab.expect("vfio" not in driver, f"the card is left to {driver}")
+
+
+def by_container(lab):
+    with devices.host_with_wire(lab) as (host, wire):
+        domains.prepare(host)
+        lab.say(f"libvirt {host.run('libvirtd --version').out.split()[-1]}")
+        nic = domains.Domain(guests.Linux("nic", 0, 256, disk=False, net=False, passed=[devices.ADDRESS], by="container"))
+        with lab.case("a container of type1: refused by name"):
+            domains.start(lab, host, nic, timeout=600)
+            result = lab.luctl(host, f"plan --kernel {lab.image_of('7.3')}", check=False)
+            lab.expect(result.code == 3 and "legacy container" in result.out and "<driver iommufd='yes'/>" in result.out, f"plan: {result}")
+            host.run("virsh destroy nic", timeout=120)
+        devices.stand_in(host)
+        with lab.case("a container that iommufd stands in for"):
+            domains.start(lab, host, nic, timeout=600)
+            wire.stream(True)
+            listed, begin = domains.listed(host), time.monotonic()
+            start = lab.update(host, "7.3")
+            devices.nothing_lost(lab, host, wire, nic, start, begin)
+            calls = [call["call"] for call in lab.ask(host, "journal show nic")["calls"]]
+            lab.expect("VFIO_GROUP_GET_DEVICE_FD" in calls and "VFIO_DEVICE_BIND_IOMMUFD" not in calls, f"its calls: {calls}")
+            lab.expect(domains.listed(host) == listed, f"virsh listed {listed}, now {domains.listed(host)}")
+        with lab.case("libvirt ends it and has the card back"):
+            host.run("virsh destroy nic", timeout=120)
+            driver = host.run(f"readlink /sys/bus/pci/devices/{devices.ADDRESS}/driver", check=False).out
+            lab.expect("vfio" not in driver, f"the card is left to {driver}")
+
+
+def run(lab):
+    by_container(lab)
+    by_iommufd(lab)

@@ -138,6 +138,10 @@ static void test_refused(void **state)
 		if (cases[i].word)
 			expect(strstr(d.reasons.list[0].what, cases[i].word), "%s: %s", cases[i].to,
 			       d.reasons.list[0].what);
+		/* only a container may turn out to be iommufd */
+		lu_reasons_here(&d.reasons);
+		expect(lu_reasons_any(&d.reasons) == (cases[i].word && strcmp(cases[i].word, "legacy") != 0),
+		       "%s: %zu reasons are left", cases[i].to, d.reasons.n);
 	}
 }
 
