@@ -77,7 +77,8 @@ def prepare(host, settings=SETTINGS):
 def hostdev(address, by):
     """A PCI function of the host's that is passed through, by an iommufd or by a container."""
     place = "domain='0x{}' bus='0x{}' slot='0x{}' function='0x{}'".format(*re.split("[:.]", address))
-    how = "iommufd='yes'" if by == "iommufd" else ""
+    # the lab's kernel has no modules, among whose aliases libvirt 11 looks for a better driver
+    how = "iommufd='yes'" if by == "iommufd" else "model='vfio-pci'"
     return f"<hostdev mode='subsystem' type='pci' managed='yes'><driver name='vfio' {how}/><source><address {place}/></source><rom enabled='no'/></hostdev>"
 
 

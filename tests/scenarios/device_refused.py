@@ -165,7 +165,7 @@ def aborted(lab, title, change, reason):
         update = host.run(f"luctl update --kernel {lab.image_of('7.3')} --yes --no-trial", check=False, timeout=300)
         lab.expect(update.code == 5 and reason in update.out + update.err, f"exit code {update.code}: {update.out[-600:]}{update.err[-600:]}")
         goes_on(lab, host, wire, begin)
-        devices.all_received(lab, host, wire, guest)
+        devices.stream_whole(lab, host, wire, guest, begin)
 
 
 def run(lab):
