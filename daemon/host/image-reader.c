@@ -45,7 +45,7 @@ struct told {
 	char release[LU_RELEASE_MAX + 1];
 	char compression[16];
 	uint32_t abi_present, pkernfs_version, pkernfs_min_version;
-	uint64_t pkernfs_incompat, pkernfs_ro_compat;
+	uint64_t pkernfs_incompat, pkernfs_ro_compat, iommu;
 	char kho[LU_ABI_STRING_MAX + 1], luo[LU_ABI_STRING_MAX + 1], pkeep[LU_ABI_STRING_MAX + 1];
 };
 
@@ -73,6 +73,9 @@ static void tell_error(struct told_error *to, int r, const struct lu_error *e)
 	snprintf(to->hint, sizeof(to->hint), "%s", e->hint ?: "");
 }
 
+/* Who adds a field has it told, too: what is not told looks like what an old image does not say. */
+_Static_assert(sizeof(struct lu_abi) == 136, "a field of struct lu_abi that tell_image() and hear_image() do not know");
+
 static void tell_image(struct told *t, const struct lu_image *i)
 {
 	t->kind = i->kind;
@@ -91,6 +94,7 @@ static void tell_image(struct told *t, const struct lu_image *i)
 	t->pkernfs_min_version = i->abi.pkernfs_min_version;
 	t->pkernfs_incompat = i->abi.pkernfs_incompat;
 	t->pkernfs_ro_compat = i->abi.pkernfs_ro_compat;
+	t->iommu = i->abi.iommu;
 	memcpy(t->kho, i->abi.kho, sizeof(t->kho));
 	memcpy(t->luo, i->abi.luo, sizeof(t->luo));
 	memcpy(t->pkeep, i->abi.pkeep, sizeof(t->pkeep));
@@ -250,6 +254,7 @@ static void hear_image(struct told *t, struct lu_image *i)
 			.pkernfs_min_version = t->pkernfs_min_version,
 			.pkernfs_incompat = t->pkernfs_incompat,
 			.pkernfs_ro_compat = t->pkernfs_ro_compat,
+			.iommu = t->iommu,
 		},
 	};
 	hear_text(i->release, t->release);

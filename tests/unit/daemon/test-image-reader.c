@@ -41,7 +41,14 @@ static int setup(void **state)
 	sigprocmask(SIG_BLOCK, &child, NULL);
 	if (!test_mkdtemp(dir))
 		return -1;
-	data = test_bzimage(&(struct test_image){ .compression = "gzip" }, &size);
+	data = test_bzimage(&(struct test_image){ .compression = "gzip",
+						  .note = { .format = 3,
+							    .min_version = 2,
+							    .incompat = 6,
+							    .ro_compat = 5,
+							    .iommu = 0x7f,
+							    .pkeep = "pkeep-v1" } },
+			    &size);
 	assert_int_equal(lu_write_file(AT_FDCWD, at("vmlinuz"), data, size, 0644), 0);
 	free(data);
 	return lu_write_file(AT_FDCWD, at("initrd"), "x", 1, 0600);
@@ -130,6 +137,9 @@ static void test_found(void **state)
 		    o.image.entry_64 == want.entry_64 && o.image.above_4g == want.above_4g &&
 		    o.image.level5 == want.level5 && o.image.kernel_size == want.kernel_size);
 	assert_memory_equal(&o.image.abi, &want.abi, sizeof(want.abi));
+	assert_true(want.abi.present && want.abi.pkernfs_version && want.abi.pkernfs_min_version &&
+		    want.abi.pkernfs_incompat && want.abi.pkernfs_ro_compat && want.abi.iommu && want.abi.kho[0] &&
+		    want.abi.luo[0] && want.abi.pkeep[0]);
 	close(o.fd);
 }
 

@@ -52,6 +52,7 @@ uint8_t *test_note(const struct test_note *n, size_t *ret_size)
 	assert(p);
 	put_string(note.kho_compat, sizeof(note.kho_compat), n->kho ?: "kho-v4");
 	put_string(note.luo_compat, sizeof(note.luo_compat), n->luo ?: "luo-v5");
+	put_string(note.pkeep_compat, sizeof(note.pkeep_compat), n->pkeep ?: "");
 	put32(p, (uint32_t)owner_size);
 	put32(p + 4, (uint32_t)sizeof(note) + n->extra);
 	put32(p + 8, LUCTL_NOTE_TYPE);

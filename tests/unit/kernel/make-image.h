@@ -18,6 +18,7 @@ struct test_note {
 	uint32_t format, min_version;
 	uint64_t incompat, ro_compat, iommu;
 	const char *kho, *luo; /* NULL: "kho-v4", "luo-v5" */
+	const char *pkeep;     /* NULL: "" */
 };
 
 struct test_image {
