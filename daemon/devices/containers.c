@@ -8,8 +8,8 @@
  *	fails when the guest stands still
  *	to take away the addresses of a QEMU that came and failed, for an address is only given where there is none
  *
- * The kernel takes all addresses away or none, so it does nothing where the last QEMU has got to give only some of them:
- * it died in the middle of giving them. Such a guest can't be brought up any more.
+ * Type1 takes all addresses away or none, so it does nothing where the last QEMU has got to give only some of them: it
+ * died in the middle of giving them. Such a guest can't be brought up any more. An iommufd takes away what is left.
  */
 #include <string.h>
 
