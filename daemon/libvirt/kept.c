@@ -104,7 +104,9 @@ int lu_libvirt_keep(const struct lu_vm *vm, int pkernfs_fd, struct lu_error *e)
 	if (strcasecmp(now.uuid, known->uuid) != 0 || now.pid != known->pid)
 		return lu_error_set(e, -ESTALE, "start the update again",
 				    "VM %s: libvirt started it anew since the check", lu_vm_name(vm));
-	/* what libvirt was at when it was asked to step aside */
+	/* what libvirt was at when it was asked to step aside; of containers its process tells more than libvirt does */
+	if (lu_vm_facts(vm)->stand_in)
+		lu_reasons_here(&now.reasons);
 	snprintf(prefix, sizeof(prefix), "VM %s: ", lu_vm_name(vm));
 	r = lu_reasons_first(&now.reasons, prefix, e);
 	if (r < 0)
