@@ -33,6 +33,7 @@
 #include "devices-internal.h"
 
 #define POLL_MS 5
+#define BUSY_TIMES 10u /* as long as devices may take to appear */
 
 struct lu_replay {
 	const struct lu_devices *d;
@@ -97,6 +98,25 @@ static int do_ioctl(const struct lu_replay *r, const struct lu_call *c, unsigned
 	int k = r->ops->ioctl(r->ops->context, fd_of(r, c->file), request, arg);
 
 	return k < 0 ? k : 0;
+}
+
+/*
+ * An inherited device is attached while nobody changes a table. Who does for seconds, as a VM of terabytes that ends, makes
+ * the kernel say EBUSY: that passes, and the device goes on meanwhile.
+ */
+static int insist(const struct lu_replay *r, int fd, unsigned long request, void *arg)
+{
+	static const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+	uint64_t end =
+		now_ms() + BUSY_TIMES * r->from->timeout_ms; /* the kernel itself waits for 3 s before it says so */
+
+	for (;;) {
+		int k = r->ops->ioctl(r->ops->context, fd, request, arg);
+
+		if (k != -EBUSY || now_ms() >= end)
+			return k;
+		nanosleep(&pause, NULL);
+	}
 }
 
 static int duplicate(int fd)
@@ -468,7 +488,7 @@ static int do_get_device(struct lu_replay *r, const struct lu_call *c, struct lu
 	k = check_kept(r, bdf, e);
 	if (k < 0)
 		return k;
-	k = r->ops->ioctl(r->ops->context, fd_of(r, c->args[LU_GET_DEVICE_GROUP]), VFIO_GROUP_GET_DEVICE_FD, bdf);
+	k = insist(r, fd_of(r, c->args[LU_GET_DEVICE_GROUP]), VFIO_GROUP_GET_DEVICE_FD, bdf);
 	if (k < 0)
 		return fail(r, k,
 			    k == -EINVAL ?
@@ -498,7 +518,7 @@ static int do_attach(struct lu_replay *r, const struct lu_call *c, struct lu_err
 		.argsz = offsetof(struct vfio_device_attach_iommufd_pt, pasid),
 		.pt_id = (uint32_t)c->args[LU_ATTACH_PT],
 	};
-	int k = do_ioctl(r, c, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
+	int k = insist(r, fd_of(r, c->file), VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
 
 	if (k == -EINVAL)
 		return fail(

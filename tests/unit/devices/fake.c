@@ -380,6 +380,8 @@ static int fake_ioctl(void *context, int fd, unsigned long request, void *arg)
 		return -EIO;
 	if (!file)
 		return -EBADF;
+	if (request == VFIO_GROUP_GET_DEVICE_FD && f->busy && f->busy--)
+		return -EBUSY;
 	if (file->group)
 		return request == VFIO_GROUP_SET_CONTAINER ? set_container(f, file, arg) :
 		       request == VFIO_GROUP_GET_DEVICE_FD ? get_device(f, file, arg) :
@@ -410,6 +412,8 @@ static int fake_ioctl(void *context, int fd, unsigned long request, void *arg)
 	case VFIO_DEVICE_BIND_IOMMUFD:
 		return bind(f, file, arg);
 	case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
+		if (f->busy && f->busy--)
+			return -EBUSY;
 		return attach(f, file, arg);
 	case VFIO_DEVICE_SET_IRQS:
 		return set_irqs(f, file, arg);

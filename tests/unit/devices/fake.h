@@ -51,6 +51,7 @@ struct fake {
 	struct fake_file *files[FAKE_FILES]; /* by fd */
 	unsigned int calls, fail_at;         /* the n-th call fails with EIO; 0: none */
 	unsigned int missing;                /* so many times a device's node is not there */
+	unsigned int busy;                   /* so many times a device can't be attached, since others change tables */
 	bool wrong_node;                     /* nodes are those of another device */
 	bool refuse_attach;                  /* the tables differ */
 	bool wrong_table;                    /* attaching ends at another HWPT */

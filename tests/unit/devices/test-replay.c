@@ -4,6 +4,7 @@
  * must give the same calls. Every call and every allocation fails once; a second run must complete what
  * the first began; no file may be left over; and what came of each call stands in the journal.
  */
+#include <limits.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
@@ -560,6 +561,31 @@ static void test_again(void **state)
 	after_free(&a);
 }
 
+/* Somebody else changes tables for a while, or all the time. */
+static void test_busy(void **state)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	struct lu_replay *r = NULL;
+	struct lu_cpr cpr = LU_CPR_INIT;
+	struct after a;
+
+	after_kexec(&a, true);
+	assert_int_equal(start(&a, &r, &e), 0);
+	a.vm.f->busy = UINT_MAX;
+	assert_int_equal(lu_replay_run(r, &e), -EBUSY);
+	expect(names_something(e.what), "%s", e.what);
+	assert_true(lu_replay_holds_devices(r));
+	lu_error_clear(&e);
+	a.vm.f->busy = 9;
+	expect(lu_replay_run(r, &e) == 0, "%s", e.what);
+	assert_int_equal(a.vm.f->busy, 0);
+	assert_int_equal(lu_replay_take(r, &cpr), 0);
+	lu_replay_free(r);
+	check_same(&a, &cpr);
+	lu_cpr_clear(&cpr);
+	after_free(&a);
+}
+
 /* An object with the wrong id is destroyed; a device that was bound as another one stays open and is never attached. */
 static void test_wrong_ids(void **state)
 {
@@ -758,6 +784,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_wrong_ids),
 		cmocka_unit_test(test_link_outside),
 		cmocka_unit_test(test_bad_calls),
