@@ -18,6 +18,7 @@
 #define CGROUP "/sys/fs/cgroup"
 #define GROUPS_MAX 4200u /* vCPUs, I/O threads */
 #define DEPTH_MAX 4u
+#define VALUES_MAX 64u
 
 static const char *const setting_files[] = {
 	"cpu.weight", "cpu.max",    "cpu.max.burst",   "cpuset.cpus", "cpuset.mems", "memory.max", "memory.high",
@@ -55,7 +56,7 @@ static const struct lu_json_field group_fields[] = {
 	  .expect = "a path below the scope" },
 	{ "threaded", LU_JSON_BOOL, offsetof(struct lu_group, threaded), LU_JSON_REQUIRED },
 	{ "control", LU_JSON_STRING, offsetof(struct lu_group, control), LU_JSON_REQUIRED, .max = 256 },
-	{ "values", LU_JSON_OBJECTS, offsetof(struct lu_group, values), LU_JSON_REQUIRED, .max = 64,
+	{ "values", LU_JSON_OBJECTS, offsetof(struct lu_group, values), LU_JSON_REQUIRED, .max = VALUES_MAX,
 	  .table = &value_table, .count_offset = offsetof(struct lu_group, n_values) },
 };
 static const struct lu_json_table group_table = LU_JSON_TABLE("group", struct lu_group, group_fields);
@@ -84,14 +85,21 @@ static int open_dir(int root_fd, const char *path)
 	return openat(root_fd, root_fd == AT_FDCWD ? path : path + 1, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* A small file's text without its end of line; NULL: it is not there. */
-static char *text_of(int dir, const char *file)
+/* A small file's text; NULL: it is not there. */
+static char *lines_of(int dir, const char *file)
 {
 	char *text = NULL;
 
-	if (lu_read_file(dir, file, 65536, &text, NULL) < 0)
-		return NULL;
-	text[strcspn(text, "\n")] = '\0';
+	return lu_read_file(dir, file, 65536, &text, NULL) < 0 ? NULL : text;
+}
+
+/* The same of one line, without its end. */
+static char *text_of(int dir, const char *file)
+{
+	char *text = lines_of(dir, file);
+
+	if (text)
+		text[strcspn(text, "\n")] = '\0';
 	return text;
 }
 
@@ -138,14 +146,29 @@ static int open_scope(int root_fd, const char *scope)
 
 static int add_value(struct lu_group *g, const char *file, char *value)
 {
-	struct lu_group_value *p = reallocarray(g->values, g->n_values + 1, sizeof(*p));
+	struct lu_group_value *p;
 
+	if (g->n_values == VALUES_MAX)
+		return -E2BIG;
+	p = reallocarray(g->values, g->n_values + 1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
 	g->values = p;
 	p[g->n_values] = (struct lu_group_value){ .file = strdup(file), .value = strdup(value) };
 	g->n_values++;
 	return p[g->n_values - 1].file && p[g->n_values - 1].value ? 0 : -ENOMEM;
+}
+
+/* Those of I/O have a line for each disk, which the kernel takes one by one. */
+static int add_values(struct lu_group *g, const char *file, char *lines)
+{
+	int r = 0;
+
+	for (char *save = NULL, *line = strtok_r(lines, "\n", &save); r >= 0 && line;
+	     line = strtok_r(NULL, "\n", &save))
+		if (!is_default(file, line))
+			r = add_value(g, file, line);
+	return r;
 }
 
 static int read_group(int dir, const char *path, struct lu_groups *ret)
@@ -166,11 +189,11 @@ static int read_group(int dir, const char *path, struct lu_groups *ret)
 	if (!g->path || !g->control)
 		return -ENOMEM;
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(setting_files); i++) {
-		_cleanup_free_ char *value = text_of(dir, setting_files[i]);
+		_cleanup_free_ char *lines = *path ? lines_of(dir, setting_files[i]) : NULL;
 
 		/* the scope's own are systemd's */
-		if (*path && value && !is_default(setting_files[i], value))
-			r = add_value(g, setting_files[i], value);
+		if (lines)
+			r = add_values(g, setting_files[i], lines);
 	}
 	return r;
 }

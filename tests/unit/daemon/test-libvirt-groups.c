@@ -53,6 +53,9 @@ static int setup(void **state)
 	put(SCOPE "/libvirt/memory.max", "max\n");
 	put(SCOPE "/libvirt/cpu.max", "max 100000\n");
 	put(SCOPE "/libvirt/memory.current", "4096\n");
+	put(SCOPE "/libvirt/io.max",
+	    "8:16 rbps=max wbps=1048576 riops=max wiops=max\n8:0 rbps=2097152 wbps=max riops=max wiops=max\n");
+	put(SCOPE "/libvirt/io.weight", "default 100\n8:16 200\n");
 	put(SCOPE "/libvirt/emulator/cgroup.type", "threaded\n");
 	put(SCOPE "/libvirt/emulator/cpuset.cpus", "0-1\n");
 	put(SCOPE "/libvirt/vcpu0/cgroup.type", "threaded\n");
@@ -75,6 +78,15 @@ static void test_read(void **state)
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_free_ char *text = NULL;
 	static const char *const paths[] = { "", "libvirt", "libvirt/emulator", "libvirt/vcpu0" };
+	static const struct {
+		const char *file, *value;
+	} values[] = {
+		{ "cpu.weight", "200" },
+		/* one for each disk */
+		{ "io.weight", "8:16 200" },
+		{ "io.max", "8:16 rbps=max wbps=1048576 riops=max wiops=max" },
+		{ "io.max", "8:0 rbps=2097152 wbps=max riops=max wiops=max" },
+	};
 
 	expect(lu_groups_read(root, 209, &g, &e) == 0, "%s", e.what);
 	assert_int_equal(g.n_groups, ARRAY_SIZE(paths));
@@ -82,9 +94,11 @@ static void test_read(void **state)
 		assert_string_equal(g.groups[i].path, paths[i]);
 	/* the scope's are systemd's; what a new group has is no setting; what is used is none */
 	assert_int_equal(g.groups[0].n_values, 0);
-	assert_int_equal(g.groups[1].n_values, 1);
-	assert_string_equal(g.groups[1].values[0].file, "cpu.weight");
-	assert_string_equal(g.groups[1].values[0].value, "200");
+	assert_int_equal(g.groups[1].n_values, ARRAY_SIZE(values));
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		assert_string_equal(g.groups[1].values[i].file, values[i].file);
+		assert_string_equal(g.groups[1].values[i].value, values[i].value);
+	}
 	assert_string_equal(g.groups[1].control, "cpuset cpu");
 	assert_false(g.groups[1].threaded);
 	assert_true(g.groups[3].threaded);
