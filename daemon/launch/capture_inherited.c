@@ -57,29 +57,73 @@ static int add_path(struct lu_launch *l, int fd, int kind, const char *path, con
 	return in->path ? 0 : -ENOMEM;
 }
 
-/* 1 with its path if a Unix socket of this inode listens at one, else 0 */
-static int listens_at(const struct lu_capture_from *from, pid_t pid, unsigned long inode, char **ret)
+/* A line of /proc/net/unix: "Num: RefCount Protocol Flags Type St Inode Path" */
+struct unix_line {
+	unsigned long flags, type, inode;
+	const char *path;
+};
+
+static bool read_line(const char *line, struct unix_line *ret)
 {
-	_cleanup_free_ char *text = NULL;
-	char what[32], *save = NULL;
+	int at = 0;
+
+	if (sscanf(line, "%*s %*s %*s %lx %lx %*s %lu %n", &ret->flags, &ret->type, &ret->inode, &at) != 3 || !at)
+		return false;
+	ret->path = line + at;
+	return ret->path[0] == '/';
+}
+
+static int read_sockets(const struct lu_capture_from *from, pid_t pid, char **ret)
+{
+	char what[32];
 	int r;
 
-	snprintf(what, sizeof(what), "%d/net/unix", (int)pid);
-	r = lu_read_file(from->proc_fd, what, 16U << 20, &text, NULL);
-	if (r < 0)
-		return r == -ENOENT ? -ESRCH : r;
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		unsigned long flags, type, number;
-		int at = 0;
+	snprintf(what, sizeof(what), pid ? "%d/net/unix" : "self/net/unix", (int)pid);
+	r = lu_read_file(from->proc_fd, what, 16U << 20, ret, NULL);
+	return r == -ENOENT && pid ? -ESRCH : r;
+}
 
-		if (sscanf(line, "%*s %*s %*s %lx %lx %*s %lu %n", &flags, &type, &number, &at) != 3 || !at)
-			continue;
-		if (number != inode || !(flags & ACCEPTS) || type != SOCK_STREAM || line[at] != '/')
-			continue;
-		*ret = strdup(line + at);
-		return *ret ? 1 : -ENOMEM;
-	}
+/*
+ * Has somebody else a socket of that name? It was bound in the place of this one, or in another view, where the name is
+ * another one's. Those that a listener has accepted have its name, too.
+ */
+static int has_other(const struct lu_capture_from *from, pid_t pid, unsigned long inode, const char *path)
+{
+	_cleanup_free_ char *text = NULL;
+	struct unix_line at;
+	char *save = NULL;
+	int r = read_sockets(from, pid, &text);
+
+	if (r < 0)
+		return r;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (read_line(line, &at) && at.inode != inode && !strcmp(at.path, path) &&
+		    ((at.flags & ACCEPTS) || at.type != SOCK_STREAM))
+			return 1;
 	return 0;
+}
+
+/* 1 with its path if a Unix socket of this inode listens at one, and nobody else does; else 0 */
+static int listens_at(const struct lu_capture_from *from, pid_t pid, unsigned long inode, char **ret)
+{
+	_cleanup_free_ char *text = NULL, *path = NULL;
+	struct unix_line at;
+	char *save = NULL;
+	int r = read_sockets(from, pid, &text);
+
+	if (r < 0)
+		return r;
+	for (char *line = strtok_r(text, "\n", &save); line && !path; line = strtok_r(NULL, "\n", &save))
+		if (read_line(line, &at) && at.inode == inode && (at.flags & ACCEPTS) && at.type == SOCK_STREAM &&
+		    !(path = strdup(at.path)))
+			return -ENOMEM;
+	if (!path)
+		return 0;
+	r = has_other(from, pid, inode, path) ?: has_other(from, 0, inode, path);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	*ret = steal_ptr(path);
+	return 1;
 }
 
 static int copy_of(pid_t pid, int fd)
@@ -255,6 +299,16 @@ static int handed_in(const struct lu_capture_from *from, pid_t pid, const struct
 	return add_cpr(l, named, id) ?: add_device(l, address) ?: 1;
 }
 
+/* Is it that device? A name may be of another view. */
+static bool is_device(const struct lu_capture_from *from, pid_t pid, const char *fd, dev_t device)
+{
+	char path[48];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%d/%.24s", (int)pid, fd);
+	return fstatat(from->proc_fd, path, &st, 0) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == device;
+}
+
 /* 1 if it was taken, 0 if it is of a kind that can't be made again */
 static int classify(const struct lu_capture_from *from, pid_t pid, int fd, struct lu_launch *l)
 {
@@ -282,7 +336,7 @@ static int classify(const struct lu_capture_from *from, pid_t pid, int fd, struc
 		r = add_tap(pid, fd, l);
 		return r < 0 ? r : 1;
 	}
-	if (!strcmp(link, "/dev/vhost-net") && stat(link, &st) == 0) {
+	if (!strcmp(link, "/dev/vhost-net") && stat(link, &st) == 0 && is_device(from, pid, what, st.st_rdev)) {
 		r = add_path(l, fd, LU_INHERITED_DEVICE, link, &st);
 		return r < 0 ? r : 1;
 	}

@@ -68,11 +68,13 @@ static int make_listener(const struct lu_launch_inherited *in)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	/* nobody shall connect before it is whose it should be */
-	(void)umask(0177);
+	/*
+	 * Its directory may be QEMU's user's, who may put anything in its place as soon as it is there: it has its mode from
+	 * the beginning. Nobody can connect before it listens, and then it is whose it should be.
+	 */
+	(void)umask(0777 & ~(mode_t)in->mode);
 	if ((unlink(in->path) < 0 && errno != ENOENT) || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
-	    lchown(in->path, (uid_t)in->uid, (gid_t)in->gid) < 0 || chmod(in->path, (mode_t)in->mode) < 0 ||
-	    listen(fd, LISTEN_BACKLOG) < 0)
+	    lchown(in->path, (uid_t)in->uid, (gid_t)in->gid) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
 		return -1;
 	return fd;
 }

@@ -253,6 +253,79 @@ static void test_own_view(void **state)
 	unlink(PIDFILE);
 }
 
+/*
+ * By the name of its socket the next one is made as root, in the place of what is there. So a name that is another
+ * process's by now, or was never this one's but in a view of its own, is refused.
+ */
+static void test_not_its_own(void **state)
+{
+	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+	_cleanup_reasons_ struct lu_reasons why = { 0 };
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM };
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/monitor", dir);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		pid_t pid = start(-1, NULL);
+		int fd = socket(AF_UNIX, types[i], 0);
+
+		assert_int_equal(unlink(sa.sun_path), 0);
+		assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+		assert_true(types[i] == SOCK_DGRAM || listen(fd, 1) == 0);
+		assert_int_equal(capture(pid, &l, &why), 0);
+		expect(lu_reasons_any(&why) && strstr(why.list[0].what, "descriptor 40 can't be opened again"),
+		       "%zu: %s", i, why.n ? why.list[0].what : "nothing");
+		assert_null(of(&l, LU_INHERITED_LISTEN));
+		lu_launch_clear(&l);
+		lu_reasons_clear(&why);
+		close(fd);
+		unlink(sa.sun_path);
+		end(pid);
+	}
+	unlink(PIDFILE);
+}
+
+static const char *swapped; /* what is put in the place of a socket as soon as it is there */
+
+int __real_bind(int fd, const struct sockaddr *sa, socklen_t size);
+int __wrap_bind(int fd, const struct sockaddr *sa, socklen_t size);
+int __wrap_bind(int fd, const struct sockaddr *sa, socklen_t size)
+{
+	const char *path = ((const struct sockaddr_un *)(const void *)sa)->sun_path;
+	int r = __real_bind(fd, sa, size);
+
+	if (r == 0 && swapped)
+		r = unlink(path) < 0 || symlink(swapped, path) < 0 ? -1 : 0;
+	return r;
+}
+
+/* Its directory is its user's, who may be faster: a link in its place leads root nowhere. */
+static void test_swapped(void **state)
+{
+	struct lu_launch_inherited in = {
+		.kind = LU_INHERITED_LISTEN, .uid = geteuid(), .gid = getegid(), .mode = 0775
+	};
+	char victim[64], path[64], step[24];
+	struct stat st;
+	int fd;
+
+	snprintf(victim, sizeof(victim), "%s/victim", dir);
+	snprintf(path, sizeof(path), "%s/monitor", dir);
+	fd = open(victim, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	in.path = path;
+	swapped = victim;
+	fd = lu_inherited_make(&in, step);
+	swapped = NULL;
+	assert_int_equal(stat(victim, &st), 0);
+	expect((st.st_mode & 07777) == 0600, "what the link leads to has mode %04o", (unsigned int)st.st_mode & 07777);
+	if (fd >= 0)
+		close(fd);
+	unlink(path);
+	unlink(victim);
+}
+
 /* A pipe under a number can't be had again, nor can what has no number. */
 static void test_refused(void **state)
 {
@@ -509,7 +582,8 @@ int main(void)
 		cmocka_unit_test(test_numbers),        cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_refused),        cmocka_unit_test(test_handed),
 		cmocka_unit_test(test_handed_wrong),   cmocka_unit_test(test_own_view),
-		cmocka_unit_test(test_handed_own_dev),
+		cmocka_unit_test(test_handed_own_dev), cmocka_unit_test(test_not_its_own),
+		cmocka_unit_test(test_swapped),
 	};
 	int r;
 
