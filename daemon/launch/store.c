@@ -325,6 +325,33 @@ int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e)
 	return 0;
 }
 
+int lu_store_remove_memory(int dir_fd, struct lu_error *e)
+{
+	_cleanup_close_ int fd = openat(dir_fd, LU_STORE_MEMORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct dirent **list = NULL;
+	int n, r = 0;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	n = fd < 0 ? -1 : scandirat(fd, ".", &list, NULL, NULL);
+	if (n < 0)
+		r = -errno;
+	for (int i = 0; i < n; i++) {
+		const char *name = list[i]->d_name;
+
+		if (r == 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && unlinkat(fd, name, 0) < 0)
+			r = -errno;
+		free(list[i]);
+	}
+	free(list);
+	if (r == 0 && unlinkat(dir_fd, LU_STORE_MEMORY, AT_REMOVEDIR) < 0)
+		r = -errno;
+	return r < 0 ? lu_error_set(e, r, "remove it by hand, then try again",
+				    "pkernfs: the memory that is kept in the VM's directory can't be removed: %s",
+				    strerror(-r)) :
+		       0;
+}
+
 int lu_proc_start_time(int proc_fd, pid_t pid, uint64_t *ret)
 {
 	_cleanup_free_ char *text = NULL;

@@ -13,6 +13,7 @@
  *	apparmor	the rules that confine its QEMU, as AppArmor has them (confined.h)
  *	settings.json	how its QEMU was set to migrate before the update (daemon/vm/settings.c)
  *	clock.json	what the guest agent said when it was asked to set the guest's clock; written by lu-init
+ *	libvirt.xml, groups.json, memory/	of a guest of libvirt (daemon/libvirt/kept.h)
  *	spare.N		room for the records that are still to be written; see below
  *
  * Each document has a schema in schemas/ and a table in libluctl/documents. They are replaced as a
@@ -40,6 +41,7 @@
 #include "doc-records.h"
 
 #define LU_STORE_JSON_MAX (1U << 20) /* largest document accepted here */
+#define LU_STORE_MEMORY "memory"     /* a directory of memory files, while libvirt must not reach them */
 
 /*
  * Device state is some 100 kB, or the video memory more. One that says that it is larger than this is none: it is refused
@@ -111,6 +113,15 @@ int lu_store_sum(int fd, uint64_t *ret_size, uint32_t *ret_crc);
 
 /** lu_store_remove() - remove vm/@uuid and the files we know in it; 0 also if there is none */
 int lu_store_remove(int pkernfs_fd, const char *uuid, struct lu_error *e);
+
+/**
+ * lu_store_remove_memory() - remove the memory that lies in a VM's directory, as that of a guest of libvirt does while its
+ * state waits
+ * @dir_fd: of vm/<uuid>/
+ *
+ * Return: 0, also if there is none.
+ */
+int lu_store_remove_memory(int dir_fd, struct lu_error *e);
 
 /**
  * lu_store_keep_journal() - before vm/@uuid is removed: its journal of calls, with what came of them, goes to update/calls/@uuid

@@ -2,10 +2,11 @@
 #pragma once
 /* Domains in libvirt's files, and what is kept of them in pkernfs while libvirt stands aside. */
 #include "status.h"
+#include "store.h"
 #include "vm.h"
 
-#define LU_LIBVIRT_SAVED "libvirt.xml" /* in vm/<uuid>/: the status file as it was when libvirt had stepped aside */
-#define LU_LIBVIRT_MEMORY "memory"     /* in vm/<uuid>/: the domain's directory of memory files while it is protected */
+#define LU_LIBVIRT_SAVED "libvirt.xml"    /* in vm/<uuid>/: the status file as it was when libvirt had stepped aside */
+#define LU_LIBVIRT_MEMORY LU_STORE_MEMORY /* in vm/<uuid>/: the domain's memory files while it is protected */
 
 /** lu_libvirt_domains() - the domains that run into the registry; for lu_vm_env.domains */
 int lu_libvirt_domains(struct lu_vms *vms, struct lu_error *e);

@@ -161,7 +161,10 @@ int lu_vm_forget(struct lu_vm *vm, struct lu_error *e)
 	(void)lu_launch_read(dir, &launch, NULL);
 	for (char **device = launch.devices; device && *device; device++)
 		(void)lu_device_mark(*device, false, NULL);
-	r = lu_store_remove(root, vm->def.uuid, e);
+	/* nobody else knows of it there: its record goes last, so that this can be asked for again */
+	r = lives ? 0 : lu_store_remove_memory(dir, e);
+	if (r >= 0)
+		r = lu_store_remove(root, vm->def.uuid, e);
 	if (r < 0)
 		return r;
 	lu_vm_let_go(vm);

@@ -185,6 +185,18 @@ def test_forget(world):
     assert world.root.fails("ForgetState", "b").errno == "ENODATA"
 
 
+def test_forget_of_a_domain(world):
+    """The memory of a guest of libvirt lies in its folder while it waits, where nobody else looks for it: it goes, too."""
+    saved(world)
+    (FOLDER / "memory").mkdir()
+    (FOLDER / "memory" / "pc.ram").write_bytes(bytes(1 << 20))
+    world.start()
+    assert states(world) == {UUID: "saved"}
+    world.root.call("ForgetState", "a")
+    assert not FOLDER.exists(), list(FOLDER.rglob("*"))
+    assert states(world) == {}
+
+
 def test_forget_keeps_definition(world):
     """A VM that is defined is only rid of its state."""
     saved(world)
