@@ -117,7 +117,10 @@ bool lu_vm_taken_up(struct lu_vm *vm)
 
 pid_t lu_vm_process_lives(const struct lu_vm *vm)
 {
-	return lu_vm_lives(vm) ? lu_vm_process(vm) : 0;
+	if (lu_vm_lives(vm))
+		return lu_vm_process(vm);
+	/* the one that was saved has ended; somebody may have started another by hand since */
+	return vm->pidfd >= 0 && vm->def.uuid ? lu_vms_user_of_memory(vm->vms, vm->def.uuid) : 0;
 }
 
 /* The process that keeps its devices after a restore that failed (lu-init/keep.c); it holds the lock, too. */
@@ -157,7 +160,7 @@ int lu_vm_forget(struct lu_vm *vm, struct lu_error *e)
 		r = lu_store_lock(dir, e);
 	if (r < 0)
 		return r;
-	lives = lu_vm_lives(vm);
+	lives = lu_vm_process_lives(vm) > 0;
 	(void)lu_launch_read(dir, &launch, NULL);
 	for (char **device = launch.devices; device && *device; device++)
 		(void)lu_device_mark(*device, false, NULL);

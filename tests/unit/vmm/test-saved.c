@@ -205,6 +205,27 @@ static void test_silent_qemu_lives(void **state)
 	assert_true(state_there());
 }
 
+/* The QEMU that was saved has ended, and somebody has started one by hand on the same memory: no second one beside that. */
+static void test_started_by_hand(void **state)
+{
+	struct lu_vm *vm = new_vm();
+	struct mock *m = mock_saving(PREPARE PAUSE, "close");
+	int fd = open(at("pkernfs/ram"), O_RDONLY | O_CLOEXEC);
+	void *map;
+
+	save_it(vm);
+	(void)mock_end(m);
+	unlink(at("q"));
+	end_qemu(vm);
+	assert_int_equal(lu_vm_process_lives(vm), 0);
+	map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	assert_true(map != MAP_FAILED);
+	assert_int_equal(lu_vm_process_lives(vm), getpid());
+	munmap(map, 4096);
+	assert_int_equal(lu_vm_process_lives(vm), 0);
+	close(fd);
+}
+
 /* Whatever becomes of its definition, a state that waits is found, and its unit is kept from starting on its memory. */
 static void test_waiting_is_found(void **state)
 {
@@ -367,6 +388,7 @@ int main(int argc, char **argv)
 		T(test_paused_stays_paused), T(test_moved_away),   T(test_run_by_next_daemon),
 		T(test_state_is_kept),       T(test_refused_cont), T(test_silent_qemu_lives),
 		T(test_waiting_is_found),    T(test_changed),      T(test_verify),
+		T(test_started_by_hand),
 	};
 
 	if (argc != 2)
