@@ -339,6 +339,17 @@ int lu_update_cancel(struct lu_update *u, const char *why, struct lu_error *erro
 }
 
 int lu_update_recover(struct lu_update *u, struct lu_error *error)
+/* An update that could not begin, or whose daemon died just then, has left its own beside the journal of the one before. */
+static int read_request(struct lu_update *u, const char *update, struct lu_error *e)
+{
+	int r = lu_request_doc_read(u->pkernfs_fd, &u->doc, e);
+
+	if (r < 0 || !strcmp(u->doc.id, update))
+		return r;
+	lu_request_doc_clear(&u->doc);
+	return lu_error_set(e, -ESTALE, NULL, "update/request.json is of another update");
+}
+
 {
 	struct lu_journal_record last;
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
@@ -351,7 +362,7 @@ int lu_update_recover(struct lu_update *u, struct lu_error *error)
 	if (r == 0)
 		r = lu_journal_open(u->pkernfs_fd, JOURNAL_PATH, NULL, &u->journal, &last, error);
 	if (r == 0)
-		r = lu_request_doc_read(u->pkernfs_fd, &u->doc, &e);
+		r = read_request(u, lu_journal_info(u->journal)->update, &e);
 	if (r < 0 && u->journal) {
 		(void)log_failure(r, &e, "the last update's request; its VMs' records tell which they are");
 		lu_error_clear(&e);

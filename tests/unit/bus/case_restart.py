@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The daemon is killed or stopped at a bad moment, or finds files that somebody has damaged; the next one goes on."""
 
+import json
 import os
 import signal
 
+from case_saved import journal
 from world import JOB, PKERNFS, wait_for
 
 UPDATE = PKERNFS / "update"
+BEFORE = "00000000-aaaa-4000-8000-000000000001"
 
 
 def examining(world):
@@ -104,6 +107,21 @@ def test_damaged_files(world):
         world.daemon.stop()
         journal.rmdir() if wrong == "folder" else journal.unlink()
         (UPDATE / "kept").rename(journal)
+
+
+def test_request_of_another_update(world):
+    """An update that could not begin has left its request beside the journal of the one before: that one is still taken back."""
+    uuid = world.define("a")
+    world.qemu("a", more=["-S"])
+    world.save(uuid, "saved.json", world.example("saved", "valid-prepared", update=BEFORE, uuid=uuid, name="a", running=True, pause_tsc=1))
+    world.save(uuid, "launch.json", world.example("launch", "valid-minimal", uuid=uuid, name="a", qmp=str(world.socket_of("a"))))
+    UPDATE.mkdir(mode=0o700)
+    (UPDATE / "journal").write_bytes(journal(BEFORE, 16, 2, -5, b"VM a: QEMU hangs", begun_here=True))
+    (UPDATE / "request.json").write_text(json.dumps(world.example("request", "valid-one", vms=[])))
+    world.start()
+    status = at_rest(world)
+    assert world.root.document("ListVMs")["vms"][0]["state"] == "running", world.daemon.text()
+    assert status["state"] == "aborted" and f"update {BEFORE}: aborted" in world.daemon.text(), status
 
 
 def test_pkernfs_goes_away(world):

@@ -25,12 +25,12 @@ def saved(world, journal=True, **changes):
         degraded(world)
 
 
-def journal(update, state, event, result=0, text=b"", same_boot=True):
+def journal(update, state, event, result=0, text=b"", same_boot=True, begun_here=False):
     """An update's journal with one record: it came to this state by this event (libluctl/base/state.h)."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
         boot = bytes.fromhex(f.read().strip().replace("-", ""))
     head = b"LUjrnl\r\n" + struct.pack("<IIIIII", 1, 128, 0, 0, 7, 0) + struct.pack("<QQQ", 1, 1, 1)
-    head += bytes.fromhex(update.replace("-", "")) + bytes(range(16)) + bytes(36)     # begun in another boot
+    head += bytes.fromhex(update.replace("-", "")) + (boot if begun_here else bytes(range(16))) + bytes(36)
     crc = zlib.crc32(head)
     padded = text + bytes(-len(text) % 8)
     record = struct.pack("<IIIIIIi", 96 + len(padded), 7, 1, 1, state, event, result) + struct.pack("<QQQ", 2, 2, 2)
