@@ -100,6 +100,12 @@ static void restore_unit(struct lu_update *u, size_t i, enum lu_program program,
 	snprintf(buf, 128, RESTORE_UNIT "%s%s.service", program == LU_PROGRAM_OLD ? "old-" : "", lu_outcome_name(u, i));
 }
 
+/* In the next kernel, and by request, which may be then, too. On the way to a jump and back the host has been here. */
+static bool was_away(const struct lu_update *u)
+{
+	return u->effect == LU_EFFECT_NONE || (u->effect > LU_EFFECT_JUMP && u->effect <= LU_EFFECT_FINISH);
+}
+
 int lu_restore_start(struct lu_update *u, size_t i, enum lu_program program, lu_worker_done_t done,
 		     sd_event_destroy_t forget, void *userdata, struct lu_error *e)
 {
@@ -119,8 +125,7 @@ int lu_restore_start(struct lu_update *u, size_t i, enum lu_program program, lu_
 		return r;
 	if (program == LU_PROGRAM_FIRST)
 		argv[n++] = "--no-keeper";
-	/* the host has not been away */
-	if (u->effect == LU_EFFECT_UNDO || u->effect == LU_EFFECT_REPLACE)
+	if (!was_away(u))
 		argv[n++] = "--no-veto";
 	if (exe) {
 		argv[n++] = "--exe";

@@ -102,6 +102,19 @@ def test_last_look_fails(world):
     nothing_left(world)
 
 
+def test_taken_up_again(world):
+    """Its QEMU dies after it was saved, so another one is to take it up in this kernel. The host has not been away: the administrator's
+    programs that may keep a guest from going on in the next kernel are not asked."""
+    _, b = guests(world, policy="best-effort")
+    started = world.systemd("257.7-1")
+    world.hook("jump", f"kill -KILL {b.pid}")
+    world.start()
+    rehearsed(world, "degraded")
+    words = [words for unit, words in started() if unit == "luctl-restore-b.service"]
+    assert words and all("--no-veto" in w for w in words), started()
+    assert (PKERNFS / "vm/6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0002/state").exists() and states(world)["a"] == "running"
+
+
 def test_hangs(world):
     """Its QEMU says nothing when it is to be paused: the others wait for the time limits and no longer."""
     _, b = guests(world, policy="best-effort")

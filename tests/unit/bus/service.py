@@ -4,7 +4,8 @@
 
 service.py ADDRESS polkit yes|no|challenge|silent|garbage LOG    each question is a line of JSON in LOG
 service.py ADDRESS logind INHIBITORS                             INHIBITORS: JSON, a list of [what, who, why, mode, pid]
-service.py ADDRESS systemd VERSION STORES                        what systemd keeps for units; nothing else of systemd
+service.py ADDRESS systemd VERSION STORES LOG                    what systemd keeps for units; each transient unit that is asked for is a
+                                                                 line of JSON in LOG, its name and its words, and refused
 """
 
 import json
@@ -23,6 +24,8 @@ LOGIND = """<node><interface name="org.freedesktop.login1.Manager"><method name=
 SYSTEMD = """<node><interface name="org.freedesktop.systemd1.Manager"><method name="ListUnitsByPatterns">
 <arg type="as" direction="in"/><arg type="as" direction="in"/><arg type="a(ssssssouso)" direction="out"/></method>
 <property name="Version" type="s" access="read"/></interface><interface name="org.freedesktop.systemd1.Service">
+<method name="StartTransientUnit"><arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="a(sv)" direction="in"/>
+<arg type="a(sa(sv))" direction="in"/><arg type="o" direction="out"/></method>
 <property name="NFileDescriptorStore" type="u" access="read"/><property name="FileDescriptorStorePreserve" type="s" access="read"/>
 </interface></node>"""
 ANSWERS = {"yes": (True, False, {}), "no": (False, False, {}), "challenge": (False, True, {})}
@@ -47,13 +50,20 @@ def logind(bus, inhibitors):
     serve(bus, "org.freedesktop.login1", "/org/freedesktop/login1", LOGIND, asked)
 
 
-def systemd(bus, version, stores):
+def systemd(bus, version, stores, log):
     """@stores: JSON, {unit: [number of descriptors, FileDescriptorStorePreserve]}"""
     manager, service = Gio.DBusNodeInfo.new_for_xml(SYSTEMD).interfaces
     root = "/org/freedesktop/systemd1"
     paths = {f"{root}/unit/u{i}": (unit, *of) for i, (unit, of) in enumerate(json.loads(stores).items())}
 
-    def asked(_bus, _sender, _path, _interface, _method, _args, invocation):
+    def asked(_bus, _sender, _path, _interface, method, args, invocation):
+        if method == "StartTransientUnit":
+            unit, _mode, properties, _more = args.unpack()
+            words = [command[1] for name, value in properties if name == "ExecStart" for command in value]
+            with open(log, "a") as out:
+                print(json.dumps([unit, *words]), file=out)
+            invocation.return_dbus_error("org.freedesktop.DBus.Error.Failed", "nothing is started in this test")
+            return
         rows = [(unit, "", "loaded", "active", "running", "", path, 0, "", "/") for path, (unit, _, _) in paths.items()]
         invocation.return_value(GLib.Variant("(a(ssssssouso))", (rows,)))
 

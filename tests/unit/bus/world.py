@@ -384,8 +384,12 @@ class World:
         self._service("org.freedesktop.login1", "logind", json.dumps(inhibitors))
 
     def systemd(self, version, **stores):
-        """A systemd that says no more than which descriptors it keeps: unit without ".service" → (number, FileDescriptorStorePreserve)."""
-        self._service("org.freedesktop.systemd1", "systemd", version, json.dumps({f"{unit}.service": of for unit, of in stores.items()}))
+        """A systemd that says no more than which descriptors it keeps: unit without ".service" → (number, FileDescriptorStorePreserve);
+        the list of transient units that it was asked for, and has refused: the name and the words of each."""
+        log = SCRATCH / "transient"
+        log.write_text("")
+        self._service("org.freedesktop.systemd1", "systemd", version, json.dumps({f"{unit}.service": of for unit, of in stores.items()}), log)
+        return lambda: [json.loads(line) for line in log.read_text().splitlines()]
 
     def _service(self, name, *arguments):
         self.run([sys.executable, HERE / "service.py", self.address, *arguments])
