@@ -57,13 +57,20 @@ void lu_jobs_clear(struct lu_jobs *jobs)
 		job_free(jobs->first);
 }
 
+/* Who may do that was asked, and thinking it over may have outlasted the job. */
 static int cancel_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_job *j = userdata;
+	const char *path = sd_bus_message_get_path(m);
+	const struct lu_jobs *jobs = userdata;
+	struct lu_job *j = jobs->first;
 	int r;
 
-	if (*j->result || !j->cancel)
+	while (j && strcmp(j->path, path) != 0)
+		j = j->next;
+	if (!j)
+		r = lu_error_set(&e, -EALREADY, NULL, "job %s: has finished already", path);
+	else if (*j->result || !j->cancel)
 		r = lu_error_set(&e, -EALREADY, NULL, "job %s: %s", j->path,
 				 *j->result ? "has finished already" : "can't be canceled");
 	else
@@ -73,7 +80,9 @@ static int cancel_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error
 
 static int method_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	return lu_auth_then(m, "org.luctl1.update", cancel_allowed, userdata, error);
+	const struct lu_job *j = userdata;
+
+	return lu_auth_then(m, "org.luctl1.update", cancel_allowed, j->jobs, error);
 }
 
 static const sd_bus_vtable job_vtable[] = {

@@ -4,7 +4,7 @@
 import re
 import time
 
-from world import SCRATCH, managed, wait_for
+from world import JOB, SCRATCH, managed, wait_for
 
 LATE = '{"version": 1, "name": "late", "uuid": "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0009", "qmp": "/run/late.sock"}'
 
@@ -65,6 +65,19 @@ def test_plans_before_an_update(world):
     answers = [plan.outcome() for plan in plans]
     assert sum("EBUSY" in str(a) for a in answers) >= 3, answers
     assert took < 25, took      # one plan that was at it, then the update's own check: ten seconds each
+
+
+def test_cancelled_when_it_is_gone(world):
+    """Somebody who is asked whether a job may be cancelled answers when its object is gone."""
+    world.start()
+    world.polkit("later")
+    job = world.root.call("UpdateVMM", ["nobody"])
+    assert world.root.finished(job) == "aborted"
+    other = world.caller()
+    other.begin("Cancel", path=job, of=JOB, timeout=200)
+    wait_for(lambda: job not in managed(world.root), "its object goes", 90)
+    (SCRATCH / "polkit.yes").touch()
+    assert other.outcome() == "EALREADY"
 
 
 def test_a_job_goes_away(world):

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A service that luctld talks to, played on the private bus:
 
-service.py ADDRESS polkit yes|no|challenge|silent|garbage LOG    each question is a line of JSON in LOG
+service.py ADDRESS polkit yes|no|challenge|silent|garbage|later LOG  later: yes, once there is a file LOG.yes; each question is a line of JSON in LOG
 service.py ADDRESS logind INHIBITORS                             INHIBITORS: JSON, a list of [what, who, why, mode, pid]
 service.py ADDRESS systemd VERSION STORES LOG                    what systemd keeps for units; each transient unit that is asked for is a
                                                                  line of JSON in LOG, its name and its words, and refused
 """
 
 import json
+import os
 import sys
 
 from gi.repository import Gio, GLib
@@ -23,9 +24,9 @@ LOGIND = """<node><interface name="org.freedesktop.login1.Manager"><method name=
 <arg type="a(ssssuu)" direction="out"/></method></interface></node>"""
 SYSTEMD = """<node><interface name="org.freedesktop.systemd1.Manager"><method name="ListUnitsByPatterns">
 <arg type="as" direction="in"/><arg type="as" direction="in"/><arg type="a(ssssssouso)" direction="out"/></method>
-<property name="Version" type="s" access="read"/></interface><interface name="org.freedesktop.systemd1.Service">
 <method name="StartTransientUnit"><arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="a(sv)" direction="in"/>
 <arg type="a(sa(sv))" direction="in"/><arg type="o" direction="out"/></method>
+<property name="Version" type="s" access="read"/></interface><interface name="org.freedesktop.systemd1.Service">
 <property name="NFileDescriptorStore" type="u" access="read"/><property name="FileDescriptorStorePreserve" type="s" access="read"/>
 </interface></node>"""
 ANSWERS = {"yes": (True, False, {}), "no": (False, False, {}), "challenge": (False, True, {})}
@@ -84,7 +85,9 @@ def polkit(bus, behaviour, log):
         subject, action, _details, interactive, _cancel = args.unpack()
         with open(log, "a") as out:
             print(json.dumps({"subject": subject[1].get("name"), "action": action, "interactive": bool(interactive)}), file=out)
-        if behaviour == "garbage":
+        if behaviour == "later":
+            GLib.timeout_add(100, lambda: not os.path.exists(log + ".yes") or invocation.return_value(GLib.Variant("((bba{ss}))", (ANSWERS["yes"],))) or False)
+        elif behaviour == "garbage":
             invocation.return_value(GLib.Variant("(s)", ("yes",)))
         elif behaviour != "silent":
             invocation.return_value(GLib.Variant("((bba{ss}))", (ANSWERS[behaviour],)))

@@ -373,7 +373,7 @@ class World:
         return process
 
     def polkit(self, answer):
-        """A polkit that says yes, no, challenge or garbage, or is silent; the list of what it was asked."""
+        """A polkit that says yes, no, challenge or garbage, is silent, or says yes later, when SCRATCH/polkit.yes is there; the list of what it was asked."""
         log = SCRATCH / "polkit"
         log.write_text("")
         self._service("org.freedesktop.PolicyKit1", "polkit", answer, log)
