@@ -265,9 +265,13 @@ static int resume_all(struct lu_init *i, int root, const char *update)
 /*
  * libvirt's daemon would take its guests for dead before it knows their new processes. Which stood aside in the old
  * kernel must not start in this one until luctld says so.
+ *
+ * @jumped: an update came to this kernel. If not, the one before went down while libvirt stood aside: luctld still
+ * restores what waits, but those that ended with it libvirt starts as after any other boot.
  */
-static void hold_libvirt(struct lu_init *i, int root)
+static void hold_libvirt(struct lu_init *i, int root, bool jumped)
 {
+	static const char anew[] = "{\"version\": 1, \"units\": [], \"autostarted\": false}\n";
 	_cleanup_free_ char *text = NULL, *path = NULL;
 	size_t size;
 	int r = lu_read_file(root, "update/libvirt.json", 64U << 10, &text, &size);
@@ -277,8 +281,10 @@ static void hold_libvirt(struct lu_init *i, int root)
 	/* held also if it can't be read: then nobody knows which daemon is to be started */
 	if (asprintf(&path, "%s/libvirt-held", i->run) < 0)
 		path = NULL;
-	if (path)
+	if (path && jumped)
 		r = lu_write_file(AT_FDCWD, path, text ?: "", text ? size : 0, 0644);
+	else if (path)
+		r = lu_write_file(AT_FDCWD, path, anew, strlen(anew), 0644);
 	if (!path || r < 0)
 		lu_log(i, "libvirt can't be kept from starting: %s", strerror(path ? -r : ENOMEM));
 }
@@ -311,6 +317,7 @@ int lu_early(struct lu_init *i)
 	}
 	if (!lu_decide(&last, boot, &why)) {
 		lu_log(i, "nothing to resume: %s", why);
+		hold_libvirt(i, root, false);
 		return 0;
 	}
 	lu_log(i, "%s: %s", why, info.update);
@@ -327,7 +334,7 @@ int lu_early(struct lu_init *i)
 		lu_log_error(i, "journal: ", &e);
 	/* QEMUs and children shall not hold its lock */
 	lu_journal_free(steal_ptr(journal));
-	hold_libvirt(i, root);
+	hold_libvirt(i, root, true);
 	lu_loopback_up(i);
 	r = resume_all(i, root, info.update);
 	lu_trace_add(i->trace, LU_PHASE_LU_INIT, LU_TRACE_NO_VM, LU_TRACE_END, r, NULL);

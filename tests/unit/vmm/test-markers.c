@@ -10,6 +10,7 @@
 
 #include "test.h"
 
+#include "journal.h"
 #include "store.h"
 #include "util.h"
 
@@ -133,9 +134,55 @@ static void test_tpm(void **state)
 	assert_int_equal(system(path), 0);
 }
 
+/*
+ * The kernel that an update came to went down before libvirt had its guests back: luctld restores what is left of them in
+ * this one, too, so libvirt stands aside here as well. Once it was let go nothing is left that says so.
+ */
+static void test_libvirt(void **state)
+{
+	static const enum lu_state states[] = { LU_STATE_JUMP, LU_STATE_BOOTED, LU_STATE_RESTORING, LU_STATE_SAVING };
+	static const char record[] = "{\"version\": 1, \"units\": [\"libvirtd.service\"], \"autostarted\": true}";
+	char path[200];
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(states); i++) {
+		bool held = i % 2;
+		_cleanup_free_ char *text = NULL;
+		_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+		_cleanup_close_ int root = -EBADF;
+		struct lu_journal *journal;
+
+		assert_non_null(test_mkdtemp(dir));
+		snprintf(path, sizeof(path), "%s/pkernfs/update", dir);
+		assert_int_equal(lu_mkdir_p(AT_FDCWD, path, 0755), 0);
+		snprintf(path, sizeof(path), "%s/pkernfs/vm", dir);
+		assert_int_equal(lu_mkdir_p(AT_FDCWD, path, 0755), 0);
+		snprintf(path, sizeof(path), "%s/run", dir);
+		assert_int_equal(lu_mkdir_p(AT_FDCWD, path, 0755), 0);
+		snprintf(path, sizeof(path), "%s/pkernfs", dir);
+		root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		expect(lu_journal_create(root, "update/journal", UPDATE, OTHER, &journal, &e) == 0, "%s", e.what);
+		expect(lu_journal_append(journal, states[i / 2], 0, NULL, &e) == 0, "%s", e.what);
+		lu_journal_free(journal);
+		if (held)
+			assert_int_equal(lu_write_file(root, "update/libvirt.json", record, strlen(record), 0600), 0);
+		run_lu_init();
+		snprintf(path, sizeof(path), "%s/run/libvirt-held", dir);
+		expect((access(path, F_OK) == 0) == held, "%s: libvirt %s aside", lu_state_name(states[i / 2]),
+		       held ? "does not stand" : "stands");
+		/* what ended with that kernel libvirt starts as after any boot */
+		if (held)
+			assert_int_equal(lu_read_file(AT_FDCWD, path, 4096, &text, NULL), 0);
+		expect(!held || !strstr(text, "\"autostarted\": true") == (states[i / 2] != LU_STATE_JUMP), "%s: %s",
+		       lu_state_name(states[i / 2]), text);
+		snprintf(path, sizeof(path), "rm -rf %s", dir);
+		assert_int_equal(system(path), 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_waiting), cmocka_unit_test(test_tpm) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_waiting), cmocka_unit_test(test_tpm),
+						   cmocka_unit_test(test_libvirt) };
 
 	if (argc != 2)
 		return 2;
