@@ -175,6 +175,19 @@ int lu_libvirt_give_back(int pkernfs_fd, const char *uuid, pid_t pid, const stru
 	return r < 0 ? lu_error_set(e, r, NULL, "%s: %s", path, strerror(-r)) : 0;
 }
 
+bool lu_libvirt_knows(int pkernfs_fd, const char *uuid, pid_t pid)
+{
+	_cleanup_free_ char *text = NULL, *path = NULL, *now = NULL;
+	_cleanup_(lu_vm_domain_clear) struct lu_vm_domain d = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_close_ int dir = -EBADF;
+	size_t size;
+
+	return load(pkernfs_fd, uuid, &dir, &text, &size, &e) >= 0 && status_path(text, size, ".xml", &path, &e) >= 0 &&
+	       lu_read_file(AT_FDCWD, path, LU_STATUS_MAX, &now, &size) >= 0 &&
+	       lu_status_read(now, size, path, &d, &e) >= 0 && !strcasecmp(d.uuid, uuid) && d.pid == pid;
+}
+
 /* The directory as a path in pkernfs, with nothing above it that is none of ours; NULL: it has none there. */
 static int memory_dir(const char *text, size_t size, const char *pkernfs, char **ret)
 {

@@ -25,6 +25,9 @@ bool lu_libvirt_is_kept(int pkernfs_fd, const char *uuid);
 int lu_libvirt_give_back(int pkernfs_fd, const char *uuid, pid_t pid, const struct lu_status_pty *ptys, size_t n_ptys,
 			 struct lu_error *e);
 
+/** lu_libvirt_knows() - does libvirt's status file of a domain that is kept tell of the process @pid? */
+bool lu_libvirt_knows(int pkernfs_fd, const char *uuid, pid_t pid);
+
 /**
  * lu_libvirt_protect() - libvirt is not to know of a domain, nor to reach its memory, while its saved state waits
  *

@@ -72,7 +72,7 @@ void lu_outcome_adopt(struct lu_update *u, size_t i)
 	dir = lu_store_open(u->pkernfs_fd, lu_outcome_uuid(u, i), false, NULL);
 	if (dir >= 0 && lu_limits_read(dir, &limits, &e) < 0 && e.what)
 		log_warning_vm(lu_outcome_name(u, i), "%s", e.what);
-	if (!lu_domain_adopt(u, i, false))
+	if (!lu_domain_adopt(u, lu_outcome_uuid(u, i), (pid_t)o->result.pid, false))
 		lu_host_scope(u->env->host, scope, description, (pid_t)o->result.pid, tpm_of(dir), &limits);
 	if (i != LU_OUTCOME_KEPT)
 		lu_trace_add(u->trace, LU_PHASE_VM_ADOPT, (unsigned int)i, LU_TRACE_MARK, 0, NULL);

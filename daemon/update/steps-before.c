@@ -262,9 +262,14 @@ int lu_step_note_limits(struct lu_update *u, struct lu_error *e)
 	return 1;
 }
 
+static bool may_be_unprepared(const struct lu_outcome *o)
+{
+	return !o->moved;
+}
+
 int lu_step_unprepare_vms(struct lu_update *u, struct lu_error *e)
 {
-	return lu_step_vms(u, LU_VM_UNPREPARE, 0, e);
+	return lu_step_vms_if(u, LU_VM_UNPREPARE, 0, may_be_unprepared, e);
 }
 
 static uint64_t budget_usec(const struct lu_update *u)

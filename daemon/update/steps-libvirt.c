@@ -17,8 +17,6 @@
 #include "steps-libvirt.h"
 #include "steps.h"
 
-#define ASK_TIMEOUT_USEC (40 * UINT64_C(1000000))
-
 static bool any_domain(const struct lu_update *u)
 {
 	for (size_t i = 0; i < u->doc.n_vms; i++)
@@ -58,23 +56,16 @@ int lu_step_keep_domains(struct lu_update *u, struct lu_error *e)
 	return r < 0 && e->code ? e->code : r;
 }
 
+/* Of undo. A guest of this update that is in the way has failed a step before; one of an earlier update is none of its. */
 int lu_step_release_libvirt(struct lu_update *u, struct lu_error *e)
 {
-	int r = 0;
+	int r = lu_domains_release(u, e);
 
-	if (!lu_libvirt_held())
-		return 1;
-	for (size_t i = 0; r >= 0 && i < u->doc.n_vms; i++) {
-		struct lu_vm *vm = u->outcomes ? u->outcomes[i].vm : NULL;
-
-		if (vm && lu_vm_uuid(vm) && lu_vm_waits(vm, NULL) && lu_vm_process_lives(vm) <= 0)
-			r = lu_domain_protect(u, lu_vm_uuid(vm), e);
-	}
-	if (r < 0)
-		return r;
-	lu_vms_hold_domains(u->env->vms, false);
-	r = lu_libvirt_release(u->env->libvirt, u->pkernfs_fd, e);
-	return r < 0 ? r : 1;
+	if (r != -EBUSY)
+		return r < 0 ? r : 1;
+	(void)log_failure(r, e, "libvirt is kept from starting");
+	lu_error_clear(e);
+	return 1;
 }
 
 /* A process that has the guest, of which nobody knows yet whether libvirt could reconnect to it. */
@@ -86,31 +77,21 @@ static bool is_silent(struct lu_update *u, size_t i)
 	       lu_libvirt_is_kept(u->pkernfs_fd, lu_outcome_uuid(u, i));
 }
 
-static int ask(struct lu_update *u, lu_vm_done_t done)
-{
-	int n = 0;
-
-	for (size_t i = 0; i < u->doc.n_vms; i++)
-		if (is_silent(u, i) &&
-		    lu_vm_op_start(u->outcomes[i].vm, LU_VM_PROBE, NULL, ASK_TIMEOUT_USEC, done, u) == 0)
-			n++;
-	return n;
-}
-
-static void note_answer(struct lu_update *u, const struct lu_vm *vm, int r)
-{
-	for (size_t i = 0; i < u->doc.n_vms; i++)
-		if (u->outcomes[i].vm == vm)
-			u->outcomes[i].answered = r >= 0;
-}
-
 static void on_asked(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
 {
 	struct lu_update *u = userdata;
 
-	note_answer(u, vm, r);
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		if (u->outcomes[i].vm == vm)
+			u->outcomes[i].answered = r >= 0;
 	if (--u->pending == 0)
 		lu_step_done(u, 0, NULL);
+}
+
+static void ask(struct lu_update *u, size_t i)
+{
+	if (lu_vm_op_start(u->outcomes[i].vm, LU_VM_PROBE, NULL, LU_DOMAIN_ASK_USEC, on_asked, u) == 0)
+		u->pending++;
 }
 
 /*
@@ -121,7 +102,9 @@ int lu_step_ask_domains(struct lu_update *u, struct lu_error *e)
 {
 	if (!lu_libvirt_held())
 		return 1;
-	u->pending = (size_t)ask(u, on_asked);
+	for (size_t i = 0; i < u->doc.n_vms; i++)
+		if (is_silent(u, i))
+			ask(u, i);
 	return u->pending ? 0 : 1;
 }
 
@@ -135,27 +118,68 @@ int lu_step_wait_machines(struct lu_update *u, struct lu_error *e)
 	return lu_libvirt_held() ? lu_machines_wait(lu_libvirt_machines(u->env->libvirt), on_machines, u) : 1;
 }
 
+/* In undo: a guest that another QEMU has taken up in this kernel. Its terminals are asked for, too. */
+int lu_step_ask_moved(struct lu_update *u, struct lu_error *e)
+{
+	if (!lu_libvirt_held() || !u->outcomes)
+		return 1;
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		u->outcomes[i].answered = false;
+		if (lu_domain_moved(u, i))
+			ask(u, i);
+	}
+	return u->pending ? 0 : 1;
+}
+
+/* One that libvirt can't be told of keeps its record, and libvirt from starting: it would end what it does not reach. */
+int lu_step_return_moved(struct lu_update *u, struct lu_error *e)
+{
+	int r = 1;
+
+	if (!lu_libvirt_held() || !u->outcomes)
+		return 1;
+	for (size_t i = 0; i < u->doc.n_vms; i++) {
+		_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+		struct lu_outcome *o = &u->outcomes[i];
+		int k;
+
+		o->moved = lu_domain_moved(u, i);
+		if (!o->moved)
+			continue;
+		k = o->answered ? lu_domain_give_back(u, o->vm, (pid_t)o->result.pid, &why) :
+				  lu_error_set(&why, -EBUSY, "systemctl restart luctld tries again",
+					       "process %llu has the guest and does not answer at its monitor",
+					       (unsigned long long)o->result.pid);
+		o->moved = k < 0;
+		if (k < 0)
+			r = lu_error_set(e, k, why.hint, "VM %s: libvirt can't be told of it: %s",
+					 lu_outcome_name(u, i), why.what ?: strerror(-k));
+	}
+	return r;
+}
+
 static int give_one(struct lu_update *u, size_t i, struct lu_error *e)
 {
 	struct lu_outcome *o = &u->outcomes[i];
 
 	if (o->alive || o->answered)
-		return lu_domain_give_back(u, i, e);
+		return lu_domain_give_back(u, o->vm, (pid_t)o->result.pid, e);
 	if (is_silent(u, i))
 		return lu_error_set(e, -EBUSY, "if it stays so end that process; then systemctl restart luctld",
 				    "process %llu has the guest and does not answer at its monitor",
 				    (unsigned long long)o->result.pid);
-	return lu_vm_waits(o->vm, NULL) ? lu_domain_protect(u, lu_outcome_uuid(u, i), e) : 0;
+	return 0;
 }
 
 /* Each has answered just now, or its process is not there. */
 int lu_step_give_domains_back(struct lu_update *u, struct lu_error *e)
 {
+	int r;
+
 	if (!lu_libvirt_held())
 		return 1;
 	for (size_t i = 0; i < u->doc.n_vms; i++) {
 		_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
-		int r;
 
 		if (!u->outcomes[i].vm || !lu_libvirt_is_kept(u->pkernfs_fd, lu_outcome_uuid(u, i)))
 			continue;
@@ -166,39 +190,6 @@ int lu_step_give_domains_back(struct lu_update *u, struct lu_error *e)
 					    lu_outcome_name(u, i), why.what ?: strerror(-r));
 		lu_vm_disconnect(u->outcomes[i].vm);
 	}
-	lu_vms_hold_domains(u->env->vms, false);
-	return lu_libvirt_release(u->env->libvirt, u->pkernfs_fd, e) < 0 ? -EIO : 1;
-}
-
-static void settle(struct lu_update *u)
-{
-	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	int r = lu_step_give_domains_back(u, &e);
-
-	if (r < 0)
-		(void)log_failure(r, &e, "libvirt stands aside");
-}
-
-static void on_settling(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
-{
-	struct lu_update *u = userdata;
-
-	note_answer(u, vm, r);
-	/* an update that has begun meanwhile has libvirt in hand itself, or goes without its guests */
-	if (--u->settling == 0 && !u->info.running)
-		settle(u);
-}
-
-void lu_domains_settle(struct lu_update *u)
-{
-	if (!lu_libvirt_held())
-		return;
-	for (size_t i = 0; i < u->doc.n_vms; i++) {
-		(void)lu_outcome_read(u, i);
-		/* of what was so when another daemon looked nothing is known */
-		u->outcomes[i].alive = false;
-	}
-	u->settling = (size_t)ask(u, on_settling);
-	if (u->settling == 0)
-		settle(u);
+	r = lu_domains_release(u, e);
+	return r < 0 ? r : 1;
 }

@@ -6,9 +6,8 @@
 int lu_step_hold_libvirt(struct lu_update *u, struct lu_error *e);
 int lu_step_keep_domains(struct lu_update *u, struct lu_error *e);
 int lu_step_release_libvirt(struct lu_update *u, struct lu_error *e);
+int lu_step_ask_moved(struct lu_update *u, struct lu_error *e);
+int lu_step_return_moved(struct lu_update *u, struct lu_error *e);
 int lu_step_ask_domains(struct lu_update *u, struct lu_error *e);
 int lu_step_wait_machines(struct lu_update *u, struct lu_error *e);
 int lu_step_give_domains_back(struct lu_update *u, struct lu_error *e);
-
-/** lu_domains_settle() - a daemon that starts after an update that has ended: if libvirt still stands aside, try again to let it go */
-void lu_domains_settle(struct lu_update *u);

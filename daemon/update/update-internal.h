@@ -16,6 +16,7 @@ struct lu_outcome {
 	struct lu_result result; /* if @read */
 	bool alive;              /* its QEMU is there */
 	bool answered;      /* a guest of libvirt, which was asked once more: its monitor answers, whatever it says */
+	bool moved;         /* in undo: a guest of libvirt, which can't be told that another QEMU has it now */
 	bool paused;        /* and was paused before the update, so it still is */
 	bool left;          /* behind, on the way to the jump: it does not go along */
 	bool slow;          /* it did not answer in time, and is asked once more */

@@ -28,6 +28,7 @@
 #include <sys/random.h>
 #include <sys/utsname.h>
 
+#include "domains.h"
 #include "effects.h"
 #include "history.h"
 #include "hold.h"
@@ -37,7 +38,6 @@
 #include "outcomes.h"
 #include "report.h"
 #include "restore.h"
-#include "steps-libvirt.h"
 #include "steps.h"
 #include "update.h"
 
@@ -162,6 +162,7 @@ static void come_to_rest(struct lu_update *u, enum lu_state s)
 	u->job = NULL;
 	u->paused_ns = 0;
 	u->budget = sd_event_source_disable_unref(u->budget);
+	lu_domains_settle(u);
 }
 
 static void log_state(const struct lu_update *u, enum lu_state s, const char *why)
@@ -338,7 +339,6 @@ int lu_update_cancel(struct lu_update *u, const char *why, struct lu_error *erro
 	return lu_engine_cancel(u->engine, why, error);
 }
 
-int lu_update_recover(struct lu_update *u, struct lu_error *error)
 /* An update that could not begin, or whose daemon died just then, has left its own beside the journal of the one before. */
 static int read_request(struct lu_update *u, const char *update, struct lu_error *e)
 {
@@ -350,6 +350,7 @@ static int read_request(struct lu_update *u, const char *update, struct lu_error
 	return lu_error_set(e, -ESTALE, NULL, "update/request.json is of another update");
 }
 
+int lu_update_recover(struct lu_update *u, struct lu_error *error)
 {
 	struct lu_journal_record last;
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
