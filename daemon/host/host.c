@@ -706,7 +706,7 @@ void lu_host_scope(struct lu_host *h, const char *scope, const char *description
 	p->pid = pid;
 	p->with = with;
 	p->description = strdup(description);
-	if (!p->description || (limits && lu_limits_copy(limits, &p->limits) < 0)) {
+	if (!p->description || (limits && limits->n && lu_limits_copy(limits, &p->limits) < 0)) {
 		log_warning("%s: %s", scope, strerror(ENOMEM));
 		poll_free(p);
 		return;

@@ -239,6 +239,19 @@ static void a_scope_is_made_without_what_is_refused(void **state)
 	world_free(&w);
 }
 
+/* Nor does it cost the scope that nothing was noted of limits, or that what was can't be read. */
+static void a_scope_is_made_without_limits(void **state)
+{
+	const struct lu_limits none = { 0 };
+	struct world w;
+
+	world_new(&w);
+	lu_host_scope(w.host, "luctl-vm-test.scope", "test", getpid(), 0, &none);
+	turn(&w, 5, &w.scopes);
+	assert_int_equal(w.scopes, 1);
+	world_free(&w);
+}
+
 /* A guest's TPM goes into its scope with it, if it still lives. */
 static void a_scope_takes_two(void **state)
 {
@@ -265,6 +278,7 @@ int main(void)
 		cmocka_unit_test(one_that_fails_is_told),
 		cmocka_unit_test(scopes_and_stops_are_not_waited_for),
 		cmocka_unit_test(a_scope_is_made_without_what_is_refused),
+		cmocka_unit_test(a_scope_is_made_without_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
