@@ -10,6 +10,24 @@ KERNELS = ["7.3", "7.2"]
 LIMIT = 1800
 
 
+HOOK = "/etc/luctl/hooks.d/fault"
+
+
+def goes_back(lab, host, wire, nic):
+    """Its state was saved, its QEMU is another one, in this kernel; and libvirt, which has memory charged by process, has that one."""
+    listed, before = domains.listed(host), domains.pids(host)["nic"]
+    host.run("mkdir -p /etc/luctl/hooks.d")
+    host.put(HOOK, "#!/bin/sh\n[ $1 != sealing ]\n", mode="755")
+    begin, start = time.monotonic(), host.pump.clock()
+    result = lab.luctl(host, f"update --kernel {lab.image_of('7.3')} --yes", check=False, timeout=300)
+    host.run(f"rm {HOOK}")
+    lab.expect(result.code == 5 and "failed in state sealing" in result.err, f"luctl: {result}")
+    devices.nothing_lost(lab, host, wire, nic, start, begin)
+    now = domains.pids(host)["nic"]
+    lab.expect(now != before and host.run(f"test -d /proc/{now}", check=False).code == 0, f"libvirt has process {now}, and had {before}")
+    lab.expect(domains.listed(host) == listed, f"virsh listed {listed}, now {domains.listed(host)}")
+
+
 def by_iommufd(lab):
     with devices.host_with_wire(lab, guests=4, files=domains.packages(domains.NEWER, "libvirt*")) as (host, wire):
         domains.unpack(host)
@@ -25,6 +43,8 @@ def by_iommufd(lab):
             lab.start(host, guest)
         wire.stream(True)
         listed = domains.listed(host)
+        with lab.case("an update that goes back when all is saved"):
+            goes_back(lab, host, wire, nic)
         for target in ("7.2", "7.3"):
             with lab.case(f"into {target}"):
                 begin = time.monotonic()
