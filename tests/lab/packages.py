@@ -14,7 +14,7 @@ from . import apt, image, paths, tools
 from .say import run, step
 
 TOOLS = ["build-essential", "lintian", "python3"]
-PACKAGES = ["luctl", "libluctl0", "libluctl-dev", "luctl-doc", "python3-luctl"]
+PACKAGES = ["luctl", "libluctl0", "libluctl-dev", "luctl-doc", "python3-luctl", "ansible-collection-luctl-host"]
 
 # in a mount namespace of its own: the build root below, a tmpfs above
 BUILD = r"""
