@@ -33,6 +33,8 @@ PARTS = {
     "fuzz-short": ([*PROGRAMS, *BUILD, "schemas/", "tests/fuzz/", "tests/unit/calls/", "tests/unit/kernel/", "tests/unit/pkernfs/"], None),
     "fuzz": (["tests/fuzz/"], "its time: as many executions as it is told; fuzz-short makes some of them"),
     "metrics": (["cli/metrics.c", "docs/examples/prometheus/", "tests/metrics/", "tests/lab/prometheus.py"], "packages that nothing else needs"),
+    "fleet": (["docs/ansible/", "schemas/status.schema.json", "schemas/plan.schema.json", "schemas/outcome.schema.json", "tests/fleet/", "tests/unit/cli/mock-luctld.c"],
+              "packages that nothing else needs"),
     "witness": (["tests/lab/check_witness.py", "tests/lab/emulator.py", "tests/lab/witness.py", "tests/lab/timeline.py", "tests/lab/console.py"], None),
     "pkernfs": (PKERNFS, None),
     "pkernfs-damage": (PKERNFS, None),
