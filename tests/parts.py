@@ -110,6 +110,7 @@ PARTS = {
     "device-waits": (DEVICES, "failures-after-the-jump, with a device"),
     "identity": (["daemon/launch/", "daemon/lu-init/sight.c", "daemon/host/unit-limits.c", "daemon/update/steps-after.c", "systemd/luctl-vm@.service", "systemd/luctl.sysusers"],
                  "its time; what a view and limits are made of the unit tests show"),
+    "fleet-rolling": (["docs/ansible/", "systemd/luctl-update@.service", "daemon/update/history.*", "tests/lab/ssh.py"], "its time: two host VMs at once, three updates; and packages that nothing else needs"),
     "plan": (["daemon/update/check.c", "daemon/launch/reasons.c", "daemon/devices/pci.c", "daemon/devices/peek.c", "daemon/update/measured.c", "cli/plan.c"],
              "unit tests have each reason; this shows them on real parts"),
     "update-vmm": (["daemon/update/steps-vmm.c", "daemon/update/steps-after.c", "daemon/vm/", "daemon/lu-init/"], "device-goes-back takes the same way; this replaces QEMU on purpose"),
