@@ -298,16 +298,16 @@ static int print_report(struct cli *cli, const struct luctl_report *rep)
 }
 
 /* The exit code is whether that went well, not how the update did. */
-static int write_plot(struct cli *cli, const struct luctl_report *rep, const char *path)
+static int write_file(struct cli *cli, const struct luctl_report *rep, const char *path, bool trace)
 {
-	_cleanup_free_ char *svg = NULL;
+	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
-	int r = cli_plot(rep, look_at(rep), &svg, &size);
+	int r = trace ? cli_trace(rep, &text, &size) : cli_plot(rep, look_at(rep), &text, &size);
 
 	if (r >= 0 && strcmp(path, "-") == 0)
-		fwrite(svg, 1, size, stdout);
+		fwrite(text, 1, size, stdout);
 	else if (r >= 0)
-		r = lu_write_file(AT_FDCWD, path, svg, size, 0644);
+		r = lu_write_file(AT_FDCWD, path, text, size, 0644);
 	if (r < 0)
 		return cli_error(cli, EXIT_FAILED, "is its folder there, and may this user write to it?", "%s: %s",
 				 path, strerror(-r));
@@ -417,17 +417,22 @@ static int report_list(struct cli *cli)
 
 int verb_report(struct cli *cli)
 {
-	const char *plot = cli_value(cli, "plot"), *update = cli_value(cli, "update");
+	const char *plot = cli_value(cli, "plot"), *trace = cli_value(cli, "trace"), *update = cli_value(cli, "update");
 	_cleanup_(luctl_report_freep) struct luctl_report *rep = NULL;
 
-	if (cli_flag(cli, "list") && (plot || update))
-		return cli_error(cli, EXIT_USAGE, "give one of them", "--list and %s", plot ? "--plot" : "--update");
+	if (cli_flag(cli, "list") && (plot || trace || update))
+		return cli_error(cli, EXIT_USAGE, "give one of them", "--list and %s",
+				 plot  ? "--plot" :
+				 trace ? "--trace" :
+					 "--update");
+	if (plot && trace)
+		return cli_error(cli, EXIT_USAGE, "give one of them", "--plot and --trace");
 	if (cli_flag(cli, "list"))
 		return report_list(cli);
 	if ((update ? luctl_report_get_of(cli->ctx, update, &rep) : luctl_report_get(cli->ctx, &rep)) < 0)
 		return cli_error_ctx(cli);
-	if (plot)
-		return write_plot(cli, rep, plot);
+	if (plot || trace)
+		return write_file(cli, rep, plot ?: trace, trace);
 	if (cli->json)
 		cli_print_json(luctl_report_json(rep));
 	else if (print_report(cli, rep) < 0)

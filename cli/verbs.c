@@ -73,6 +73,7 @@ static const struct cli_option report_options[] = {
 	{ "list", NULL, "the updates whose reports are kept, newest first", false, 'l' },
 	{ "update", "ID", "of this update, not of the last one; the first characters of its id will do", false, 'u' },
 	{ "plot", "FILE", "write it as a picture (SVG); - is stdout", false },
+	{ "trace", "FILE", "write it as a trace (JSON) that Perfetto opens; - is stdout", false },
 	{ 0 },
 };
 
