@@ -100,6 +100,8 @@ PARTS = {
     "thaw-waits": (["daemon/host/filesystems.*", "daemon/update/steps-before.c", "daemon/host/worker.c"], "failures-before-the-jump thaws file systems that answer at once"),
     "packages": (["debian/", "systemd/", "python/", "docs/examples/", "docs/completion/", "libluctl/kernel/installed.*", "tests/lab/packages.py", *BUILD],
                  "a Debian to build packages in"),
+    "kernel-package": (["kernel-patch/debian/", "libluctl/kernel/installed.*", "libluctl/kernel/target_boot.c", "daemon/launch/needs.c", "daemon/lu-init/mounts.c",
+                        "tests/lab/kernel_package.py"], "two kernels of its own to build, with Debian's configuration, and packages that nothing else needs"),
     "trial": (["daemon/trial/", "daemon/host/trial-jump.*", "daemon/lu-init/trial*", "daemon/update/check.c"], "its time: five trials, each two kernels in a guest"),
     "killed-at-random": (UPDATE, "its time: three hundred updates; daemon-killed kills it once in each state"),
     "device-containers": (["daemon/devices/containers.c", "daemon/devices/peek.c", "daemon/vm/passthrough.c", "daemon/vm/prepare.c", "daemon/launch/argv.c",

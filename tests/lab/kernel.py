@@ -13,6 +13,7 @@ import collections
 import fcntl
 import importlib.machinery
 import importlib.util
+import lzma
 import os
 import re
 import shutil
@@ -53,11 +54,11 @@ def series(variant):
     return [(folder / row).resolve() for row in rows if row]
 
 
-def _compiler():
+def compiler():
     return subprocess.run(["gcc", "-dumpfullversion", "-dumpmachine"], capture_output=True, text=True).stdout.split()
 
 
-def _suites():
+def suites():
     return apt.State("source", [apt.line_for(apt.mirror(), suite) for suite in ("trixie-backports", "sid")])
 
 
@@ -70,7 +71,7 @@ def _foreign():
             return Product(folder / "bzImage", None, (folder / "release").read_text().strip())
     log = paths.cache("logs") / "kernel-debian.log"
     with step("Kernel of Debian's") as this:
-        state = _suites()
+        state = suites()
         state.update(this)
         found = {n: v for n in state.names("linux-binary-7.") if n.endswith("-cloud-amd64") for v in state.versions(n)[:1]}
         if not found:
@@ -88,7 +89,31 @@ def _foreign():
     return _foreign.__wrapped__()
 
 
-def _fetch(base, this):
+def fetch_config(base, flavour, this):
+    """Debian's configuration of a flavour (cloud-amd64, amd64), of the package version that fetch() takes."""
+    version = fetch(base, this)[1]
+    ready = paths.cache("source") / f"{version}-config-{flavour}"
+    if ready.exists():
+        return ready
+    package, log, work = f"linux-config-{base}", paths.cache("logs") / "source.log", paths.cache("build") / f"config-{os.getpid()}"
+    work.mkdir()
+    try:
+        state = suites()
+        state.update(this)
+        if version not in state.versions(package):
+            raise Failed(f"no suite of the mirror offers {package} {version}, the version of the source")
+        run(["dpkg-deb", "-x", state.download(package, version, work, this), work / "x"], log, this)
+        for packed in work.glob(f"x/usr/src/{package}/config.amd64_none_*.xz"):
+            text = lzma.decompress(packed.read_bytes())
+            (paths.cache("source") / f"{version}-config-{packed.stem.rpartition('_')[2]}").write_bytes(text)
+    finally:
+        shutil.rmtree(work)
+    if not ready.exists():
+        raise Failed(f"{package} {version} has no configuration {flavour}")
+    return ready
+
+
+def fetch(base, this):
     """The source tarball of a base version and the package version it is of."""
     folder = paths.cache("source")
     tarball = f"linux-source-{base}.tar.xz"
@@ -96,7 +121,7 @@ def _fetch(base, this):
     ready = folder / f"{wanted}-{tarball}"
     if ready.exists():
         return ready, wanted
-    state = _suites()
+    state = suites()
     state.update(this)
     package = f"linux-source-{base}"
     offered = state.versions(package)
@@ -124,7 +149,7 @@ def selftest_program(name, test, others=False):
     """A variant's own test program, built with the headers of the kernel it belongs to, as kselftest does; with others, what others test beside it."""
     base, patches = VARIANTS[name].base, series(VARIANTS[name])
     runner = PATCHES / "selftest"
-    folder = paths.cache("selftest") / f"{test}{'-others' * others}-{base}-{paths.digest(TESTED[base], *_compiler(), runner, *[_change(p) for p in patches])}"
+    folder = paths.cache("selftest") / f"{test}{'-others' * others}-{base}-{paths.digest(TESTED[base], *compiler(), runner, *[change_of(p) for p in patches])}"
     program = folder / "init"
     if program.exists():
         return program
@@ -135,9 +160,9 @@ def selftest_program(name, test, others=False):
     (work / "src").mkdir(parents=True)
     try:
         with step(f"Self-test of {test} on {base}") as this:
-            _unpack(base, work, log, this)
+            unpack(base, work, log, this)
             for patch in patches:
-                _apply(patch, work, log, this)
+                apply(patch, work, log, this)
             loader = importlib.machinery.SourceFileLoader("selftest", str(runner))
             module = importlib.util.module_from_spec(importlib.util.spec_from_loader("selftest", loader))
             loader.exec_module(module)
@@ -157,13 +182,13 @@ def _tree_of(variant):
     return files, series(variant)
 
 
-def _changes_image(patch):
+def changes_image(patch):
     """Whether a patch touches anything that goes into the image; documentation and self-tests do not make a new kernel."""
     touched = re.findall(r"^\+\+\+ b/(\S+)|^--- a/(\S+)", patch.read_text(), re.M)
     return not all((new or old).startswith(("Documentation/", "tools/")) for new, old in touched)
 
 
-def _change(patch):
+def change_of(patch):
     """What a patch changes, without its message."""
     text = patch.read_text()
     return text[text.find("diff --git "):]
@@ -172,8 +197,8 @@ def _change(patch):
 def key(name):
     variant = VARIANTS[name]
     fragments, patches = _tree_of(variant)
-    patches = [p for p in patches if _changes_image(p)]
-    return paths.digest(TESTED[variant.base], *_compiler(), *fragments, *[_change(p) for p in patches], " ".join(UNPACK_WITHOUT))
+    patches = [p for p in patches if changes_image(p)]
+    return paths.digest(TESTED[variant.base], *compiler(), *fragments, *[change_of(p) for p in patches], " ".join(UNPACK_WITHOUT))
 
 
 def ready(name):
@@ -185,25 +210,35 @@ def ready(name):
     return Product(folder / "bzImage", folder / "config", (folder / "release").read_text().strip())
 
 
-def _configure(out, source, fragments, log, this):
-    make = ["make", "-s", f"O={out}", "-C", source]
-    run([*make, "tinyconfig"], log, this)
-    env = {"KCONFIG_CONFIG": ".config"}
-    run(["../src/scripts/kconfig/merge_config.sh", "-m", "-O", ".", ".config", *fragments], log, this, cwd=out, env=env)
-    run([*make, "olddefconfig"], log, this)
-    # an option that silently went away is how a lab comes to test something else
+def merge(out, fragments, log, this):
+    """Lay fragments over the configuration that is there."""
+    run(["../src/scripts/kconfig/merge_config.sh", "-m", "-O", ".", ".config", *fragments], log, this, cwd=out, env={"KCONFIG_CONFIG": ".config"})
+
+
+def lost(out, fragments):
+    """What fragments say and the configuration does not have: an option that silently went away is how a lab comes to test something else."""
     have = (out / ".config").read_text()
     wanted = {}
     for fragment in fragments:
         wanted.update(re.findall(r"^(CONFIG_\w+)=(.*)$", fragment.read_text(), re.M))
-    lost = [f"{k}={v}" for k, v in wanted.items() if v != "n" and f"\n{k}={v}\n" not in have or v == "n" and f"\n{k}=" in have]
-    return lost
+    return [f"{k}={v}" for k, v in wanted.items() if v != "n" and f"\n{k}={v}\n" not in have or v == "n" and f"\n{k}=" in have]
 
 
-def _unpack(base, work, log, this):
+def _configure(out, source, fragments, log, this):
+    make = ["make", "-s", f"O={out}", "-C", source]
+    run([*make, "tinyconfig"], log, this)
+    merge(out, fragments, log, this)
+    run([*make, "olddefconfig"], log, this)
+
+
+def unpack(base, work, log, this, whole=False):
     """The source of a base version into work/src: hard links to a tree that is kept unpacked. Whoever changes a file has to write it anew, as patch does;
-    a tree with a file that was written in place is made again."""
-    tarball, version = _fetch(base, this)
+    a tree with a file that was written in place is made again. With whole, all of it, which is not kept. Returns the source package's version."""
+    tarball, version = fetch(base, this)
+    if whole:
+        this.progress("unpacking")
+        run(["tar", "-C", work / "src", "--strip-components=1", "-xf", tarball], log, this)
+        return version
     tree = paths.cache("source") / f"tree-{version}-{paths.digest(' '.join(UNPACK_WITHOUT))}"
     stamp = tree.parent / f"{tree.name}.unpacked"
     with open(tree.parent / f"lock-{base}", "w") as lock:
@@ -218,16 +253,21 @@ def _unpack(base, work, log, this):
             run(["tar", "-C", tree, "--strip-components=1", *[f"--exclude=linux-source-*/{u}" for u in UNPACK_WITHOUT], "-xf", tarball], log, this)
             stamp.touch()
     run(["cp", "-al", f"{tree}/.", work / "src"], log, this)
+    return version
 
 
-def _apply(patch, work, log, this):
+def apply(patch, work, log, this):
     run(["patch", "-d", work / "src", "-p1", "-s", "--fuzz=0", "--no-backup-if-mismatch", "-i", patch], log, this, hint=f"{patch.name} does not apply")
+
+
+def ccache(work):
+    """The environment in which objects are shared by all that is built of work/src, wherever that lies."""
+    return {"CCACHE_DIR": str(paths.cache("ccache")), "CCACHE_BASEDIR": str(work), "CCACHE_NOHASHDIR": "1", "CCACHE_MAXSIZE": "4G"}
 
 
 def _compile(work, log, this):
     """work/out/arch/x86/boot/bzImage of work/src."""
-    env = {"CCACHE_DIR": str(paths.cache("ccache")), "CCACHE_BASEDIR": str(work), "CCACHE_NOHASHDIR": "1", "CCACHE_MAXSIZE": "4G",
-           "KBUILD_BUILD_USER": "lab", "KBUILD_BUILD_HOST": "lab", "KBUILD_BUILD_VERSION": "1",
+    env = {**ccache(work), "KBUILD_BUILD_USER": "lab", "KBUILD_BUILD_HOST": "lab", "KBUILD_BUILD_VERSION": "1",
            "KBUILD_BUILD_TIMESTAMP": "1970-01-01 00:00:00"}
     run(["make", f"-j{JOBS}", f"O={work / 'out'}", "-C", work / "src", "CC=ccache gcc", "bzImage"], log, this, env=env, nice=True)
     return work / "out/arch/x86/boot/bzImage"
@@ -244,7 +284,7 @@ def each_patch(base, boot):
     log.unlink(missing_ok=True)
     patches = series(variant)
     fragments = _tree_of(variant)[0]
-    applied = [TESTED[base], *_compiler(), *fragments]
+    applied = [TESTED[base], *compiler(), *fragments]
     with open(paths.cache("build") / f"lock-{base}", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         shutil.rmtree(work, ignore_errors=True)
@@ -254,14 +294,14 @@ def each_patch(base, boot):
         quick = work / "quick.config"
         quick.write_text("CONFIG_KERNEL_GZIP=y\n")
         with step(f"Source of {base}") as this:
-            _unpack(base, work, log, this)
+            unpack(base, work, log, this)
         options = True
         for patch, after in zip(patches, patches[1:] + [None]):
             with step(patch.name) as this:
-                _apply(patch, work, log, this)
-                applied.append(_change(patch))
+                apply(patch, work, log, this)
+                applied.append(change_of(patch))
                 options |= bool(re.search(r"^\+\+\+ b/(\S*/)?Kconfig", patch.read_text(), re.M))
-                if not _changes_image(patch) or after and re.match(r"(\w+-)?\d+a-", after.name):
+                if not changes_image(patch) or after and re.match(r"(\w+-)?\d+a-", after.name):
                     continue
                 passed = paths.cache("each-patch", base) / paths.digest(*applied)
                 if passed.exists():
@@ -308,12 +348,13 @@ def _make(name):
     out = work / "out"
     out.mkdir()
     with step(f"Kernel {name}") as this:
-        _unpack(variant.base, work, log, this)
+        unpack(variant.base, work, log, this)
         for patch in patches:
-            _apply(patch, work, log, this)
-        lost = _configure(out, work / "src", fragments, log, this)
-        if lost:
-            raise Failed("the configuration lost: " + " ".join(lost))
+            apply(patch, work, log, this)
+        _configure(out, work / "src", fragments, log, this)
+        gone = lost(out, fragments)
+        if gone:
+            raise Failed("the configuration lost: " + " ".join(gone))
         _compile(work, log, this)
         new = folder.with_suffix(".new")
         shutil.rmtree(new, ignore_errors=True)

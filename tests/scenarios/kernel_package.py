@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A host boots our kernel package as Debian does, by an initramfs and modules, and goes to the next package's kernel, which is found with its initrd, under three guests."""
+
+import re
+
+from lab import domains, kernel_package, showcase
+
+KERNELS = ["7.3"]
+LIMIT = 3600
+
+# what makes an initramfs; the lab's image has none
+TOOLS = ["initramfs-tools", "busybox", "zstd"]
+# what Debian's systemd does for modules and the lab's image leaves out
+UNMASKED = ["kmod-static-nodes.service", "modprobe@.service", "systemd-modules-load.service"]
+INSTALL = "dpkg --install {files}"
+LINE = "$(sed 's/ root=[^ ]*//; s/ rootfstype=[^ ]*//; s/ rw / ro /; s/ kho=off//; s/ init=[^ ]*//; s/ luctl.init=[^ ]*//' /proc/cmdline) root=UUID={uuid}"
+
+
+def install(lab, host, package, name):
+    """dpkg runs the hooks of initramfs-tools and luctl."""
+    out = host.run(INSTALL.format(files=f"/lab/{name}"), timeout=900)
+    host.run(f"test -s /boot/initrd.img-{package.release} && test -d /lib/modules/{package.release}")
+    lab.say(f"  {package.release} installed in {out.seconds:.0f} s, initrd of {int(host.run(f'stat -c %s /boot/initrd.img-{package.release}').out) >> 20} MiB")
+
+
+def load(host, release, line, more=""):
+    host.run(f"kexec -s -l /boot/vmlinuz-{release} --initrd=/boot/initrd.img-{release} --command-line=\"{line}{more}\"")
+
+
+def seconds(host, what):
+    """When the kernel's log says so for the first time."""
+    found = re.search(rf"^\[ *([\d.]+)\] .*{what}", host.run("dmesg").out, re.M)
+    return float(found[1]) if found else None
+
+
+def tell_phases(lab, host, spans):
+    """Where the blackout goes: what stands between the new kernel's first line and guests."""
+    run_init, first, last = (seconds(host, what) for what in ("Run /init as init process", "lu-init: ", "VMs resumed"))
+    lab.expect(run_init is not None and first and last and run_init < first < last, f"not in this order: /init {run_init}, lu-init {first}, all resumed {last}")
+    unpacked = seconds(host, "Freeing initrd memory")
+    lab.say(f"  by the new kernel's clock: initrd unpacked at {unpacked} s, initramfs from {run_init:.2f} s to {first:.2f} s, lu-init to {last:.2f} s")
+    for phase in lab.ask(host, "report")["phases"]:
+        lab.say(f"  {phase}")
+    return {name: span.blackout()[0] for name, span in spans.items()}
+
+
+def bare_kexec(host, release, line):
+    """From the reboot call to the real root's init."""
+    load(host, release, line, " init=/usr/lib/lab/stamp")
+    mark = len(host.guest[0].lines)
+    host.jump("sync; exec /usr/lib/lab/stamp jump")
+    _, went, _ = host.guest[0].wait("^KEXEC", 30, mark)
+    _, came, _ = host.guest[0].wait("^USERSPACE", 120, mark)
+    return came - went
+
+
+def run(lab):
+    first, second = kernel_package.build("7.3"), kernel_package.build("7.3", localversion="-luctl2")
+    tools = domains.packages(TOOLS)
+    files = {**tools, "first.deb": first.image, "second.deb": second.image}
+    with lab.host(files=files, cmdline="kho=off") as host:
+        with lab.case("installed"):
+            host.run("rm " + " ".join(f"/etc/systemd/system/{unit}" for unit in UNMASKED))
+            uuid = host.run("findmnt -n -o UUID /").out.strip()
+            host.put("/etc/fstab", f"UUID={uuid} / ext4 errors=remount-ro 0 1\n")
+            host.run(INSTALL.format(files=" ".join(f"/lab/{name}" for name in tools)), timeout=900)
+            install(lab, host, first, "first.deb")
+        with lab.case("it comes up by an initramfs, and its root's driver is a module"):
+            load(host, first.release, LINE.format(uuid=uuid))
+            host.jump("systemctl kexec; sleep 600")
+            lab.expect(host.release() == first.release, f"{host.release()} runs")
+            lab.expect(host.run("lsmod | grep -c -e '^virtio_blk ' -e '^kvm_amd '").out.strip() == "2", "no modules for disk and KVM")
+            lab.expect(lab.ask(host, "status")["state"] == "idle", "luctl status does not say idle")
+        three = lab.three_guests(host)
+        begin = host.pump.clock()
+        with lab.case("without its initrd or its modules it is refused"):
+            result = lab.luctl(host, f"check --kernel /boot/vmlinuz-{first.release}", check=False)
+            lab.expect(result.code == 3 and "none is given" in result.out + result.err, f"{result}")
+            host.run(f"mv /lib/modules/{first.release} /root/")
+            result = lab.luctl(host, f"check --kernel {first.release}", check=False)
+            lab.expect(result.code == 3 and "the target's are not there" in result.out + result.err, f"{result}")
+            host.run(f"mv /root/{first.release} /lib/modules/")
+        with lab.case("the next package"):
+            install(lab, host, second, "second.deb")
+            lab.luctl(host, "check")
+            lab.luctl(host, "plan")
+            lab.witness(host, three, begin)
+        with lab.case("an update to it, by its newest release"):
+            line = host.run("cat /proc/cmdline").out
+            mark = host.pump.clock()
+            showcase.carry(lab, host, three, None)
+            lab.expect(host.release() == second.release, f"{host.release()} runs")
+            lab.expect(f"root=UUID={uuid}" in host.run("cat /proc/cmdline").out, f"not the line of before: {line}")
+            blackouts = tell_phases(lab, host, {g.name: lab.span(host, g, mark) for g in three})
+        with lab.case("the first package removed"):
+            host.run(f"dpkg --purge linux-image-{first.release}", timeout=300)
+            host.run(f"test ! -e /boot/initrd.img-{first.release} && test ! -e /boot/vmlinuz-{first.release}")
+            lab.luctl(host, "check")
+        with lab.case("a bare kexec of this host"):
+            host.run("systemctl stop luctl-vm@web luctl-vm@red luctl-vm@blue", timeout=120)
+            bare = bare_kexec(host, second.release, LINE.format(uuid=uuid))
+            lab.say(f"  {bare:.2f} s; ÷ blackout: " + ", ".join(f"{name} {bare / seen:.2f}" for name, seen in blackouts.items()))
