@@ -40,7 +40,7 @@ struct told {
 	uint32_t finished;
 	struct told_error error, initrd_error;
 	uint32_t kind, boot_protocol, cmdline_max;
-	uint32_t relocatable, loaded_high, entry_64, above_4g, level5;
+	uint32_t relocatable, loaded_high, entry_64, above_4g, level5, is_signed;
 	uint64_t kernel_size;
 	char release[LU_RELEASE_MAX + 1];
 	char compression[16];
@@ -86,6 +86,7 @@ static void tell_image(struct told *t, const struct lu_image *i)
 	t->entry_64 = i->entry_64;
 	t->above_4g = i->above_4g;
 	t->level5 = i->level5;
+	t->is_signed = i->is_signed;
 	t->kernel_size = i->kernel_size;
 	memcpy(t->release, i->release, sizeof(t->release));
 	snprintf(t->compression, sizeof(t->compression), "%s", i->compression ?: "");
@@ -247,6 +248,7 @@ static void hear_image(struct told *t, struct lu_image *i)
 		.entry_64 = t->entry_64 != 0,
 		.above_4g = t->above_4g != 0,
 		.level5 = t->level5 != 0,
+		.is_signed = t->is_signed != 0,
 		.kernel_size = t->kernel_size,
 		.abi = {
 			.present = t->abi_present != 0,

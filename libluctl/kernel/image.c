@@ -26,7 +26,7 @@
  * ones that kexec loads is for the caller: lu_image_read_fd() on a file that nobody can change.
  *
  * Not handled: EFI unified kernel images (the kernel sits in a PE section), zImage,
- * other architectures, signatures (the kernel verifies those when it loads the image).
+ * other architectures. Of a signature is told that there is one; the kernel verifies it when it loads the image.
  */
 #include <endian.h>
 #include <string.h>
@@ -58,6 +58,14 @@
  * (arch/x86/kernel/kexec-bzimage64.c).
  */
 #define KEXEC_CMDLINE_RESERVE 31u
+
+/* The header of an EFI program, which a bzImage with an EFI stub is, too: the PE format, "Optional Header Data Directories" */
+#define PE_AT 0x3c
+#define PE_OPTIONAL 24
+#define PE_PLUS 0x20b
+#define PE_CERTIFICATES (112 + 4 * 8) /* offset in the file, then size */
+#define PE_HEADER_SIZE (PE_OPTIONAL + PE_CERTIFICATES + 8)
+
 #define VMLINUX_CMDLINE_MAX 2047u
 
 #define HINT_GIVE_BZIMAGE "give the kernel's bzImage, usually /boot/vmlinuz-RELEASE"
@@ -93,6 +101,22 @@ static void release_from_setup(const uint8_t *data, size_t setup_size, char rele
 		return;
 	memcpy(release, data + at, n);
 	release[n] = '\0';
+}
+
+/* Whether there is what crypto/asymmetric_keys/verify_pefile.c of the kernel looks for */
+static bool has_signature(const uint8_t *data, size_t size)
+{
+	uint64_t at = get32(data + PE_AT), offset, length;
+	const uint8_t *pe;
+
+	if (memcmp(data, "MZ", 2) != 0 || at > size || size - at < PE_HEADER_SIZE)
+		return false;
+	pe = data + at;
+	if (memcmp(pe, "PE\0\0", 4) != 0 || get16(pe + PE_OPTIONAL) != PE_PLUS)
+		return false;
+	offset = get32(pe + PE_OPTIONAL + PE_CERTIFICATES);
+	length = get32(pe + PE_OPTIONAL + PE_CERTIFICATES + 4);
+	return offset && length && offset + length <= size;
 }
 
 static int bzimage_parse(const uint8_t *data, size_t size, const char *name, struct lu_image *ret, struct lu_error *e)
@@ -131,6 +155,7 @@ static int bzimage_parse(const uint8_t *data, size_t size, const char *name, str
 	image.cmdline_max = get32(data + SETUP_CMDLINE_SIZE);
 	image.cmdline_max = image.cmdline_max > KEXEC_CMDLINE_RESERVE ? image.cmdline_max - KEXEC_CMDLINE_RESERVE : 0;
 	release_from_setup(data, setup_size, image.release);
+	image.is_signed = has_signature(data, size);
 
 	r = lu_payload_unpack(data + payload, length, name, &kernel, &image.compression, e);
 	if (r < 0)

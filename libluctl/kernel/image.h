@@ -29,6 +29,7 @@ struct lu_image {
 	bool entry_64;
 	bool above_4g;
 	bool level5;          /* runs when the old kernel uses 5-level page tables */
+	bool is_signed;       /* as an EFI program, by whomever: only the kernel knows its keys */
 	uint64_t kernel_size; /* unpacked, bytes */
 	struct lu_abi abi;
 };
@@ -66,6 +67,7 @@ struct lu_running {
 	bool initrd;  /* it was booted with one */
 	bool modules; /* parts of it are loadable modules that are loaded */
 	bool kexec_disabled;
+	const char *only_signed; /* why it loads none but signed images, static text; NULL: it loads any */
 	bool pkernfs_known;
 	uint32_t pkernfs_version;  /* highest format version of a filesystem in memory */
 	uint64_t pkernfs_incompat; /* features in use there */
@@ -98,7 +100,8 @@ void lu_target_check(const struct lu_image *target, const char *path, const stru
  * @initrd: it gets one
  * @no_initrd: that it gets none is meant
  *
- * A kernel that does not find its root, or lacks the modules that this host uses, loses every guest.
+ * A kernel that does not find its root, or lacks the modules that this host uses, loses every guest. One that this kernel
+ * does not load costs nothing, but is better known before an update.
  */
 void lu_target_check_boot(int rootfd, const struct lu_image *target, const struct lu_running *running, bool initrd,
 			  bool no_initrd, struct lu_findings *findings);

@@ -9,6 +9,7 @@
 
 #define CPUINFO_MAX (64u << 20) /* 1.5 kB a CPU, 8192 CPUs: 12 MiB */
 #define MODULES_MAX (4u << 20)  /* a line of some 80 bytes each */
+#define CONFIG_MAX (4u << 20)   /* Debian's has 300 kB */
 
 static const char *below(int rootfd, const char *path)
 {
@@ -101,6 +102,28 @@ static int read_boot(int rootfd, struct lu_running *running, struct lu_error *e)
 	return 0;
 }
 
+/*
+ * kimage_validate_signature() of the kernel: without a signature that it can verify it loads no image if it was built to
+ * insist on one, or is locked down. (Its third way, a file that IMA appraises, is not open to us, who load a copy.)
+ */
+static int read_signatures(int rootfd, struct lu_running *running, struct lu_error *e)
+{
+	_cleanup_free_ char *lockdown = NULL, *config = NULL;
+	char path[sizeof("/boot/config-") + LU_RELEASE_MAX];
+	int r;
+
+	r = lu_read_file(rootfd, below(rootfd, "/sys/kernel/security/lockdown"), 256, &lockdown, NULL);
+	if (r < 0 && r != -ENOENT)
+		return lu_error_set(e, r, NULL, "/sys/kernel/security/lockdown: %s", strerror(-r));
+	snprintf(path, sizeof(path), "/boot/config-%s", running->release);
+	if (r == 0 && (strstr(lockdown, "[integrity]") || strstr(lockdown, "[confidentiality]")))
+		running->only_signed = "it is locked down";
+	else if (lu_read_file(rootfd, below(rootfd, path), CONFIG_MAX, &config, NULL) == 0 &&
+		 strstr(config, "\nCONFIG_KEXEC_SIG_FORCE=y\n"))
+		running->only_signed = "it is built with CONFIG_KEXEC_SIG_FORCE";
+	return 0;
+}
+
 int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e)
 {
 	_cleanup_free_ char *release = NULL, *cpuinfo = NULL;
@@ -124,6 +147,9 @@ int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e)
 	if (r < 0)
 		return r;
 	r = read_boot(rootfd, &running, e);
+	if (r < 0)
+		return r;
+	r = read_signatures(rootfd, &running, e);
 	if (r < 0)
 		return r;
 	r = lu_running_read_pkernfs(rootfd, &running, e);

@@ -32,11 +32,28 @@ static void check_modules(int rootfd, const struct lu_image *target, const struc
 		lu_findings_add(f, LU_LEVEL_OK, path, NULL, "the target's modules are there");
 }
 
+static void check_signature(const struct lu_image *target, const struct lu_running *running, struct lu_findings *f)
+{
+	if (!running->only_signed)
+		return;
+	if (target->is_signed)
+		lu_findings_add(f, LU_LEVEL_OK, "signature", NULL,
+				"the target is signed; whether by a key of this kernel's is seen when it is loaded, "
+				"before any guest is paused");
+	else
+		lu_findings_add(
+			f, LU_LEVEL_ERROR, "signature",
+			"sign it by a key that this kernel trusts (sbsign), or boot this host without secure boot and lockdown",
+			"this kernel loads none but signed images, since %s, and the target is not signed",
+			running->only_signed);
+}
+
 void lu_target_check_boot(int rootfd, const struct lu_image *target, const struct lu_running *running, bool initrd,
 			  bool no_initrd, struct lu_findings *findings)
 {
 	check_initrd(running, initrd, no_initrd, findings);
 	check_modules(rootfd, target, running, findings);
+	check_signature(target, running, findings);
 	if (running->kexec_disabled)
 		lu_findings_add(findings, LU_LEVEL_ERROR, "kernel.kexec_load_disabled",
 				"it can't be set back; boot without it",

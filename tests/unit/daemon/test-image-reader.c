@@ -42,6 +42,7 @@ static int setup(void **state)
 	if (!test_mkdtemp(dir))
 		return -1;
 	data = test_bzimage(&(struct test_image){ .compression = "gzip",
+						  .is_signed = true,
 						  .note = { .format = 3,
 							    .min_version = 2,
 							    .incompat = 6,
@@ -135,7 +136,8 @@ static void test_found(void **state)
 	assert_int_equal(o.image.cmdline_max, want.cmdline_max);
 	assert_true(o.image.relocatable == want.relocatable && o.image.loaded_high == want.loaded_high &&
 		    o.image.entry_64 == want.entry_64 && o.image.above_4g == want.above_4g &&
-		    o.image.level5 == want.level5 && o.image.kernel_size == want.kernel_size);
+		    o.image.level5 == want.level5 && o.image.is_signed && want.is_signed &&
+		    o.image.kernel_size == want.kernel_size);
 	assert_memory_equal(&o.image.abi, &want.abi, sizeof(want.abi));
 	assert_true(want.abi.present && want.abi.pkernfs_version && want.abi.pkernfs_min_version &&
 		    want.abi.pkernfs_incompat && want.abi.pkernfs_ro_compat && want.abi.iommu && want.abi.kho[0] &&

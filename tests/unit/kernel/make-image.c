@@ -175,5 +175,16 @@ uint8_t *test_bzimage(const struct test_image *t, size_t *ret_size)
 	put32(p + 0x24c, (uint32_t)n);
 	free(kernel);
 	*ret_size = SETUP_SIZE + 1024 + n + 64;
+	if (t->efi || t->is_signed) {
+		memcpy(p, "MZ", 2);
+		put32(p + 0x3c, 0x40);
+		memcpy(p + 0x40, "PE\0\0", 4);
+		put16(p + 0x40 + 24, 0x20b);
+	}
+	/* the table of certificates: the fifth of the data directories; what is behind the kernel stands for it */
+	if (t->is_signed) {
+		put32(p + 0x40 + 24 + 112 + 32, (uint32_t)((int64_t)*ret_size - 64 + t->signature_lie));
+		put32(p + 0x40 + 24 + 112 + 36, 64);
+	}
 	return p;
 }

@@ -29,8 +29,11 @@ struct test_image {
 	uint8_t loadflags_off; /* bits cleared */
 	uint16_t xloadflags_off;
 	bool not_relocatable;
-	uint16_t machine; /* 0: x86-64 */
-	int64_t size_lie; /* added to the size in the trailer */
+	bool efi;              /* is an EFI program, too */
+	bool is_signed;        /* as such; implies efi */
+	int64_t signature_lie; /* added to the place of its signature */
+	uint16_t machine;      /* 0: x86-64 */
+	int64_t size_lie;      /* added to the size in the trailer */
 	struct test_note note;
 };
 

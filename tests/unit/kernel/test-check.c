@@ -381,6 +381,61 @@ static void test_boot(void **state)
 	}
 }
 
+/* A kernel that loads none but signed images says so of one that is not; each way alone, and what only looks like it. */
+static void test_only_signed(void **state)
+{
+	static const struct {
+		const char *lockdown, *config; /* NULL: no such file */
+		bool is_signed;
+		const char *why; /* NULL: fine */
+	} rows[] = {
+		{ NULL, NULL, false, NULL },
+		{ "[none] integrity confidentiality\n", "#\nCONFIG_KEXEC_SIG=y\n", false, NULL },
+		{ "none [integrity] confidentiality\n", NULL, false, "locked down" },
+		{ "none integrity [confidentiality]\n", NULL, false, "locked down" },
+		{ "none [integrity] confidentiality\n", NULL, true, NULL },
+		{ NULL, "#\nCONFIG_KEXEC_SIG_FORCE=y\n", false, "CONFIG_KEXEC_SIG_FORCE" },
+		{ "[none] integrity confidentiality\n", "#\nCONFIG_KEXEC_SIG_FORCE=y\n", true, NULL },
+		{ NULL, "#\n# CONFIG_KEXEC_SIG_FORCE is not set\n", false, NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		_cleanup_findings_ struct lu_findings f = LU_FINDINGS_INIT;
+		char dir[] = "/tmp/luctl-signed-XXXXXX", cmd[64];
+		struct lu_image t = good_image();
+		struct lu_running r;
+		const struct lu_finding *bad;
+		_cleanup_close_ int root = -EBADF;
+
+		assert_non_null(mkdtemp(dir));
+		boot_tree(dir, "7.3.4-lu", false, false, "0\n");
+		root = open(dir, O_RDONLY | O_DIRECTORY);
+		assert_int_equal(lu_mkdir_p(root, "sys/kernel/security", 0755), 0);
+		assert_int_equal(lu_mkdir_p(root, "boot", 0755), 0);
+		put(root, "proc/sys/kernel/osrelease", "7.3.4-lu\n", 9);
+		put(root, "proc/cpuinfo", "processor : 0\nflags : fpu\n", 26);
+		put(root, "sys/kernel/notes", "", 0);
+		if (rows[i].lockdown)
+			put(root, "sys/kernel/security/lockdown", rows[i].lockdown, strlen(rows[i].lockdown));
+		if (rows[i].config)
+			put(root, "boot/config-7.3.4-lu", rows[i].config, strlen(rows[i].config));
+		assert_int_equal(lu_running_read(root, &r, NULL), 0);
+		t.is_signed = rows[i].is_signed;
+		lu_target_check_boot(root, &t, &r, false, false, &f);
+		bad = lu_findings_first_error(&f);
+		if (!rows[i].why) {
+			assert_null(bad);
+		} else {
+			assert_non_null(bad);
+			assert_string_equal(bad->object, "signature");
+			assert_non_null(strstr(bad->what, rows[i].why));
+			assert_non_null(bad->hint);
+		}
+		snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+		assert_int_equal(system(cmd), 0);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -388,7 +443,7 @@ int main(void)
 		cmocka_unit_test(test_findings), cmocka_unit_test(test_findings_lost),
 		cmocka_unit_test(test_running),  cmocka_unit_test(test_two_notes),
 		cmocka_unit_test(test_boot),     cmocka_unit_test(test_iommu),
-		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_groups),   cmocka_unit_test(test_only_signed),
 	};
 
 	return cmocka_run_group_tests_name("check", tests, NULL, NULL);

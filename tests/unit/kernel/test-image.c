@@ -56,6 +56,50 @@ static void test_reads_every_compression(void **state)
 	}
 }
 
+static void test_signature(void **state)
+{
+	static const struct {
+		struct test_image image;
+		bool is_signed;
+	} rows[] = {
+		{ { .note = { .format = 2, .min_version = 1, .incompat = 5 } }, false },
+		{ { .note = { .format = 2, .min_version = 1, .incompat = 5 }, .efi = true }, false },
+		{ { .note = { .format = 2, .min_version = 1, .incompat = 5 }, .is_signed = true }, true },
+		/* it would end behind the file */
+		{ { .note = { .format = 2, .min_version = 1, .incompat = 5 }, .is_signed = true, .signature_lie = 1 },
+		  false },
+		{ { .note = { .format = 2, .min_version = 1, .incompat = 5 },
+		    .is_signed = true,
+		    .signature_lie = UINT32_MAX - 200 },
+		  false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct lu_image image;
+
+		assert_int_equal(parse(&rows[i].image, false, &image, NULL), 0);
+		assert_true(image.is_signed == rows[i].is_signed);
+	}
+}
+
+/* The header of an EFI program is anywhere, or nowhere */
+static void test_signature_header(void **state)
+{
+	static const uint32_t places[] = { 0x40, 0, 0x200, 0x10000000, UINT32_MAX };
+	struct test_image t = { .note = { .format = 2, .min_version = 1, .incompat = 5 }, .is_signed = true };
+	size_t size;
+	_cleanup_free_ uint8_t *data = test_bzimage(&t, &size);
+
+	for (size_t i = 0; i < ARRAY_SIZE(places) + 200; i++) {
+		uint32_t at = i < ARRAY_SIZE(places) ? places[i] : (uint32_t)(size - 199 + (i - ARRAY_SIZE(places)));
+		struct lu_image image;
+
+		memcpy(data + 0x3c, &at, sizeof(at));
+		assert_int_equal(lu_image_parse(data, size, "img", &image, NULL), 0);
+		assert_true(image.is_signed == (at == 0x40));
+	}
+}
+
 static void test_reads_vmlinux(void **state)
 {
 	struct test_image t = { .note = good_note, .release = "6.12.0-x" };
@@ -324,6 +368,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reads_every_compression),
+		cmocka_unit_test(test_signature),
+		cmocka_unit_test(test_signature_header),
 		cmocka_unit_test(test_reads_vmlinux),
 		cmocka_unit_test(test_release_from_banner),
 		cmocka_unit_test(test_no_note),
