@@ -647,20 +647,24 @@ static int note_pidfile(struct scan *s)
 	return 0;
 }
 
-/* Modules that QEMU's devices come from, if they are modules here. */
+/*
+ * Modules that QEMU's devices come from, if they are modules here. Nobody else loads them as early as lu-init needs them;
+ * vfio_pci nobody loads at all, since a function that goes on is bound to it without asking for its module.
+ */
 static int note_modules(struct scan *s)
 {
-	static const char *const names[] = { "kvm_intel", "kvm_amd", "tun", "vhost_net", "vhost_vsock", "vhost_scsi" };
+	static const char *const names[] = { "kvm_intel",   "kvm_amd",    "tun",     "vhost_net",
+					     "vhost_vsock", "vhost_scsi", "vfio_pci" };
 	size_t n = 0;
 
 	s->l->modules = calloc(ARRAY_SIZE(names) + 1, sizeof(*s->l->modules));
 	if (!s->l->modules)
 		return -ENOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		char path[64];
+		char path[128];
 
 		/* built-in ones have no initstate */
-		snprintf(path, sizeof(path), "/sys/module/%s/initstate", names[i]);
+		snprintf(path, sizeof(path), "%.64s/module/%s/initstate", s->from->sys ?: "/sys", names[i]);
 		if (access(path, F_OK) < 0)
 			continue;
 		s->l->modules[n] = strdup(names[i]);

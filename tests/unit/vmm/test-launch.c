@@ -634,6 +634,30 @@ static void test_all_reasons(void **state)
 	assert_non_null(strstr(e.what, "net namespace"));
 }
 
+/* Those that are loaded, not those that are built in, by the kernel's names. */
+static void test_modules(void **state)
+{
+	static const char *const loaded[] = { "kvm_amd", "tun", "vfio_pci" };
+	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char sys[64], path[160];
+	struct lu_capture_from from = { .proc_fd = proc, .pkernfs = "/run/luctl/pkernfs", .sys = sys };
+	pid_t pid = start_child(PLAIN);
+
+	snprintf(sys, sizeof(sys), "%s/sys", dir);
+	for (size_t i = 0; i < ARRAY_SIZE(loaded); i++) {
+		snprintf(path, sizeof(path), "%s/module/%s", sys, loaded[i]);
+		assert_int_equal(lu_mkdir_p(AT_FDCWD, path, 0755), 0);
+		strcat(path, "/initstate");
+		assert_int_equal(lu_write_file(AT_FDCWD, path, "live\n", 5, 0644), 0);
+	}
+	snprintf(path, sizeof(path), "%s/module/vhost_net/parameters", sys);
+	assert_int_equal(lu_mkdir_p(AT_FDCWD, path, 0755), 0);
+	assert_int_equal(lu_launch_capture(&from, pid, &l, NULL), 0);
+	assert_string_equal(joined(l.modules), "kvm_amd tun vfio_pci");
+	stop_child(pid);
+}
+
 static int setup(void **state)
 {
 	return mkdtemp(dir) ? 0 : -1;
@@ -678,7 +702,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_state_fd),  cmocka_unit_test(test_spawn_fails),
 		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_device_of_another_view),
 		cmocka_unit_test(test_tmpfs),     cmocka_unit_test(test_all_reasons),
-		cmocka_unit_test(test_preload),
+		cmocka_unit_test(test_preload),   cmocka_unit_test(test_modules),
 	};
 
 	if (argc > 1)
