@@ -71,6 +71,8 @@ def run(lab):
             lab.expect(host.release() == first.release, f"{host.release()} runs")
             lab.expect(host.run("lsmod | grep -c -e '^virtio_blk ' -e '^kvm_amd '").out.strip() == "2", "no modules for disk and KVM")
             lab.expect(lab.ask(host, "status")["state"] == "idle", "luctl status does not say idle")
+        with lab.case("the next package"):
+            install(lab, host, second, "second.deb")
         three = lab.three_guests(host)
         begin = host.pump.clock()
         with lab.case("without its initrd or its modules it is refused"):
@@ -80,8 +82,7 @@ def run(lab):
             result = lab.luctl(host, f"check --kernel {first.release}", check=False, timeout=240)
             lab.expect(result.code == 3 and "the target's are not there" in result.out + result.err, f"{result}")
             host.run(f"mv /root/{first.release} /lib/modules/")
-        with lab.case("the next package"):
-            install(lab, host, second, "second.deb")
+        with lab.case("check and plan take the newest"):
             for verb in ("check", "plan"):
                 lab.luctl(host, verb, timeout=240)
             lab.witness(host, three, begin)
