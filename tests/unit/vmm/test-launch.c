@@ -643,6 +643,7 @@ static void test_modules(void **state)
 	char sys[64], path[160];
 	struct lu_capture_from from = { .proc_fd = proc, .pkernfs = "/run/luctl/pkernfs", .sys = sys };
 	pid_t pid = start_child(PLAIN);
+	int r;
 
 	snprintf(sys, sizeof(sys), "%s/sys", dir);
 	for (size_t i = 0; i < ARRAY_SIZE(loaded); i++) {
@@ -653,9 +654,10 @@ static void test_modules(void **state)
 	}
 	snprintf(path, sizeof(path), "%s/module/vhost_net/parameters", sys);
 	assert_int_equal(lu_mkdir_p(AT_FDCWD, path, 0755), 0);
-	assert_int_equal(lu_launch_capture(&from, pid, &l, NULL), 0);
-	assert_string_equal(joined(l.modules), "kvm_amd tun vfio_pci");
+	r = lu_launch_capture(&from, pid, &l, NULL);
 	stop_child(pid);
+	assert_int_equal(r, 0);
+	assert_string_equal(joined(l.modules), "kvm_amd tun vfio_pci");
 }
 
 static int setup(void **state)
