@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Facts of the running kernel that a target is compared with; see image.h. */
+/*
+ * Facts of the running kernel that a target is compared with; see image.h. Each is read where the kernel itself tells it, in
+ * /proc and /sys, but for one: that it was built to load none but signed images stands in /boot/config-RELEASE only.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
