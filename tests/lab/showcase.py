@@ -26,8 +26,8 @@ def passes(lab, host, which, count, timeout=300):
             time.sleep(0.5)
 
 
-def carry(lab, host, which, target):
-    """Update under these guests and check everything; raises with the reason."""
+def carry(lab, host, which, target, limit=30.0):
+    """Update under these guests and check everything; raises with the reason. limit: seconds that a guest may stand still."""
     passes(lab, host, which, 1)
     hashes = {g.name: lab.span(host, g).hash() for g in which}
     before = host.release()
@@ -36,7 +36,7 @@ def carry(lab, host, which, target):
     if target != lab.kernels[0]:
         lab.expect(host.release() != before, f"the kernel is still {before}")
     passes(lab, host, which, 2)
-    spans = lab.witness(host, which, start)
+    spans = lab.witness(host, which, start, limit=limit)
 
     for guest in which:
         span = spans[guest.name]
