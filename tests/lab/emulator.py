@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the emulated processor does wrong now and then, told apart from what luctl does wrong.
 
-QEMU's multi-threaded TCG loses an interrupt, or its SVM injects one into a guest that has interrupts off. The first leaves a CPU asleep, the second kills a
+QEMU's multi-threaded TCG loses an interrupt, or its SVM injects one into a guest that has interrupts off (qemu-patches/0002: twice). The first leaves a CPU asleep, the second kills a
 guest's kernel: in the first instructions of an interrupt's entry %gs is still the program's. Both are known by what no real processor does.
 """
 

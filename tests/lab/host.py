@@ -9,6 +9,7 @@
 
 Serial lines: ttyS0 is the host's console; the guests' are `host.tty(n)`, read here as `host.guest[n]`. The first three are ISA ports, the others
 PCI ones; all exist before the first process runs, so an early init can hand them to a VMM. `files` (name → path here) appear read-only in /lab.
+`emulator` is another program than the machine's QEMU (qemu.py).
 
 Life: start → wait_up → any number of run / jump → stop. stop() is called by the context manager, at exit, and by the kernel (parent death signal) if this
 process is killed. A host VM that dies by itself (panic, power-off) makes the next call fail with the end of its console.
@@ -58,13 +59,14 @@ def _die_with_parent():
 
 
 class Host:
-    def __init__(self, kernel, disk, results, memory="4G", guests=3, cmdline="", files=None, qemu_args=(), vtd="legacy"):
+    def __init__(self, kernel, disk, results, memory="4G", guests=3, cmdline="", files=None, qemu_args=(), vtd="legacy", emulator=None):
         self.kernel, self.disk, self.memory = kernel, disk, memory
         self.results = pathlib.Path(results)
         self.results.mkdir(parents=True, exist_ok=True)
         self.cmdline = f"{CMDLINE} {cmdline}".strip()
         self.files = dict(files or {})
         self._qemu_args, self._vtd = list(qemu_args), VTD[vtd]
+        self._emulator = str(emulator or os.environ.get("LUCTL_QEMU", "qemu-system-x86_64"))
         self._work = pathlib.Path(tempfile.mkdtemp(prefix="luctl-host-"))   # short: socket paths are limited
         self._proc = None
         self._boot = None
@@ -121,7 +123,7 @@ class Host:
         return image
 
     def start(self):
-        args = [os.environ.get("LUCTL_QEMU", "qemu-system-x86_64"), "-nodefaults", "-display", "none", "-no-reboot",
+        args = [self._emulator, "-nodefaults", "-display", "none", "-no-reboot",
                 "-M", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm,+npt", "-smp", "2", "-m", self.memory,
                 "-device", f"intel-iommu,intremap=on,caching-mode=off{self._vtd}",
                 "-drive", f"file={self.disk},if=none,id=root,format=raw,snapshot=on,cache=unsafe", "-device", "virtio-blk-pci,drive=root",

@@ -36,14 +36,23 @@ def qemu_version():
     return int(match[1]) if match else 0
 
 
-def _state():
+def _sources():
     base = apt.codename()
     sources = [apt.line_for(uri, suite) for uri, suite in apt.machine_sources() if suite.startswith(base)]
     if not any(f" {base} " in s for s in sources):
         sources.append(apt.line_for(apt.mirror(), base))
     if not any("-backports " in s for s in sources):
         sources.append(apt.line_for(apt.mirror(), f"{base}-backports"))
-    return apt.State(f"machine-{base}", sources)
+    return sources
+
+
+def _state():
+    return apt.State(f"machine-{apt.codename()}", _sources())
+
+
+def state_with_sources():
+    """What this machine's packages are made of, too."""
+    return apt.State(f"machine-{apt.codename()}-sources", [kind for row in _sources() for kind in (row, row.replace("deb ", "deb-src ", 1))])
 
 
 def ensure():

@@ -2,7 +2,7 @@
 """What a scenario is given.
 
 A scenario is a short file in tests/scenarios: a docstring whose first line says what it shows, KERNELS (the first is booted, all are in /lab as
-bzImage-NAME), an optional LIMIT in seconds, and run(lab). It returns when the thing was shown and raises otherwise; lab.skip(reason) ends it early.
+bzImage-NAME), an optional LIMIT in seconds, MENDED = True if host VMs need the lab's own emulator (qemu.py), and run(lab). It returns when the thing was shown and raises otherwise; lab.skip(reason) ends it early.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import pathlib
 import signal
 import time
 
-from . import emulator, guests, image, kernel, paths, say, tools
+from . import emulator, guests, image, kernel, paths, qemu, say, tools
 from .host import Host
 from .witness import Span
 
@@ -31,6 +31,7 @@ class Lab:
     def __init__(self, name, module, results):
         self.name, self.module, self.results = name, module, results
         self.kernels = getattr(module, "KERNELS", ["7.3"])
+        self._emulator = qemu.command() if getattr(module, "MENDED", False) else None
         self._hosts = 0
 
     # -- talking
@@ -73,7 +74,7 @@ class Lab:
         disk = image.disk(tools.overlay(kernel.build("7.3").image, tools.product() if luctl else None))
         self._hosts += 1
         results = self.results if self._hosts == 1 else self.results / f"host{self._hosts}"
-        with Host(kernel.build(boot).image, disk, results, files=everything, **more) as host:
+        with Host(kernel.build(boot).image, disk, results, files=everything, emulator=self._emulator, **more) as host:
             try:
                 up = host.wait_up()
                 self.say(f"host VM is up after {say.seconds(up)}, kernel {host.release()}")
