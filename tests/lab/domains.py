@@ -42,6 +42,7 @@ USUAL_CLOCK = "<clock offset='utc'><timer name='rtc' tickpolicy='catchup'/><time
               "<pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='no'/></pm>"
 # what loads AppArmor's policy
 PACKAGES = ["apparmor"]
+FIRMWARE = ["ovmf"]
 # a libvirt that gives devices by an iommufd (since 12.1)
 NEWER = ["libvirt-daemon-system", "libvirt-clients"]
 
@@ -87,11 +88,12 @@ class Domain:
 
     cpu: of its vCPU; on CPU 0 and on more than one the emulator fails it (rootfs/…/luctl-vm@.service.d/lab.conf).
     usual: with the devices that virt-install gives it, its console a terminal. network: one of libvirt's in place of the bridge.
+    uefi: started by UEFI, of which libvirt chooses the files (FIRMWARE); not of the kind that starts only what is signed.
     """
 
-    def __init__(self, guest, cpu=1, more="", usual=False, network=None):
+    def __init__(self, guest, cpu=1, more="", usual=False, network=None, uefi=False):
         self.guest, self.cpu, self.more, self.usual = guest, cpu, more, usual
-        self.network = network
+        self.network, self.uefi = network, uefi
         self.name, self.line, self.memory = guest.name, guest.line, guest.memory
         self.uuid = str(uuid.uuid5(uuid.NAMESPACE_DNS, guest.name + ".domain.invalid"))
 
@@ -103,7 +105,8 @@ class Domain:
         return "".join(f"<{name}>{escape(words[option])}</{name}>" for option, name in (("-kernel", "kernel"), ("-initrd", "initrd"), ("-append", "cmdline")) if option in words)
 
     def _os(self, tty):
-        return f"<os><type arch='x86_64' machine='q35'>hvm</type>{self._boot(tty)}</os>"
+        efi, kind = (" firmware='efi'", "<firmware><feature enabled='no' name='secure-boot'/></firmware>") if self.uefi else ("", "")
+        return f"<os{efi}><type arch='x86_64' machine='q35'>hvm</type>{kind}{self._boot(tty)}</os>"
 
     def _interface(self):
         kind, source = ("network", f"network='{self.network}'") if self.network else ("bridge", f"bridge='{BRIDGE}'")

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A domain as virt-install makes it goes through an update: what libvirt and machined say of it is as before, and each command works.
-
-Not by UEFI: its firmware writes CR8 while an interrupt waits, and the emulation of SVM by QEMU 10.0 and 11.1 ends with an assertion then
-(helper_write_crN() calls cpu_interrupt() without the lock). With an APIC of QEMU's, which would have KVM see that, KVM of 7.3 runs no guest."""
+"""A domain as virt-install makes it goes through an update: what libvirt and machined say of it is as before, and each command works. By UEFI: libvirt-uefi."""
 
 import json
 import re
