@@ -432,7 +432,7 @@ int verb_report(struct cli *cli)
 	if ((update ? luctl_report_get_of(cli->ctx, update, &rep) : luctl_report_get(cli->ctx, &rep)) < 0)
 		return cli_error_ctx(cli);
 	if (plot || trace)
-		return write_file(cli, rep, plot ?: trace, trace);
+		return write_file(cli, rep, plot ?: trace, trace != NULL);
 	if (cli->json)
 		cli_print_json(luctl_report_json(rep));
 	else if (print_report(cli, rep) < 0)

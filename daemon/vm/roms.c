@@ -7,9 +7,9 @@
  *					tells it (romsize) of devices with id, without, and of those that no -device makes
  *	firmware (pc.bios)		has to have the size that it had: else the VM is refused by name
  *
- * Firmware in flash (-drive if=pflash) is a disk: disks.c; another file of its size will do, since what the guest has comes with
- * its state. Other files that are read at the start may be of any size; that
- * they have changed is told as a loss (launch/capture_files.c).
+ * Firmware in flash (-drive if=pflash) is a disk: disks.c; another file of its size will do, since what the guest has
+ * comes with its state. Other files that are read at the start may be of any size; that they have changed is told as a
+ * loss (launch/capture_files.c).
  *
  * The firmware's file is looked at again in PREPARE and in VERIFY, since packages are upgraded at any time. In this kernel
  * (update --vmm) it is what the old program needs, too, should the new one not take the guest over.

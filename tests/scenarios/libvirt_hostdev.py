@@ -10,6 +10,13 @@ KERNELS = ["7.3", "7.2"]
 LIMIT = 1800
 
 
+def ended(lab, host):
+    with lab.case("libvirt ends it and has the card back"):
+        host.run("virsh destroy nic", timeout=120)
+        driver = host.run(f"readlink /sys/bus/pci/devices/{devices.ADDRESS}/driver", check=False).out
+        lab.expect("vfio" not in driver, f"the card is left to {driver}")
+
+
 HOOK = "/etc/luctl/hooks.d/fault"
 
 
@@ -53,10 +60,7 @@ def by_iommufd(lab):
                 lab.witness(host, (web, red, blue), start)
                 devices.journal_made(lab, host, nic)
                 lab.expect(domains.listed(host) == listed, f"virsh listed {listed}, now {domains.listed(host)}")
-        with lab.case("libvirt ends it and has the card back"):
-            host.run("virsh destroy nic", timeout=120)
-            driver = host.run(f"readlink /sys/bus/pci/devices/{devices.ADDRESS}/driver", check=False).out
-            lab.expect("vfio" not in driver, f"the card is left to {driver}")
+        ended(lab, host)
 
 
 def by_container(lab):
@@ -79,10 +83,7 @@ def by_container(lab):
             calls = [call["call"] for call in lab.ask(host, "journal show nic")["calls"]]
             lab.expect("VFIO_GROUP_GET_DEVICE_FD" in calls and "VFIO_DEVICE_BIND_IOMMUFD" not in calls, f"its calls: {calls}")
             lab.expect(domains.listed(host) == listed, f"virsh listed {listed}, now {domains.listed(host)}")
-        with lab.case("libvirt ends it and has the card back"):
-            host.run("virsh destroy nic", timeout=120)
-            driver = host.run(f"readlink /sys/bus/pci/devices/{devices.ADDRESS}/driver", check=False).out
-            lab.expect("vfio" not in driver, f"the card is left to {driver}")
+        ended(lab, host)
 
 
 def run(lab):

@@ -116,6 +116,9 @@ def main():
     luctl, params = Luctl(module), module.params
     again = params["force"] or params["rehearse"]
     status, code = luctl.ask("status", codes=ANSWERED)
+    # or its id would be taken for this one's
+    if status["update"]:
+        luctl.fail("update", code, with_hint(f"update {status['update']['id']} is under way", "wait for its end: luctl status --wait"))
     if params["kernel"] == status["kernel"] and not again:
         module.exit_json(changed=False, status=status)
     words = words_of(params)
