@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A host boots our kernel package as Debian does, by an initramfs and modules, and goes to the next package's kernel, which is found with its initrd, under three guests."""
+"""A clean Debian 13 gets packages of kernel and luctl, a first VM and a first update as the README has them: by an initramfs and modules to the next package's kernel."""
 
 import re
 
-from lab import domains, kernel_package, showcase
+from lab import domains, kernel_package, packages, paths, showcase
 
 KERNELS = ["7.3"]
 LIMIT = 3600
@@ -15,14 +15,25 @@ UNMASKED = ["kmod-static-nodes.service", "modprobe@.service", "systemd-modules-l
 # an emulated host takes 16 s to unpack an initrd and go through it
 LONGEST = 90.0
 INSTALL = "DEBIAN_FRONTEND=noninteractive dpkg --install {files}"
+# the README's own text, without numbers of versions; a terminal would be asked
+EXAMPLE_RELEASE = "7.3.5-lu"
+QEMU_GOES_ON = "luctl vm list | grep -w web1 | grep -w running"
 LINE = "$(sed 's/ root=[^ ]*//; s/ rootfstype=[^ ]*//; s/ rw / ro /; s/ kho=off//; s/ init=[^ ]*//; s/ luctl.init=[^ ]*//' /proc/cmdline) root=UUID={uuid}"
 
 
+def readme(holding):
+    """The commands of the README's block that has this text, a line each."""
+    blocks = re.findall(r"(?:^    +.*\n)+", (paths.TREE / "README.md").read_text(), re.M)
+    block, = [b for b in blocks if holding in b]
+    return [row.strip() for row in block.splitlines()]
+
+
 def install(lab, host, package, name):
-    """dpkg runs the hooks of initramfs-tools and luctl."""
+    """dpkg runs the hooks of initramfs-tools and luctl; what they say is returned."""
     out = host.run(INSTALL.format(files=f"/lab/{name}"), timeout=900)
     host.run(f"test -s /boot/initrd.img-{package.release} && test -d /lib/modules/{package.release}")
     lab.say(f"  {package.release} installed in {out.seconds:.0f} s, initrd of {int(host.run(f'stat -c %s /boot/initrd.img-{package.release}').out) >> 20} MiB")
+    return out.out + out.err
 
 
 def load(host, release, line, more=""):
@@ -58,10 +69,12 @@ def bare_kexec(host, release, line):
 
 def run(lab):
     first, second = kernel_package.build("7.3"), kernel_package.build("7.3", localversion="-luctl2")
-    tools = domains.packages(TOOLS)
-    files = {**tools, "first.deb": first.image, "second.deb": second.image}
-    with lab.host(files=files, cmdline="kho=off") as host:
-        with lab.case("installed"):
+    tools, debs = domains.packages(TOOLS), packages.files()
+    files = {**tools, "first.deb": first.image, "second.deb": second.image, **{f"{name}.deb": debs[name] for name in ("luctl", "libluctl0")}}
+    with lab.host(files=files, cmdline="kho=off", luctl=False) as host:
+        # what the lab's image enables and sets by itself is the packages' business here
+        host.run("rm -f /etc/systemd/system/*.wants/*luct*; rm -r /etc/luctl")
+        with lab.case("the kernel's package installed"):
             host.run("rm " + " ".join(f"/etc/systemd/system/{unit}" for unit in UNMASKED))
             uuid = host.run("findmnt -n -o UUID /").out.strip()
             host.put("/etc/fstab", f"UUID={uuid} / ext4 errors=remount-ro 0 1\n")
@@ -72,9 +85,15 @@ def run(lab):
             host.jump("systemctl kexec; sleep 600")
             lab.expect(host.release() == first.release, f"{host.release()} runs")
             lab.expect(host.run("lsmod | grep -c -e '^virtio_blk ' -e '^kvm_amd '").out.strip() == "2", "no modules for disk and KVM")
+        with lab.case("luctl's packages installed"):
+            host.run(INSTALL.format(files="/lab/libluctl0.deb /lab/luctl.deb"), timeout=300)
             lab.expect(lab.ask(host, "status")["state"] == "idle", "luctl status does not say idle")
+        with lab.case("the README's first VM"):
+            host.run("\n".join(["set -e", *readme("install -D -t /etc/luctl/vm ")]), timeout=300)
+            host.run(QEMU_GOES_ON)
         with lab.case("the next package"):
-            install(lab, host, second, "second.deb")
+            told = install(lab, host, second, "second.deb")
+            lab.expect(f"guests can be taken into kernel {second.release}" in told, f"the kernel package's hook said: {told}")
         three = lab.three_guests(host)
         begin = host.pump.clock()
         with lab.case("without its initrd or its modules it is refused"):
@@ -84,21 +103,34 @@ def run(lab):
             result = lab.luctl(host, f"check --kernel {first.release}", check=False, timeout=240)
             lab.expect(result.code == 3 and "the target's are not there" in result.out + result.err, f"{result}")
             host.run(f"mv /root/{first.release} /lib/modules/")
-        with lab.case("check and plan take the newest"):
-            for verb in ("check", "plan"):
-                lab.luctl(host, verb, timeout=240)
-            lab.witness(host, three, begin)
-        with lab.case("an update to it, by its newest release"):
+        with lab.case("the README's plan and rehearsal"):
+            plan, rehearsal, update, *after = [row.partition("#")[0].strip() for row in readme("luctl update --rehearse")]
+            lab.expect(update == "luctl update", f"the README's third command is {update}")
+            host.run(plan.replace(EXAMPLE_RELEASE, second.release), timeout=240)
+            begun = host.pump.clock()
+            host.run(f"{rehearsal} --yes", timeout=900)
+            lab.say(f"  the rehearsal took {host.pump.clock() - begun:.0f} s, a trial jump among it")
+            lab.witness(host, three, begin, limit=LONGEST)
+        with lab.case("the README's update"):
             line = host.run("cat /proc/cmdline").out
             mark = host.pump.clock()
             showcase.carry(lab, host, three, None, limit=LONGEST)
             lab.expect(host.release() == second.release, f"{host.release()} runs")
             lab.expect(f"root=UUID={uuid}" in host.run("cat /proc/cmdline").out, f"not the line of before: {line}")
+            host.run(QEMU_GOES_ON)
             blackouts = tell_phases(lab, host, {g.name: lab.span(host, g, mark) for g in three})
-        with lab.case("the first package removed"):
+            for command in after:
+                host.run(f"cd /root && {command}", timeout=60)
+            host.run("grep -q '<svg' /root/update.svg")
+        with lab.case("the first kernel's package removed"):
             host.run(f"dpkg --purge linux-image-{first.release}", timeout=300)
             host.run(f"test ! -e /boot/initrd.img-{first.release} && test ! -e /boot/vmlinuz-{first.release}")
             lab.luctl(host, "check", timeout=240)
+        with lab.case("luctl's packages removed: guests run on"):
+            begin = host.pump.clock()
+            host.run("dpkg --purge luctl libluctl0", timeout=300)
+            host.run("! command -v luctl && ! test -e /usr/sbin/luctld")
+            lab.witness(host, three, begin)
         with lab.case("a bare kexec of this host"):
             host.run("systemctl stop 'luctl-vm@*' 'luctl-vm-*'", timeout=120)
             bare = bare_kexec(host, second.release, LINE.format(uuid=uuid))
