@@ -9,7 +9,7 @@ KERNELS = ["7.3"]
 LIMIT = 3600
 
 # what makes an initramfs; the lab's image has none
-TOOLS = ["initramfs-tools", "busybox", "zstd"]
+TOOLS = ["initramfs-tools", "busybox", "zstd", "lvm2"]
 # what Debian's systemd does for modules and the lab's image leaves out
 UNMASKED = ["kmod-static-nodes.service", "modprobe@.service", "systemd-modules-load.service"]
 # an emulated host takes 16 s to unpack an initrd and go through it
@@ -18,7 +18,16 @@ INSTALL = "DEBIAN_FRONTEND=noninteractive dpkg --install {files}"
 # the README's own text, without numbers of versions; a terminal would be asked
 EXAMPLE_RELEASE = "7.3.5-lu"
 QEMU_GOES_ON = "luctl vm list | grep -w web1 | grep -w running"
-LINE = "$(sed 's/ root=[^ ]*//; s/ rootfstype=[^ ]*//; s/ rw / ro /; s/ kho=off//; s/ init=[^ ]*//; s/ luctl.init=[^ ]*//' /proc/cmdline) root=UUID={uuid}"
+LINE = "$(sed 's/ root=[^ ]*//; s/ rootfstype=[^ ]*//; s/ rw / ro /; s/ kho=off//; s/ init=[^ ]*//; s/ luctl.init=[^ ]*//' /proc/cmdline) root={root}"
+
+
+FSTAB = "{root} / ext4 errors=remount-ro 0 1\n"
+VOLUME = "/dev/mapper/lab-root"
+MOVE = f"""set -e
+disk=/dev/disk/by-id/virtio-lvm
+pvcreate -qq $disk && vgcreate -qq lab $disk && lvcreate -qq -y -l 100%FREE -n root lab
+mkfs.ext4 -q {VOLUME} && mount {VOLUME} /mnt
+cp -ax / /mnt"""
 
 
 def readme(holding):
@@ -38,6 +47,13 @@ def install(lab, host, package, name):
 
 def load(host, release, line, more=""):
     host.run(f"kexec -s -l /boot/vmlinuz-{release} --initrd=/boot/initrd.img-{release} --command-line=\"{line}{more}\"")
+
+
+def boot(lab, host, release, root):
+    """As firmware and boot loader would: a kexec without guests."""
+    load(host, release, LINE.format(root=root))
+    host.jump("systemctl kexec; sleep 600")
+    lab.expect(host.release() == release, f"{host.release()} runs")
 
 
 def seconds(host, what):
@@ -71,20 +87,28 @@ def run(lab):
     first, second = kernel_package.build("7.3"), kernel_package.build("7.3", localversion="-luctl2")
     tools, debs = domains.packages(TOOLS), packages.files()
     files = {**tools, "first.deb": first.image, "second.deb": second.image, **{f"{name}.deb": debs[name] for name in ("luctl", "libluctl0")}}
-    with lab.host(files=files, cmdline="kho=off", luctl=False) as host:
+    volume = lab.results / "lvm.img"
+    with open(volume, "wb") as sparse:
+        sparse.truncate(3 << 30)
+    drive = ["-blockdev", f"driver=raw,node-name=lvm,file.driver=file,file.filename={volume},discard=unmap", "-device", "virtio-blk-pci,drive=lvm,serial=lvm"]
+    with lab.host(files=files, cmdline="kho=off", luctl=False, qemu_args=drive) as host:
         # what the lab's image enables and sets by itself is the packages' business here
         host.run("rm -f /etc/systemd/system/*.wants/*luct*; rm -r /etc/luctl")
         with lab.case("the kernel's package installed"):
             host.run("rm " + " ".join(f"/etc/systemd/system/{unit}" for unit in UNMASKED))
             uuid = host.run("findmnt -n -o UUID /").out.strip()
-            host.put("/etc/fstab", f"UUID={uuid} / ext4 errors=remount-ro 0 1\n")
+            host.put("/etc/fstab", FSTAB.format(root=f"UUID={uuid}"))
             host.run(INSTALL.format(files=" ".join(f"/lab/{name}" for name in tools)), timeout=900)
             install(lab, host, first, "first.deb")
         with lab.case("it comes up by an initramfs, and its root's driver is a module"):
-            load(host, first.release, LINE.format(uuid=uuid))
-            host.jump("systemctl kexec; sleep 600")
-            lab.expect(host.release() == first.release, f"{host.release()} runs")
+            boot(lab, host, first.release, f"UUID={uuid}")
             lab.expect(host.run("lsmod | grep -c -e '^virtio_blk ' -e '^kvm_amd '").out.strip() == "2", "no modules for disk and KVM")
+        with lab.case("its root moves to LVM, whose driver is a module, too"):
+            host.run(MOVE, timeout=900)
+            host.put("/mnt/etc/fstab", FSTAB.format(root=VOLUME))
+            host.run("umount /mnt")
+            boot(lab, host, first.release, VOLUME)
+            lab.expect(host.run("findmnt -n -o SOURCE /; lsmod | grep -o '^dm_mod'").out.split() == [VOLUME, "dm_mod"], "the root is not on LVM")
         with lab.case("luctl's packages installed"):
             host.run(INSTALL.format(files="/lab/libluctl0.deb /lab/luctl.deb"), timeout=300)
             lab.expect(lab.ask(host, "status")["state"] == "idle", "luctl status does not say idle")
@@ -116,7 +140,7 @@ def run(lab):
             mark = host.pump.clock()
             showcase.carry(lab, host, three, None, limit=LONGEST)
             lab.expect(host.release() == second.release, f"{host.release()} runs")
-            lab.expect(f"root=UUID={uuid}" in host.run("cat /proc/cmdline").out, f"not the line of before: {line}")
+            lab.expect(f"root={VOLUME}" in host.run("cat /proc/cmdline").out, f"not the line of before: {line}")
             host.run(QEMU_GOES_ON)
             blackouts = tell_phases(lab, host, {g.name: lab.span(host, g, mark) for g in three})
             for command in after:
@@ -133,5 +157,5 @@ def run(lab):
             lab.witness(host, three, begin)
         with lab.case("a bare kexec of this host"):
             host.run("systemctl stop 'luctl-vm@*' 'luctl-vm-*'", timeout=120)
-            bare = bare_kexec(host, second.release, LINE.format(uuid=uuid))
+            bare = bare_kexec(host, second.release, LINE.format(root=VOLUME))
             lab.say(f"  {bare:.2f} s; ÷ blackout: " + ", ".join(f"{name} {bare / seen:.2f}" for name, seen in blackouts.items()))
