@@ -63,6 +63,8 @@ PARTS = {
                          "its time: four updates"),
     "libvirt-domains": (["daemon/libvirt/", "daemon/vm/domain.c", "daemon/launch/inherited.c", "daemon/launch/capture_inherited.c", "daemon/update/steps-libvirt.c", "tests/lab/domains.py"],
                         "its time: an update, and all that an administrator does with a domain"),
+    "libvirt-together": (["daemon/libvirt/", "daemon/vm/domain.c", "daemon/update/steps-libvirt.c", "tests/lab/domains.py"],
+                         "its time, and an emulator of its own to build; libvirt-domains, libvirt-uefi and libvirt-hostdev have each kind of domain by itself"),
     "libvirt-uefi": (["daemon/blocks/", "daemon/libvirt/", "tests/lab/domains.py", "tests/lab/qemu.py", "tests/lab/qemu-patches/"],
                      "its time, and an emulator of its own to build"),
     "libvirt-hostdev": (["daemon/libvirt/", "daemon/launch/inherited.c", "daemon/launch/capture_inherited.c", "daemon/devices/cpr.c", "daemon/lu-init/held.c", "daemon/update/steps-libvirt.c",
