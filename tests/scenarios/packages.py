@@ -53,6 +53,9 @@ def run(lab):
             lab.expect(lab.ask(host, "status")["state"] == "idle", "luctl status does not say idle")
             listed = host.run("dpkg-deb --contents /lab/luctl.deb").out
             lab.expect(all(f"/usr/share/doc/luctl/examples/{n}\n" in listed for n in ("web1.conf", "web1.json", "luctld.conf", "hook")), "examples are missing")
+            units = " ".join(p for p in host.run("dpkg -L luctl").out.split() if p.startswith("/usr/lib/systemd/system/") and p.endswith((".service", ".timer", ".mount", ".target")))
+            verdict = host.run(f"systemd-analyze --man=no verify {units.replace('@.', '@web1.')}", check=False, timeout=180)
+            lab.expect(units.count("luctl") > 5 and verdict.code == 0 and "luctl" not in verdict.out + verdict.err, f"systemd-analyze verify: {verdict}")
         three = lab.three_guests(host)
         release = host.release()
         with lab.case("the newest installed kernel, by its release"):
