@@ -13,6 +13,7 @@
 
 #define LU_CONFIG_RESTORES_MAX 4096u
 #define LIMIT_MARGIN_USEC (20 * UINT64_C(1000000)) /* hooks come first, for up to ten seconds */
+#define CHECK_MARGIN_USEC (120 * UINT64_C(1000000)) /* for all of the check but the trial */
 
 struct parse {
 	struct lu_config *config;
@@ -141,6 +142,8 @@ static int on_key(void *userdata, const char *section, const char *key, const ch
 		r = parse_seconds(value, &p->config->save_timeout_usec), expect = "seconds from 1 to 3600";
 	else if (!strcmp(section, "update") && !strcmp(key, "trial"))
 		r = parse_trial(value, &p->config->trial), expect = "auto, yes or no";
+	else if (!strcmp(section, "update") && !strcmp(key, "trial-timeout"))
+		r = parse_seconds(value, &p->config->trial_usec), expect = "seconds from 1 to 3600";
 	else if (!strcmp(section, "update") && !strcmp(key, "trial-running"))
 		r = parse_path(value, &p->config->trial_running), expect = "an absolute path";
 	else if (!strcmp(section, "update") && !strcmp(key, "restores"))
@@ -193,6 +196,7 @@ int lu_config_load(const char *dir, struct lu_config *ret, struct lu_error *erro
 		.libvirt = true,
 		.freeze = true,
 		.save_timeout_usec = 30 * UINT64_C(1000000),
+		.trial_usec = 240 * UINT64_C(1000000),
 	};
 	struct dirent **list = NULL;
 	char path[4096];
@@ -230,6 +234,13 @@ void lu_config_clear(struct lu_config *c)
 uint64_t lu_config_limit(const struct lu_config *c, unsigned int default_sec)
 {
 	uint64_t usec = c->save_timeout_usec + LIMIT_MARGIN_USEC;
+
+	return usec > default_sec * UINT64_C(1000000) ? usec : default_sec * UINT64_C(1000000);
+}
+
+uint64_t lu_config_check_limit(const struct lu_config *c, unsigned int default_sec)
+{
+	uint64_t usec = 2 * c->trial_usec + CHECK_MARGIN_USEC;
 
 	return usec > default_sec * UINT64_C(1000000) ? usec : default_sec * UINT64_C(1000000);
 }

@@ -19,6 +19,7 @@ struct lu_config {
 	bool libvirt;               /* take guests of libvirt along */
 	uint64_t save_timeout_usec; /* for pausing and for saving one VM */
 	enum lu_config_trial trial; /* try the target in a machine of its own: AUTO: where that is possible */
+	uint64_t trial_usec;        /* how long a trial may take */
 	char *trial_running;        /* image of the running kernel; NULL: /boot/vmlinuz-RELEASE */
 	uint64_t restores;          /* how many VMs are restored at once; 0: as many as there are CPUs */
 	char **order;               /* names or UUIDs of the VMs that come first, NULL-terminated; or NULL */
@@ -38,3 +39,6 @@ size_t lu_config_turn(const struct lu_config *c, const char *name, const char *u
 
 /** lu_config_limit() - time limit of a state in which VMs are paused or saved; each VM's own ends first, so that it is named */
 uint64_t lu_config_limit(const struct lu_config *c, unsigned int default_sec);
+
+/** lu_config_check_limit() - time limit of the check, in which a trial may be made twice */
+uint64_t lu_config_check_limit(const struct lu_config *c, unsigned int default_sec);

@@ -10,7 +10,7 @@
 
 #define TRIAL_PATH "/usr/lib/luctl/luctl-trial"
 #define SAID_MAX 2048
-#define LIMIT_USEC ((2 * LU_TRIAL_SECONDS + 60) * UINT64_C(1000000)) /* it may be made twice */
+#define SECOND_USEC UINT64_C(1000000)
 
 /* A service that dies says what systemd says of it; one that does not start, what systemd-run does. */
 static int judge(int status, char *said, struct lu_error *error)
@@ -110,16 +110,17 @@ int lu_trial_start(sd_event *event, const struct lu_trial_ask *ask, lu_worker_do
 			       NULL,
 			       NULL,
 			       NULL };
+	const unsigned int most = (unsigned int)(ask->usec / SECOND_USEC);
 	size_t n = ARRAY_SIZE(argv) - 3;
 
 	snprintf(kernel, sizeof(kernel), "/proc/%d/fd/%d", (int)getpid(), ask->kernel_fd);
 	snprintf(initrd, sizeof(initrd), "/proc/%d/fd/%d", (int)getpid(), ask->initrd_fd);
 	snprintf(unit, sizeof(unit), "--unit=" LU_TRIAL_UNIT "%d-%u", (int)getpid(), count++);
-	snprintf(seconds, sizeof(seconds), "%u", LU_TRIAL_SECONDS);
-	snprintf(limit, sizeof(limit), "--property=RuntimeMaxSec=%u", 2 * LU_TRIAL_SECONDS + 30);
+	snprintf(seconds, sizeof(seconds), "%u", most);
+	snprintf(limit, sizeof(limit), "--property=RuntimeMaxSec=%u", 2 * most + 30);
 	if (ask->initrd) {
 		argv[n++] = "--initrd";
 		argv[n++] = ask->initrd_fd > 0 ? initrd : ask->initrd;
 	}
-	return lu_worker_call(event, run, argv, LIMIT_USEC, done, userdata, ret);
+	return lu_worker_call(event, run, argv, (2 * most + 60) * SECOND_USEC, done, userdata, ret);
 }

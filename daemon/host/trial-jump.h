@@ -13,15 +13,16 @@
 
 #define LU_TRIAL_FOLDER "/var/lib/luctl/trials" /* what went well is remembered there */
 #define LU_TRIAL_UNIT "luctl-trial-"            /* names of its services begin so */
-#define LU_TRIAL_SECONDS 240u                   /* for a trial; on a host it takes ten to twenty */
 
 /**
  * struct lu_trial_ask - what to try
  * @running: path of the running kernel's image
+ * @usec: how long it may take; on a host it takes ten to twenty seconds. It may be made twice
  * @kernel_fd, @initrd_fd: open files of ours; @initrd_fd 0: @initrd is a path, or NULL for none
  */
 struct lu_trial_ask {
 	const char *running;
+	uint64_t usec;
 	int kernel_fd, initrd_fd;
 	const char *initrd;
 	const char *cmdline;

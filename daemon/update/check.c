@@ -496,6 +496,7 @@ static void start_trial(struct lu_check *c)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	struct lu_trial_ask ask = { .running = c->env->config.trial_running,
+				    .usec = c->env->config.trial_usec,
 				    .kernel_fd = c->image_fd,
 				    .initrd_fd = c->asked->initrd_fd,
 				    .initrd = c->asked->initrd,

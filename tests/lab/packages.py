@@ -14,6 +14,8 @@ from . import apt, image, paths, tools
 from .say import run, step
 
 TOOLS = ["build-essential", "lintian", "python3"]
+# a trial is two kernels in a guest of an emulated host: minutes beside other guests
+PATIENT = "[update]\ntrial-timeout=700\n"
 PACKAGES = ["luctl", "libluctl0", "libluctl-dev", "luctl-doc", "python3-luctl", "ansible-collection-luctl-host"]
 
 # in a mount namespace of its own: the build root below, a tmpfs above

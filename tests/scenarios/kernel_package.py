@@ -93,7 +93,8 @@ def run(lab):
     drive = ["-blockdev", f"driver=raw,node-name=lvm,file.driver=file,file.filename={volume},discard=unmap", "-device", "virtio-blk-pci,drive=lvm,serial=lvm"]
     with lab.host(files=files, cmdline="kho=off", luctl=False, qemu_args=drive) as host:
         # what the lab's image enables and sets by itself is the packages' business here
-        host.run("rm -f /etc/systemd/system/*.wants/*luct*; rm -r /etc/luctl")
+        host.run("rm -f /etc/systemd/system/*.wants/*luct*; rm -r /etc/luctl; mkdir -p /etc/luctl/luctld.conf.d")
+        host.put("/etc/luctl/luctld.conf.d/trial.conf", packages.PATIENT)
         with lab.case("the kernel's package installed"):
             host.run("rm " + " ".join(f"/etc/systemd/system/{unit}" for unit in UNMASKED))
             uuid = host.run("findmnt -n -o UUID /").out.strip()

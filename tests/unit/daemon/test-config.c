@@ -44,6 +44,7 @@ static void defaults_without_files(void **state)
 	assert_true(c.freeze);
 	assert_int_equal(c.save_timeout_usec, 30000000);
 	assert_int_equal(c.trial, LU_CONFIG_AUTO);
+	assert_int_equal(c.trial_usec, 240000000);
 	assert_null(c.trial_running);
 }
 
@@ -51,13 +52,14 @@ static void later_files_win(void **state)
 {
 	_cleanup_(lu_config_clear) struct lu_config c = { 0 };
 
-	put("luctld.conf", "[update]\nquiesce=no\nsave-timeout=5\ntrial=no\ntrial-running=/boot/a\n");
+	put("luctld.conf", "[update]\nquiesce=no\nsave-timeout=5\ntrial=no\ntrial-timeout=900\ntrial-running=/boot/a\n");
 	put("luctld.conf.d/20-b.conf", "[update]\nsave-timeout=7\n");
 	put("luctld.conf.d/10-a.conf", "[paths]\nvms=/tmp/vms\n[update]\nsave-timeout=6\n");
 	put("luctld.conf.d/30-ignored", "nonsense");
 	assert_int_equal(lu_config_load(dir, &c, NULL), 0);
 	assert_false(c.quiesce);
 	assert_int_equal(c.trial, LU_CONFIG_NO);
+	assert_int_equal(c.trial_usec, 900000000);
 	assert_string_equal(c.trial_running, "/boot/a");
 	assert_int_equal(c.save_timeout_usec, 7000000);
 	assert_string_equal(c.vms_dir, "/tmp/vms");
@@ -68,10 +70,13 @@ static void limits_follow(void **state)
 {
 	_cleanup_(lu_config_clear) struct lu_config c = { 0 };
 
-	put("luctld.conf", "[update]\nsave-timeout=600\n");
+	put("luctld.conf", "[update]\nsave-timeout=600\ntrial-timeout=400\n");
 	assert_int_equal(lu_config_load(dir, &c, NULL), 0);
 	assert_true(lu_config_limit(&c, 30) > 600000000);
 	assert_true(lu_config_limit(&c, 3000) == 3000000000);
+	/* a trial may be made twice */
+	assert_true(lu_config_check_limit(&c, 600) > 800000000);
+	assert_true(lu_config_check_limit(&c, 3000) == 3000000000);
 }
 
 static void order_of_restores(void **state)
@@ -103,6 +108,7 @@ static void bad_settings_are_named(void **state)
 		{ "[update]\nquiesce=maybe\n", "quiesce=maybe: expected yes or no" },
 		{ "[update]\nlibvirt=perhaps\n", "libvirt=perhaps: expected yes or no" },
 		{ "[update]\nsave-timeout=0\n", "save-timeout=0: expected seconds" },
+		{ "[update]\ntrial-timeout=0\n", "trial-timeout=0: expected seconds" },
 		{ "[update]\nsave-timeout=-1\n", "save-timeout=-1: expected seconds" },
 		{ "[update]\nsave-timeout=5s\n", "save-timeout=5s: expected seconds" },
 		{ "[paths]\npkernfs=here\n", "pkernfs=here: expected an absolute path" },
