@@ -471,7 +471,7 @@ static int do_sync(void *arg, struct lu_error *error)
 static int do_flush_one(void *arg, struct lu_error *error)
 {
 	struct lu_update *u = arg;
-	struct lu_vm *vm = u->outcomes[u->flush_next].vm;
+	struct lu_vm *vm = u->outcomes[u->turn].vm;
 
 	return lu_disks_flush(&(struct lu_disk_owner){ lu_vm_name(vm), lu_vm_facts(vm)->pid }, 1, error);
 }
@@ -480,7 +480,7 @@ static void flush_next(struct lu_update *u);
 
 static void on_left(struct lu_update *u, int r, const struct lu_error *e)
 {
-	u->flush_next++;
+	u->turn++;
 	if (r < 0) {
 		lu_trace_add(u->trace, LU_PHASE_SYNC, LU_TRACE_NO_VM, LU_TRACE_END, r, NULL);
 		lu_step_done(u, r, e);
@@ -496,7 +496,7 @@ static void on_flushed_one(void *userdata, int r, struct lu_error *error)
 	u->worker = lu_worker_free(u->worker);
 	if (r < 0 && !error->code)
 		(void)lu_error_set(error, r, NULL, "its disks can't be flushed: %s", strerror(-r));
-	if (r >= 0 || !lu_leave(u, u->outcomes[u->flush_next].vm, error, on_left))
+	if (r >= 0 || !lu_leave(u, u->outcomes[u->turn].vm, error, on_left))
 		on_left(u, r, error);
 }
 
@@ -504,9 +504,9 @@ static void flush_next(struct lu_update *u)
 {
 	int r = 0;
 
-	while (u->flush_next < u->doc.n_vms && !flushed_alone(&u->outcomes[u->flush_next]))
-		u->flush_next++;
-	if (u->flush_next < u->doc.n_vms) {
+	while (u->turn < u->doc.n_vms && !flushed_alone(&u->outcomes[u->turn]))
+		u->turn++;
+	if (u->turn < u->doc.n_vms) {
 		r = lu_worker_call(u->env->event, do_flush_one, u, WORKER_TIMEOUT_USEC, on_flushed_one, u, &u->worker);
 		if (r >= 0)
 			return;
@@ -530,7 +530,7 @@ static void on_sync(void *userdata, int r, struct lu_error *error)
 
 static int start_sync(struct lu_update *u, lu_worker_fn_t fn, const char *tag)
 {
-	u->flush_next = 0;
+	u->turn = 0;
 	lu_trace_add(u->trace, LU_PHASE_SYNC, LU_TRACE_NO_VM, LU_TRACE_BEGIN, 0, tag);
 	return lu_worker_call(u->env->event, fn, u, WORKER_TIMEOUT_USEC, on_sync, u, &u->worker);
 }

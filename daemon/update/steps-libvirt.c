@@ -11,6 +11,7 @@
 #include "domains.h"
 #include "hold.h"
 #include "kept.h"
+#include "leave.h"
 #include "log.h"
 #include "machine.h"
 #include "outcomes.h"
@@ -41,19 +42,47 @@ int lu_step_hold_libvirt(struct lu_update *u, struct lu_error *e)
 	return lu_libvirt_hold(u->env->libvirt, u->pkernfs_fd, on_held, u, e);
 }
 
+static void on_left(struct lu_update *u, int r, const struct lu_error *e);
+
+/* One that need not go along and can't be kept is left behind; the others wait for that. */
+static int keep_next(struct lu_update *u, struct lu_error *e)
+{
+	for (; u->turn < u->doc.n_vms; u->turn++) {
+		const struct lu_outcome *o = &u->outcomes[u->turn];
+		int r;
+
+		if (!o->vm || !lu_vm_is_domain(o->vm) || o->left)
+			continue;
+		r = lu_libvirt_keep(o->vm, u->pkernfs_fd, e);
+		if (r >= 0) {
+			lu_domain_note_groups(u, u->turn);
+			continue;
+		}
+		if (!e->code)
+			(void)lu_error_set(e, r, NULL, "VM %s: what libvirt knows of it can't be kept: %s",
+					   lu_vm_name(o->vm), strerror(-r));
+		return lu_leave(u, o->vm, e, on_left) ? 0 : e->code;
+	}
+	return 1;
+}
+
+static void on_left(struct lu_update *u, int r, const struct lu_error *e)
+{
+	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+
+	if (r >= 0) {
+		u->turn++;
+		r = keep_next(u, &why);
+		e = &why;
+	}
+	if (r != 0)
+		lu_step_done(u, r < 0 ? r : 0, e);
+}
+
 int lu_step_keep_domains(struct lu_update *u, struct lu_error *e)
 {
-	int r = 1;
-
-	for (size_t i = 0; r > 0 && i < u->doc.n_vms; i++) {
-		struct lu_vm *vm = u->outcomes[i].vm;
-
-		if (!vm || !lu_vm_is_domain(vm) || u->outcomes[i].left)
-			continue;
-		r = lu_libvirt_keep(vm, u->pkernfs_fd, e) < 0 ? -EIO : 1;
-		lu_domain_note_groups(u, i);
-	}
-	return r < 0 && e->code ? e->code : r;
+	u->turn = 0;
+	return keep_next(u, e);
 }
 
 /* Of undo. A guest of this update that is in the way has failed a step before; one of an earlier update is none of its. */

@@ -66,7 +66,7 @@ struct lu_update {
 		const char *vm;     /* whose declaration says so; NULL: it was asked for */
 	} limit;
 	void (*left_done)(struct lu_update *u, int r, const struct lu_error *e); /* when a VM is taken back (leave.h) */
-	size_t flush_next;       /* of flush: the VM whose turn is next */
+	size_t turn;             /* of steps that take one VM after the other: whose turn is next */
 	uint64_t paused_ns;      /* CLOCK_MONOTONIC, when the first VM was told to stand still; 0: none was */
 	sd_event_source *budget; /* of the blackout that was asked for: when it is used up */
 	size_t restore_next;     /* of restore: the VM whose turn is next */

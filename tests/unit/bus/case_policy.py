@@ -9,7 +9,7 @@ import re
 import subprocess
 
 from case_saved import journal
-from world import HERE, KERNEL, PKERNFS, SCRATCH, VAR, wait_for
+from world import HERE, KERNEL, PKERNFS, RUN, SCRATCH, VAR, wait_for
 
 BEFORE = "00000000-aaaa-4000-8000-000000000001"
 # says something to a QEMU's other monitor
@@ -226,6 +226,32 @@ def test_starts_meanwhile(world):
     world.hook("saving", f"setsid python3 {HERE}/monitor.py {SCRATCH}/monitor.b.json >/dev/null 2>&1 &\nwhile [ ! -S {place} ]; do sleep 0.1; done")
     world.start()
     assert left(rehearsed(world)) == {"b": "was started since the check"}
+
+
+def test_domain(world):
+    """A guest of libvirt's of which libvirt knows nothing any more when that is to be kept: it is left behind, libvirt comes back for the
+    others, and with one that must go along the update is taken back."""
+    for policy, result in (("best-effort", "success"), ("required", "aborted")):
+        world.define("a")
+        a, b = world.qemu("a"), world.qemu("b", number=2, folder="libvirt/qemu/2-b")
+        status = world.domain("b", 2, b, policy)
+        text = status.read_text()
+        world.hook("preparing", f"rm {status}")
+        if policy == "best-effort":
+            world.systemd("257.7-1", {"libvirtd.service": "inactive", "virtqemud.service": "inactive"})
+            kernel, options = world.target()
+        world.start()
+        assert world.root.finished(world.root.call("Update", kernel, {**options, "rehearse": True}), 120) == result, world.daemon.text()
+        report = world.root.document("GetReport")
+        assert list(left(report)) == (["b"] if result == "success" else []), report
+        assert "/run/libvirt/qemu/b.xml: No such file" in (left(report)["b"] if result == "success" else report["error"]["what"]), report
+        assert not (RUN / "libvirt-held").exists()
+        status.write_text(text)
+        nothing_left(world)
+        world.daemon.stop()
+        for qemu in (a, b):
+            qemu.kill()
+            qemu.wait()
 
 
 def test_next_kernel(world):

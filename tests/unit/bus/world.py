@@ -352,17 +352,30 @@ class World:
         wait_for(place.exists, f"the monitor of {name}")
         return process
 
-    def qemu(self, name, number=1, memory=16, more=()):
+    def domain(self, name, number, qemu, policy="required"):
+        """libvirt's status file of the QEMU that qemu() has started: a guest of libvirt's, with its monitor; its path."""
+        text = (TREE / "tests/unit/daemon/libvirt/red.xml").read_text()
+        for was, now in ((r"pid='209'", f"pid='{qemu.pid}'"), (r"path='/var/lib/libvirt/qemu/domain-1-red/monitor.sock'", f"path='{self.socket_of(name)}'"),
+                         (r"11111111-2222-3333-4444-555555555501", f"6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c{number:04x}"), (r">red<", f">{name}<"),
+                         (r"1-red'", f"{number}-{name}'"), (r"(?s)<disk .*?</disk>", ""), (r"<device alias='[^']*'/>", ""),
+                         (r"<memory ", f"<metadata><l:update xmlns:l='urn:luctl:1' policy='{policy}'/></metadata><memory ")):
+            text = re.sub(was, now, text)
+        path = pathlib.Path(f"/run/libvirt/qemu/{name}.xml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def qemu(self, name, number=1, memory=16, more=(), folder="ram"):
         """A real QEMU (TCG, no guest but its firmware) with its memory in what luctld takes for pkernfs."""
         program = shutil.which("qemu-system-x86_64")      # not another one's by way of a loader: its words are compared with its disks
         if not program:
             raise Skip("no qemu-system-x86_64 here")
         place = self.socket_of(name)
         place.parent.mkdir(parents=True, exist_ok=True)
-        (PKERNFS / "ram").mkdir(exist_ok=True)
+        (PKERNFS / folder).mkdir(parents=True, exist_ok=True)
         uuid = f"6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c{number:04x}"
         process = self.run([program, "-nodefaults", "-display", "none", "-M", "q35,memory-backend=ram0", "-accel", "tcg", "-uuid", uuid,
-                            "-object", f"memory-backend-file,id=ram0,size={memory}M,mem-path={PKERNFS}/ram/{name},share=on",
+                            "-object", f"memory-backend-file,id=ram0,size={memory}M,mem-path={PKERNFS}/{folder}/{name},share=on",
                             "-m", str(memory), "-qmp", f"unix:{place},server=on,wait=off", *more], cwd="/")
 
         def listens():
@@ -383,13 +396,21 @@ class World:
         """A logind with these inhibitors: (what, who, why, mode, pid) each."""
         self._service("org.freedesktop.login1", "logind", json.dumps(inhibitors))
 
-    def systemd(self, version, **stores):
-        """A systemd that says no more than which descriptors it keeps: unit without ".service" → (number, FileDescriptorStorePreserve);
-        the list of transient units that it was asked for, and has refused: the name and the words of each."""
+    def systemd(self, version, units=None, **stores):
+        """A systemd that says no more than which descriptors it keeps: unit without ".service" → (number, FileDescriptorStorePreserve),
+        and in which state others are: unit → ActiveState, which set_units() changes. The list of what it was asked for: of each transient
+        unit, which it has refused, the name and the words; of a scope the name and its processes; of one to be stopped the name."""
         log = SCRATCH / "transient"
         log.write_text("")
-        self._service("org.freedesktop.systemd1", "systemd", version, json.dumps({f"{unit}.service": of for unit, of in stores.items()}), log)
+        self.set_units(units or {})
+        self._service("org.freedesktop.systemd1", "systemd", version, json.dumps({f"{unit}.service": of for unit, of in stores.items()}), log,
+                      SCRATCH / "units.json")
         return lambda: [json.loads(line) for line in log.read_text().splitlines()]
+
+    @staticmethod
+    def set_units(units):
+        (SCRATCH / "units.json.new").write_text(json.dumps(units))
+        (SCRATCH / "units.json.new").rename(SCRATCH / "units.json")
 
     def _service(self, name, *arguments):
         self.run([sys.executable, HERE / "service.py", self.address, *arguments])
