@@ -4,6 +4,7 @@
 import json
 import re
 import time
+import xml.etree.ElementTree as ET
 
 from lab import domains, guests, image
 
@@ -66,7 +67,9 @@ def plug(lab, host, web):
     """In and out again, seen by the guest: what was plugged in would keep the next update from taking the domain along."""
     host.put("/root/port.xml", PORT)
     host.run(f"virsh attach-device {web.name} /root/port.xml --live", timeout=120)
-    lab.expect("ua-plugged" in host.run(f"virsh dumpxml {web.name}").out, "nothing was plugged in")
+    # as virt-manager does: libvirt finds it by what it has made of it, a path among it
+    port, = [c for c in ET.fromstring(host.run(f"virsh dumpxml {web.name}").out).iter("channel") if c.find("alias[@name='ua-plugged']") is not None]
+    host.put("/root/port.xml", ET.tostring(port, encoding="unicode"))
     host.run(f"virsh detach-device {web.name} /root/port.xml --live", timeout=120)
     until(host, f"! virsh dumpxml {web.name} | grep -q ua-plugged")
 
