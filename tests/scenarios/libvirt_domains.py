@@ -17,6 +17,8 @@ NAT = "192.168.122"
 NETWORK = f"""<network><name>lan</name><forward mode='open'/><bridge name='lanbr' stp='on' delay='0'/><ip address='{NAT}.1' netmask='255.255.255.0'>
 <dhcp><range start='{NAT}.100' end='{NAT}.200'/></dhcp></ip></network>
 """
+# the same to the other libvirt, which has no network of its own
+BRIDGED = "<network><name>lan</name><forward mode='bridge'/><bridge name='lanbr'/></network>\n"
 # what virsh tells of a domain that no update may change
 TOLD = ["domuuid", "dominfo", "schedinfo", "memtune", "vcpupin", "emulatorpin", "domiflist", "domblklist --details", "numatune", "iothreadinfo", "domdisplay"]
 # numbers that grow by themselves
@@ -127,6 +129,8 @@ def run(lab):
 
         with lab.case("migrated to another libvirt"):
             other = domains.second(host)
+            host.put("/root/bridged.xml", BRIDGED)
+            host.run(f"virsh -c {other} net-define /root/bridged.xml && virsh -c {other} net-start lan", timeout=120)
             start = host.pump.clock()
             host.run(f"virsh migrate --live --unsafe --verbose web {other} tcp://127.0.0.1", timeout=300)
             lab.expect(domains.listed(host)["web"] == ("-", "shut off"), f"{domains.listed(host)}")
