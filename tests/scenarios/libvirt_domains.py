@@ -130,7 +130,7 @@ def run(lab):
         with lab.case("migrated to another libvirt"):
             other = domains.second(host)
             host.put("/root/bridged.xml", BRIDGED)
-            host.run(f"virsh -c {other} net-define /root/bridged.xml && virsh -c {other} net-start lan", timeout=120)
+            host.run(f"for what in 'undefine lan' 'define /root/bridged.xml' 'start lan'; do virsh -c {other} net-$what || exit 1; done", timeout=120)
             start = host.pump.clock()
             host.run(f"virsh migrate --live --unsafe --verbose web {other} tcp://127.0.0.1", timeout=300)
             lab.expect(domains.listed(host)["web"] == ("-", "shut off"), f"{domains.listed(host)}")
