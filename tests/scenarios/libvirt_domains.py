@@ -50,8 +50,12 @@ def typed(host, name, text, seconds=4):
 
 
 def console(lab, host, name, text):
-    out = typed(host, name, text)
-    lab.expect(f"console: {text}" in out, f"the console of {name} says {out!r}")
+    # beside others a guest takes its time
+    for seconds in (4, 10, 30):
+        out = typed(host, name, text, seconds)
+        if f"console: {text}" in out:
+            return
+    lab.expect(False, f"the console of {name} says {out!r}")
 
 
 def until(host, command, seconds=60):
