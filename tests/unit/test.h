@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,6 +28,40 @@
 			fail_case(__VA_ARGS__);     \
 		}                                   \
 	} while (0)
+
+/*
+ * Waits until a child that was to execute a program which sleeps does sleep. The end of a descriptor that is closed by
+ * exec says less: the kernel closes it before /proc has the program's words, and then its libraries are still to be mapped.
+ */
+static inline void test_wait_asleep(pid_t pid)
+{
+	char path[48], text[64];
+
+	for (int tries = 0; tries < 6000; tries++) {
+		FILE *f;
+		size_t n;
+
+		snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+		f = fopen(path, "re");
+		n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+		text[n] = '\0';
+		if (f)
+			fclose(f);
+		/* gone, or ended */
+		if (!n || strstr(text, ") Z "))
+			return;
+		snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
+		f = fopen(path, "re");
+		n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+		text[n] = '\0';
+		if (f)
+			fclose(f);
+		if (atoi(text) == SYS_clock_nanosleep)
+			return;
+		usleep(10000);
+	}
+	fail_msg("process %d does not come to sleep", (int)pid);
+}
 
 /* A directory of the test's own, in memory if the machine has /dev/shm: thousands of syncs are made in it. */
 static inline char *test_mkdtemp(char path[64])

@@ -24,10 +24,9 @@
 #include "cpr.h"
 #include "inherited.h"
 
-#define TAP "luctltest0"
-#define PIDFILE "/run/luctl-test-inherited.pid"
-
 static char dir[] = "/tmp/luctl-inherited-XXXXXX";
+/* the machine's, so each run has its own */
+static char tap_name[IFNAMSIZ], pid_file[64];
 
 static void listen_at(const char *name, int number)
 {
@@ -46,7 +45,7 @@ static int open_tap(void)
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
 	int fd = open("/dev/net/tun", O_RDWR);
 
-	strcpy(ifr.ifr_name, TAP);
+	strcpy(ifr.ifr_name, tap_name);
 	if (fd >= 0 && ioctl(fd, TUNSETIFF, &ifr) < 0) {
 		close(fd);
 		fd = -1;
@@ -76,7 +75,7 @@ static pid_t start_seeing(int tap, const char *more, bool own_view)
 	pid = fork();
 	if (pid == 0) {
 		char number[16];
-		int fd = open(PIDFILE, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+		int fd = open(pid_file, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 
 		if (tap >= 0)
 			dup2(tap, 45);
@@ -118,6 +117,7 @@ static int capture_beside(pid_t reference, pid_t pid, struct lu_launch *ret, str
 		.proc_fd = proc, .reference = reference, .pkernfs = "/run/luctl/pkernfs", .reasons = why
 	};
 
+	test_wait_asleep(pid);
 	return lu_launch_capture(&from, pid, ret, NULL);
 }
 
@@ -171,7 +171,7 @@ static void check_listener(const struct lu_launch_inherited *in, pid_t pid)
 static void check_pid_file(pid_t pid)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	_cleanup_close_ int fd = open(PIDFILE, O_RDWR);
+	_cleanup_close_ int fd = open(pid_file, O_RDWR);
 	char text[16] = "";
 
 	assert_true(read(fd, text, sizeof(text) - 1) > 0);
@@ -199,7 +199,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(of(&a, LU_INHERITED_LISTEN)->fd, 40);
 	if (tap >= 0) {
 		assert_non_null(of(&a, LU_INHERITED_TAP));
-		assert_string_equal(of(&a, LU_INHERITED_TAP)->name, TAP);
+		assert_string_equal(of(&a, LU_INHERITED_TAP)->name, tap_name);
 	}
 	assert_int_equal(lu_inherited_check(&a, &e), 0);
 	end(one);
@@ -219,7 +219,7 @@ static void test_round_trip(void **state)
 		assert_true(geteuid() != 0);
 	end(two);
 	unlink(of(&a, LU_INHERITED_LISTEN)->path);
-	unlink(PIDFILE);
+	unlink(pid_file);
 }
 
 /* What it was given lies where its own view shows nothing: it is found and opened in what the host shows. */
@@ -250,7 +250,7 @@ static void test_own_view(void **state)
 	assert_int_equal(access(inside, F_OK), -1);
 	end(pid);
 	unlink(of(&l, LU_INHERITED_LISTEN)->path);
-	unlink(PIDFILE);
+	unlink(pid_file);
 }
 
 /*
@@ -282,7 +282,7 @@ static void test_not_its_own(void **state)
 		unlink(sa.sun_path);
 		end(pid);
 	}
-	unlink(PIDFILE);
+	unlink(pid_file);
 }
 
 static const char *swapped; /* what is put in the place of a socket as soon as it is there */
@@ -344,7 +344,7 @@ static void test_refused(void **state)
 		snprintf(path, sizeof(path), "%s/monitor", dir);
 		unlink(path);
 	}
-	unlink(PIDFILE);
+	unlink(pid_file);
 }
 
 static void test_numbers(void **state)
@@ -442,6 +442,7 @@ static int capture_handed_beside(pid_t reference, pid_t pid, struct lu_launch *r
 	};
 
 	snprintf(sys, sizeof(sys), "%s/sys", dir);
+	test_wait_asleep(pid);
 	return lu_launch_capture(&from, pid, ret, NULL);
 }
 
@@ -585,12 +586,16 @@ int main(void)
 		cmocka_unit_test(test_handed_own_dev), cmocka_unit_test(test_not_its_own),
 		cmocka_unit_test(test_swapped),
 	};
+	char command[64];
 	int r;
 
 	if (!mkdtemp(dir))
 		return 1;
+	snprintf(tap_name, sizeof(tap_name), "lutest%d", (int)getpid() % 10000000);
+	snprintf(pid_file, sizeof(pid_file), "/run/luctl-test-inherited-%d.pid", (int)getpid());
 	make_sys();
 	r = cmocka_run_group_tests(tests, NULL, NULL);
-	(void)!system("rm -rf /tmp/luctl-inherited-*");
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	(void)!system(command);
 	return r;
 }

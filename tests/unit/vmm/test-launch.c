@@ -182,6 +182,7 @@ static int capture(pid_t pid, pid_t reference, struct lu_launch *ret, struct lu_
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct lu_capture_from from = { .proc_fd = proc, .reference = reference, .pkernfs = "/run/luctl/pkernfs" };
 
+	test_wait_asleep(pid);
 	return lu_launch_capture(&from, pid, ret, e);
 }
 
