@@ -40,6 +40,7 @@
 #include "clock.h"
 #include "inherited.h"
 #include "store.h"
+#include "unix_sockets.h"
 
 #define PRELOAD_MAX 1024u
 #define NSEC_PER_SEC 1000000000ull
@@ -51,8 +52,8 @@ struct scan {
 	struct lu_launch *l;
 	struct lu_reasons *why;
 	char *pidfile;
-	char *unix_sockets; /* /proc/PID/net/unix */
-	char **open;        /* paths of regular files that are open */
+	struct lu_unix_sockets sockets;
+	char **open; /* paths of regular files that are open */
 	size_t n_open;
 	dev_t root_dev;
 	uint64_t started_ns; /* CLOCK_REALTIME; 0: not known */
@@ -61,7 +62,7 @@ struct scan {
 static void scan_done(struct scan *s)
 {
 	free(s->pidfile);
-	free(s->unix_sockets);
+	lu_unix_sockets_clear(&s->sockets);
 	lu_argv_free(s->open);
 }
 
@@ -301,18 +302,14 @@ static int open_flags(struct scan *s, const char *fd)
 
 static int unix_socket(struct scan *s, const char *link)
 {
-	char want[32], path[128];
 	unsigned long inode;
 
-	if (sscanf(link, "socket:[%lu]", &inode) != 1 || !s->unix_sockets)
+	if (sscanf(link, "socket:[%lu]", &inode) != 1)
 		return 0;
-	snprintf(want, sizeof(want), " %lu /", inode);
-	for (const char *p = s->unix_sockets; (p = strstr(p, want)); p++) {
-		const char *start = p + strlen(want) - 1;
-
-		snprintf(path, sizeof(path), "%.*s", (int)strcspn(start, "\n"), start);
-		return need_directory_of(s, path) ?: need_place_of(s, path);
-	}
+	for (size_t i = 0; i < s->sockets.n; i++)
+		if (s->sockets.list[i].inode == inode)
+			return need_directory_of(s, s->sockets.list[i].path) ?:
+									       need_place_of(s, s->sockets.list[i].path);
 	return 0;
 }
 
@@ -711,15 +708,13 @@ static int note_mapped(struct scan *s)
 static int scan_begin(struct scan *s)
 {
 	struct stat st;
-	char path[32];
 	int r;
 
 	if (stat("/", &st) < 0)
 		return -errno;
 	s->root_dev = st.st_dev;
-	snprintf(path, sizeof(path), "%d/net/unix", (int)s->pid);
-	r = lu_read_file(s->from->proc_fd, path, 16U << 20, &s->unix_sockets, NULL);
-	if (r < 0 && r != -ENOENT)
+	r = lu_unix_sockets_read(s->from->proc_fd, s->pid, &s->sockets);
+	if (r < 0 && r != -ESRCH)
 		return r;
 	note_start(s);
 	r = check_cwd(s);

@@ -27,8 +27,7 @@
 #include "capture.h"
 #include "doc-devices.h"
 #include "inherited.h"
-
-#define ACCEPTS 0x10000 /* __SO_ACCEPTCON in /proc/net/unix */
+#include "unix_sockets.h"
 
 static const char hint_other[] = "name the interface or the path instead, e.g. ifname=";
 
@@ -57,73 +56,67 @@ static int add_path(struct lu_launch *l, int fd, int kind, const char *path, con
 	return in->path ? 0 : -ENOMEM;
 }
 
-/* A line of /proc/net/unix: "Num: RefCount Protocol Flags Type St Inode Path" */
-struct unix_line {
-	unsigned long flags, type, inode;
-	const char *path;
+/*
+ * What is read once for all descriptors of a process.
+ * @own: Unix sockets where the process is
+ * @host: where we are, which is where its name is looked for in the next kernel
+ */
+struct socket_look {
+	const struct lu_capture_from *from;
+	pid_t pid;
+	struct lu_unix_sockets own, host;
 };
 
-static bool read_line(const char *line, struct unix_line *ret)
+static void look_done(struct socket_look *look)
 {
-	int at = 0;
-
-	if (sscanf(line, "%*s %*s %*s %lx %lx %*s %lu %n", &ret->flags, &ret->type, &ret->inode, &at) != 3 || !at)
-		return false;
-	ret->path = line + at;
-	return ret->path[0] == '/';
+	lu_unix_sockets_clear(&look->own);
+	lu_unix_sockets_clear(&look->host);
 }
 
-static int read_sockets(const struct lu_capture_from *from, pid_t pid, char **ret)
+static int read_sockets(struct socket_look *look)
 {
-	char what[32];
-	int r;
+	int r = 0;
 
-	snprintf(what, sizeof(what), pid ? "%d/net/unix" : "self/net/unix", (int)pid);
-	r = lu_read_file(from->proc_fd, what, 16U << 20, ret, NULL);
-	return r == -ENOENT && pid ? -ESRCH : r;
+	if (!look->own.text)
+		r = lu_unix_sockets_read(look->from->proc_fd, look->pid, &look->own);
+	if (r >= 0 && !look->host.text)
+		r = lu_unix_sockets_read(look->from->proc_fd, 0, &look->host);
+	return r;
 }
 
 /*
  * Has somebody else a socket of that name? It was bound in the place of this one, or in another view, where the name is
  * another one's. Those that a listener has accepted have its name, too.
  */
-static int has_other(const struct lu_capture_from *from, pid_t pid, unsigned long inode, const char *path)
+static bool has_other(const struct lu_unix_sockets *all, unsigned long inode, const char *path)
 {
-	_cleanup_free_ char *text = NULL;
-	struct unix_line at;
-	char *save = NULL;
-	int r = read_sockets(from, pid, &text);
+	for (size_t i = 0; i < all->n; i++) {
+		const struct lu_unix_socket *at = &all->list[i];
 
-	if (r < 0)
-		return r;
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (read_line(line, &at) && at.inode != inode && !strcmp(at.path, path) &&
-		    ((at.flags & ACCEPTS) || at.type != SOCK_STREAM))
-			return 1;
-	return 0;
+		if (at->inode != inode && !strcmp(at->path, path) && (at->listens || at->type != SOCK_STREAM))
+			return true;
+	}
+	return false;
 }
 
 /* 1 with its path if a Unix socket of this inode listens at one, and nobody else does; else 0 */
-static int listens_at(const struct lu_capture_from *from, pid_t pid, unsigned long inode, char **ret)
+static int listens_at(struct socket_look *look, unsigned long inode, char **ret)
 {
-	_cleanup_free_ char *text = NULL, *path = NULL;
-	struct unix_line at;
-	char *save = NULL;
-	int r = read_sockets(from, pid, &text);
+	const char *path = NULL;
+	int r = read_sockets(look);
 
 	if (r < 0)
 		return r;
-	for (char *line = strtok_r(text, "\n", &save); line && !path; line = strtok_r(NULL, "\n", &save))
-		if (read_line(line, &at) && at.inode == inode && (at.flags & ACCEPTS) && at.type == SOCK_STREAM &&
-		    !(path = strdup(at.path)))
-			return -ENOMEM;
-	if (!path)
+	for (size_t i = 0; i < look->own.n && !path; i++) {
+		const struct lu_unix_socket *at = &look->own.list[i];
+
+		if (at->inode == inode && at->listens && at->type == SOCK_STREAM)
+			path = at->path;
+	}
+	if (!path || has_other(&look->own, inode, path) || has_other(&look->host, inode, path))
 		return 0;
-	r = has_other(from, pid, inode, path) ?: has_other(from, 0, inode, path);
-	if (r != 0)
-		return r < 0 ? r : 0;
-	*ret = steal_ptr(path);
-	return 1;
+	*ret = strdup(path);
+	return *ret ? 1 : -ENOMEM;
 }
 
 static int copy_of(pid_t pid, int fd)
@@ -310,8 +303,10 @@ static bool is_device(const struct lu_capture_from *from, pid_t pid, const char 
 }
 
 /* 1 if it was taken, 0 if it is of a kind that can't be made again */
-static int classify(const struct lu_capture_from *from, pid_t pid, int fd, struct lu_launch *l)
+static int classify(struct socket_look *look, int fd, struct lu_launch *l)
 {
+	const struct lu_capture_from *from = look->from;
+	const pid_t pid = look->pid;
 	_cleanup_free_ char *link = NULL, *path = NULL;
 	unsigned long inode;
 	struct stat st;
@@ -323,7 +318,7 @@ static int classify(const struct lu_capture_from *from, pid_t pid, int fd, struc
 	if (r < 0)
 		return r == -ESRCH ? 0 : r;
 	if (sscanf(link, "socket:[%lu]", &inode) == 1) {
-		r = listens_at(from, pid, inode, &path);
+		r = listens_at(look, inode, &path);
 		if (r <= 0)
 			return r;
 		/* somebody has taken its name away, or has another socket there */
@@ -425,6 +420,7 @@ static int by_number(const void *a, const void *b)
 
 int lu_inherited_capture(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why)
 {
+	_cleanup_(look_done) struct socket_look look = { .from = from, .pid = pid };
 	_cleanup_free_ struct lu_argv_fd *named = NULL;
 	size_t n = 0;
 	int r;
@@ -435,7 +431,7 @@ int lu_inherited_capture(const struct lu_capture_from *from, pid_t pid, struct l
 			continue;
 		r = is_low(named[i].fd) ? 0 : handed_in(from, pid, &named[i], l, why);
 		if (r == 0 && !is_low(named[i].fd))
-			r = classify(from, pid, named[i].fd, l);
+			r = classify(&look, named[i].fd, l);
 		if (r == -ENOMEM || r == -ESRCH)
 			return r;
 		if (r < 0)

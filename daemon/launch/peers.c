@@ -12,10 +12,9 @@
 #include <sys/un.h>
 
 #include "peers.h"
+#include "unix_sockets.h"
 #include "util.h"
 
-#define ACCEPTS 0x10000 /* __SO_ACCEPTCON in /proc/net/unix */
-#define TEXT_MAX (16u << 20)
 #define INODES_MAX 256u
 
 void lu_peers_clear(struct lu_peers *p)
@@ -26,7 +25,7 @@ void lu_peers_clear(struct lu_peers *p)
 	*p = (struct lu_peers){ 0 };
 }
 
-/* --- /proc/net/unix: "Num: RefCount Protocol Flags Type St Inode Path" --- */
+/* --- sockets of a name --- */
 
 struct inodes {
 	unsigned long list[INODES_MAX];
@@ -34,37 +33,34 @@ struct inodes {
 	bool listens;
 };
 
-/* All sockets with the name @path: the one that listens, and those that it has accepted. */
-static int sockets_at(int proc_fd, pid_t pid, const char *path, struct inodes *ret)
+/* The one that listens, and those that it has accepted. */
+static void sockets_at(const struct lu_unix_sockets *all, const char *path, struct inodes *ret)
 {
-	_cleanup_free_ char *text = NULL;
-	char what[32], *save = NULL;
-	int r;
-
-	snprintf(what, sizeof(what), pid ? "%d/net/unix" : "self/net/unix", (int)pid);
-	r = lu_read_file(proc_fd, what, TEXT_MAX, &text, NULL);
-	if (r < 0)
-		return r == -ENOENT ? -ESRCH : r;
 	ret->n = 0;
 	ret->listens = false;
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		unsigned long flags, number;
-		int at = 0;
-
-		if (sscanf(line, "%*s %*s %*s %lx %*s %*s %lu %n", &flags, &number, &at) != 2 || !at ||
-		    strcmp(line + at, path) != 0)
+	for (size_t i = 0; i < all->n; i++) {
+		if (strcmp(all->list[i].path, path) != 0)
 			continue;
-		ret->listens |= (flags & ACCEPTS) != 0;
+		ret->listens |= all->list[i].listens;
 		if (ret->n < INODES_MAX)
-			ret->list[ret->n++] = number;
+			ret->list[ret->n++] = all->list[i].inode;
 	}
-	return 0;
+}
+
+static int own_sockets_at(int proc_fd, const char *path, struct inodes *ret)
+{
+	_cleanup_(lu_unix_sockets_clear) struct lu_unix_sockets all = { 0 };
+	int r = lu_unix_sockets_read(proc_fd, 0, &all);
+
+	if (r >= 0)
+		sockets_at(&all, path, ret);
+	return r;
 }
 
 int lu_peers_listens(int proc_fd, const char *path)
 {
 	struct inodes at;
-	int r = sockets_at(proc_fd, 0, path, &at);
+	int r = own_sockets_at(proc_fd, path, &at);
 
 	return r < 0 ? r : at.listens;
 }
@@ -158,7 +154,7 @@ static int add_holders(int proc_fd, const char *path, const struct inodes *at, s
 int lu_peers_at(int proc_fd, const char *path, struct lu_peers *ret)
 {
 	struct inodes at;
-	int r = sockets_at(proc_fd, 0, path, &at);
+	int r = own_sockets_at(proc_fd, path, &at);
 
 	*ret = (struct lu_peers){ 0 };
 	if (r >= 0)
@@ -168,14 +164,13 @@ int lu_peers_at(int proc_fd, const char *path, struct lu_peers *ret)
 	return r;
 }
 
-static int add_server(int proc_fd, pid_t pid, const char *path, pid_t told, struct lu_peers *ret)
+static int add_server(int proc_fd, const struct lu_unix_sockets *all, const char *path, pid_t told,
+		      struct lu_peers *ret)
 {
 	struct inodes at;
 	char number[16];
-	int r = sockets_at(proc_fd, pid, path, &at);
 
-	if (r < 0)
-		return r;
+	sockets_at(all, path, &at);
 	snprintf(number, sizeof(number), "%d", (int)told);
 	return told > 1 && holds(proc_fd, number, &at) ? peers_add(ret, path, told) :
 							 add_holders(proc_fd, path, &at, ret);
@@ -205,6 +200,7 @@ int lu_peers_find(int proc_fd, pid_t pid, struct lu_peers *ret)
 {
 	char number[16], path[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
 	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	_cleanup_(lu_unix_sockets_clear) struct lu_unix_sockets all = { 0 };
 	struct lu_peers found = { 0 };
 	struct dirent *d;
 	DIR *dir;
@@ -225,8 +221,12 @@ int lu_peers_find(int proc_fd, pid_t pid, struct lu_peers *ret)
 		copy = (int)syscall(SYS_pidfd_getfd, pidfd, atoi(d->d_name), 0);
 		if (copy < 0 && errno != EBADF) /* EBADF: closed meanwhile */
 			r = -errno;
-		if (copy >= 0 && look_at(copy, path, &told))
-			r = add_server(proc_fd, pid, path, told, &found);
+		if (copy < 0 || !look_at(copy, path, &told))
+			continue;
+		if (!all.text)
+			r = lu_unix_sockets_read(proc_fd, pid, &all);
+		if (r >= 0)
+			r = add_server(proc_fd, &all, path, told, &found);
 	}
 	closedir(dir);
 	if (r < 0) {

@@ -28,6 +28,8 @@ static char dir[] = "/tmp/luctl-inherited-XXXXXX";
 /* the machine's, so each run has its own */
 static char tap_name[IFNAMSIZ], pid_file[64];
 
+static int n_listeners; /* more than the one at 40, from 50 on */
+
 static void listen_at(const char *name, int number)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -80,6 +82,10 @@ static pid_t start_seeing(int tap, const char *more, bool own_view)
 		if (tap >= 0)
 			dup2(tap, 45);
 		listen_at("monitor", 40);
+		for (int i = 0; i < n_listeners; i++) {
+			snprintf(number, sizeof(number), "more%d", i);
+			listen_at(number, 50 + i);
+		}
 		n = snprintf(number, sizeof(number), "%d", (int)getpid());
 		if (fd >= 0 && (write(fd, number, (size_t)n) != n || dup2(fd, 41) < 0))
 			_exit(1);
@@ -283,6 +289,58 @@ static void test_not_its_own(void **state)
 		end(pid);
 	}
 	unlink(pid_file);
+}
+
+static const char *watched; /* how often a file whose path ends so is read is counted */
+static unsigned int readings;
+
+int __real_lu_read_file(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);
+int __wrap_lu_read_file(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);
+int __wrap_lu_read_file(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size)
+{
+	size_t n = strlen(path);
+
+	if (watched && n >= strlen(watched) && !strcmp(path + n - strlen(watched), watched))
+		readings++;
+	return __real_lu_read_file(dir_fd, path, max, ret, ret_size);
+}
+
+/* The table of all sockets of the host grows with its guests: a guest that listens more often does not read it more often. */
+static void test_reads_once(void **state)
+{
+	static const char *const more[] = { "socket,id=c,server=on,fds=50",
+					    "socket,id=c,server=on,fds=50:51:52:53:54:55" };
+	unsigned int before = 0;
+
+	watched = "/net/unix";
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++) {
+		_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+		_cleanup_reasons_ struct lu_reasons why = { 0 };
+		unsigned int listeners = 0;
+		pid_t pid;
+
+		n_listeners = 6;
+		pid = start(-1, more[i]);
+		n_listeners = 0;
+		readings = 0;
+		assert_int_equal(capture(pid, &l, &why), 0);
+		expect(!lu_reasons_any(&why), "%s", why.list[0].what);
+		for (size_t k = 0; k < l.n_inherited; k++)
+			listeners += l.inherited[k].kind == LU_INHERITED_LISTEN;
+		expect(listeners == (i ? 7 : 2), "%zu: %u of them listen", i, listeners);
+		expect(readings > 0 && (!i || readings == before), "%zu: %u readings", i, readings);
+		before = readings;
+		end(pid);
+		for (size_t k = 0; k < l.n_inherited; k++)
+			unlink(l.inherited[k].path);
+		for (int k = 0; k < 6; k++) {
+			char path[64];
+
+			snprintf(path, sizeof(path), "%s/more%d", dir, k);
+			unlink(path);
+		}
+	}
+	watched = NULL;
 }
 
 static const char *swapped; /* what is put in the place of a socket as soon as it is there */
@@ -584,7 +642,7 @@ int main(void)
 		cmocka_unit_test(test_refused),        cmocka_unit_test(test_handed),
 		cmocka_unit_test(test_handed_wrong),   cmocka_unit_test(test_own_view),
 		cmocka_unit_test(test_handed_own_dev), cmocka_unit_test(test_not_its_own),
-		cmocka_unit_test(test_swapped),
+		cmocka_unit_test(test_swapped),        cmocka_unit_test(test_reads_once),
 	};
 	char command[64];
 	int r;
