@@ -69,6 +69,7 @@ struct lu_poll {
 	pid_t pid;         /* that is to leave the unit first, or to be in it */
 	pid_t with;        /* that is to be in it, too, if it lives; 0: none */
 	char *description; /* of the unit to be made */
+	void (*found)(const char *unit, void *userdata);
 	struct lu_limits limits;
 	sd_bus_slot *slot; /* the question that is under way */
 };
@@ -815,6 +816,49 @@ int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, in
 	}
 	p->forget = forget;
 	return 0;
+}
+
+int lu_host_await(struct lu_host *h, const char *unit, lu_worker_done_t done, void *userdata)
+{
+	return poll_new(h, unit, check_unit, done, userdata, NULL);
+}
+
+static int on_found(sd_bus_message *m, void *userdata, sd_bus_error *e)
+{
+	_cleanup_error_ struct lu_error error = LU_ERROR_INIT;
+	struct lu_poll *p = userdata;
+	const char *unit;
+	int r = answer_failed(m, p->unit, NULL, &error);
+
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', "(ssssssouso)");
+	while (r >= 0 && (r = sd_bus_message_read(m, "(ssssssouso)", &unit, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+						  NULL, NULL)) > 0)
+		p->found(unit, p->userdata);
+	poll_go_on(p, r, &error);
+	return 0;
+}
+
+static int check_found(struct lu_poll *p, struct lu_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r = sd_bus_message_new_method_call(p->host->bus, &m, SYSTEMD, "ListUnitsByPatterns");
+
+	if (r >= 0)
+		r = sd_bus_message_append(m, "asas", 0, 1, p->unit);
+	return r < 0 ? r : poll_ask(p, m, CALL_TIMEOUT_USEC, on_found);
+}
+
+int lu_host_find_units(struct lu_host *h, const char *pattern, void (*found)(const char *unit, void *userdata),
+		       lu_worker_done_t done, void *userdata)
+{
+	struct lu_poll *p;
+	int r = poll_new(h, pattern, check_found, done, userdata, &p);
+
+	if (r < 0)
+		return r;
+	p->found = found;
+	return sd_event_source_set_time_relative(p->timer, 0);
 }
 
 static int check_left(struct lu_poll *p, struct lu_error *error)

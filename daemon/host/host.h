@@ -106,6 +106,17 @@ void lu_host_reset_failed(struct lu_host *h, const char *unit);
 int lu_host_run(struct lu_host *h, const char *unit, const char *const *argv, int kept, lu_worker_done_t done,
 		sd_event_destroy_t forget, void *userdata, struct lu_error *error);
 
+/** lu_host_await() - the same of a unit that lu_host_run() has made in a daemon before this one: @done gets its result */
+int lu_host_await(struct lu_host *h, const char *unit, lu_worker_done_t done, void *userdata);
+
+/**
+ * lu_host_find_units() - which units are there, in whatever state; asynchronous
+ * @pattern: "luctl-restore-*.service"
+ * @found: called for each, then @done, with a negative errno if systemd did not tell
+ */
+int lu_host_find_units(struct lu_host *h, const char *pattern, void (*found)(const char *unit, void *userdata),
+		       lu_worker_done_t done, void *userdata);
+
 /**
  * lu_host_stop_left() - stop a unit that lu_host_run() made, once nothing of use is in it
  * @pid: a process that has to leave it first, which takes a moment after lu_host_scope(); 0: none

@@ -95,9 +95,14 @@ pid_t lu_keeper_adopt(struct lu_update *u, const struct lu_vm *vm)
 
 /* --- restoring what is not there --- */
 
+static void unit_of(const char *name, enum lu_program program, char buf[static 128])
+{
+	snprintf(buf, 128, RESTORE_UNIT "%s%s.service", program == LU_PROGRAM_OLD ? "old-" : "", name);
+}
+
 static void restore_unit(struct lu_update *u, size_t i, enum lu_program program, char buf[static 128])
 {
-	snprintf(buf, 128, RESTORE_UNIT "%s%s.service", program == LU_PROGRAM_OLD ? "old-" : "", lu_outcome_name(u, i));
+	unit_of(lu_outcome_name(u, i), program, buf);
 }
 
 /* In the next kernel, and by request, which may be then, too. On the way to a jump and back the host has been here. */
@@ -238,20 +243,14 @@ static void on_found(struct lu_vm *vm, int r, const struct lu_error *e, void *us
 		(void)lu_vm_unmark(vm, NULL);
 }
 
-/* A daemon that starts while no update runs: who of those that came over is still there, and who is kept? */
-void lu_watch_all(struct lu_update *u)
+/* Who of those that came over is still there? */
+static void watch_all(struct lu_update *u)
 {
 	for (size_t i = 0; i < u->doc.n_vms; i++) {
 		struct lu_vm *vm = u->outcomes[i].vm;
-		char unit[128];
 
-		if (!vm || lu_vm_error(vm))
-			continue;
-		(void)lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_found, u);
-		/* the daemon before us may have died when it had come about */
-		restore_unit(u, i, LU_PROGRAM_ONLY, unit);
-		if (lu_host_holds(unit, lu_vm_keeper(vm)))
-			lu_host_stop_left(u->env->host, unit, lu_keeper_adopt(u, vm));
+		if (vm && !lu_vm_error(vm))
+			(void)lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_found, u);
 	}
 }
 
@@ -374,12 +373,14 @@ static void report_restored(struct lu_update *u)
 		log_warning("report: %s", e.what ?: "can't be written");
 }
 
+static void take_up_next(struct lu_update *u);
+
 static void restore_ended(struct lu_update *u)
 {
 	struct lu_outcome *o = &u->kept;
 	void *job = u->restore_job;
 
-	u->restoring = false;
+	u->restoring = u->left_units != NULL;
 	u->restore_job = NULL;
 	lu_domain_restore_end(u);
 	if (o->alive) {
@@ -388,7 +389,10 @@ static void restore_ended(struct lu_update *u)
 		/* what is held of it is held by its entry of today */
 		(void)lu_vm_clean(lu_vms_find(u->env->vms, lu_vm_uuid(o->vm)) ?: o->vm, NULL);
 	}
-	u->news->finished(job, o->alive ? "success" : "failed", &o->error);
+	if (u->restoring)
+		take_up_next(u);
+	else
+		u->news->finished(job, o->alive ? "success" : "failed", &o->error);
 }
 
 /* Whoever manages it (libvirt) is told only of one that has answered; terminals are asked for, too. */
@@ -403,15 +407,18 @@ static void on_restore_probed(struct lu_vm *vm, int r, const struct lu_error *e,
 	restore_ended(u);
 }
 
-static void on_restore_request(void *userdata, int r, struct lu_error *error)
+static void restore_came_to_end(struct lu_update *u, enum lu_program program)
 {
-	struct lu_update *u = userdata;
-
-	lu_restore_done(u, LU_OUTCOME_KEPT, LU_PROGRAM_ONLY);
+	lu_restore_done(u, LU_OUTCOME_KEPT, program);
 	if (u->kept.alive && lu_libvirt_held() &&
 	    lu_vm_op_start(u->kept.vm, LU_VM_PROBE, NULL, 0, on_restore_probed, u) == 0)
 		return;
 	restore_ended(u);
+}
+
+static void on_restore_request(void *userdata, int r, struct lu_error *error)
+{
+	restore_came_to_end(userdata, LU_PROGRAM_ONLY);
 }
 
 /* Nobody manages it now. */
@@ -430,6 +437,133 @@ static void on_restore_free(void *userdata, int r, struct lu_error *error)
 		return;
 	lu_outcome_fail(&u->kept, error->hint, error->what ?: strerror(-r));
 	restore_ended(u);
+}
+
+/* --- what a daemon before this one was at --- */
+
+/* One that has come up and whose record is gone: the daemon died when all was done but this. */
+static void on_left_probed(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
+{
+	struct lu_update *u = userdata;
+	struct lu_outcome *o = &u->kept;
+	char unit[128];
+
+	lu_vm_disconnect(vm);
+	restore_unit(u, LU_OUTCOME_KEPT, u->left_program, unit);
+	o->result.pid = (uint64_t)lu_vm_facts(vm)->pid;
+	if (o->result.pid && lu_host_holds(unit, (pid_t)o->result.pid))
+		lu_outcome_adopt(u, LU_OUTCOME_KEPT);
+	/* one that only does not answer may be in it */
+	if (r >= 0 || r == -ENOENT || r == -ECONNREFUSED)
+		lu_host_stop_left(u->env->host, unit, (pid_t)o->result.pid);
+	take_up_next(u);
+}
+
+/* As if it had been asked of us. */
+static void on_left_unit(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_update *u = userdata;
+
+	if (u->kept_update)
+		restore_came_to_end(u, u->left_program);
+	else if (lu_vm_op_start(u->kept.vm, LU_VM_PROBE, NULL, 0, on_left_probed, u) < 0)
+		take_up_next(u);
+}
+
+static struct lu_vm *vm_of_unit(struct lu_update *u, const char *unit, enum lu_program *ret)
+{
+	static const enum lu_program programs[] = { LU_PROGRAM_ONLY, LU_PROGRAM_OLD };
+	char name[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		for (struct lu_vm *vm = lu_vms_first(u->env->vms); vm; vm = lu_vm_next(vm)) {
+			unit_of(lu_vm_name(vm), programs[i], name);
+			*ret = programs[i];
+			if (lu_vm_uuid(vm) && !strcmp(name, unit))
+				return vm;
+		}
+	return NULL;
+}
+
+/* By which its state was saved, whether or not that still waits; NULL: there is no record. */
+static char *update_of(struct lu_update *u, const struct lu_vm *vm)
+{
+	_cleanup_close_ int dir = lu_store_open(u->pkernfs_fd, lu_vm_uuid(vm), false, NULL);
+	_cleanup_(lu_saved_clear) struct lu_saved saved = { 0 };
+
+	return dir >= 0 && lu_saved_read(dir, &saved, NULL) == 0 ? steal_ptr(saved.update) : NULL;
+}
+
+void lu_restore_forget_left(struct lu_update *u)
+{
+	while (u->n_left_units)
+		free(u->left_units[--u->n_left_units]);
+	free(u->left_units);
+	u->left_units = NULL;
+}
+
+static bool take_up(struct lu_update *u, const char *unit)
+{
+	enum lu_program program;
+	struct lu_vm *vm = vm_of_unit(u, unit, &program);
+
+	if (!vm) {
+		log_warning("%s: nobody knows the VM that it restores; it is left alone", unit);
+		return false;
+	}
+	lu_outcome_clear(&u->kept);
+	free(u->kept_update);
+	u->kept_update = update_of(u, vm);
+	u->kept.vm = lu_vm_ref(vm);
+	u->left_program = program;
+	log_info_vm(lu_vm_name(vm), NULL, "a daemon before this one was restoring it; %s is waited for", unit);
+	return lu_host_await(u->env->host, unit, on_left_unit, u) >= 0;
+}
+
+static void take_up_next(struct lu_update *u)
+{
+	while (u->n_left_units) {
+		_cleanup_free_ char *unit = u->left_units[--u->n_left_units];
+
+		if (take_up(u, unit))
+			return;
+	}
+	lu_restore_forget_left(u);
+	u->restoring = false;
+	lu_domains_settle(u);
+	watch_all(u);
+}
+
+static void on_left_found(const char *unit, void *userdata)
+{
+	struct lu_update *u = userdata;
+	char **list = reallocarray(u->left_units, u->n_left_units + 1, sizeof(*list));
+
+	if (!list)
+		return;
+	u->left_units = list;
+	list[u->n_left_units] = strdup(unit);
+	if (list[u->n_left_units])
+		u->n_left_units++;
+}
+
+/* Whoever has been quicker has a unit of his own among them, and waits for one that was there (lu_host_run()). */
+static void on_all_found(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_update *u = userdata;
+
+	if (u->info.running || u->restoring) {
+		lu_restore_forget_left(u);
+		return;
+	}
+	u->restoring = true;
+	take_up_next(u);
+}
+
+void lu_restore_take_up(struct lu_update *u)
+{
+	if (lu_host_find_units(u->env->host, RESTORE_UNIT "*.service", on_left_found, on_all_found, u) < 0)
+		on_all_found(u, 0, NULL);
 }
 
 static int busy(const struct lu_update *u, struct lu_error *error)

@@ -37,5 +37,14 @@ void lu_outcome_settle(struct lu_update *u, size_t i);
 /** lu_outcome_watch() - see the end of a QEMU that was brought over: its unit may start again then */
 void lu_outcome_watch(struct lu_update *u, size_t i);
 
-/** lu_watch_all() - a daemon that starts while no update runs: who of those that came over is still there, who is kept? */
-void lu_watch_all(struct lu_update *u);
+/**
+ * lu_restore_take_up() - once no update runs that a daemon before this one began: what else was it at, and who is there?
+ *
+ * A daemon that was killed has left the unit of its restore, and whoever is in it: what has come up gets its scope, what keeps
+ * devices, too, and the unit is stopped, so that the next restore is not taken for that one. Until then nothing else is
+ * begun. Then those that came over are looked for, and libvirt is let go if it may be.
+ */
+void lu_restore_take_up(struct lu_update *u);
+
+/** lu_restore_forget_left() - forget those that are still to be taken up */
+void lu_restore_forget_left(struct lu_update *u);

@@ -39,6 +39,7 @@ struct lu_update {
 	struct lu_trace *trace;
 	void *job; /* who asked for it, for news; NULL: a daemon before this one was asked */
 	sd_event_source *timer;
+	bool found; /* a daemon before this one began it */
 
 	/* the update, running or last */
 	struct lu_asked asked;       /* until it comes to rest */
@@ -90,6 +91,9 @@ struct lu_update {
 	void *restore_job;
 	struct lu_outcome kept;
 	char *kept_update;
+	char **left_units; /* of restores that a daemon before this one began (lu_restore_take_up()) */
+	size_t n_left_units;
+	int left_program; /* enum lu_program, of the one whose turn it is */
 };
 
 /* In place of an index: the VM that is restored by request. */

@@ -162,7 +162,11 @@ static void come_to_rest(struct lu_update *u, enum lu_state s)
 	u->job = NULL;
 	u->paused_ns = 0;
 	u->budget = sd_event_source_disable_unref(u->budget);
-	lu_domains_settle(u);
+	if (u->found)
+		lu_restore_take_up(u);
+	else
+		lu_domains_settle(u);
+	u->found = false;
 }
 
 static void log_state(const struct lu_update *u, enum lu_state s, const char *why)
@@ -266,6 +270,7 @@ struct lu_update *lu_update_free(struct lu_update *u)
 	lu_outcomes_free(u);
 	lu_outcome_clear(&u->kept);
 	free(u->kept_update);
+	lu_restore_forget_left(u);
 	closep(&u->pkernfs_fd);
 	closep(&u->image_fd);
 	free(u);
@@ -353,14 +358,14 @@ static int read_request(struct lu_update *u, const char *update, struct lu_error
 	return lu_error_set(e, -ESTALE, NULL, "update/request.json is of another update");
 }
 
-int lu_update_recover(struct lu_update *u, struct lu_error *error)
+static int recover(struct lu_update *u, struct lu_error *error)
 {
 	struct lu_journal_record last;
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	char boot_id[37];
 	int r;
 
-	if (lu_update_open_pkernfs(u, &e) < 0 || faccessat(u->pkernfs_fd, JOURNAL_PATH, F_OK, 0) < 0)
+	if (faccessat(u->pkernfs_fd, JOURNAL_PATH, F_OK, 0) < 0)
 		return 0;
 	r = lu_boot_id(boot_id);
 	if (r == 0)
@@ -399,9 +404,21 @@ int lu_update_recover(struct lu_update *u, struct lu_error *error)
 		lu_trace_free(u->trace);
 		u->trace = NULL;
 		lu_history_keep_last(u);
-		lu_domains_settle(u);
-		lu_watch_all(u);
 	}
+	return r;
+}
+
+int lu_update_recover(struct lu_update *u, struct lu_error *error)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int r = lu_update_open_pkernfs(u, &e);
+
+	if (r < 0)
+		return 0;
+	r = recover(u, error);
+	u->found = u->info.running;
+	if (r >= 0 && !u->found)
+		lu_restore_take_up(u);
 	return r;
 }
 

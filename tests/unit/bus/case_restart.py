@@ -5,7 +5,8 @@ import json
 import os
 import signal
 
-from case_saved import journal
+from case_saved import FOLDER, STATE, UUID, journal, saved
+from case_saved import UPDATE as SAVED_BY
 from world import JOB, PKERNFS, wait_for
 
 UPDATE = PKERNFS / "update"
@@ -69,6 +70,64 @@ def test_stopped_while_calls_wait(world):
     callers[3].begin("Check", "/nonexistent", {})
     world.root.document("GetStatus")
     world.daemon.stop(10)
+
+
+def restoring(world, state, more=()):
+    """Killed while it restored VM a by request: the unit of that is there, in this state; what systemd was asked for since."""
+    saved(world)
+    asked = world.systemd("257.7-1", {"luctl-restore-a.service": state, **dict(more)})
+    return asked
+
+
+def taken_up(world):
+    """A QEMU that lives has taken it up, by what its result says."""
+    qemu = world.monitor("a")
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
+        boot = f.read().strip()
+    with open(f"/proc/{qemu.pid}/stat", encoding="ascii") as f:
+        born = int(f.read().rpartition(")")[2].split()[19])
+    world.save(UUID, "result.json", world.example("result", "valid-running", update=SAVED_BY, uuid=UUID, boot_id=boot, pid=qemu.pid, start_time=born))
+    return qemu
+
+
+def test_killed_during_a_restore(world):
+    """The guest had come up: it gets its scope, its record goes, and the unit is stopped, so that it is not taken for the next restore."""
+    asked = restoring(world, "active", more={"luctl-restore-nobody.service": "active"})
+    qemu = taken_up(world)
+    world.start()
+    wait_for(lambda: ["luctl-restore-a.service"] in asked(), "the unit is stopped")
+    scope = ["luctl-vm-a.scope", [qemu.pid]]
+    assert scope in asked() and asked().index(scope) < asked().index(["luctl-restore-a.service"]), asked()
+    assert ["luctl-restore-nobody.service"] not in asked(), asked()
+    wait_for(lambda: not FOLDER.exists(), "its record is gone")
+    assert "luctl-restore-nobody.service: nobody knows the VM" in world.daemon.text()
+    assert world.root.fails("Restore", "a").errno in ("ENODATA", "ENOENT") and qemu.poll() is None
+
+
+def test_killed_during_a_restore_that_failed(world):
+    """It had not come up: the unit is stopped, with all that is in it, and the next restore is one."""
+    asked = restoring(world, "failed")
+    world.start()
+    wait_for(lambda: ["luctl-restore-a.service"] in asked(), "the unit is stopped")
+    assert world.root.finished(world.root.call("Restore", "a")) == "failed"
+    assert [words[1:] for _, *more in asked() for words in more] == [["--restore", UUID]], asked()
+    assert (FOLDER / "state").read_bytes() == STATE
+
+
+def test_killed_during_a_restore_that_goes_on(world):
+    """lu-init is still at it: nothing else is begun meanwhile, and what comes of it is taken up."""
+    asked = restoring(world, "activating")
+    world.start()
+    wait_for(lambda: "luctl-restore-a.service is waited for" in world.daemon.text(), "it is waited for")
+    assert world.root.fails("Restore", "a").errno == "EBUSY"
+    assert world.root.fails("ForgetState", "a").errno == "EBUSY"
+    assert world.root.fails("UpdateVMM", []).errno == "EBUSY"
+    assert not asked(), asked()
+    qemu = taken_up(world)
+    world.set_units({"luctl-restore-a.service": "active"})
+    wait_for(lambda: ["luctl-restore-a.service"] in asked(), "the unit is stopped")
+    assert ["luctl-vm-a.scope", [qemu.pid]] in asked(), asked()
+    assert "no state of it" in world.root.fails("Restore", "a").what
 
 
 def test_two_daemons(world):
