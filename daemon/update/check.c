@@ -221,6 +221,38 @@ static void check_containers(struct lu_check *c)
 				"such ones over");
 }
 
+static bool names(char *const *list, const char *name)
+{
+	for (; list && *list; list++)
+		if (!strcmp(*list, name))
+			return true;
+	return false;
+}
+
+static const char *shared(const struct lu_check_vm *a, const struct lu_check_vm *b)
+{
+	char *const *of_b = lu_vm_facts(b->vm)->devices;
+
+	for (; a->devices && b->devices && of_b && *of_b; of_b++)
+		if (names(lu_vm_facts(a->vm)->devices, *of_b))
+			return *of_b;
+	return NULL;
+}
+
+/* The mark of a function that goes on is one, and so is who takes it over. The first by name may keep it. */
+static void check_shared(struct lu_check *c)
+{
+	for (size_t i = 0; i < c->n_vms; i++)
+		for (size_t k = 0; k < i; k++) {
+			const char *address = shared(&c->vms[k], &c->vms[i]);
+
+			if (address)
+				lu_reasons_add(&c->vms[i].reasons, address,
+					       "start one of them without it, or exclude one",
+					       "it is passed through to VM %s, too", lu_vm_name(c->vms[k].vm));
+		}
+}
+
 /* A guest that AppArmor confines does not run without it (confined.h). */
 static void check_confined(struct lu_check *c)
 {
@@ -377,14 +409,6 @@ static void predict(struct lu_check *c)
 	}
 }
 
-static bool names(char *const *list, const char *name)
-{
-	for (; list && *list; list++)
-		if (!strcmp(*list, name))
-			return true;
-	return false;
-}
-
 /* One that is declared here, too, is judged as a VM. */
 static bool is_declared(struct lu_vms *vms, const struct lu_domain *d)
 {
@@ -524,6 +548,7 @@ static void one_less(struct lu_check *c)
 	if (!c->tried) {
 		c->tried = true;
 		check_containers(c);
+		check_shared(c);
 		c->pending++;
 		start_trial(c);
 		one_less(c);

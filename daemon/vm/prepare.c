@@ -26,6 +26,7 @@
  * saved state whose guest nobody runs, and the record of a guest that RESUME could not let run yet, since
  * the next try needs it.
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -242,6 +243,57 @@ int lu_device_mark(const char *device, bool on, struct lu_error *e)
 			    strerror(errno));
 }
 
+static int is_uuid_dir(const struct dirent *d)
+{
+	return lu_uuid_valid(d->d_name);
+}
+
+/* Is it among the devices of a record, of this update or one that waits? */
+static bool has_device(int pkernfs_fd, const char *uuid, const char *device)
+{
+	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
+	_cleanup_close_ int dir = lu_store_open(pkernfs_fd, uuid, false, NULL);
+
+	if (dir < 0 || faccessat(dir, "saved.json", F_OK, 0) < 0 || lu_launch_read(dir, &launch, NULL) < 0)
+		return false;
+	for (char **d = launch.devices; d && *d; d++)
+		if (!strcmp(*d, device))
+			return true;
+	return false;
+}
+
+/* The mark is one for all that need it: the last takes it away. */
+static bool others_need(int pkernfs_fd, const char *uuid, const char *device)
+{
+	struct dirent **list = NULL;
+	int n = scandirat(pkernfs_fd, "vm", &list, is_uuid_dir, NULL);
+	bool found = false;
+
+	for (int i = 0; i < n; i++) {
+		found = found ||
+			(strcasecmp(list[i]->d_name, uuid) != 0 && has_device(pkernfs_fd, list[i]->d_name, device));
+		free(list[i]);
+	}
+	free(list);
+	return found;
+}
+
+int lu_devices_unmark(int pkernfs_fd, const char *uuid, char *const *devices, struct lu_error *e)
+{
+	int r = 0;
+
+	for (; devices && *devices; devices++) {
+		_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+		int k = others_need(pkernfs_fd, uuid, *devices) ? 0 : lu_device_mark(*devices, false, &why);
+
+		if (k == 0 || k == -ENOENT)
+			continue;
+		r = k;
+		lu_error_move(e, &why);
+	}
+	return r;
+}
+
 void lu_devices_marked(void (*marked)(const char *address, void *userdata), void *userdata)
 {
 	_cleanup_close_ int sys = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -312,27 +364,25 @@ static bool must_stay(const struct lu_vm_job *j)
 static int unmark_devices(struct lu_vm_job *j)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	int r = 0;
 
 	if (!j->have_saved || must_stay(j) || lu_launch_read(j->dir_fd, &j->launch, &e) < 0)
 		return 0;
-	for (char **device = j->launch.devices; device && *device; device++) {
-		int k = lu_device_mark(*device, false, &j->error);
-
-		if (k < 0 && k != -ENOENT)
-			r = k;
-	}
-	return r;
+	return lu_devices_unmark(j->pkernfs_fd, j->vm->def.uuid, j->launch.devices, &j->error);
 }
 
 static int remove_files(struct lu_vm_job *j)
 {
+	int r;
+
 	if (must_stay(j))
 		return 0;
 	lu_vm_let_go(j->vm);
 	if (!j->have_saved)
 		return 0;
-	return lu_store_remove(j->pkernfs_fd, j->vm->def.uuid, &j->error);
+	r = lu_store_remove(j->pkernfs_fd, j->vm->def.uuid, &j->error);
+	/* others that are unprepared beside this one have left the marks that it had, too, to whoever is the last */
+	(void)lu_devices_unmark(j->pkernfs_fd, j->vm->def.uuid, j->launch.devices, NULL);
+	return r;
 }
 
 /* clang-format off */

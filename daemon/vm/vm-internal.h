@@ -218,6 +218,14 @@ int lu_vm_job_set_ignore_shared(struct lu_vm_job *j, bool on, unsigned int toler
 /** lu_device_mark() - mark a function to go on over the jump, or take the mark away */
 int lu_device_mark(const char *device, bool on, struct lu_error *e);
 
+/**
+ * lu_devices_unmark() - take the marks of these functions away, but for those that another VM's record in pkernfs needs
+ * @uuid: of the VM whose they were
+ *
+ * All are tried. Return: 0, also for functions that are gone; or a negative errno of one.
+ */
+int lu_devices_unmark(int pkernfs_fd, const char *uuid, char *const *devices, struct lu_error *e);
+
 /** lu_vm_mode() - the migration mode by which it is saved */
 const char *lu_vm_mode(const struct lu_vm *vm);
 

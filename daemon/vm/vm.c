@@ -145,8 +145,8 @@ int lu_vm_clean(struct lu_vm *vm, struct lu_error *e)
 	if (root < 0)
 		return root;
 	/* descriptors that are held here: it was restored in the kernel that it was saved in */
-	for (char **device = vm->passthrough ? vm->facts.devices : NULL; device && *device; device++)
-		(void)lu_device_mark(*device, false, NULL);
+	if (vm->passthrough)
+		(void)lu_devices_unmark(root, vm->def.uuid, vm->facts.devices, NULL);
 	lu_vm_let_go(vm);
 	vm->stopped = false;
 	lu_store_keep_journal(root, vm->def.uuid);

@@ -162,8 +162,7 @@ int lu_vm_forget(struct lu_vm *vm, struct lu_error *e)
 		return r;
 	lives = lu_vm_process_lives(vm) > 0;
 	(void)lu_launch_read(dir, &launch, NULL);
-	for (char **device = launch.devices; device && *device; device++)
-		(void)lu_device_mark(*device, false, NULL);
+	(void)lu_devices_unmark(root, vm->def.uuid, launch.devices, NULL);
 	/* nobody else knows of it there: its record goes last, so that this can be asked for again */
 	r = lives ? 0 : lu_store_remove_memory(dir, e);
 	if (r >= 0)
@@ -191,12 +190,9 @@ int lu_vm_leave(struct lu_vm *vm, struct lu_error *e)
 	if (lu_vm_waits(vm, NULL))
 		return lu_error_set(e, -EBUSY, LU_VM_WAITS_HINT,
 				    "VM %s: its state that was saved could not be taken back", vm->name);
-	for (char **device = vm->facts.devices; device && *device; device++) {
-		r = lu_device_mark(*device, false, e);
-		if (r < 0 && r != -ENOENT)
-			return r;
-		lu_error_clear(e);
-	}
+	r = lu_devices_unmark(root, vm->def.uuid, vm->facts.devices, e);
+	if (r < 0)
+		return r;
 	r = lu_store_remove(root, vm->def.uuid, e);
 	if (r >= 0)
 		lu_vm_let_go(vm);

@@ -164,3 +164,14 @@ def test_blackout(world):
     assert verdict == "cannot" and any("its predicted blackout, 3.912 s, is longer than the 3.912 s" in r for r in reasons), (verdict, reasons)
     assert plan(**{"max-blackout": GLib.Variant("t", 3912000)})[0] == "goes-along"
     assert world.root.fails("Plan", "", {"max-blackout": GLib.Variant("t", 0)}).errno == "EINVAL"
+
+
+def test_two_with_one_function(world):
+    """A function that two VMs name: the second one is refused, by that name, before anything is paused."""
+    for number, name in enumerate("abc", 1):
+        world.define(name, number=number)
+        world.monitor(name, words=["-device", f"vfio-pci,host=0000:00:1f.{7 if name < 'c' else 6},id=card"])
+    world.start()
+    reasons = {vm["name"]: [(d["address"], r["what"]) for d in vm["devices"] for r in d["reasons"] if r["what"].endswith(", too")]
+               for vm in world.root.document("Plan", "", {})["vms"]}
+    assert reasons == {"a": [], "b": [("0000:00:1f.7", "it is passed through to VM a, too")], "c": []}, reasons

@@ -5,7 +5,7 @@ import json
 import struct
 import zlib
 
-from world import ETC, HERE, PKERNFS, RUN, wait_for
+from world import ETC, HERE, PKERNFS, RUN, SYSFS, wait_for
 
 UUID = "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0001"
 UPDATE = "00000000-aaaa-4000-8000-000000000001"
@@ -204,6 +204,26 @@ def test_forget_keeps_definition(world):
     world.start()
     world.root.call("ForgetState", UUID)
     assert states(world) == {UUID: "unreachable"} and not FOLDER.exists()
+
+
+def test_forget_of_two_with_one_function(world):
+    """The mark of a function stays as long as another record needs it."""
+    address = "0000:00:1f.7"
+    world.functions(address)
+    mark = SYSFS / address / "pkeep"
+    mark.write_text("1")
+    other = UUID[:-1] + "2"
+    saved(world)
+    for uuid, name in ((UUID, "a"), (other, "b")):
+        launch = world.example("launch", "valid-devices", uuid=uuid, name=name, unit=None, qmp=str(world.socket_of(name)))
+        world.save(uuid, "launch.json", {**launch, "devices": [address]})
+    world.save(other, "state", STATE)
+    world.save(other, "saved.json", world.example("saved", "valid-complete", update=UPDATE, uuid=other, name="b", size=len(STATE), crc32=zlib.crc32(STATE)))
+    world.start()
+    world.root.call("ForgetState", UUID)
+    assert mark.read_text() == "1"
+    world.root.call("ForgetState", other)
+    assert mark.read_text().startswith("0"), mark.read_text()
 
 
 def test_not_while_updating(world):

@@ -43,6 +43,7 @@ OF_DBUS = {"FileNotFound": "ENOENT", "InvalidArgs": "EINVAL", "AccessDenied": "E
            "Timeout": "ETIMEDOUT", "IOError": "EIO", "NotSupported": "EOPNOTSUPP", "LimitsExceeded": "ENOBUFS",
            "InconsistentMessage": "EBADMSG", "AddressInUse": "EADDRINUSE", "UnixProcessIdUnknown": "ESRCH"}
 KERNEL = pathlib.Path("/sys/kernel")
+SYSFS = pathlib.Path("/sys/bus/pci/devices")
 
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -341,16 +342,24 @@ class World:
         self.processes.append(process)
         return process
 
-    def monitor(self, name, **behaviour):
-        """A process that listens at the VM's socket as a QEMU that is well, but for @behaviour (monitor.py)."""
+    def monitor(self, name, words=(), **behaviour):
+        """A process that listens at the VM's socket as a QEMU that is well, but for @behaviour (monitor.py); @words: of QEMU's options."""
         place = self.socket_of(name)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         config = SCRATCH / f"monitor.{name}.json"
         config.write_text(json.dumps({"socket": str(place), **behaviour}))
-        process = self.run([sys.executable, HERE / "monitor.py", config])
+        process = self.run([sys.executable, HERE / "monitor.py", config, *words])
         wait_for(place.exists, f"the monitor of {name}")
         return process
+
+    @staticmethod
+    def functions(*addresses):
+        """PCI functions of this host, and no others; each has a mark that it goes on over the jump."""
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "functions", SYSFS], check=True)
+        for address in addresses:
+            (SYSFS / address).mkdir()
+            (SYSFS / address / "pkeep").write_text("0")
 
     def domain(self, name, number, qemu, policy="required"):
         """libvirt's status file of the QEMU that qemu() has started: a guest of libvirt's, with its monitor; its path."""
