@@ -530,9 +530,12 @@ int lu_host_survives(struct lu_host *h, pid_t pid, char **ret_unit, struct lu_er
 	return ignore;
 }
 
-int lu_host_limits(struct lu_host *h, pid_t pid, struct lu_limits *ret, char ***ret_lost, struct lu_error *error)
+int lu_host_limits(struct lu_host *h, pid_t pid, bool here, struct lu_limits *ret, char ***ret_lost,
+		   struct lu_error *error)
 {
-	return lu_limits_ask(h->bus, pid, CALL_TIMEOUT_USEC, ret, ret_lost, error);
+	int r = lu_limits_ask(h->bus, pid, CALL_TIMEOUT_USEC, ret, ret_lost, error);
+
+	return r < 0 || here ? r : lu_limits_name_disks(AT_FDCWD, ret, ret_lost);
 }
 
 int lu_host_unit_active(struct lu_host *h, const char *unit, struct lu_error *error)

@@ -86,8 +86,9 @@ int lu_host_unit_active(struct lu_host *h, const char *unit, struct lu_error *er
 void lu_host_scope(struct lu_host *h, const char *scope, const char *description, pid_t pid, pid_t with,
 		   const struct lu_limits *limits);
 
-/** lu_host_limits() - lu_limits_ask() */
-int lu_host_limits(struct lu_host *h, pid_t pid, struct lu_limits *ret, char ***ret_lost, struct lu_error *error);
+/** lu_host_limits() - lu_limits_ask(), and lu_limits_name_disks() unless it is for this kernel: @here */
+int lu_host_limits(struct lu_host *h, pid_t pid, bool here, struct lu_limits *ret, char ***ret_lost,
+		   struct lu_error *error);
 
 /** lu_host_holds() - is process @pid in the cgroup of @unit? */
 bool lu_host_holds(const char *unit, pid_t pid);

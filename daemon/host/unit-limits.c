@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "disk-names.h"
 #include "unit-limits.h"
 
 #define LIMITS_MAX (1U << 20)
@@ -383,6 +384,99 @@ int lu_limits_ask(sd_bus *bus, pid_t pid, uint64_t timeout_usec, struct lu_limit
 	*ret = l;
 	l = (struct lu_limits){ 0 };
 	return 0;
+}
+
+/* --- disks --- */
+
+/* The word as it shall be, *@ret NULL: as it is; 0: it can't be. */
+typedef int (*disk_fn_t)(int root_fd, const char *word, char **ret);
+
+static int name_disk(int root_fd, const char *word, char **ret)
+{
+	char number[32];
+
+	if (lu_disk_name_holds(root_fd, word))
+		return 1;
+	return lu_disk_number(root_fd, word, number) > 0 ? lu_disk_name(root_fd, number, ret) : 0;
+}
+
+static int find_disk(int root_fd, const char *word, char **ret)
+{
+	char number[32];
+
+	return strncmp(word, "/dev/disk/", 10) != 0 || lu_disk_number(root_fd, word, number) > 0;
+}
+
+static int tell_lost(const struct lu_limit *l, const char *word, char ***lost)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (asprintf(&text, "%s=%s", l->name, word) < 0) {
+		text = NULL;
+		return -ENOMEM;
+	}
+	return add_lost(lost, text);
+}
+
+/* The pairs of one property; those that can't be are left out and told. */
+static int each_pair(int root_fd, struct lu_limit *l, disk_fn_t fn, char ***lost)
+{
+	size_t to = 0;
+	int r = 0;
+
+	for (size_t i = 0; l->words && l->words[i] && l->words[i + 1]; i += 2) {
+		char *name = NULL, *word = l->words[i], *value = l->words[i + 1];
+		int k = r < 0 ? r : fn(root_fd, word, &name);
+
+		l->words[i] = l->words[i + 1] = NULL;
+		if (k == 0)
+			k = tell_lost(l, word, lost);
+		if (k <= 0) {
+			r = k < 0 ? k : r;
+			free(word);
+			free(value);
+			continue;
+		}
+		if (name) {
+			free(word);
+			word = name;
+		}
+		l->words[to++] = word;
+		l->words[to++] = value;
+	}
+	return r;
+}
+
+static int each_disk(int root_fd, struct lu_limits *l, disk_fn_t fn, char ***lost)
+{
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		bool pairs = false;
+
+		for (size_t k = 0; k < ARRAY_SIZE(properties); k++)
+			pairs |= !strcmp(properties[k].name, l->list[i].name) &&
+				 (properties[k].form == COUNTS || properties[k].form == PAIRS);
+		if (pairs && r >= 0)
+			r = each_pair(root_fd, &l->list[i], fn, lost);
+		if (pairs && (!l->list[i].words || !l->list[i].words[0]))
+			limit_clear(&l->list[i]);
+		else
+			l->list[n++] = l->list[i];
+	}
+	l->n = n;
+	return r;
+}
+
+int lu_limits_name_disks(int root_fd, struct lu_limits *l, char ***lost)
+{
+	return each_disk(root_fd, l, name_disk, lost);
+}
+
+int lu_limits_find_disks(int root_fd, struct lu_limits *l, char ***lost)
+{
+	return each_disk(root_fd, l, find_disk, lost);
 }
 
 /* --- to systemd --- */

@@ -31,6 +31,18 @@ struct lu_limits {
 int lu_limits_ask(sd_bus *bus, pid_t pid, uint64_t timeout_usec, struct lu_limits *ret, char ***ret_lost,
 		  struct lu_error *e);
 
+/**
+ * lu_limits_name_disks() - call disks by names that hold in the next kernel (disk-names.h), in which sda may be another one
+ * @root_fd: directory that /dev and /sys are looked for in, or AT_FDCWD: the host's
+ * @lost: "IOReadBandwidthMax=/dev/loop0" of each that has none, and is left out, goes there, too
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int lu_limits_name_disks(int root_fd, struct lu_limits *l, char ***lost);
+
+/** lu_limits_find_disks() - there: leave out, and tell, those whose name nobody has */
+int lu_limits_find_disks(int root_fd, struct lu_limits *l, char ***lost);
+
 /** lu_limits_append() - to the properties of a unit to be made, in the open array of a message */
 int lu_limits_append(const struct lu_limits *l, sd_bus_message *m);
 

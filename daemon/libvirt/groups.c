@@ -8,10 +8,12 @@
  * default weight and nothing at all are not written.
  */
 #include <dirent.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "disk-names.h"
 #include "groups.h"
 #include "util.h"
 
@@ -19,6 +21,7 @@
 #define GROUPS_MAX 4200u /* vCPUs, I/O threads */
 #define DEPTH_MAX 4u
 #define VALUES_MAX 64u
+#define LEFT_OUT_MAX 1024u
 
 static const char *const setting_files[] = {
 	"cpu.weight", "cpu.max",    "cpu.max.burst",   "cpuset.cpus", "cpuset.mems", "memory.max", "memory.high",
@@ -45,10 +48,18 @@ static bool file_valid(const char *s)
 	return false;
 }
 
+static bool device_valid(const char *s)
+{
+	return !strncmp(s, "/dev/", 5) && !strstr(s, "..");
+}
+
 static const struct lu_json_field value_fields[] = {
 	{ "file", LU_JSON_STRING, offsetof(struct lu_group_value, file), LU_JSON_REQUIRED, .check = file_valid,
 	  .expect = "a setting of a control group" },
 	{ "value", LU_JSON_STRING, offsetof(struct lu_group_value, value), LU_JSON_REQUIRED, .min = 1, .max = 4096 },
+	/* left out where there is none */
+	{ "device", LU_JSON_STRING, offsetof(struct lu_group_value, device), 0, .max = 4096, .check = device_valid,
+	  .expect = "a path in /dev", .since = LU_JSON_AT(1, 1) },
 };
 static const struct lu_json_table value_table = LU_JSON_TABLE("setting", struct lu_group_value, value_fields);
 static const struct lu_json_field group_fields[] = {
@@ -72,7 +83,7 @@ static const struct lu_json_field groups_fields[] = {
 	{ "threads", LU_JSON_OBJECTS, offsetof(struct lu_groups, threads), LU_JSON_REQUIRED, .max = GROUPS_MAX,
 	  .table = &thread_table, .count_offset = offsetof(struct lu_groups, n_threads) },
 };
-const struct lu_json_table lu_groups_table = LU_JSON_DOCUMENT("groups", struct lu_groups, groups_fields, 1);
+const struct lu_json_table lu_groups_table = LU_JSON_DOCUMENT_AT("groups", struct lu_groups, groups_fields, 1, 1);
 
 void lu_groups_clear(struct lu_groups *g)
 {
@@ -144,9 +155,20 @@ static int open_scope(int root_fd, const char *scope)
 
 /* --- reading --- */
 
-static int add_value(struct lu_group *g, const char *file, char *value)
+/* "8:16 rbps=1048576": how long the number is, 0: the line is about no disk */
+static size_t number_of(const char *value)
+{
+	size_t n = strspn(value, "0123456789:");
+
+	return n && value[n] == ' ' && memchr(value, ':', n) ? n : 0;
+}
+
+static int add_value(int root_fd, struct lu_group *g, const char *file, char *value)
 {
 	struct lu_group_value *p;
+	size_t n = strncmp(file, "io.", 3) == 0 ? number_of(value) : 0;
+	char number[32];
+	int r = 0;
 
 	if (g->n_values == VALUES_MAX)
 		return -E2BIG;
@@ -154,24 +176,28 @@ static int add_value(struct lu_group *g, const char *file, char *value)
 	if (!p)
 		return -ENOMEM;
 	g->values = p;
-	p[g->n_values] = (struct lu_group_value){ .file = strdup(file), .value = strdup(value) };
-	g->n_values++;
-	return p[g->n_values - 1].file && p[g->n_values - 1].value ? 0 : -ENOMEM;
+	p += g->n_values++;
+	*p = (struct lu_group_value){ .file = strdup(file), .value = strdup(value) };
+	if (n && n < sizeof(number)) {
+		snprintf(number, sizeof(number), "%.*s", (int)n, value);
+		r = lu_disk_name(root_fd, number, &p->device);
+	}
+	return p->file && p->value && r >= 0 ? 0 : -ENOMEM;
 }
 
 /* Those of I/O have a line for each disk, which the kernel takes one by one. */
-static int add_values(struct lu_group *g, const char *file, char *lines)
+static int add_values(int root_fd, struct lu_group *g, const char *file, char *lines)
 {
 	int r = 0;
 
 	for (char *save = NULL, *line = strtok_r(lines, "\n", &save); r >= 0 && line;
 	     line = strtok_r(NULL, "\n", &save))
 		if (!is_default(file, line))
-			r = add_value(g, file, line);
+			r = add_value(root_fd, g, file, line);
 	return r;
 }
 
-static int read_group(int dir, const char *path, struct lu_groups *ret)
+static int read_group(int root_fd, int dir, const char *path, struct lu_groups *ret)
 {
 	_cleanup_free_ char *type = text_of(dir, "cgroup.type");
 	struct lu_group *g, *list;
@@ -193,15 +219,15 @@ static int read_group(int dir, const char *path, struct lu_groups *ret)
 
 		/* the scope's own are systemd's */
 		if (lines)
-			r = add_values(g, setting_files[i], lines);
+			r = add_values(root_fd, g, setting_files[i], lines);
 	}
 	return r;
 }
 
-static int read_below(int dir_fd, const char *path, unsigned int depth, struct lu_groups *ret)
+static int read_below(int root_fd, int dir_fd, const char *path, unsigned int depth, struct lu_groups *ret)
 {
 	struct dirent **list = NULL;
-	int n, r = read_group(dir_fd, path, ret);
+	int n, r = read_group(root_fd, dir_fd, path, ret);
 
 	if (r < 0 || depth == DEPTH_MAX)
 		return r;
@@ -217,7 +243,7 @@ static int read_below(int dir_fd, const char *path, unsigned int depth, struct l
 				r = -ENOMEM;
 			}
 			if (r >= 0 && sub >= 0)
-				r = read_below(sub, below, depth + 1, ret);
+				r = read_below(root_fd, sub, below, depth + 1, ret);
 		}
 		free(list[i]);
 	}
@@ -312,7 +338,7 @@ int lu_groups_read(int root_fd, pid_t pid, struct lu_groups *ret, struct lu_erro
 
 	if (r > 0) {
 		dir = open_scope(root_fd, scope);
-		r = dir < 0 ? -errno : read_below(dir, "", 0, &g);
+		r = dir < 0 ? -errno : read_below(root_fd, dir, "", 0, &g);
 		if (r >= 0)
 			r = each_thread(root_fd, pid, read_thread, &g);
 	}
@@ -328,10 +354,28 @@ int lu_groups_read(int root_fd, pid_t pid, struct lu_groups *ret, struct lu_erro
 /* --- making --- */
 
 struct make {
+	int root_fd;
 	int dir; /* the scope */
+	bool here;
 	const struct lu_groups *groups;
 	struct lu_error *left_out;
 };
+
+/* All that is left out is told, as far as there is room for it. */
+static int leave_out(struct make *m, int r, const char *fmt, ...)
+{
+	_cleanup_free_ char *before = m->left_out->what ? strdup(m->left_out->what) : NULL;
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (before && strlen(before) > LEFT_OUT_MAX)
+		return r;
+	lu_error_clear(m->left_out);
+	return lu_error_set(m->left_out, r, NULL, "%s%s%s", before ?: "", before ? "; " : "", text);
+}
 
 static int write_to(struct make *m, const char *path, const char *file, const char *value)
 {
@@ -346,8 +390,27 @@ static int write_to(struct make *m, const char *path, const char *file, const ch
 	fd = openat(m->dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd >= 0 && write(fd, value, n) == (ssize_t)n)
 		return 0;
-	lu_error_clear(m->left_out);
-	return lu_error_set(m->left_out, -errno, NULL, "%s: %s: %s", name, value, strerror(errno));
+	return leave_out(m, -errno, "%s: %s: %s", name, value, strerror(errno));
+}
+
+/* A disk that has no name may be another one's number by now: to hold the guest to that would be worse than to nothing. */
+static void write_value(struct make *m, const char *path, const struct lu_group_value *v)
+{
+	size_t n = strncmp(v->file, "io.", 3) == 0 ? number_of(v->value) : 0;
+	_cleanup_free_ char *line = NULL;
+	char number[32];
+
+	if (!n || m->here) {
+		(void)write_to(m, path, v->file, v->value);
+		return;
+	}
+	if (!v->device || lu_disk_number(m->root_fd, v->device, number) <= 0)
+		(void)leave_out(m, -ENODEV, "%s/%s: %s: %s%s", path, v->file, v->value, v->device ?: "its disk",
+				v->device ? " is not there" : " has no name but a number");
+	else if (asprintf(&line, "%s%s", number, v->value + n) < 0)
+		line = NULL;
+	else
+		(void)write_to(m, path, v->file, line);
 }
 
 /* Controllers one by one: what this kernel does not have keeps none of the others away. */
@@ -380,11 +443,11 @@ static int place_thread(int proc, const char *tid, const char *name, void *userd
 	return 0;
 }
 
-int lu_groups_make(int root_fd, pid_t pid, const struct lu_groups *g, struct lu_error *e)
+int lu_groups_make(int root_fd, pid_t pid, const struct lu_groups *g, bool here, struct lu_error *e)
 {
 	_cleanup_free_ char *scope = NULL;
 	_cleanup_close_ int dir = -EBADF;
-	struct make m = { .groups = g, .left_out = e };
+	struct make m = { .root_fd = root_fd, .here = here, .groups = g, .left_out = e };
 	const char *below;
 	char number[16];
 	int r = scope_of(root_fd, pid, &scope, &below);
@@ -424,7 +487,6 @@ int lu_groups_make(int root_fd, pid_t pid, const struct lu_groups *g, struct lu_
 		(void)each_thread(root_fd, pid, place_thread, &m);
 	for (size_t i = 1; i < g->n_groups; i++)
 		for (size_t k = 0; k < g->groups[i].n_values; k++)
-			(void)write_to(&m, g->groups[i].path, g->groups[i].values[k].file,
-				       g->groups[i].values[k].value);
+			write_value(&m, g->groups[i].path, &g->groups[i].values[k]);
 	return 0;
 }

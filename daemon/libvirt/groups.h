@@ -13,6 +13,7 @@
 struct lu_group_value {
 	char *file;
 	char *value;
+	char *device; /* of a line that is about a disk: its name in the next kernel, where numbers differ; NULL: it has none */
 };
 
 struct lu_group {
@@ -52,8 +53,10 @@ int lu_groups_read(int root_fd, pid_t pid, struct lu_groups *ret, struct lu_erro
 /**
  * lu_groups_make() - make them again for a process that is in its scope and nowhere below
  *
- * What this kernel does not have (a controller, a file) is left out.
+ * @here: they are of this kernel, in which numbers of disks are what they were
+ *
+ * What this kernel does not have (a controller, a file, a disk) is left out.
  *
  * Return: 0, with *@e saying what was left out or being empty; or a negative errno.
  */
-int lu_groups_make(int root_fd, pid_t pid, const struct lu_groups *g, struct lu_error *e);
+int lu_groups_make(int root_fd, pid_t pid, const struct lu_groups *g, bool here, struct lu_error *e);

@@ -158,12 +158,13 @@ static void check_losses(struct lu_check *c, struct lu_check_vm *v)
 	for (size_t i = 0; i < losses->n; i++)
 		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, losses->list[i].hint, "not carried: %s",
 				losses->list[i].what);
-	if (lu_host_limits(c->env->host, lu_vm_facts(v->vm)->pid, &limits, &lost, &e) < 0 && c->env->config.quiesce)
+	if (lu_host_limits(c->env->host, lu_vm_facts(v->vm)->pid, c->asked->vmm, &limits, &lost, &e) < 0 &&
+	    c->env->config.quiesce)
 		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, e.hint, "not carried: limits of its unit: %s",
 				e.what ?: "they can't be read");
 	for (char **p = lost; p && *p; p++) {
-		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, hint, "not carried: %s= of %s", *p,
-				limits.unit);
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, hint, "not carried: %s%s of %s", *p,
+				strchr(*p, '=') ? "" : "=", limits.unit);
 		free(*p);
 	}
 	free(lost);

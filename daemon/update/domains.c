@@ -32,7 +32,7 @@ static void make_groups(struct lu_update *u, const struct lu_vm *vm, pid_t pid)
 	int r = dir < 0 ? dir : lu_json_load(dir, LU_GROUPS_FILE, LU_STORE_JSON_MAX, &lu_groups_table, &groups, &e);
 
 	if (r >= 0)
-		r = lu_groups_make(AT_FDCWD, pid, &groups, &e);
+		r = lu_groups_make(AT_FDCWD, pid, &groups, u->effect == LU_EFFECT_UNDO, &e);
 	if (r < 0 || e.code)
 		log_warning_vm(lu_vm_name(vm), "limits of its control groups: %s", e.what ?: strerror(-r));
 }

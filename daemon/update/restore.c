@@ -65,13 +65,19 @@ void lu_outcome_adopt(struct lu_update *u, size_t i)
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_close_ int dir = -EBADF;
 	struct lu_outcome *o = lu_outcome(u, i);
-	char scope[128], description[128];
+	char scope[128], description[128], **lost = NULL;
 
 	snprintf(scope, sizeof(scope), "luctl-vm-%s.scope", lu_outcome_name(u, i));
 	snprintf(description, sizeof(description), "Virtual machine %s", lu_outcome_name(u, i));
 	dir = lu_store_open(u->pkernfs_fd, lu_outcome_uuid(u, i), false, NULL);
 	if (dir >= 0 && lu_limits_read(dir, &limits, &e) < 0 && e.what)
 		log_warning_vm(lu_outcome_name(u, i), "%s", e.what);
+	(void)lu_limits_find_disks(AT_FDCWD, &limits, &lost);
+	for (char **p = lost; p && *p; p++) {
+		log_warning_vm(lu_outcome_name(u, i), "is not held to %s: there is no such device", *p);
+		free(*p);
+	}
+	free(lost);
 	if (!lu_domain_adopt(u, lu_outcome_uuid(u, i), (pid_t)o->result.pid, false))
 		lu_host_scope(u->env->host, scope, description, (pid_t)o->result.pid, tpm_of(dir), &limits);
 	if (i != LU_OUTCOME_KEPT)

@@ -242,7 +242,7 @@ void lu_note_limits(struct lu_update *u, size_t i)
 	struct lu_vm *vm = u->outcomes[i].vm;
 	_cleanup_close_ int dir = lu_store_open(u->pkernfs_fd, u->doc.vms[i].uuid, false, &e);
 	char **lost = NULL;
-	int r = dir < 0 ? dir : lu_host_limits(u->env->host, lu_vm_facts(vm)->pid, &limits, &lost, &e);
+	int r = dir < 0 ? dir : lu_host_limits(u->env->host, lu_vm_facts(vm)->pid, u->doc.vmm, &limits, &lost, &e);
 
 	/* what is lost was told by the check */
 	for (char **p = lost; p && *p; p++)

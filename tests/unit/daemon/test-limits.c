@@ -237,10 +237,66 @@ static void examples_of_the_schema(void **state)
 	assert_true(n > 5);
 }
 
+static void free_words(char **words)
+{
+	for (char **p = words; p && *p; p++)
+		free(*p);
+	free(words);
+}
+
+/* A disk goes by what it is, for vda may be another one in the next kernel; a file and what is no disk stay as they are. */
+static void disks_by_name(void **state)
+{
+	static const char text[] =
+		"{\"version\": 1, \"unit\": \"u.service\", \"limits\": ["
+		"{\"name\": \"IOReadBandwidthMax\", \"words\": [\"/dev/vda\", \"1\", \"/dev/loop0\", \"2\", "
+		"\"/var/disk.img\", \"3\"]}, {\"name\": \"IOWeight\", \"number\": 5}, "
+		"{\"name\": \"IOWriteIOPSMax\", \"words\": [\"/dev/loop0\", \"2\"]}, "
+		"{\"name\": \"DeviceAllow\", \"words\": [\"/dev/kvm\", \"rw\", \"/dev/by-hand\", \"r\"]}]}";
+	_cleanup_(lu_limits_clear) struct lu_limits l = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_close_ int root = -EBADF;
+	char dir[64], command[300], **lost = NULL;
+
+	assert_non_null(test_mkdtemp(dir));
+	snprintf(
+		command, sizeof(command),
+		"cd %s && mkdir -p dev/disk/by-id sys/class/block/vda sys/class/block/loop0 && echo 254:0 >sys/class/block/vda/dev && "
+		"echo 7:0 >sys/class/block/loop0/dev && ln -s ../../vda dev/disk/by-id/virtio-1 && ln -s vda dev/by-hand",
+		dir);
+	assert_int_equal(system(command), 0);
+	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(lu_write_file(root, "limits.json", text, sizeof(text) - 1, 0600), 0);
+	expect(lu_limits_read(root, &l, &e) == 0, "%s", e.what);
+	assert_int_equal(lu_limits_name_disks(root, &l, &lost), 0);
+	WORDS(&l, "IOReadBandwidthMax", "/dev/disk/by-id/virtio-1", "1", "/var/disk.img", "3");
+	WORDS(&l, "DeviceAllow", "/dev/kvm", "rw", "/dev/disk/by-id/virtio-1", "r");
+	assert_int_equal(find(&l, "IOWeight")->number, 5);
+	assert_null(find(&l, "IOWriteIOPSMax"));
+	assert_string_equal(lost[0], "IOReadBandwidthMax=/dev/loop0");
+	assert_string_equal(lost[1], "IOWriteIOPSMax=/dev/loop0");
+	assert_null(lost[2]);
+	free_words(lost);
+	lost = NULL;
+	assert_int_equal(lu_limits_find_disks(root, &l, &lost), 0);
+	assert_null(lost);
+	snprintf(command, sizeof(command), "rm %s/dev/disk/by-id/virtio-1", dir);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(lu_limits_find_disks(root, &l, &lost), 0);
+	WORDS(&l, "IOReadBandwidthMax", "/var/disk.img", "3");
+	WORDS(&l, "DeviceAllow", "/dev/kvm", "rw");
+	assert_string_equal(lost[0], "IOReadBandwidthMax=/dev/disk/by-id/virtio-1");
+	assert_string_equal(lost[1], "DeviceAllow=/dev/disk/by-id/virtio-1");
+	free_words(lost);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_set_is_kept),
+		cmocka_unit_test(disks_by_name),
 		cmocka_unit_test(examples_of_the_schema),
 	};
 
