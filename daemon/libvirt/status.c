@@ -238,6 +238,7 @@ int lu_status_read(const char *text, size_t size, const char *file, struct lu_vm
 	v.monitor = text_of(&d, "/domstatus/monitor[@type='unix']/@path");
 	v.agent = text_of(&d, "/domstatus/domain/devices/channel[@type='unix'][target/@type='virtio']"
 			      "[target/@name='org.qemu.guest_agent.0']/source/@path");
+	v.memory = text_of(&d, "/domstatus/memoryBackingDir/@path");
 	v.pid = pid ? atoi(pid) : 0;
 	v.running = state && !strcmp(state, "running");
 	if (v.pid <= 0 || !v.name || !v.uuid || !lu_uuid_valid(v.uuid) || !v.monitor || v.monitor[0] != '/') {

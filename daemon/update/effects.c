@@ -70,7 +70,7 @@ const struct lu_effect_steps lu_effects[LU_EFFECT_MAX] = {
 	[LU_EFFECT_RESTORE] = { .steps = { step_hooks, lu_step_restore } },
 	[LU_EFFECT_RESUME] = { .steps = { step_hooks, lu_step_resume_loaded, lu_step_verify } },
 	[LU_EFFECT_FINISH] = { .steps = { step_hooks, lu_step_measure, lu_step_ask_domains, lu_step_wait_machines,
-					  lu_step_give_domains_back, lu_step_cleanup } },
+					  lu_step_give_memory_back, lu_step_give_domains_back, lu_step_cleanup } },
 	[LU_EFFECT_EXAMINE] = { .steps = { step_hooks, lu_step_check } },
 	[LU_EFFECT_REPLACE] = { .steps = { step_hooks, lu_step_replace } },
 };

@@ -33,6 +33,24 @@ bool lu_left_named(const struct lu_request_doc *doc, const struct lu_vm *vm)
 	return false;
 }
 
+static int add_memory(struct lu_request_doc *doc, const char *dir)
+{
+	size_t n = 0;
+	char **list;
+
+	if (!dir)
+		return 0;
+	while (doc->left_memory && doc->left_memory[n])
+		n++;
+	list = reallocarray(doc->left_memory, n + 2, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	doc->left_memory = list;
+	list[n + 1] = NULL;
+	list[n] = strdup(dir);
+	return list[n] ? 0 : -ENOMEM;
+}
+
 int lu_left_add(struct lu_request_doc *doc, const struct lu_vm *vm, const char *what, const char *hint)
 {
 	struct luctl_left *left;
@@ -40,6 +58,8 @@ int lu_left_add(struct lu_request_doc *doc, const struct lu_vm *vm, const char *
 
 	if (lu_left_named(doc, vm))
 		return 0;
+	if (add_memory(doc, lu_vm_domain_memory(vm)) < 0)
+		return -ENOMEM;
 	left = reallocarray(doc->left, doc->n_left + 1, sizeof(*left));
 	if (!left)
 		return -ENOMEM;

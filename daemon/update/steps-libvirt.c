@@ -6,6 +6,8 @@
  *
  * What libvirt knows of a guest is its status file. One that is not there any more is a guest that libvirt would end.
  */
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "domains.h"
@@ -198,6 +200,50 @@ static int give_one(struct lu_update *u, size_t i, struct lu_error *e)
 				    "process %llu has the guest and does not answer at its monitor",
 				    (unsigned long long)o->result.pid);
 	return 0;
+}
+
+/*
+ * Out of reach first: who starts on it now (a domain of the same number and name) has it already, which is seen, or finds
+ * nothing there.
+ */
+static int give_memory_back(struct lu_update *u, int update, const char *dir, pid_t *ret_user, struct lu_error *e)
+{
+	_cleanup_close_ int moved = -EBADF;
+	int r;
+
+	if (renameat2(u->pkernfs_fd, dir, update, LU_STORE_MEMORY, RENAME_NOREPLACE) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	moved = openat(update, LU_STORE_MEMORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	r = moved < 0 ? -errno : lu_memory_user(moved, ret_user);
+	if (r >= 0 && !*ret_user) {
+		r = lu_store_remove_memory(update, e);
+		return r < 0 ? r : 1;
+	}
+	if (renameat2(update, LU_STORE_MEMORY, u->pkernfs_fd, dir, RENAME_NOREPLACE) < 0)
+		r = -errno;
+	return r;
+}
+
+/* Of guests that ended with the kernel before: nobody else knows of it, since libvirt does not. */
+int lu_step_give_memory_back(struct lu_update *u, struct lu_error *e)
+{
+	_cleanup_close_ int update = openat(u->pkernfs_fd, "update", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (char **dir = u->doc.left_memory; update >= 0 && dir && *dir; dir++) {
+		_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+		pid_t user = 0;
+		int r = give_memory_back(u, update, *dir, &user, &why);
+
+		if (r > 0)
+			log_info("%s in pkernfs, memory of a guest that was left behind, is given back", *dir);
+		else if (user)
+			log_warning("%s in pkernfs, memory of a guest that was left behind, stays: process %d has it",
+				    *dir, (int)user);
+		else if (r < 0)
+			log_warning("%s in pkernfs, memory of a guest that was left behind, can't be given back: %s",
+				    *dir, why.what ?: strerror(-r));
+	}
+	return 1;
 }
 
 /* Each has answered just now, or its process is not there. */

@@ -10,4 +10,5 @@ int lu_step_ask_moved(struct lu_update *u, struct lu_error *e);
 int lu_step_return_moved(struct lu_update *u, struct lu_error *e);
 int lu_step_ask_domains(struct lu_update *u, struct lu_error *e);
 int lu_step_wait_machines(struct lu_update *u, struct lu_error *e);
+int lu_step_give_memory_back(struct lu_update *u, struct lu_error *e);
 int lu_step_give_domains_back(struct lu_update *u, struct lu_error *e);

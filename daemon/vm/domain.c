@@ -25,6 +25,7 @@ void lu_vm_domain_clear(struct lu_vm_domain *d)
 	free(d->uuid);
 	free(d->monitor);
 	free(d->agent);
+	free(d->memory);
 	lu_argv_free(d->devices);
 	for (size_t i = 0; i < d->n_disks; i++) {
 		free(d->disks[i].alias);
@@ -43,6 +44,16 @@ bool lu_vm_is_domain(const struct lu_vm *vm)
 const struct lu_vm_domain *lu_vm_domain(const struct lu_vm *vm)
 {
 	return &vm->domain;
+}
+
+const char *lu_vm_domain_memory(const struct lu_vm *vm)
+{
+	const char *dir = vm->domain.memory;
+	size_t n = strlen(vm->vms->pkernfs);
+
+	return dir && !strncmp(dir, vm->vms->pkernfs, n) && dir[n] == '/' && lu_relative_path_valid(dir + n + 1) ?
+		       dir + n + 1 :
+		       NULL;
 }
 
 void lu_vms_hold_domains(struct lu_vms *vms, bool held)

@@ -99,31 +99,62 @@ static bool maps(const char *pid, const struct stat *ram)
 	return found;
 }
 
-/* Who has one of the guest's memory files mapped; 0: nobody. */
-pid_t lu_vms_user_of_memory(const struct lu_vms *vms, const char *uuid)
+/* Who has one of these files mapped; 0: nobody. */
+static pid_t user_of(const struct stat *files, size_t n)
 {
-	_cleanup_close_ int root = lu_vms_pkernfs(vms, NULL), dir = -EBADF;
-	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
+	DIR *proc = opendir("/proc");
 	struct dirent *d;
 	pid_t pid = 0;
-	DIR *proc;
 
-	dir = root < 0 ? root : lu_store_open(root, uuid, false, NULL);
-	if (dir < 0 || lu_launch_read(dir, &launch, NULL) < 0)
-		return 0;
-	proc = opendir("/proc");
 	while (proc && pid == 0 && (d = readdir(proc))) {
-		struct stat st;
-
 		if (d->d_name[0] < '1' || d->d_name[0] > '9')
 			continue;
-		for (size_t i = 0; pid == 0 && i < launch.n_ram; i++)
-			if (stat(launch.ram[i].path, &st) == 0 && maps(d->d_name, &st))
+		for (size_t i = 0; pid == 0 && i < n; i++)
+			if (maps(d->d_name, &files[i]))
 				(void)sscanf(d->d_name, "%d", &pid);
 	}
 	if (proc)
 		closedir(proc);
 	return pid;
+}
+
+/* Who has one of the guest's memory files mapped; 0: nobody. */
+pid_t lu_vms_user_of_memory(const struct lu_vms *vms, const char *uuid)
+{
+	_cleanup_close_ int root = lu_vms_pkernfs(vms, NULL), dir = -EBADF;
+	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
+	_cleanup_free_ struct stat *files = NULL;
+	size_t n = 0;
+
+	dir = root < 0 ? root : lu_store_open(root, uuid, false, NULL);
+	if (dir < 0 || lu_launch_read(dir, &launch, NULL) < 0)
+		return 0;
+	files = calloc(launch.n_ram ?: 1, sizeof(*files));
+	for (size_t i = 0; files && i < launch.n_ram; i++)
+		n += stat(launch.ram[i].path, &files[n]) == 0;
+	return user_of(files, n);
+}
+
+int lu_memory_user(int dir_fd, pid_t *ret)
+{
+	_cleanup_free_ struct stat *files = NULL;
+	struct dirent **list = NULL;
+	int n = scandirat(dir_fd, ".", &list, NULL, NULL);
+	size_t found = 0;
+
+	if (n < 0)
+		return -errno;
+	files = calloc(n > 0 ? (size_t)n : 1, sizeof(*files));
+	for (int i = 0; i < n; i++) {
+		if (files)
+			found += fstatat(dir_fd, list[i]->d_name, &files[found], AT_SYMLINK_NOFOLLOW) == 0;
+		free(list[i]);
+	}
+	free(list);
+	if (!files)
+		return -ENOMEM;
+	*ret = user_of(files, found);
+	return 0;
 }
 
 pid_t lu_vm_process(const struct lu_vm *vm)

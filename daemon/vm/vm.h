@@ -104,6 +104,7 @@ struct lu_vm_domain {
 	char *name, *uuid;
 	char *monitor; /* the socket that it holds */
 	char *agent;   /* socket of its guest agent's channel, or NULL */
+	char *memory;  /* directory that its memory files are in, or NULL */
 	pid_t pid;
 	bool running;
 	char **devices; /* names of what it has, NULL-terminated; NULL: not known */
@@ -183,6 +184,9 @@ int lu_vms_add_saved(struct lu_vms *vms, const char *update, struct lu_error *e)
 struct lu_vm *lu_vm_ref(struct lu_vm *vm);
 /** lu_vm_unref() - NULL is fine; returns NULL */
 struct lu_vm *lu_vm_unref(struct lu_vm *vm);
+
+/** lu_vm_domain_memory() - a domain's memory directory as a path in pkernfs; NULL: it is no domain, or has none there */
+const char *lu_vm_domain_memory(const struct lu_vm *vm);
 
 /** lu_vms_remove() - forget a VM (name or uuid); -ENOENT, or -EBUSY while an operation is under way */
 int lu_vms_remove(struct lu_vms *vms, const char *key, struct lu_error *e);
@@ -342,6 +346,9 @@ int lu_vm_forget(struct lu_vm *vm, struct lu_error *e);
 
 /** lu_vm_keeper() - the process that keeps its devices after a restore that failed: it listens and serves who says a word, so we say none; 0: none */
 pid_t lu_vm_keeper(const struct lu_vm *vm);
+
+/** lu_memory_user() - who has a file of a directory of memory files mapped; 0: nobody. Return: 0 or a negative errno */
+int lu_memory_user(int dir_fd, pid_t *ret);
 
 /** lu_vm_process_lives() - the process that has the guest, as far as is known, or 0 */
 pid_t lu_vm_process_lives(const struct lu_vm *vm);

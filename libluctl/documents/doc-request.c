@@ -25,6 +25,8 @@ static const struct lu_json_field doc_fields[] = {
 	{ "left_behind", LU_JSON_OBJECTS, offsetof(struct lu_request_doc, left), .max = 4096,
 	  .table = &lu_doc_left_table, .count_offset = offsetof(struct lu_request_doc, n_left),
 	  .since = LU_JSON_AT(1, 2) },
+	{ "left_memory", LU_JSON_STRINGS, offsetof(struct lu_request_doc, left_memory), .max = 4096,
+	  .check = lu_relative_path_valid, .expect = "a path in pkernfs", .since = LU_JSON_AT(1, 3) },
 	{ "restores", LU_JSON_UINT, offsetof(struct lu_request_doc, restores), .max = LU_REQUEST_RESTORES_MAX },
 };
-const struct lu_json_table lu_request_table = LU_JSON_DOCUMENT_AT("request", struct lu_request_doc, doc_fields, 1, 2);
+const struct lu_json_table lu_request_table = LU_JSON_DOCUMENT_AT("request", struct lu_request_doc, doc_fields, 1, 3);

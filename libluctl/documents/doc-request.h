@@ -22,6 +22,7 @@ struct lu_request_doc {
 	char **excluded;
 	struct luctl_left *left; /* VMs that do not go along, be it that they are among @vms, too: why */
 	size_t n_left;
+	char **left_memory; /* directories in pkernfs: memory of those of them that libvirt runs. Of no use after the jump */
 	uint64_t restores; /* how many VMs are restored at once; 0: as many as there are CPUs */
 };
 

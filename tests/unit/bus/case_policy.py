@@ -246,6 +246,9 @@ def test_domain(world):
         assert list(left(report)) == (["b"] if result == "success" else []), report
         assert "/run/libvirt/qemu/b.xml: No such file" in (left(report)["b"] if result == "success" else report["error"]["what"]), report
         assert not (RUN / "libvirt-held").exists()
+        # of use to nobody after the jump, and libvirt will not know of it
+        request = json.loads((PKERNFS / "update/request.json").read_text())
+        assert request.get("left_memory") == (["libvirt/qemu/2-b"] if result == "success" else None), request
         status.write_text(text)
         nothing_left(world)
         world.daemon.stop()
@@ -268,6 +271,25 @@ def test_next_kernel(world):
     report = world.root.document("GetReport")
     assert report["result"] == "success" and report["vms"] == [] and report["left_behind"] == [why], report
     assert "VM b was left behind: it runs and can't be saved" in world.daemon.text()
+
+
+def test_memory_in_the_next_kernel(world):
+    """Memory of domains that were left behind is given back after the jump, but what somebody has by then."""
+    folder = PKERNFS / "update"
+    folder.mkdir(mode=0o700)
+    used, unused = "libvirt/qemu/1-a", "libvirt/qemu/2-b"
+    world.qemu("a", folder=used)
+    (PKERNFS / unused).mkdir()
+    (PKERNFS / unused / "pc.ram").write_bytes(bytes(1 << 20))
+    (PKERNFS / "libvirt/qemu/3-c").mkdir()
+    request = world.example("request", "valid-one", id=BEFORE, vms=[], minor=3, left_memory=[used, "libvirt/qemu/4-d", unused])
+    (folder / "request.json").write_text(json.dumps(request))
+    (folder / "journal").write_bytes(journal(BEFORE, 7, 2, same_boot=False))
+    world.start()
+    wait_for(lambda: world.root.property("State") == "done", "the update's end", 60)
+    assert [p.name for p in sorted((PKERNFS / "libvirt/qemu").iterdir())] == ["1-a", "3-c"], world.daemon.text()
+    assert (PKERNFS / used / "a").exists() and not (folder / "memory").exists()
+    assert f"{used} in pkernfs, memory of a guest that was left behind, stays: process" in world.daemon.text()
 
 
 def test_blackout(world):
