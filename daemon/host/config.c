@@ -12,7 +12,7 @@
 #include "config.h"
 
 #define LU_CONFIG_RESTORES_MAX 4096u
-#define LIMIT_MARGIN_USEC (20 * UINT64_C(1000000)) /* hooks come first, for up to ten seconds */
+#define LIMIT_MARGIN_USEC (20 * UINT64_C(1000000))  /* hooks come first, for up to ten seconds */
 #define CHECK_MARGIN_USEC (120 * UINT64_C(1000000)) /* for all of the check but the trial */
 
 struct parse {

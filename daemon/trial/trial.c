@@ -210,8 +210,9 @@ static int hand_over(struct trial *t, const char *initramfs, uid_t *ret_uid, gid
 static int judge(const struct trial *t, const struct trial_result *r)
 {
 	const char *end = r->late ? " and was ended at the time limit" : "";
-	const char *hint = r->late ? "boot it by hand, give it more time (trial-timeout, luctld(8)), or say --no-trial" :
-				     "boot it by hand, or say --no-trial if you know better";
+	const char *hint = r->late ?
+				   "boot it by hand, give it more time (trial-timeout, luctld(8)), or say --no-trial" :
+				   "boot it by hand, or say --no-trial if you know better";
 
 	switch (r->stage) {
 	case TRIAL_OK:

@@ -247,8 +247,9 @@ int lu_update_new(struct lu_update_env *env, const struct lu_update_news *news, 
 	for (enum lu_state s = LU_STATE_PAUSING; r >= 0 && s <= LU_STATE_SAVING; s++)
 		r = lu_engine_set_limit(u->engine, s, lu_config_limit(&env->config, lu_state_row(s)->limit_sec));
 	if (r >= 0)
-		r = lu_engine_set_limit(u->engine, LU_STATE_CHECKING,
-					lu_config_check_limit(&env->config, lu_state_row(LU_STATE_CHECKING)->limit_sec));
+		r = lu_engine_set_limit(
+			u->engine, LU_STATE_CHECKING,
+			lu_config_check_limit(&env->config, lu_state_row(LU_STATE_CHECKING)->limit_sec));
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(u);

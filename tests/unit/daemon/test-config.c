@@ -52,7 +52,8 @@ static void later_files_win(void **state)
 {
 	_cleanup_(lu_config_clear) struct lu_config c = { 0 };
 
-	put("luctld.conf", "[update]\nquiesce=no\nsave-timeout=5\ntrial=no\ntrial-timeout=900\ntrial-running=/boot/a\n");
+	put("luctld.conf",
+	    "[update]\nquiesce=no\nsave-timeout=5\ntrial=no\ntrial-timeout=900\ntrial-running=/boot/a\n");
 	put("luctld.conf.d/20-b.conf", "[update]\nsave-timeout=7\n");
 	put("luctld.conf.d/10-a.conf", "[paths]\nvms=/tmp/vms\n[update]\nsave-timeout=6\n");
 	put("luctld.conf.d/30-ignored", "nonsense");
