@@ -151,6 +151,19 @@ int lu_monitor_command(struct lu_monitor *m, const char *name, struct json_objec
 
 void lu_monitor_close(struct lu_monitor *m);
 
+/* --- settings.c --- */
+
+/**
+ * lu_settings_put_back() - migration capabilities and parameters as the QEMU before had them
+ * @dir: the VM's directory in pkernfs, with settings.json
+ * @saved: its record
+ *
+ * What this QEMU does not have, or has so already, is left alone.
+ *
+ * Return: 0; -ENOENT there is no settings.json; -ESTALE it is of another update; else as lu_monitor_command().
+ */
+int lu_settings_put_back(struct lu_monitor *m, int dir, const struct lu_saved *saved, struct lu_error *e);
+
 /* --- restore.c --- */
 
 /**

@@ -327,9 +327,18 @@ static int write_result(struct restore *r, enum lu_result_status status, struct 
 	return lu_result_write(r->dir, &r->result, e);
 }
 
-/* Later migrations shall carry the RAM as they did; the guest runs already, so failing is only a pity. */
-static void reset_capability(struct restore *r)
+/* Later migrations shall go as they did; the guest runs already, so failing is only a pity. */
+static void put_settings_back(struct restore *r)
 {
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	int k = lu_settings_put_back(&r->monitor, r->dir, &r->saved, &e);
+
+	if (k >= 0)
+		return;
+	/* there is no such record of a luctld that was older */
+	if (k != -ENOENT)
+		lu_log(r->init, "VM %s: QEMU's migration settings are not as before: %s", r->saved.name,
+		       e.what ?: strerror(-k));
 	if (r->saved.ignore_shared == !r->launch.devices)
 		return;
 	if (command(r, "migrate-set-capabilities", ignore_shared(r->saved.ignore_shared), NULL) < 0)
@@ -360,8 +369,10 @@ static int let_run(struct restore *r, struct lu_error *e)
 		return k;
 	/* those who still wait for their start go first */
 	lu_launch_hurry(&r->launch, r->pid, false);
-	if (!r->saved.running || r->init->keep_paused)
+	if (!r->saved.running || r->init->keep_paused) {
+		put_settings_back(r);
 		return write_result(r, LU_RESULT_PAUSED, e);
+	}
 	trace(r, LU_PHASE_VM_RESUME, LU_TRACE_BEGIN, 0);
 	r->may_have_run = true;
 	k = lu_monitor_command(&r->monitor, "cont", NULL, NULL, e);
@@ -377,7 +388,7 @@ static int let_run(struct restore *r, struct lu_error *e)
 	if (k < 0)
 		lu_log_error(r->init, "result.json: ", e);
 	announce(r);
-	reset_capability(r);
+	put_settings_back(r);
 	if (r->launch.agent)
 		lu_agent_start(r->init, r->root, r->saved.uuid);
 	return 0;

@@ -43,10 +43,10 @@ def run(lab):
     with lab.host(files=files, luctl=False) as host:
         # what the lab's image enables by itself is the packages' business here
         host.run("rm -f /etc/systemd/system/*.wants/*luct*; rm -r /etc/luctl")
-        host.run("mkdir -p /etc/luctl/luctld.conf.d")
-        host.put("/etc/luctl/luctld.conf.d/trial.conf", packages.PATIENT)
         before = host.run(LEFT).out
         lab.expect("lu-init" not in before and "luctld" not in before, f"the host is not clean: {before}")
+        host.run("mkdir -p /etc/luctl/luctld.conf.d")
+        host.put("/etc/luctl/luctld.conf.d/trial.conf", packages.PATIENT)
 
         with lab.case("installed"):
             host.run(both, timeout=180)

@@ -317,6 +317,19 @@ static void jump(struct lu_vm *vm, bool first)
 	assert_int_equal(lu_init(UUID_A), 0);
 }
 
+static char *settings(void);
+
+/* As somebody else reads them of the one who has the guest now. */
+static char *settings_now(void)
+{
+	char *text;
+
+	qemu_connect(test_dir);
+	text = settings();
+	qemu_end(NULL);
+	return text;
+}
+
 /* Two live snapshots before the update: the next QEMU goes on on the second, and so does the one after it. */
 static void test_carried(void **state)
 {
@@ -473,6 +486,23 @@ static void test_firmware_meanwhile(void **state)
 	qemu_end(NULL);
 }
 
+/* What somebody has set for a migration of his own */
+static const char *const settings_left[] = {
+	CMD("migrate-set-parameters",
+	    "\"max-bandwidth\":1,\"tls-creds\":\"nobody\",\"tls-hostname\":\"there\",\"multifd-channels\":7,"
+	    "\"downtime-limit\":1,\"announce-rounds\":3,\"direct-io\":true,\"avail-switchover-bandwidth\":1"),
+	CMD("migrate-set-capabilities",
+	    "\"capabilities\":[{\"capability\":\"multifd\",\"state\":true},{\"capability\":\"events\",\"state\":true},"
+	    "{\"capability\":\"mapped-ram\",\"state\":true}]"),
+	CMD("migrate-set-capabilities",
+	    "\"capabilities\":[{\"capability\":\"multifd\",\"state\":true},{\"capability\":\"mapped-ram\",\"state\":false},"
+	    "{\"capability\":\"return-path\",\"state\":true},{\"capability\":\"pause-before-switchover\",\"state\":true}]"),
+	CMD("migrate-set-capabilities",
+	    "\"capabilities\":[{\"capability\":\"multifd\",\"state\":false},{\"capability\":\"postcopy-ram\",\"state\":true},"
+	    "{\"capability\":\"postcopy-preempt\",\"state\":true},{\"capability\":\"dirty-bitmaps\",\"state\":true},"
+	    "{\"capability\":\"xbzrle\",\"state\":true},{\"capability\":\"auto-converge\",\"state\":true}]"),
+};
+
 static char *settings(void)
 {
 	struct json_object *c = qemu_query("query-migrate-capabilities", "{}"),
@@ -488,21 +518,6 @@ static char *settings(void)
 /* What somebody has set for a migration of his own neither keeps a guest from being saved nor is it gone afterwards. */
 static void test_settings(void **state)
 {
-	static const char *const left[] = {
-		CMD("migrate-set-parameters",
-		    "\"max-bandwidth\":1,\"tls-creds\":\"nobody\",\"tls-hostname\":\"there\",\"multifd-channels\":7,"
-		    "\"downtime-limit\":1,\"announce-rounds\":3,\"direct-io\":true,\"avail-switchover-bandwidth\":1"),
-		CMD("migrate-set-capabilities",
-		    "\"capabilities\":[{\"capability\":\"multifd\",\"state\":true},{\"capability\":\"events\",\"state\":true},"
-		    "{\"capability\":\"mapped-ram\",\"state\":true}]"),
-		CMD("migrate-set-capabilities",
-		    "\"capabilities\":[{\"capability\":\"multifd\",\"state\":true},{\"capability\":\"mapped-ram\",\"state\":false},"
-		    "{\"capability\":\"return-path\",\"state\":true},{\"capability\":\"pause-before-switchover\",\"state\":true}]"),
-		CMD("migrate-set-capabilities",
-		    "\"capabilities\":[{\"capability\":\"multifd\",\"state\":false},{\"capability\":\"postcopy-ram\",\"state\":true},"
-		    "{\"capability\":\"postcopy-preempt\",\"state\":true},{\"capability\":\"dirty-bitmaps\",\"state\":true},"
-		    "{\"capability\":\"xbzrle\",\"state\":true},{\"capability\":\"auto-converge\",\"state\":true}]"),
-	};
 	static const char *const words[] = { "-vga", "std" };
 	static const enum lu_vm_op way[] = { LU_VM_PREPARE, LU_VM_PAUSE,  LU_VM_SAVE,
 					     LU_VM_VERIFY,  LU_VM_RESUME, LU_VM_UNPREPARE };
@@ -513,10 +528,10 @@ static void test_settings(void **state)
 	setup_vms(NULL);
 	start(words, ARRAY_SIZE(words));
 	vm = probed();
-	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(settings_left); i++) {
 		_cleanup_free_ char *before = NULL, *after = NULL;
 
-		qemu_command(left[i]);
+		qemu_command(settings_left[i]);
 		before = settings();
 		expect(run_op(vm, LU_VM_PROBE, 0, &o) == 0 && lu_vm_facts(vm)->updatable, "%zu: %s", i,
 		       first(&lu_vm_facts(vm)->reasons));
@@ -535,12 +550,45 @@ static void test_settings(void **state)
 	qemu_end(NULL);
 }
 
+/* The QEMU that takes it over has them, too: libvirt, for one, turns events on once and never again. A guest that was paused is none the less libvirt's. */
+static void test_settings_carried(void **state)
+{
+	static const char *const words[] = { "-vga", "std" };
+	static const enum lu_vm_op way[] = { LU_VM_PREPARE, LU_VM_PAUSE, LU_VM_SAVE, LU_VM_VERIFY };
+	struct outcome o;
+	struct lu_vm *vm;
+
+	qemu_case = "settings-carried";
+	for (int paused = 0; paused < 2; paused++) {
+		_cleanup_free_ char *before = NULL, *after = NULL;
+
+		setup_vms(NULL);
+		start(words, ARRAY_SIZE(words));
+		qemu_command(settings_left[0]);
+		qemu_command(settings_left[1]);
+		if (paused)
+			qemu_command("{\"execute\": \"stop\"}");
+		before = settings();
+		vm = probed();
+		for (size_t k = 0; k < ARRAY_SIZE(way); k++)
+			expect(run_op(vm, way[k], 0, &o) == 0, "%s", o.what);
+		jump(vm, true);
+		after = settings_now();
+		expect(!strcmp(before, after), "%d: before %s\nafter %s", paused, before, after);
+		vm = probed();
+		kill(lu_vm_facts(vm)->pid, SIGKILL);
+		waitpid(lu_vm_facts(vm)->pid, NULL, 0);
+		teardown_vms(NULL);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_probe, qemu_end),
 		cmocka_unit_test_teardown(test_last_look, qemu_end),
 		cmocka_unit_test_teardown(test_settings, qemu_end),
+		cmocka_unit_test_teardown(test_settings_carried, qemu_end),
 		cmocka_unit_test_teardown(test_carried, qemu_end),
 		cmocka_unit_test_teardown(test_roms, qemu_end),
 		cmocka_unit_test_teardown(test_firmware_meanwhile, qemu_end),
