@@ -209,6 +209,18 @@ static int read_disks(struct status_doc *d, struct lu_vm_domain *v)
 	return v->disks ? r : -ENOMEM;
 }
 
+/* libvirt says it to QEMU once, when the domain starts, and QEMU does not tell it. (Passwords of displays: runtime.c.) */
+static void judge_losses(const struct status_doc *d, struct lu_reasons *losses)
+{
+	if (count(d, "/domstatus/domain/devices/memballoon/stats[@period > 0]"))
+		lu_reasons_add(losses, NULL, "set it again afterwards: virsh dommemstat NAME --period SECONDS --live",
+			       "how often its balloon is asked for statistics: they stay as they were");
+	if (count(d, "/domstatus/domain/on_reboot[text() = 'destroy']"))
+		lu_reasons_add(losses, NULL,
+			       "set it again afterwards: virsh set-lifecycle-action NAME reboot destroy --live",
+			       "that it ends when it reboots: it starts again instead");
+}
+
 /* What its metadata say in our namespace. A word that is not known is refused, so that nobody is left behind by a slip. */
 static void read_policy(const struct status_doc *d, struct lu_vm_domain *v)
 {
@@ -257,6 +269,7 @@ int lu_status_read(const char *text, size_t size, const char *file, struct lu_vm
 	read_policy(&d, &v);
 	judge_jobs(&d, &v.reasons);
 	judge_parts(&d, &v.reasons);
+	judge_losses(&d, &v.losses);
 	*ret = v;
 	return 0;
 }

@@ -33,6 +33,7 @@ void lu_vm_domain_clear(struct lu_vm_domain *d)
 	}
 	free(d->disks);
 	lu_reasons_clear(&d->reasons);
+	lu_reasons_clear(&d->losses);
 	*d = (struct lu_vm_domain){ 0 };
 }
 
@@ -134,6 +135,7 @@ static int begin(struct lu_vm_job *j)
 	f->state = vm->domain.running ? LU_VM_RUNNING : LU_VM_PAUSED;
 	snprintf(f->run_state, sizeof(f->run_state), "%s", vm->domain.running ? "running" : "paused");
 	lu_reasons_copy(&f->reasons, &vm->domain.reasons);
+	lu_reasons_copy(&f->losses, &vm->domain.losses);
 	return 0;
 }
 

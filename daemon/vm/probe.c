@@ -47,8 +47,10 @@
 static int begin(struct lu_vm_job *j)
 {
 	lu_vm_facts_clear(&j->vm->facts);
-	if (lu_vm_is_domain(j->vm))
+	if (lu_vm_is_domain(j->vm)) {
 		lu_reasons_copy(&j->vm->facts.reasons, &j->vm->domain.reasons);
+		lu_reasons_copy(&j->vm->facts.losses, &j->vm->domain.losses);
+	}
 	if (j->vm->defined_twice)
 		lu_vm_refuse(j->vm, "remove its definition: luctl finds libvirt's guests by itself",
 			     "it is a guest of libvirt, and has a definition of its own");

@@ -112,6 +112,7 @@ struct lu_vm_domain {
 	size_t n_disks;
 	int policy;                /* enum lu_vm_policy */
 	struct lu_reasons reasons; /* what speaks against it by the manager's own notes */
+	struct lu_reasons losses;  /* what it will not have any more */
 };
 
 /**

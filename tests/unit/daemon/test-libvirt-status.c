@@ -145,6 +145,32 @@ static void test_refused(void **state)
 	}
 }
 
+/* What libvirt says to QEMU once and never again is told. */
+static void test_losses(void **state)
+{
+	static const struct {
+		const char *from, *to, *word;
+	} cases[] = {
+		{ "<audio id='1'", "<memballoon model='virtio'><stats period='10'/></memballoon><audio id='1'",
+		  "statistics" },
+		{ "<audio id='1'", "<memballoon model='virtio'/><audio id='1'", NULL },
+		{ "<on_reboot>restart</on_reboot>", "<on_reboot>destroy</on_reboot>", "reboots" },
+		{ "<rememberOwner/>", "<rememberOwner/>", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(lu_vm_domain_clear) struct lu_vm_domain d = { 0 };
+		_cleanup_free_ char *text = NULL;
+		size_t size;
+
+		text = changed(cases[i].from, cases[i].to, &size);
+		assert_int_equal(lu_status_read(text, size, "red.xml", &d, NULL), 0);
+		assert_int_equal(d.losses.n, cases[i].word != NULL);
+		expect(!cases[i].word || strstr(d.losses.list[0].what, cases[i].word), "%s: %s", cases[i].to,
+		       d.losses.list[0].what);
+	}
+}
+
 static void test_no_status(void **state)
 {
 	static const char *const texts[] = {
@@ -217,8 +243,9 @@ static void test_uuid(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read),      cmocka_unit_test(test_policy),  cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_no_status), cmocka_unit_test(test_rewrite), cmocka_unit_test(test_uuid),
+		cmocka_unit_test(test_read),   cmocka_unit_test(test_policy),    cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_losses), cmocka_unit_test(test_no_status), cmocka_unit_test(test_rewrite),
+		cmocka_unit_test(test_uuid),
 	};
 
 	if (argc < 2)
