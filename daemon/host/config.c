@@ -231,18 +231,19 @@ void lu_config_clear(struct lu_config *c)
 	*c = (struct lu_config){ 0 };
 }
 
+static uint64_t at_least(uint64_t usec, unsigned int default_sec)
+{
+	return usec > default_sec * UINT64_C(1000000) ? usec : default_sec * UINT64_C(1000000);
+}
+
 uint64_t lu_config_limit(const struct lu_config *c, unsigned int default_sec)
 {
-	uint64_t usec = c->save_timeout_usec + LIMIT_MARGIN_USEC;
-
-	return usec > default_sec * UINT64_C(1000000) ? usec : default_sec * UINT64_C(1000000);
+	return at_least(c->save_timeout_usec + LIMIT_MARGIN_USEC, default_sec);
 }
 
 uint64_t lu_config_check_limit(const struct lu_config *c, unsigned int default_sec)
 {
-	uint64_t usec = 2 * c->trial_usec + CHECK_MARGIN_USEC;
-
-	return usec > default_sec * UINT64_C(1000000) ? usec : default_sec * UINT64_C(1000000);
+	return at_least(2 * c->trial_usec + CHECK_MARGIN_USEC, default_sec);
 }
 
 size_t lu_config_turn(const struct lu_config *c, const char *name, const char *uuid)

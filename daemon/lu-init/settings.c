@@ -26,7 +26,7 @@ static struct json_object *state_of(struct json_object *list, const char *name)
 
 static int set(struct lu_monitor *m, const char *command, struct json_object *args, struct lu_error *e)
 {
-	int r = args ? lu_monitor_command(m, command, args, NULL, e) : -ENOMEM;
+	int r = lu_monitor_command(m, command, args, NULL, e);
 
 	json_object_put(args);
 	return r;
@@ -36,7 +36,7 @@ static int set(struct lu_monitor *m, const char *command, struct json_object *ar
 static int set_capabilities(struct lu_monitor *m, const struct lu_settings *s, struct lu_error *e)
 {
 	struct json_object *now = NULL, *list = json_object_new_array(), *args = json_object_new_object();
-	int r = lu_monitor_command(m, "query-migrate-capabilities", NULL, &now, e);
+	int r = list && args ? lu_monitor_command(m, "query-migrate-capabilities", NULL, &now, e) : -ENOMEM;
 
 	for (size_t i = 0; r >= 0 && i < s->n_capabilities; i++) {
 		const struct lu_setting *then = &s->capabilities[i];
@@ -50,9 +50,11 @@ static int set_capabilities(struct lu_monitor *m, const struct lu_settings *s, s
 		json_object_array_add(list, o);
 	}
 	json_object_put(now);
-	json_object_object_add(args, "capabilities", list);
-	if (r >= 0 && json_object_array_length(list) > 0)
+	if (r >= 0 && json_object_array_length(list) > 0) {
+		json_object_object_add(args, "capabilities", list);
 		return set(m, "migrate-set-capabilities", args, e);
+	}
+	json_object_put(list);
 	json_object_put(args);
 	return r;
 }
@@ -60,7 +62,7 @@ static int set_capabilities(struct lu_monitor *m, const struct lu_settings *s, s
 static int set_parameters(struct lu_monitor *m, const struct lu_settings *s, struct lu_error *e)
 {
 	struct json_object *all = NULL, *args = json_object_new_object(), *now;
-	int r = lu_monitor_command(m, "query-migrate-parameters", NULL, &all, e);
+	int r = args ? lu_monitor_command(m, "query-migrate-parameters", NULL, &all, e) : -ENOMEM;
 
 	for (size_t i = 0; r >= 0 && i < s->n_parameters; i++)
 		if (json_object_is_type(all, json_type_object) &&

@@ -29,33 +29,34 @@
 		}                                   \
 	} while (0)
 
+static inline size_t test_read_proc(pid_t pid, const char *name, char text[static 64])
+{
+	char path[48];
+	FILE *f;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	f = fopen(path, "re");
+	n = f ? fread(text, 1, 63, f) : 0;
+	text[n] = '\0';
+	if (f)
+		fclose(f);
+	return n;
+}
+
 /*
  * Waits until a child that was to execute a program which sleeps does sleep. The end of a descriptor that is closed by
  * exec says less: the kernel closes it before /proc has the program's words, and then its libraries are still to be mapped.
  */
 static inline void test_wait_asleep(pid_t pid)
 {
-	char path[48], text[64];
+	char text[64];
 
 	for (int tries = 0; tries < 6000; tries++) {
-		FILE *f;
-		size_t n;
-
-		snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-		f = fopen(path, "re");
-		n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-		text[n] = '\0';
-		if (f)
-			fclose(f);
 		/* gone, or ended */
-		if (!n || strstr(text, ") Z "))
+		if (!test_read_proc(pid, "stat", text) || strstr(text, ") Z "))
 			return;
-		snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
-		f = fopen(path, "re");
-		n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-		text[n] = '\0';
-		if (f)
-			fclose(f);
+		(void)test_read_proc(pid, "syscall", text);
 		if (atoi(text) == SYS_clock_nanosleep)
 			return;
 		usleep(10000);

@@ -64,6 +64,15 @@ static char *changed(const char *from, const char *to, size_t *ret_size)
 	return out;
 }
 
+static void read_changed(const char *from, const char *to, struct lu_vm_domain *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+
+	text = changed(from, to, &size);
+	assert_int_equal(lu_status_read(text, size, "red.xml", ret, NULL), 0);
+}
+
 /* What the domain's metadata say in our namespace, and in no other. */
 static void test_policy(void **state)
 {
@@ -128,11 +137,8 @@ static void test_refused(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(lu_vm_domain_clear) struct lu_vm_domain d = { 0 };
-		_cleanup_free_ char *text = NULL;
-		size_t size;
 
-		text = changed(cases[i].from, cases[i].to, &size);
-		assert_int_equal(lu_status_read(text, size, "red.xml", &d, NULL), 0);
+		read_changed(cases[i].from, cases[i].to, &d);
 		expect(lu_reasons_any(&d.reasons) == (cases[i].word != NULL), "%s: %zu reasons", cases[i].to,
 		       d.reasons.n);
 		if (cases[i].word)
@@ -160,11 +166,8 @@ static void test_losses(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(lu_vm_domain_clear) struct lu_vm_domain d = { 0 };
-		_cleanup_free_ char *text = NULL;
-		size_t size;
 
-		text = changed(cases[i].from, cases[i].to, &size);
-		assert_int_equal(lu_status_read(text, size, "red.xml", &d, NULL), 0);
+		read_changed(cases[i].from, cases[i].to, &d);
 		assert_int_equal(d.losses.n, cases[i].word != NULL);
 		expect(!cases[i].word || strstr(d.losses.list[0].what, cases[i].word), "%s: %s", cases[i].to,
 		       d.losses.list[0].what);
