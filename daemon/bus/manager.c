@@ -2,7 +2,7 @@
 /*
  * org.luctl1.Manager, see schemas/org.luctl1.xml. Handlers that change something, and those that look at
  * a file or ask all VMs for somebody (Check, Plan),
- * go through lu_auth_then(). Check, Plan and the VM listings ask the VMs first and answer
+ * go through lu_auth_then(). Check and Plan ask the VMs first and answer
  * when all have answered; a struct lu_pending keeps the call meanwhile.
  */
 #include <limits.h>
@@ -17,6 +17,7 @@
 #include "manager.h"
 #include "replies.h"
 #include "update.h"
+#include "vm-calls.h"
 #include "vm-object.h"
 
 #define CHECKS_MAX 8
@@ -29,6 +30,7 @@ struct lu_manager {
 	sd_bus *bus;
 	struct lu_update *update;
 	struct lu_pending *pending;
+	struct lu_vm_calls calls;
 	struct lu_jobs jobs;
 	struct lu_vm_objects *objects;
 };
@@ -254,9 +256,7 @@ struct lu_pending {
 	struct lu_asked asked;
 	struct lu_check *check;          /* Check, Plan */
 	struct lu_history_call *history; /* ListReports, GetReportOf */
-	char *vm;                        /* DescribeVM: which */
 	bool plan;                       /* Plan, not Check */
-	size_t left;
 };
 
 static void pending_free(struct lu_pending *p)
@@ -270,7 +270,6 @@ static void pending_free(struct lu_pending *p)
 	lu_history_call_free(p->history);
 	lu_asked_clear(&p->asked);
 	sd_bus_message_unref(p->message);
-	free(p->vm);
 	free(p);
 }
 
@@ -398,73 +397,20 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 /* --- VMs --- */
 
-static int reply_vms(struct lu_pending *p)
-{
-	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-	struct lu_manager *mgr = p->manager;
-	char *text = NULL;
-	struct lu_vm *vm;
-	int r;
-
-	if (!p->vm) {
-		r = lu_document_vms(mgr->env, mgr->update, &text, &e);
-	} else {
-		vm = lu_vms_find(mgr->env->vms, p->vm);
-		r = vm ? lu_document_vm(mgr->update, vm, &text, &e) :
-			 lu_error_set(&e, -ENOENT, "see luctl vm list", "VM %s: not known", p->vm);
-	}
-	return reply_document(p->message, r, text, &e);
-}
-
-static void on_probed(struct lu_vm *vm, int r, const struct lu_error *e, void *userdata)
-{
-	struct lu_pending *p = userdata;
-
-	lu_vm_disconnect(vm);
-	if (--p->left > 0)
-		return;
-	(void)reply_vms(p);
-	pending_free(p);
-}
-
-/* Probes what is idle, so that the answer is fresh; during an update the last known facts do. */
-static int describe(struct lu_manager *mgr, sd_bus_message *m, const char *key)
-{
-	struct lu_pending *p = pending_new(mgr, m);
-	bool running = lu_update_info(mgr->update)->running;
-	int r = 0;
-
-	if (!p || (key && !(p->vm = strdup(key)))) {
-		if (p)
-			pending_free(p);
-		return -ENOMEM;
-	}
-	if (!running)
-		(void)lu_vms_load(mgr->env->vms, mgr->env->config.vms_dir, NULL);
-	for (struct lu_vm *vm = running ? NULL : lu_vms_first(mgr->env->vms); vm; vm = lu_vm_next(vm)) {
-		if (lu_vm_error(vm) || (key && vm != lu_vms_find(mgr->env->vms, key)))
-			continue;
-		if (lu_vm_op_start(vm, LU_VM_PROBE, NULL, 0, on_probed, p) == 0)
-			p->left++;
-	}
-	if (p->left > 0)
-		return 1;
-	r = reply_vms(p);
-	pending_free(p);
-	return r;
-}
-
 static int method_list_vms(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	return describe(userdata, m, NULL);
+	struct lu_manager *mgr = userdata;
+
+	return lu_vm_call_start(&mgr->calls, m, NULL);
 }
 
 static int method_describe_vm(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+	struct lu_manager *mgr = userdata;
 	const char *key;
 	int r = sd_bus_message_read(m, "s", &key);
 
-	return r < 0 ? r : describe(userdata, m, key);
+	return r < 0 ? r : lu_vm_call_start(&mgr->calls, m, key);
 }
 
 static int add_vm_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -851,6 +797,7 @@ int lu_manager_export(struct lu_manager *mgr, struct lu_update *update)
 	int r;
 
 	mgr->update = update;
+	mgr->calls = (struct lu_vm_calls){ .env = mgr->env, .update = update };
 	r = sd_bus_add_object_manager(mgr->bus, NULL, LU_BUS_PATH);
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(mgr->bus, NULL, LU_BUS_PATH, LU_BUS_MANAGER, manager_vtable, mgr);
@@ -867,6 +814,7 @@ struct lu_manager *lu_manager_free(struct lu_manager *mgr)
 		return NULL;
 	while (mgr->pending)
 		pending_free(mgr->pending);
+	lu_vm_calls_clear(&mgr->calls);
 	lu_jobs_clear(&mgr->jobs);
 	lu_vms_on_change(mgr->env->vms, NULL, NULL);
 	lu_vm_objects_free(mgr->objects);

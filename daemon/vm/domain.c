@@ -127,7 +127,7 @@ static int begin(struct lu_vm_job *j)
 	struct lu_vm *vm = j->vm;
 	struct lu_vm_facts *f = &vm->facts;
 
-	lu_vm_facts_clear(f);
+	lu_vm_facts_begin(vm);
 	if (!lu_vm_domain_lives(vm))
 		return lu_error_set(&j->error, -ECONNREFUSED, "virsh list shows what libvirt thinks of it",
 				    "VM %s: its QEMU, process %d, has ended", vm->name, (int)vm->domain.pid);

@@ -89,6 +89,7 @@ static void job_end(struct lu_vm_job *j, int r)
 	struct lu_vm *vm = j->vm;
 
 	job_unhook(j);
+	lu_vm_facts_end(vm, true);
 	lu_vms_tell(vm->vms);
 	if (r < 0)
 		lu_error_set(&j->error, r, NULL, "VM %s: %s: %s", vm->name, ops[j->op].name, strerror(-r));
@@ -110,6 +111,7 @@ static void job_run(struct lu_vm_job *j, int r)
 		if (r == 0)
 			j->step++;
 		if (r == 0 && !j->steps[j->step] && j->then) {
+			lu_vm_facts_end(j->vm, true);
 			j->steps = j->then;
 			j->then = NULL;
 			j->step = 0;
@@ -282,6 +284,7 @@ void lu_vm_job_cancel(struct lu_vm_job *j)
 	if (!j)
 		return;
 	job_unhook(j);
+	lu_vm_facts_end(j->vm, false);
 	job_free(j);
 }
 

@@ -46,7 +46,7 @@
 
 static int begin(struct lu_vm_job *j)
 {
-	lu_vm_facts_clear(&j->vm->facts);
+	lu_vm_facts_begin(j->vm);
 	if (lu_vm_is_domain(j->vm)) {
 		lu_reasons_copy(&j->vm->facts.reasons, &j->vm->domain.reasons);
 		lu_reasons_copy(&j->vm->facts.losses, &j->vm->domain.losses);

@@ -61,6 +61,25 @@ void lu_vm_facts_clear(struct lu_vm_facts *f)
 	*f = (struct lu_vm_facts){ 0 };
 }
 
+void lu_vm_facts_begin(struct lu_vm *vm)
+{
+	lu_vm_facts_end(vm, false);
+	vm->before = vm->facts;
+	vm->facts = (struct lu_vm_facts){ 0 };
+	vm->probing = true;
+}
+
+void lu_vm_facts_end(struct lu_vm *vm, bool whole)
+{
+	if (!vm->probing)
+		return;
+	vm->probing = false;
+	lu_vm_facts_clear(whole ? &vm->before : &vm->facts);
+	if (!whole)
+		vm->facts = vm->before;
+	vm->before = (struct lu_vm_facts){ 0 };
+}
+
 /* Frees what nobody has a reference to yet or any more. */
 static void vm_free(struct lu_vm *vm)
 {

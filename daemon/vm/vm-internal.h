@@ -29,6 +29,8 @@ struct lu_vm {
 	unsigned int index;
 	bool here; /* the kernel stays */
 	struct lu_vm_facts facts;
+	struct lu_vm_facts before; /* while it is being probed: what others are told until that has ended */
+	bool probing;
 	struct lu_qmp *qmp;
 	struct lu_vm_job *job;
 	char *machine;                /* versioned machine type, by PROBE */
@@ -309,6 +311,10 @@ int lu_probe_plugged(struct json_object *data, char **ret);
 bool lu_probe_too_old(const char *version);
 
 void lu_vm_facts_clear(struct lu_vm_facts *f);
+/** lu_vm_facts_begin() - from here on facts are collected anew */
+void lu_vm_facts_begin(struct lu_vm *vm);
+/** lu_vm_facts_end() - the new ones are all there; not @whole: those before are put back. Does nothing if none were begun */
+void lu_vm_facts_end(struct lu_vm *vm, bool whole);
 /** lu_vms_tell() - something about the VMs may have changed */
 void lu_vms_tell(const struct lu_vms *vms);
 

@@ -80,7 +80,7 @@ const struct lu_error *lu_vm_error(const struct lu_vm *vm)
 
 const struct lu_vm_facts *lu_vm_facts(const struct lu_vm *vm)
 {
-	return &vm->facts;
+	return vm->probing ? &vm->before : &vm->facts;
 }
 
 void lu_vm_set_index(struct lu_vm *vm, unsigned int index)

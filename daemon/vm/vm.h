@@ -248,7 +248,7 @@ const char *lu_vm_origin(const struct lu_vm *vm); /* file that defines it, or NU
 /** lu_vm_error() - why the definition can't be used, NULL if it can */
 const struct lu_error *lu_vm_error(const struct lu_vm *vm);
 
-/** lu_vm_facts() - never NULL */
+/** lu_vm_facts() - what the last PROBE that has ended found, and what was done since; never NULL */
 const struct lu_vm_facts *lu_vm_facts(const struct lu_vm *vm);
 
 /** lu_vm_set_index() - number of the VM in the flight recorder (trace.h); to be set before PREPARE, else 0xffff */

@@ -4,7 +4,7 @@
 import subprocess
 import sys
 
-from world import wait_for
+from world import Caller, managed, wait_for
 
 GREETING = '{"QMP": {"version": {"qemu": {"micro": 2, "minor": 0, "major": 10}, "package": ""}, "capabilities": ["oob"]}}\r\n'
 # No answer comes: ten seconds for all of them together.
@@ -106,6 +106,30 @@ def test_asked_while_it_thinks(world):
     for _ in range(20):
         world.root.document("GetStatus", timeout=2)
     world.daemon.stop(10)
+
+
+def test_asked_at_once(world):
+    """Who asks for a guest that somebody else asks for gets the same answer, and objects tell no state that it never had."""
+    world.define("a")
+    qemu = world.monitor("a", think=0.05)
+    world.define("b", 2)
+    world.monitor("b")
+    world.start()
+    callers = [world.caller() for _ in range(3)]
+    for caller, call in zip(callers, (("DescribeVM", "a"), ("ListVMs",), ("DescribeVM", "a"))):
+        caller.begin(*call)
+    first, second, third = (Caller.document_of(call, caller.end()) for caller, call in zip(callers, ("DescribeVM", "ListVMs", "DescribeVM")))
+    for vm in (first, second["vms"][0], third):
+        assert (vm["state"], vm["pid"]) == ("running", qemu.pid), vm
+
+    def states():
+        return {of["org.luctl1.VM"]["State"] for of in managed(world.root).values() if "org.luctl1.VM" in of}
+    wait_for(lambda: states() == {"running"}, "the objects tell it")
+    callers[0].begin("DescribeVM", "a")
+    while callers[0].waits():
+        world.root.document("DescribeVM", "b")      # that something is new about b makes all objects new
+        assert states() == {"running"}, states()
+    callers[0].end()
 
 
 def test_dies_at_each_command(world):

@@ -171,7 +171,7 @@ def test_damaged_files(world):
 def test_request_of_another_update(world):
     """An update that could not begin has left its request beside the journal of the one before: that one is still taken back."""
     uuid = world.define("a")
-    world.qemu("a", more=["-S"])
+    qemu = world.qemu("a", more=["-S"])
     world.save(uuid, "saved.json", world.example("saved", "valid-prepared", update=BEFORE, uuid=uuid, name="a", running=True, pause_tsc=1))
     world.save(uuid, "launch.json", world.example("launch", "valid-minimal", uuid=uuid, name="a", qmp=str(world.socket_of("a"))))
     UPDATE.mkdir(mode=0o700)
@@ -179,7 +179,8 @@ def test_request_of_another_update(world):
     (UPDATE / "request.json").write_text(json.dumps(world.example("request", "valid-one", vms=[])))
     world.start()
     status = at_rest(world)
-    assert world.root.document("ListVMs")["vms"][0]["state"] == "running", world.daemon.text()
+    vm = world.root.document("ListVMs")["vms"][0]
+    assert vm["state"] == "running", (vm, status, qemu.poll())
     assert status["state"] == "aborted" and f"update {BEFORE}: aborted" in world.daemon.text(), status
 
 

@@ -3,7 +3,7 @@
 """A process that listens where a QEMU's monitor would, and behaves as it is told.
 
 usage: monitor.py FILE: {"socket": PATH, "greeting": TEXT or null, "answers": {COMMAND: …}, "accept": BOOL,
-"leave": BOOL: closes after the greeting}
+"leave": BOOL: closes after the greeting, "think": SECONDS: before each answer}
 
 An answer is the value to return, {"error": TEXT}, {"raw": TEXT}, or "silent" or "close". A command is looked up
 with its arguments first ("qom-get /machine type"), then by its name, then as "*". QEMU's own words stand in HEALTHY.
@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 import threading
+import time
 
 GREETING = json.dumps({"QMP": {"version": {"qemu": {"micro": 2, "minor": 0, "major": 10}, "package": ""}, "capabilities": ["oob"]}}) + "\r\n"
 HEALTHY = {
@@ -56,6 +57,7 @@ def serve(conn, config):
             except ValueError:
                 continue
             answer = lookup(answers, message)
+            time.sleep(config.get("think", 0))
             if answer == "silent":
                 continue
             if answer == "close":

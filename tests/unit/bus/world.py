@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import socket
@@ -150,6 +151,10 @@ class Caller:
             raise BusError(answer["error"], answer["message"])
         values = GLib.Variant.parse(None, answer["reply"], None, None).unpack()
         return values[0] if len(values) == 1 else values or None
+
+    def waits(self):
+        """Is there no answer yet to what was begun?"""
+        return not select.select([self.process.stdout], [], [], 0)[0]
 
     def call(self, method, *args, **how):
         self.begin(method, *args, **how)
