@@ -183,7 +183,7 @@ struct lu_launch_more {
  * @state_fd: the device state, given to QEMU as LU_LAUNCH_STATE_FD; negative: start fresh
  * @more: or NULL; with it, @state_fd must be there
  * @log: file that gets its output, appended; its directory is made
- * @ret_pid, @ret_pidfd: a child of the caller, in a session of its own
+ * @ret_pid, @ret_pidfd: a child of the caller, in a session of its own that it does not lead
  *
  * Needs must be met before (lu_launch_meet_needs()). Errors of the child up to the exec
  * are reported here.

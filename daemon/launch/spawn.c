@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Starting a QEMU as it was started before. The child gets, in this order: a
- * session of its own, default signals, its OOM score, CPUs, scheduling, inherited descriptors, mount namespace,
+ * session of its own that it does not lead, default signals, its OOM score, CPUs, scheduling, inherited descriptors, mount namespace,
  * limits, cgroup-free (who moves it into a scope does so later), log and state file on their numbers, all
  * other descriptors closed, umask, bounding set, groups, ids, ambient
  * capabilities, no_new_privs, working directory, AppArmor's profile, exec. What fails is reported
@@ -337,7 +337,6 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 {
 	int null_fd, exe_fd = -EBADF, top = highest(l, more), *moved = NULL, *inherited;
 
-	(void)setsid();
 	reset_signals();
 	set_oom(l);
 	if (l->cpus) /* a guest on another CPU is better than none */
@@ -432,6 +431,44 @@ static int open_log(const char *log, struct lu_error *e)
 	return fd;
 }
 
+/*
+ * A child of the caller, in a session that another process has begun and left. Whoever leads one gets a terminal that
+ * he opens, as a serial line of the host, for his controlling one: he ends when that hangs up, and when he ends it
+ * hangs up for all others. QEMU opens it without O_NOCTTY, and libvirt's QEMU leads none.
+ */
+static pid_t fork_into_session(void)
+{
+	_cleanup_close_ int rd = -EBADF, wr = -EBADF;
+	pid_t between, pid = 0;
+	int p[2];
+	ssize_t n;
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -1;
+	rd = p[0];
+	wr = p[1];
+	between = fork();
+	if (between < 0)
+		return -1;
+	if (between == 0) {
+		(void)setsid();
+		pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0UL);
+		if (pid == 0)
+			return 0;
+		pid = pid < 0 ? -errno : pid;
+		_exit(write(wr, &pid, sizeof(pid)) != (ssize_t)sizeof(pid));
+	}
+	close(steal_fd(&wr));
+	do
+		n = read(rd, &pid, sizeof(pid));
+	while (n < 0 && errno == EINTR);
+	(void)waitpid(between, NULL, 0);
+	if (n == (ssize_t)sizeof(pid) && pid > 0)
+		return pid;
+	errno = n == (ssize_t)sizeof(pid) ? -pid : EIO;
+	return -1;
+}
+
 int lu_launch_spawn(const struct lu_launch *l, int state_fd, const struct lu_launch_more *more, const char *log,
 		    pid_t *ret_pid, int *ret_pidfd, struct lu_error *e)
 {
@@ -458,7 +495,7 @@ int lu_launch_spawn(const struct lu_launch *l, int state_fd, const struct lu_lau
 		return -errno;
 	rd = p[0];
 	wr = p[1];
-	pid = fork();
+	pid = fork_into_session();
 	if (pid < 0)
 		return lu_error_set(e, -errno, NULL, "VM %s: cannot fork: %s", l->name, strerror(errno));
 	if (pid == 0)

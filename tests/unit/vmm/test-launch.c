@@ -252,7 +252,8 @@ static void test_round_trip(void **state)
 	assert_int_equal(lu_launch_meet_needs(&a, 0, &e), 0);
 	snprintf(log, sizeof(log), "%s/logs/child/out.log", dir);
 	expect(lu_launch_spawn(&a, -1, NULL, log, &two, &pidfd, &e) == 0, "%s", e.what);
-	assert_int_equal(getsid(two), two);
+	assert_int_not_equal(getsid(two), two);
+	assert_int_not_equal(getsid(two), getsid(0));
 	assert_int_equal(prlimit(two, RLIMIT_NOFILE, NULL, &rl), 0);
 	assert_int_equal(rl.rlim_cur, 100);
 	assert_int_equal(rl.rlim_max, 200);
@@ -352,6 +353,53 @@ static void test_state_fd(void **state)
 	for (int fd = 4; fd < 100; fd += 3)
 		if (fd != pidfd && fd != state_fd)
 			close(fd);
+}
+
+/* A terminal that it opens, as QEMU does a serial line of the host, is nobody's controlling one, and outlives it for others. */
+static void test_terminal(void **state)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	char *argv[] = { (char *)"sh", (char *)"-c", (char *)"exec 9<>\"$0\"; echo opened; sleep 1000", NULL, NULL };
+	struct lu_launch l = { .name = (char *)"tty",
+			       .exe = (char *)"/bin/sh",
+			       .argv = argv,
+			       .cwd = (char *)"/",
+			       .uid = getuid(),
+			       .gid = getgid(),
+			       .cap_bounding = UINT64_MAX };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_free_ char *out = NULL;
+	_cleanup_close_ int pidfd = -EBADF;
+	char log[128], path[64], stat[512], slave[64];
+	int other, tty = -1;
+	pid_t pid;
+	FILE *f;
+
+	assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	assert_int_equal(ptsname_r(master, slave, sizeof(slave)), 0);
+	argv[3] = slave;
+	other = open(slave, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(other >= 0);
+	snprintf(log, sizeof(log), "%s/tty.log", dir);
+	expect(lu_launch_spawn(&l, -1, NULL, log, &pid, &pidfd, &e) == 0, "%s", e.what);
+	for (int tries = 0; tries < 1000 && (!out || !strstr(out, "opened")); tries++) {
+		free(out);
+		out = NULL;
+		(void)usleep(10000);
+		(void)lu_read_file(AT_FDCWD, log, 4096, &out, NULL);
+	}
+	expect(out && !strcmp(out, "opened\n"), "it says %s", out ?: "nothing");
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(stat, sizeof(stat), f));
+	fclose(f);
+	assert_int_equal(sscanf(strrchr(stat, ')'), ") %*c %*d %*d %*d %d", &tty), 1);
+	assert_int_equal(tty, 0);
+	stop_child(pid);
+	assert_int_equal(write(other, "on\n", 3), 3);
+	close(other);
+	close(master);
 }
 
 static void test_spawn_fails(void **state)
@@ -700,12 +748,19 @@ static void test_hurry(void **state)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hurry),     cmocka_unit_test(test_sandboxed),
-		cmocka_unit_test(test_weak_root), cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_state_fd),  cmocka_unit_test(test_spawn_fails),
-		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_device_of_another_view),
-		cmocka_unit_test(test_tmpfs),     cmocka_unit_test(test_all_reasons),
-		cmocka_unit_test(test_preload),   cmocka_unit_test(test_modules),
+		cmocka_unit_test(test_hurry),
+		cmocka_unit_test(test_sandboxed),
+		cmocka_unit_test(test_weak_root),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_state_fd),
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_spawn_fails),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_device_of_another_view),
+		cmocka_unit_test(test_tmpfs),
+		cmocka_unit_test(test_all_reasons),
+		cmocka_unit_test(test_preload),
+		cmocka_unit_test(test_modules),
 	};
 
 	if (argc > 1)
