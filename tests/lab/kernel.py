@@ -24,11 +24,12 @@ from .say import Failed, line, run, step
 
 PATCHES = paths.TREE / "kernel-patch"
 CONFIGS = PATCHES / "configs"
+MORE = paths.TREE / "tests" / "lab" / "kernel-patches"
 TESTED = {"7.3": "7.3.4-1~bpo13+1", "7.2": "7.2.13-1", "debian": "7.2.13-1"}
 JOBS = os.environ.get("LUCTL_JOBS") or str(os.cpu_count())
 
-# name → base version, fragments
-Variant = collections.namedtuple("Variant", "base fragments")
+# name → base version, fragments, patches of the lab's own on top of the series
+Variant = collections.namedtuple("Variant", "base fragments more", defaults=[()])
 VARIANTS = {
     "7.3": Variant("7.3", ["host"]),
     "7.3-b": Variant("7.3", ["host", "b"]),
@@ -36,6 +37,7 @@ VARIANTS = {
     "7.3-apparmor": Variant("7.3", ["host", "apparmor"]),
     "7.3-lockdep": Variant("7.3", ["host", "lockdep"]),
     "7.3-kasan": Variant("7.3", ["host", "kasan"]),
+    "7.3-kho": Variant("7.3", ["host"], ["another-kho"]),
 }
 FOREIGN = "debian"
 
@@ -51,7 +53,7 @@ def series(variant):
     """The patches of a variant, in order."""
     folder = PATCHES / variant.base
     rows = [row.split("#")[0].strip() for row in (folder / "series").read_text().splitlines()]
-    return [(folder / row).resolve() for row in rows if row]
+    return [(folder / row).resolve() for row in rows if row] + [MORE / f"{name}.patch" for name in variant.more]
 
 
 def compiler():

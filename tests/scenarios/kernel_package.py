@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A clean Debian 13 gets packages of kernel and luctl, a first VM and a first update as the README has them: by an initramfs and modules to the next package's kernel."""
 
+import json
 import re
 
 from lab import domains, kernel_package, packages, paths, showcase
@@ -28,6 +29,14 @@ disk=/dev/disk/by-id/virtio-lvm
 pvcreate -qq $disk && vgcreate -qq lab $disk && lvcreate -qq -y -l 100%FREE -n root lab
 mkfs.ext4 -q {VOLUME} && mount {VOLUME} /mnt
 cp -ax / /mnt"""
+
+WRONG = """set -e
+head -c $(($(stat -c %s /boot/initrd.img-{release}) * 2 / 3)) /boot/initrd.img-{release} > /root/cut.img
+cp -a /etc/initramfs-tools /root/without
+sed -i 's/^MODULES=.*/MODULES=list/' /root/without/initramfs.conf
+rm -f /root/without/conf.d/*
+mkinitramfs -d /root/without -o /root/without.img {release}
+! lsinitramfs /root/without.img | grep virtio_blk"""
 
 
 def readme(holding):
@@ -128,6 +137,14 @@ def run(lab):
             result = lab.luctl(host, f"check --kernel {first.release}", check=False, timeout=240)
             lab.expect(result.code == 3 and "the target's are not there" in result.out + result.err, f"{result}")
             host.run(f"mv /root/{first.release} /lib/modules/")
+        with lab.case("a trial refuses an initrd that is cut, and one without the driver of the root"):
+            host.run(WRONG.format(release=second.release), timeout=300)
+            for initrd in ("cut", "without"):
+                begun = host.pump.clock()
+                result = lab.luctl(host, f"check --json --trial --kernel {second.release} --initrd /root/{initrd}.img", check=False, timeout=900)
+                found = [f for f in json.loads(result.out)["findings"] if f["object"] == "trial jump"]
+                lab.expect(result.code == 3 and [f["level"] for f in found] == ["error"], f"{initrd}: {result}")
+                lab.say(f"  {initrd}: in {host.pump.clock() - begun:.0f} s: {found[0]['what']}")
         with lab.case("the README's plan and rehearsal"):
             plan, rehearsal, update, *after = [row.partition("#")[0].strip() for row in readme("luctl update --rehearse")]
             lab.expect(update == "luctl update", f"the README's third command is {update}")

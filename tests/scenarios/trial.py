@@ -5,7 +5,7 @@ import json
 
 from lab import guests
 
-KERNELS = ["7.3", "7.3-b"]
+KERNELS = ["7.3", "7.3-b", "7.3-kho"]
 LIMIT = 1800
 
 CONF = "/etc/luctl/luctld.conf.d/zz-trial.conf"
@@ -58,6 +58,10 @@ def run(lab):
             host.run("truncate -s 200M /root/initrd")
             found = check(lab, host, "--trial --initrd /root/initrd", 3)
             lab.say(f"  {found or 'refused without a trial'}")
+        with lab.case("a kernel whose handover has another format, which needs no trial"):
+            result = lab.luctl(host, f"update --yes --kernel {lab.image_of('7.3-kho')}", check=False, timeout=700)
+            lab.expect(result.code == 3 and "kho-other" in result.err, f"{result}")
+            lab.say("  " + next(row for row in result.err.splitlines() if "kho-other" in row))
         with lab.case("an update by itself refuses such a target, and pauses nobody"):
             result = lab.luctl(host, f"update --yes --kernel {lab.image_of('7.3-b')} --cmdline \"{RUNNING} root=/dev/vdz\"", check=False, timeout=700)
             lab.expect(result.code == 3 and "Unable to mount root" in result.err, f"{result}")
