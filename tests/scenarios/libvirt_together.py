@@ -42,7 +42,7 @@ def run(lab):
             start = lab.update(host, "7.3")
             # three of them share a CPU with all that starts in the new kernel
             host.run("systemctl is-system-running --wait", check=False, timeout=300)
-            devices.nothing_lost(lab, host, wire, nic, start, begin)
+            devices.nothing_lost(lab, host, wire, nic, start, begin, limit=LONGEST)
             spans = lab.witness(host, three + two, start, limit=LONGEST)
             lab.say("  stood still: " + ", ".join(f"{name} {span.blackout()[0]:.2f} s" for name, span in spans.items()))
             lab.expect(domains.listed(host) == listed, f"virsh listed {listed}, now {domains.listed(host)}")
