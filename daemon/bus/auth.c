@@ -52,6 +52,16 @@ bool lu_auth_is_root(sd_bus_message *m)
 	       sd_bus_creds_get_euid(creds, &uid) >= 0 && uid == 0;
 }
 
+pid_t lu_auth_pid(sd_bus_message *m)
+{
+	_cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
+	pid_t pid;
+
+	return sd_bus_query_sender_creds(m, SD_BUS_CREDS_PID, &creds) >= 0 && sd_bus_creds_get_pid(creds, &pid) >= 0 ?
+		       pid :
+		       0;
+}
+
 static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *unused)
 {
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;

@@ -12,6 +12,9 @@
 /** lu_auth_is_root() - is the sender of @m root? */
 bool lu_auth_is_root(sd_bus_message *m);
 
+/** lu_auth_pid() - the process that sent @m, 0 if that is not known; by the bus's word, and gone perhaps */
+pid_t lu_auth_pid(sd_bus_message *m);
+
 typedef int (*lu_auth_then_t)(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 /**

@@ -338,6 +338,7 @@ static int check(sd_bus_message *m, struct lu_manager *mgr, bool plan)
 		return -ENOMEM;
 	p->plan = plan;
 	r = read_request(m, plan, &p->asked, &e);
+	p->asked.asker = lu_auth_pid(m);
 	if (r == 0 && p->asked.rehearse)
 		r = lu_error_set(&e, -EINVAL, "call Update with it", "option rehearse: only an update is rehearsed");
 	if (r == 0)

@@ -24,6 +24,7 @@ struct lu_asked {
 	char **exclude;             /* NULL-terminated names or UUIDs, or NULL */
 	bool vmm;                   /* QEMU shall be replaced, not the kernel */
 	bool rehearse;              /* all but the reboot call */
+	pid_t asker;                /* of a question, not of an update; 0: not known */
 	char **only;                /* if @vmm: of these VMs, as in @exclude; NULL: of all that run */
 };
 

@@ -269,14 +269,15 @@ static void check_stores(struct lu_host *host, struct lu_findings *findings)
 				s.others);
 }
 
-void lu_check_host(struct lu_host *host, const char *cmdline, const char *initrd, struct lu_findings *findings)
+void lu_check_host(struct lu_host *host, pid_t asker, const char *cmdline, const char *initrd,
+		   struct lu_findings *findings)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
 	_cleanup_free_ char *running = NULL;
 	struct stat st;
 
 	lu_beside_check_programs(AT_FDCWD, findings);
-	lu_beside_check_packages(AT_FDCWD, findings);
+	lu_beside_check_packages(AT_FDCWD, asker, findings);
 	lu_beside_check_watchdogs(AT_FDCWD, findings);
 	if (stat("/", &st) == 0)
 		lu_beside_check_root(AT_FDCWD, st.st_dev, findings);

@@ -11,10 +11,12 @@
 
 /**
  * lu_check_host() - findings on dpkg, inhibitors of others, descriptors that units keep in systemd, watchdogs, programs, the target's command line, room for its initrd
+ * @asker: process that asks, or 0; a script of dpkg's gets a warning of what is being installed, no error
  * @cmdline: of the target; NULL: it could not be made, which was said
  * @initrd: path, for its size; NULL: none is given
  */
-void lu_check_host(struct lu_host *host, const char *cmdline, const char *initrd, struct lu_findings *findings);
+void lu_check_host(struct lu_host *host, pid_t asker, const char *cmdline, const char *initrd,
+		   struct lu_findings *findings);
 
 /** lu_check_apparmor() - an error if the target's command line turns AppArmor off, by which @vm is confined */
 void lu_check_apparmor(const char *cmdline, const char *vm, struct lu_findings *findings);

@@ -753,7 +753,7 @@ static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 	check_pkernfs(c);
 	if (c->asked->kernel) {
 		check_image(c);
-		lu_check_host(c->env->host, c->cmdline, c->asked->initrd, &c->findings);
+		lu_check_host(c->env->host, c->asked->asker, c->cmdline, c->asked->initrd, &c->findings);
 	}
 	/* held until all were begun */
 	c->pending++;

@@ -50,6 +50,8 @@ static bool number(const char *s, pid_t *ret)
 	return true;
 }
 
+#define ANCESTORS_MAX 64
+
 static void fill(int rootfd, pid_t pid, struct lu_kvm_process *ret)
 {
 	_cleanup_free_ char *comm = NULL;
@@ -209,7 +211,31 @@ int lu_beside_holder(int rootfd, const char *device, struct lu_kvm_process *ret)
 	return each_holder(rootfd, device, take_found, ret, NULL);
 }
 
-void lu_beside_check_packages(int rootfd, struct lu_findings *f)
+static pid_t parent_of(int rootfd, pid_t pid)
+{
+	_cleanup_free_ char *text = NULL;
+	int parent = 0;
+	char path[32];
+	const char *p;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (lu_read_file(rootfd, below(rootfd, path), 4096, &text, NULL) < 0)
+		return 0;
+	p = strrchr(text, ')');
+	return p && sscanf(p, ") %*c %d", &parent) == 1 ? (pid_t)parent : 0;
+}
+
+static bool descends(int rootfd, pid_t pid, pid_t from)
+{
+	for (int steps = 0; pid > 0 && steps < ANCESTORS_MAX; steps++) {
+		if (pid == from)
+			return true;
+		pid = parent_of(rootfd, pid);
+	}
+	return false;
+}
+
+void lu_beside_check_packages(int rootfd, pid_t asker, struct lu_findings *f)
 {
 	static const char *const locks[] = { "/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock" };
 
@@ -222,7 +248,8 @@ void lu_beside_check_packages(int rootfd, struct lu_findings *f)
 			continue;
 		fill(rootfd, lock.l_pid, &who);
 		lu_findings_add(
-			f, LU_LEVEL_ERROR, "dpkg", "wait until it has ended",
+			f, descends(rootfd, asker, lock.l_pid) ? LU_LEVEL_WARNING : LU_LEVEL_ERROR, "dpkg",
+			"wait until it has ended",
 			"packages are being installed by process %d (%s): what the target boots with may be half there",
 			(int)lock.l_pid, who.name);
 		return;

@@ -43,8 +43,11 @@ void lu_kvm_processes_clear(struct lu_kvm_processes *p);
  */
 int lu_beside_holder(int rootfd, const char *device, struct lu_kvm_process *ret);
 
-/** lu_beside_check_packages() - an error if dpkg works just now: what it replaces may be what the target boots with */
-void lu_beside_check_packages(int rootfd, struct lu_findings *findings);
+/**
+ * lu_beside_check_packages() - an error if dpkg works just now: what it replaces may be what the target boots with
+ * @asker: process that asks, or 0; a script of the very packages gets a warning: it asks what will be when they are there
+ */
+void lu_beside_check_packages(int rootfd, pid_t asker, struct lu_findings *findings);
 
 /**
  * lu_beside_check_watchdogs() - a warning for each that runs: nobody feeds it from the jump until the next system manager does

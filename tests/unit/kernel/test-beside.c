@@ -195,19 +195,30 @@ static pid_t hold(struct root *root, const char *path, int *ret_pipe)
 static void test_packages(void **state)
 {
 	struct root *root = *state;
-	char word[64];
+	char word[64], stat[64];
 	int stay, status;
 	pid_t pid;
 
-	lu_beside_check_packages(root->fd, &root->f);
+	lu_beside_check_packages(root->fd, 0, &root->f);
 	put(root, "/var/lib/dpkg/lock-frontend", "", 0640);
 	put(root, "/var/lib/dpkg/lock", "", 0640);
-	lu_beside_check_packages(root->fd, &root->f);
+	lu_beside_check_packages(root->fd, 0, &root->f);
 	assert_int_equal(root->f.n, 0);
 	pid = hold(root, "/var/lib/dpkg/lock", &stay);
-	lu_beside_check_packages(root->fd, &root->f);
 	snprintf(word, sizeof(word), "by process %d", (int)pid);
+	lu_beside_check_packages(root->fd, 0, &root->f);
 	expect(root, LU_LEVEL_ERROR, "dpkg", word);
+	/* a hook of a package, two processes below it, and somebody else */
+	snprintf(stat, sizeof(stat), "800 (a) package)) S %d 1 1", (int)pid);
+	put(root, "/proc/800/stat", stat, 0444);
+	put(root, "/proc/900/stat", "900 (luctl) S 800 1 1", 0444);
+	put(root, "/proc/901/stat", "901 (luctl) S 1 1 1", 0444);
+	put(root, "/proc/1/stat", "1 (systemd) S 0 1 1", 0444);
+	lu_beside_check_packages(root->fd, 900, &root->f);
+	expect(root, LU_LEVEL_WARNING, "dpkg", word);
+	lu_beside_check_packages(root->fd, 901, &root->f);
+	assert_int_equal(root->f.n, 3);
+	assert_int_equal(root->f.list[2].level, LU_LEVEL_ERROR);
 	close(stay);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 }
