@@ -16,6 +16,8 @@
 #include "capture.h"
 #include "confined.h"
 
+#define KVM_THREAD "kvm-nx-lpage-re" /* what fits of it */
+
 static int read_sched(const struct lu_capture_from *from, pid_t pid, const char *what, struct lu_launch_sched *ret)
 {
 	_cleanup_free_ char *text = NULL;
@@ -96,6 +98,9 @@ static void look_at_thread(const struct lu_capture_from *from, pid_t pid, int ti
 	if (lu_proc_read(from->proc_fd, pid, what, &text, NULL) < 0)
 		return;
 	name_thread(from, pid, tid, name);
+	/* KVM's own, which no command of QEMU's or the host's makes (kvm_mmu_start_lpage_recovery() in the kernel) */
+	if (!strncmp(name, KVM_THREAD, strlen(KVM_THREAD)))
+		return;
 	p = lu_status_field(text, "Cpus_allowed_list");
 	if (p && sscanf(p, " %m[0-9,-]", &cpus) == 1 && l->cpus && strcmp(cpus, l->cpus) != 0 &&
 	    strncmp(name, "CPU ", 4) != 0)
