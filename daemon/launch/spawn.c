@@ -453,10 +453,13 @@ static pid_t fork_into_session(void)
 	if (between == 0) {
 		(void)setsid();
 		pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0UL);
-		if (pid == 0)
-			return 0;
-		pid = pid < 0 ? -errno : pid;
-		_exit(write(wr, &pid, sizeof(pid)) != (ssize_t)sizeof(pid));
+		if (pid > 0)
+			_exit(0);
+		/* it tells itself who it is: nobody must start a second QEMU, since he does not know of the first */
+		pid = pid < 0 ? -errno : getpid();
+		if (write(wr, &pid, sizeof(pid)) != (ssize_t)sizeof(pid) || pid < 0)
+			_exit(126);
+		return 0;
 	}
 	close(steal_fd(&wr));
 	do
