@@ -12,10 +12,13 @@
 
 static bool has_memory(const struct lu_vm *vm, const struct stat *st)
 {
-	for (size_t i = 0; i < vm->facts.n_ram; i++) {
+	/* it may be asked just now, as all are at a check: what it had then counts */
+	const struct lu_vm_facts *facts = lu_vm_facts(vm);
+
+	for (size_t i = 0; i < facts->n_ram; i++) {
 		struct stat ram;
 
-		if (stat(vm->facts.ram[i].path, &ram) == 0 && ram.st_dev == st->st_dev && ram.st_ino == st->st_ino)
+		if (stat(facts->ram[i].path, &ram) == 0 && ram.st_dev == st->st_dev && ram.st_ino == st->st_ino)
 			return true;
 	}
 	return false;

@@ -146,7 +146,7 @@ int lu_vm_clean(struct lu_vm *vm, struct lu_error *e)
 		return root;
 	/* descriptors that are held here: it was restored in the kernel that it was saved in */
 	if (vm->passthrough)
-		(void)lu_devices_unmark(root, vm->def.uuid, vm->facts.devices, NULL);
+		(void)lu_devices_unmark(root, vm->def.uuid, lu_vm_facts(vm)->devices, NULL);
 	lu_vm_let_go(vm);
 	vm->stopped = false;
 	lu_store_keep_journal(root, vm->def.uuid);

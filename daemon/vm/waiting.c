@@ -190,7 +190,7 @@ int lu_vm_leave(struct lu_vm *vm, struct lu_error *e)
 	if (lu_vm_waits(vm, NULL))
 		return lu_error_set(e, -EBUSY, LU_VM_WAITS_HINT,
 				    "VM %s: its state that was saved could not be taken back", vm->name);
-	r = lu_devices_unmark(root, vm->def.uuid, vm->facts.devices, e);
+	r = lu_devices_unmark(root, vm->def.uuid, lu_vm_facts(vm)->devices, e);
 	if (r < 0)
 		return r;
 	r = lu_store_remove(root, vm->def.uuid, e);

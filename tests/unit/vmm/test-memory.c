@@ -92,6 +92,11 @@ static void test_owner(void **state)
 	snprintf(target, sizeof(target), "%s/pool/b", pkernfs);
 	assert_int_equal(link(target, link_path), 0);
 	assert_string_equal(owner(a, "ram/web1/alias"), "web2");
+	/* also while the other one is asked itself, as all are at a check */
+	lu_vm_facts_begin(b);
+	assert_string_equal(owner(a, "pool/b"), "web2");
+	lu_vm_facts_end(b, false);
+	assert_string_equal(owner(a, "pool/b"), "web2");
 	assert_string_equal(owner(a, "ram/web2/ram"), "web2");
 	assert_string_equal(owner(b, "ram/web1/ram"), "web1");
 	/* not by a name that only begins like it */
