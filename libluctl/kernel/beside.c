@@ -50,8 +50,6 @@ static bool number(const char *s, pid_t *ret)
 	return true;
 }
 
-#define ANCESTORS_MAX 64
-
 static void fill(int rootfd, pid_t pid, struct lu_kvm_process *ret)
 {
 	_cleanup_free_ char *comm = NULL;
@@ -224,6 +222,8 @@ static pid_t parent_of(int rootfd, pid_t pid)
 	p = strrchr(text, ')');
 	return p && sscanf(p, ") %*c %d", &parent) == 1 ? (pid_t)parent : 0;
 }
+
+#define ANCESTORS_MAX 64
 
 static bool descends(int rootfd, pid_t pid, pid_t from)
 {

@@ -23,6 +23,10 @@ class Skipped(Exception):
     """Not shown, for a reason that is not the product's fault."""
 
 
+# what luctl says of a QEMU that hangs: its monitor's greeting and the whole probe have ten seconds each, and which is over first is chance
+HUNG = "took longer than its time limit|no greeting in time"
+
+
 class Wrong(Exception):
     """The product did something else than it should."""
 

@@ -6,6 +6,8 @@ One host VM, one fault after the other. A fault is put in with what an administr
 
 import re
 
+from lab import scenario
+
 KERNELS = ["7.3"]
 LIMIT = 1800
 
@@ -36,7 +38,7 @@ FAULTS = {
         "mv /run/luctl/vm/red/away /run/luctl/vm/red/qmp.sock", "red/qmp.sock"),
     "a monitor is silent": (
         "kill -STOP $(systemctl show -p MainPID --value luctl-vm@red)",
-        "kill -CONT $(systemctl show -p MainPID --value luctl-vm@red)", "VM red: (probe took longer|QMP socket .*: no greeting in time)"),
+        "kill -CONT $(systemctl show -p MainPID --value luctl-vm@red)", f"VM red: .*({scenario.HUNG})"),
     "a declared VM does not exist": (
         """echo '{"version":1,"name":"ghost","uuid":"00000000-0000-4000-8000-000000000001","qmp":"/run/nowhere"}' > /etc/luctl/vms.d/ghost.json && """
         "systemctl restart luctld",
