@@ -3,6 +3,7 @@
  * The way of a real process through /proc into launch.json and back into a process
  * that looks the same.
  */
+#include <pthread.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/securebits.h>
@@ -353,6 +354,72 @@ static void test_state_fd(void **state)
 	for (int fd = 4; fd < 100; fd += 3)
 		if (fd != pidfd && fd != state_fd)
 			close(fd);
+}
+
+struct thread {
+	const char *name;
+	int ready;
+};
+
+static void *pinned(void *userdata)
+{
+	const struct thread *t = userdata;
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	if (prctl(PR_SET_NAME, t->name) < 0 || sched_setaffinity(0, sizeof(one), &one) < 0 ||
+	    write(t->ready, "x", 1) != 1)
+		_exit(1);
+	for (;;)
+		(void)sleep(1000);
+}
+
+/* A thread that somebody has pinned is told as a loss, KVM's own is not. */
+static void test_threads(void **state)
+{
+	struct thread threads[] = { { .name = "IO iothread0" }, { .name = "kvm-nx-lpage-re" } };
+	_cleanup_(lu_reasons_clear) struct lu_reasons losses = { 0 };
+	_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct lu_capture_from from = {
+		.proc_fd = proc, .reference = getpid(), .pkernfs = "/run/luctl/pkernfs", .losses = &losses
+	};
+	cpu_set_t all;
+	int p[2], told = 0, r;
+	pid_t pid;
+	char c;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	if (CPU_COUNT(&all) < 2 || !CPU_ISSET(0, &all))
+		skip();
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		pthread_t t;
+
+		for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+			threads[i].ready = p[1];
+			if (pthread_create(&t, NULL, pinned, &threads[i]) != 0)
+				_exit(1);
+		}
+		for (;;)
+			(void)sleep(1000);
+	}
+	close(p[1]);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(read(p[0], &c, 1), 1);
+	close(p[0]);
+	r = lu_launch_capture(&from, pid, &l, &e);
+	stop_child(pid);
+	expect(r == 0, "%s", e.what);
+	for (size_t i = 0; i < losses.n; i++) {
+		told += strstr(losses.list[i].what, "\"IO iothread0\" runs on CPUs 0 only") != NULL;
+		expect(!strstr(losses.list[i].what, "kvm-nx"), "%s", losses.list[i].what);
+	}
+	assert_int_equal(told, 1);
 }
 
 /* A terminal that it opens, as QEMU does a serial line of the host, is nobody's controlling one, and outlives it for others. */
@@ -748,19 +815,13 @@ static void test_hurry(void **state)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hurry),
-		cmocka_unit_test(test_sandboxed),
-		cmocka_unit_test(test_weak_root),
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_state_fd),
-		cmocka_unit_test(test_terminal),
-		cmocka_unit_test(test_spawn_fails),
-		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_device_of_another_view),
-		cmocka_unit_test(test_tmpfs),
-		cmocka_unit_test(test_all_reasons),
-		cmocka_unit_test(test_preload),
-		cmocka_unit_test(test_modules),
+		cmocka_unit_test(test_hurry),     cmocka_unit_test(test_sandboxed),
+		cmocka_unit_test(test_weak_root), cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_state_fd),  cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_terminal),  cmocka_unit_test(test_spawn_fails),
+		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_device_of_another_view),
+		cmocka_unit_test(test_tmpfs),     cmocka_unit_test(test_all_reasons),
+		cmocka_unit_test(test_preload),   cmocka_unit_test(test_modules),
 	};
 
 	if (argc > 1)
