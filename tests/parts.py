@@ -38,6 +38,7 @@ PARTS = {
     "witness": (["tests/lab/check_witness.py", "tests/lab/emulator.py", "tests/lab/witness.py", "tests/lab/timeline.py", "tests/lab/console.py"], None),
     "pkernfs": (PKERNFS, None),
     "pkernfs-damage": (PKERNFS, None),
+    "pkernfs-poison": (PKERNFS, None),
     "pkernfs-random": (PKERNFS, None),
     "pkernfs-random-ten": (PKERNFS, "pkernfs-random makes two kexecs"),
     "pkernfs-faults": (PKERNFS, OWN_KERNEL),
