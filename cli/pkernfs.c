@@ -78,6 +78,7 @@ enum column {
 	SMALL_BLOCKS,
 	METADATA,
 	UNLINKED,
+	BAD,
 	MOUNTED,
 	N_COLUMNS
 };
@@ -91,7 +92,8 @@ static const struct {
 	[LIMIT] = { "LIMIT", true },        [POOL] = { "POOL", true },         [USED] = { "USED", true },
 	[AVAIL] = { "AVAIL", true },        [FILES] = { "FILES", true },       [DIRS] = { "DIRS", true },
 	[OTHERS] = { "OTHERS", true },      [HUGE_BLOCKS] = { "2M", true },    [SMALL_BLOCKS] = { "4K", true },
-	[METADATA] = { "META", true },      [UNLINKED] = { "UNLINKED", true }, [MOUNTED] = { "MOUNTED", false },
+	[METADATA] = { "META", true },      [UNLINKED] = { "UNLINKED", true }, [BAD] = { "BAD", true },
+	[MOUNTED] = { "MOUNTED", false },
 };
 
 static int set_count(struct libscols_line *ln, enum column column, uint64_t n)
@@ -171,6 +173,7 @@ static int add_line(struct libscols_table *tb, const struct luctl_pkernfs_fs *fs
 		{ SMALL_BLOCKS, LUCTL_PKERNFS_SMALL_BLOCKS, false },
 		{ METADATA, LUCTL_PKERNFS_METADATA_PAGES, false },
 		{ UNLINKED, LUCTL_PKERNFS_UNLINKED, false },
+		{ BAD, LUCTL_PKERNFS_BAD_PAGES, false },
 	};
 	struct libscols_line *ln = scols_table_new_line(tb, NULL);
 	const char *name = luctl_pkernfs_fs_name(fs);

@@ -167,8 +167,10 @@ static int block_entry(struct pk_walk *walk, uint64_t index, uint64_t entry)
 	if (r != 0)
 		return r;
 	bw->entries++;
-	if (S_ISREG(bw->rec->mode))
+	if (S_ISREG(bw->rec->mode)) {
+		pk_poison_in_block(bw->fs, bw->inode->ino, entry, bw->order, index);
 		return 0;
+	}
 	r = pk_page(walk->ctx, entry, page);
 	if (r != 0)
 		return r;

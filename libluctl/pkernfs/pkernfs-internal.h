@@ -11,6 +11,9 @@
  */
 #define PK_BAD 1
 
+/* In place of an inode that has a page: it is bad, and in no block */
+#define PK_INO_POISON 0xffffffffffULL
+
 struct pk_ctx {
 	struct lu_memory *m;
 	struct lu_pkernfs_report *report;
@@ -49,6 +52,13 @@ struct pk_blame {
 	char *what;
 };
 
+/* A page of memory that has gone bad */
+struct pk_poison {
+	uint64_t addr;
+	bool is_free;         /* says the list: it is in no block */
+	uint64_t ino, offset; /* the file that it was found in, 0: none; in bytes */
+};
+
 struct pk_fs {
 	struct pk_ctx *ctx;
 	unsigned int slot;
@@ -66,6 +76,9 @@ struct pk_fs {
 	size_t n_names, room_names;
 	struct pk_blame *blame;
 	size_t n_blames;
+	struct pk_poison *poison; /* ascending by address, until pk_poison_end() */
+	size_t n_poison, room_poison;
+	bool poison_junk; /* the list has bytes set that mean nothing */
 };
 
 /* A page that begins as a root page */
@@ -98,14 +111,26 @@ uint32_t pk_crc_super_page(const struct pkernfs_super *super);
 uint32_t pk_crc_slot(const struct pkernfs_slot *slot);
 /** pk_claim() - this filesystem has a block at @addr, for @ino (0: for itself) */
 int pk_claim(struct pk_fs *fs, uint64_t addr, unsigned int order, uint64_t ino);
-/** pk_owned_by_file() - is it an inode that has a page, by what lu_claims_owner() says of it? */
+/** pk_owned_by_file() - has an inode the page, or had one, by what lu_claims_owner() says of it? Then guests may have written to it */
 bool pk_owned_by_file(uint64_t owner);
 
 /* root.c */
 /** pk_find_root() - the only page of @m that can be the root page; -ENODATA, -ENOTUNIQ or another errno, with words */
 int pk_find_root(struct lu_memory *m, uint64_t *ret, struct lu_error *e);
 
+/* poison.c */
+/** pk_poison_crc() - go on with the sum of a super page, or of a tree, over the list of bad memory */
+int pk_poison_crc(struct pk_fs *fs, uint32_t *crc);
+/** pk_poison_read() - read the list, claim what it consists of and what is in no block; before anything but the super page. Damage is told */
+int pk_poison_read(struct pk_fs *fs);
+/** pk_poison_in_block() - note which bad pages are in a block of a file, which stands at @index of its map */
+void pk_poison_in_block(struct pk_fs *fs, uint64_t ino, uint64_t addr, unsigned int order, uint64_t index);
+/** pk_poison_end() - count, and tell, when all blocks and names are known; 0 or -ENOMEM */
+int pk_poison_end(struct pk_fs *fs);
+
 /* verify.c */
+/** pk_tell() - a verdict about a part of a filesystem; "": all of it */
+void pk_tell(struct pk_fs *fs, enum lu_level level, const char *hint, const char *part, const char *what);
 /** pk_disown_roots() - set in_file of those that are in a file of a filesystem of @roots[@i] */
 int pk_disown_roots(struct lu_memory *m, struct pk_root *roots, size_t n, size_t i, struct lu_error *e);
 

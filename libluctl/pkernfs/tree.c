@@ -190,6 +190,9 @@ int pk_claim(struct pk_fs *fs, uint64_t addr, unsigned int order, uint64_t ino)
 	if ((other & 0xffffffffffULL) == 0)
 		return pk_bad(ctx, "the block at %#llx is part of the inode table or the super page",
 			      (unsigned long long)addr);
+	if ((other & 0xffffffffffULL) == PK_INO_POISON)
+		return pk_bad(ctx, "the block at %#llx has a bad page that is to be in no file",
+			      (unsigned long long)addr);
 	return pk_bad(ctx, "the block at %#llx is used by inode %llu, too", (unsigned long long)addr,
 		      (unsigned long long)(other & 0xffffffffffULL));
 }

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The table of the document (schemas/pkernfs.schema.json), and its struct's beginning and end. What nobody could find
+ * out is LU_UNKNOWN in the struct and null in the document. What names of files are is the image's word: pk_safe() has
+ * made valid UTF-8 of them, and findings and paths are cut where they are too long.
+ */
 #include <string.h>
 
 #include "verdict.h"
@@ -29,10 +34,30 @@ static const char *const levels[] = { "ok", "warning", "error", NULL };
 		.key = _key, .type = LU_JSON_STRING, .offset = offsetof(_struct, _member), .flags = _flags, \
 		.max = TEXT_MAX                                                                             \
 	}
+/* Of a number that came with minor 1 */
+#define NUMBER_1(_key, _struct, _member)                                                                            \
+	{                                                                                                           \
+		.key = _key, .type = LU_JSON_UINT, .offset = offsetof(_struct, _member), .flags = LU_JSON_NULLABLE, \
+		.def = -1, .since = LU_JSON_AT(1, 1)                                                                \
+	}
 #define ENUM(_key, _struct, _member, _names)                                                                         \
 	{                                                                                                            \
 		.key = _key, .type = LU_JSON_ENUM, .offset = offsetof(_struct, _member), .flags = R, .names = _names \
 	}
+
+static const struct lu_json_field bad_file_fields[] = {
+	{ .key = "inode", .type = LU_JSON_UINT, .offset = offsetof(struct lu_pkernfs_bad_file, ino), .flags = R },
+	TEXT("path", struct lu_pkernfs_bad_file, path, N | LU_JSON_TEXT),
+	{ .key = "pages", .type = LU_JSON_UINT, .offset = offsetof(struct lu_pkernfs_bad_file, pages), .flags = R },
+	{ .key = "offsets",
+	  .type = LU_JSON_UINTS,
+	  .offset = offsetof(struct lu_pkernfs_bad_file, offset),
+	  .flags = R,
+	  .count_offset = offsetof(struct lu_pkernfs_bad_file, n_offset),
+	  .max = LU_PKERNFS_BAD_OFFSETS },
+};
+static const struct lu_json_table bad_file_table =
+	LU_JSON_TABLE("file with bad memory", struct lu_pkernfs_bad_file, bad_file_fields);
 
 static const struct lu_json_field fs_fields[] = {
 	TEXT("name", struct lu_pkernfs_fs, name, R),
@@ -63,6 +88,16 @@ static const struct lu_json_field fs_fields[] = {
 	ENUM("seal", struct lu_pkernfs_fs, seal, lu_pkernfs_seals),
 	NUMBER("generation", struct lu_pkernfs_fs, generation),
 	NUMBER("seal_duration_nsec", struct lu_pkernfs_fs, duration_nsec),
+	NUMBER_1("bad_pages", struct lu_pkernfs_fs, bad_pages),
+	NUMBER_1("bad_pages_unowned", struct lu_pkernfs_fs, bad_unowned),
+	NUMBER_1("files_with_bad_pages", struct lu_pkernfs_fs, files_with_bad),
+	{ .key = "bad_files",
+	  .type = LU_JSON_OBJECTS,
+	  .offset = offsetof(struct lu_pkernfs_fs, bad_file),
+	  .count_offset = offsetof(struct lu_pkernfs_fs, n_bad_file),
+	  .table = &bad_file_table,
+	  .max = LU_PKERNFS_BAD_FILES,
+	  .since = LU_JSON_AT(1, 1) },
 };
 static const struct lu_json_table fs_table = LU_JSON_TABLE("filesystem", struct lu_pkernfs_fs, fs_fields);
 
@@ -93,7 +128,8 @@ static const struct lu_json_field report_fields[] = {
 	  .table = &finding_table,
 	  .max = LU_FINDINGS_MAX },
 };
-const struct lu_json_table lu_pkernfs_table = LU_JSON_DOCUMENT("pkernfs", struct lu_pkernfs_report, report_fields, 1);
+const struct lu_json_table lu_pkernfs_table =
+	LU_JSON_DOCUMENT_AT("pkernfs", struct lu_pkernfs_report, report_fields, 1, 1);
 
 struct lu_pkernfs_fs *lu_pkernfs_fs_add(struct lu_pkernfs_report *report, const char *name)
 {
@@ -124,6 +160,9 @@ struct lu_pkernfs_fs *lu_pkernfs_fs_add(struct lu_pkernfs_report *report, const 
 		.metadata_pages = LU_UNKNOWN,
 		.generation = LU_UNKNOWN,
 		.duration_nsec = LU_UNKNOWN,
+		.bad_pages = LU_UNKNOWN,
+		.bad_unowned = LU_UNKNOWN,
+		.files_with_bad = LU_UNKNOWN,
 	};
 	if (!fs->name || !fs->mounted) {
 		free(fs->name);

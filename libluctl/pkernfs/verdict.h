@@ -22,6 +22,18 @@ enum lu_pkernfs_seal {
 	LU_SEAL_SEALED, /* closed on the way to kexec; the sum may be right or wrong */
 };
 
+#define LU_PKERNFS_BAD_FILES 64   /* that are named */
+#define LU_PKERNFS_BAD_OFFSETS 16 /* of each */
+
+/* A file in memory that has gone bad */
+struct lu_pkernfs_bad_file {
+	uint64_t ino;
+	char *path;       /* in the filesystem, NULL: it has no name */
+	uint64_t pages;   /* of 4 KiB */
+	uint64_t *offset; /* of the first of them, in bytes */
+	size_t n_offset;
+};
+
 struct lu_pkernfs_fs {
 	char *name;
 	int state; /* enum lu_pkernfs_state */
@@ -38,6 +50,11 @@ struct lu_pkernfs_fs {
 	uint64_t small_blocks, huge_blocks, metadata_pages;
 	int seal; /* enum lu_pkernfs_seal */
 	uint64_t generation, duration_nsec;
+	uint64_t bad_pages;   /* of 4 KiB, that the machine has reported */
+	uint64_t bad_unowned; /* of them, in no file any more */
+	uint64_t files_with_bad;
+	struct lu_pkernfs_bad_file *bad_file; /* the first of them */
+	size_t n_bad_file;
 };
 
 struct lu_pkernfs_report {

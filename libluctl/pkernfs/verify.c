@@ -5,7 +5,7 @@
  *
  *  1. the root page: looked for unless its address is given (root.c); format, sum; if that
  *     does not match, the sum of each slot
- *  2. for each filesystem: the super page can be read; sums of it and the inode table
+ *  2. for each filesystem: the super page can be read; sums of it, the inode table and the list of bad memory (poison.c)
  *  3. for each inode: its sum, its record
  *  4. for each inode that is intact: nodes and blocks are claimed, so that two words that
  *     point to one block are found, over all filesystems; directories and attributes are read
@@ -27,7 +27,7 @@
 
 #include "pkernfs-internal.h"
 
-static void tell(struct pk_fs *fs, enum lu_level level, const char *hint, const char *part, const char *what)
+void pk_tell(struct pk_fs *fs, enum lu_level level, const char *hint, const char *part, const char *what)
 {
 	_cleanup_free_ char *object = NULL;
 
@@ -38,7 +38,7 @@ static void tell(struct pk_fs *fs, enum lu_level level, const char *hint, const 
 
 static void unusable(struct pk_fs *fs, const char *hint, const char *part, const char *what)
 {
-	tell(fs, LU_LEVEL_ERROR, hint, part, what);
+	pk_tell(fs, LU_LEVEL_ERROR, hint, part, what);
 	fs->usable = false;
 }
 
@@ -168,6 +168,12 @@ static int check_free(struct table_walk *table, uint64_t index, uint64_t addr, c
 	return 0;
 }
 
+/* What the large sum is over */
+static const char *summed(const struct pk_fs *fs)
+{
+	return fs->super.bad ? "super page or inode table or list of bad memory" : "super page or inode table";
+}
+
 /* The large sum does not match: is it single records, so that kernels go on with the rest? */
 static int check_tree(struct pk_fs *fs)
 {
@@ -179,13 +185,15 @@ static int check_tree(struct pk_fs *fs)
 	bool known = fs->super.compat & PKERNFS_COMPAT_TREE_SUM;
 	int r = known ? pk_walk_tree(fs->super.inodes, &table.walk) : 0;
 
+	if (known && r == 0)
+		r = pk_poison_crc(fs, &table.crc);
 	if (r < 0)
 		return r;
 	if (!known || r > 0 || table.crc != fs->super.tree_crc) {
-		tell(fs, LU_LEVEL_ERROR, NULL, "super page or inode table", "does not match its checksum");
+		pk_tell(fs, LU_LEVEL_ERROR, NULL, summed(fs), "does not match its checksum");
 		return 0;
 	}
-	tell(fs, LU_LEVEL_ERROR, NULL, "inode table", "does not match its checksum");
+	pk_tell(fs, LU_LEVEL_ERROR, NULL, "inode table", "does not match its checksum");
 	table.walk.node = NULL;
 	table.walk.entry = table_entry;
 	table.page = check_free;
@@ -202,16 +210,18 @@ static int check_table(struct pk_fs *fs, const struct pkernfs_slot *slot)
 		.crc = pk_crc_page(&fs->super, offsetof(struct pkernfs_super, seal)),
 		.page = inode_add,
 	};
-	int r;
+	int r, listed = 0;
 
 	if (fs->super.seal.state != PKERNFS_SEALED && fs->super.seal.state != PKERNFS_OPEN)
-		tell(fs, LU_LEVEL_ERROR, NULL, "super page", "has a seal that is neither open nor closed");
+		pk_tell(fs, LU_LEVEL_ERROR, NULL, "super page", "has a seal that is neither open nor closed");
 	fs->sealed = fs->super.seal.state != PKERNFS_OPEN;
 	r = pk_walk_tree(fs->super.inodes, &table.walk);
-	if (r < 0)
-		return r;
-	if (fs->sealed && r > 0) {
-		tell(fs, LU_LEVEL_ERROR, NULL, "super page or inode table", "does not match its checksum");
+	if (r == 0)
+		listed = pk_poison_crc(fs, &table.crc);
+	if (r < 0 || listed < 0)
+		return r < 0 ? r : listed;
+	if (fs->sealed && (r > 0 || listed > 0)) {
+		pk_tell(fs, LU_LEVEL_ERROR, NULL, summed(fs), "does not match its checksum");
 		fs->damaged = true;
 	} else if (fs->sealed && table.crc != fs->super.seal.crc) {
 		fs->damaged = true;
@@ -228,8 +238,10 @@ static int check_table(struct pk_fs *fs, const struct pkernfs_slot *slot)
 	r = pk_claim(fs, slot->super, 0, 0);
 	if (r == 0) {
 		fs->out->metadata_pages++;
-		r = pk_walk_tree(fs->super.inodes, &table.walk);
+		r = pk_poison_read(fs);
 	}
+	if (r == 0)
+		r = pk_walk_tree(fs->super.inodes, &table.walk);
 	if (r > 0) {
 		unusable(fs, NULL, "inode table", fs->ctx->why);
 		return 0;
@@ -281,23 +293,28 @@ static void check_super_words(struct pk_fs *fs, const struct pkernfs_slot *slot)
 			 "says %llu inodes and %llu pages and has %zu and %llu; the next kernel counts anew",
 			 (unsigned long long)super->nr_inodes, (unsigned long long)super->nr_pages, fs->n_inodes,
 			 (unsigned long long)fs->nr_pages);
-		tell(fs, LU_LEVEL_WARNING, NULL, "super page", what);
+		pk_tell(fs, LU_LEVEL_WARNING, NULL, "super page", what);
 	}
 	if (super->incompat & PKERNFS_INCOMPAT_XATTR && !fs->nr_xattr)
-		tell(fs, LU_LEVEL_WARNING, NULL, "super page",
-		     "has the bit for extended attributes, of which there are none");
+		pk_tell(fs, LU_LEVEL_WARNING, NULL, "super page",
+			"has the bit for extended attributes, of which there are none");
+	if (super->incompat & PKERNFS_INCOMPAT_POISON && !super->bad)
+		pk_tell(fs, LU_LEVEL_WARNING, NULL, "super page", "has the bit for bad memory, of which there is none");
+	if (super->bad && !(super->incompat & PKERNFS_INCOMPAT_POISON))
+		pk_tell(fs, LU_LEVEL_ERROR, "an older kernel would use it", "super page",
+			"lists bad memory, of which the feature bits say nothing");
 	if (!(super->compat & PKERNFS_COMPAT_NODE) != (slot->node == -1))
-		tell(fs, LU_LEVEL_WARNING, NULL, "super page",
-		     "has a feature bit for its node that its slot disagrees with");
+		pk_tell(fs, LU_LEVEL_WARNING, NULL, "super page",
+			"has a feature bit for its node that its slot disagrees with");
 	if (!(super->compat & PKERNFS_COMPAT_POOL) != !super->pool_pages)
-		tell(fs, LU_LEVEL_WARNING, NULL, "super page",
-		     "has a feature bit for its pool that its size disagrees with");
+		pk_tell(fs, LU_LEVEL_WARNING, NULL, "super page",
+			"has a feature bit for its pool that its size disagrees with");
 	if (super->compat & ~PKERNFS_COMPAT_SUPP)
-		tell(fs, LU_LEVEL_OK, NULL, "super page", "has features that may be ignored");
-	else if (slot->flags & ~PKERNFS_SLOT_SUPP || slot->reserved ||
+		pk_tell(fs, LU_LEVEL_OK, NULL, "super page", "has features that may be ignored");
+	else if (slot->flags & ~PKERNFS_SLOT_SUPP || slot->reserved || super->pad || fs->poison_junk ||
 		 !pk_zero(super->reserved, sizeof(super->reserved)))
-		tell(fs, LU_LEVEL_WARNING, NULL, "super page",
-		     "or its slot has bytes set that this format does not define");
+		pk_tell(fs, LU_LEVEL_WARNING, NULL, "super page",
+			"or its slot or its list of bad memory has bytes set that this format does not define");
 }
 
 static void tell_blames(struct pk_fs *fs)
@@ -321,6 +338,7 @@ static void fs_clear(struct pk_fs *fs)
 		free(fs->blame[i].what);
 	free(fs->names);
 	free(fs->blame);
+	free(fs->poison);
 	free(fs->inode);
 }
 
@@ -334,6 +352,8 @@ static int check_inodes(struct pk_fs *fs)
 		check_root_directory(fs);
 		r = pk_check_names(fs);
 	}
+	if (r == 0)
+		r = pk_poison_end(fs);
 	return r;
 }
 

@@ -165,6 +165,10 @@ PUBLIC uint64_t luctl_pkernfs_fs_number(const struct luctl_pkernfs_fs *fs, enum 
 		return f->generation;
 	case LUCTL_PKERNFS_SEAL_DURATION:
 		return f->duration_nsec;
+	case LUCTL_PKERNFS_BAD_PAGES:
+		return f->bad_pages;
+	case LUCTL_PKERNFS_BAD_UNOWNED:
+		return f->bad_unowned;
 	}
 	return LUCTL_UNKNOWN;
 }

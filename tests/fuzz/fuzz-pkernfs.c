@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * pkernfs as it is found in memory. The first byte chooses: 'f' the rest is a file with an image of memory; '0' to '3' one of four
- * good images (small or large, sealed or not), and the rest is what is changed in it, eleven bytes a change: page, word in
+ * pkernfs as it is found in memory. The first byte chooses: 'f' the rest is a file with an image of memory; '0' to '5' one of six
+ * good images (small, large, with bad memory; '2', '3' and '5' sealed), and the rest is what is changed in it, eleven bytes a change: page, word in
  * the page, how, and a value. Whatever is found, there is a report, and it can be written.
  */
 #include <fcntl.h>
@@ -22,16 +22,16 @@ struct change {
 	uint8_t value[7];
 } __attribute__((packed));
 
-static struct image images[4];
+static struct image images[6];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+	static void (*const make[])(struct image *) = { image_small, image_large,    image_small,
+							image_large, image_poisoned, image_poisoned };
+
 	for (unsigned int i = 0; i < ARRAY_SIZE(images); i++) {
-		if (i & 1)
-			image_large(&images[i]);
-		else
-			image_small(&images[i]);
-		image_seal(&images[i], i & 2);
+		make[i](&images[i]);
+		image_seal(&images[i], i == 2 || i == 3 || i == 5);
 	}
 	return 0;
 }

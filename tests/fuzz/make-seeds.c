@@ -126,7 +126,7 @@ static void changes(void)
 {
 	uint8_t c[22] = { 0, 0, 4, 0, 1, 2, 3 };
 
-	for (char kind = '0'; kind < '4'; kind++) {
+	for (char kind = '0'; kind < '6'; kind++) {
 		char name[] = { 'c', kind, '\0' };
 
 		c[11] = (uint8_t)kind;

@@ -509,6 +509,8 @@ enum luctl_pkernfs_number {
 	LUCTL_PKERNFS_METADATA_PAGES,
 	LUCTL_PKERNFS_GENERATION,    /* how often it was sealed */
 	LUCTL_PKERNFS_SEAL_DURATION, /* ns, the last time */
+	LUCTL_PKERNFS_BAD_PAGES,     /* 4 KiB, of memory that has gone bad */
+	LUCTL_PKERNFS_BAD_UNOWNED,   /* of them, in no file any more */
 };
 
 /*

@@ -230,6 +230,31 @@ void image_xattr(struct image_fs *fs, uint64_t ino, const char *name, const char
 	page->used += x->size;
 }
 
+void image_bad(struct image_fs *fs, uint64_t addr)
+{
+	uint64_t nr = fs->n_bad++;
+	uint64_t *slot = tree_slot(fs, (uint64_t *)&fs->super->bad, nr / PKERNFS_BAD_PER_PAGE);
+	struct pkernfs_bad_page *page;
+
+	if (!*slot) {
+		*slot = image_page(fs->image);
+		fs->super->nr_pages++;
+		fs->super->incompat |= PKERNFS_INCOMPAT_POISON;
+		page = image_at(fs->image, *slot);
+		page->magic = PKERNFS_BAD_MAGIC;
+		page->index = (uint32_t)(nr / PKERNFS_BAD_PER_PAGE);
+	}
+	page = image_at(fs->image, *slot);
+	page->bad[nr % PKERNFS_BAD_PER_PAGE] = addr;
+	if (addr & PKERNFS_BAD_FREE)
+		fs->super->nr_pages++;
+}
+
+struct pkernfs_bad_page *image_bad_page(struct image_fs *fs, uint64_t index)
+{
+	return image_at(fs->image, *tree_slot(fs, (uint64_t *)&fs->super->bad, index));
+}
+
 static uint32_t crc_tree(struct image_fs *fs, uint64_t tree, bool blocks, uint32_t crc)
 {
 	const uint64_t *words = &tree;
@@ -249,11 +274,11 @@ static uint32_t crc_tree(struct image_fs *fs, uint64_t tree, bool blocks, uint32
 static void seal_fs(struct image_fs *fs, bool sealed)
 {
 	struct pkernfs_super *super = fs->super;
+	uint32_t crc;
 
 	for (uint64_t ino = 1; sealed && ino < PKERNFS_NODE_WORDS * PKERNFS_INODES_PER_PAGE; ino++) {
 		uint64_t inodes = super->inodes, *slot = tree_find(fs, &inodes, ino / PKERNFS_INODES_PER_PAGE);
 		struct pkernfs_inode *rec;
-		uint32_t crc;
 
 		if (!slot || !*slot)
 			continue;
@@ -272,9 +297,10 @@ static void seal_fs(struct image_fs *fs, bool sealed)
 		return;
 	super->compat |= PKERNFS_COMPAT_TREE_SUM;
 	super->tree_crc = 0;
-	super->tree_crc =
-		crc_tree(fs, super->inodes, false, (uint32_t)crc32(0, (const uint8_t *)super, sizeof(*super)));
-	super->seal.crc = crc_tree(fs, super->inodes, true, (uint32_t)crc32(0, (const uint8_t *)super, sizeof(*super)));
+	crc = crc_tree(fs, super->inodes, false, (uint32_t)crc32(0, (const uint8_t *)super, sizeof(*super)));
+	super->tree_crc = crc_tree(fs, super->bad, true, crc);
+	crc = crc_tree(fs, super->inodes, true, (uint32_t)crc32(0, (const uint8_t *)super, sizeof(*super)));
+	super->seal.crc = crc_tree(fs, super->bad, true, crc);
 	super->seal.state = PKERNFS_SEALED;
 }
 
@@ -314,6 +340,23 @@ void image_small(struct image *image)
 	image_xattr(&fs, ino, "security.selinux", "system_u:object_r:x");
 	ino = image_add(&fs, PKERNFS_ROOT_INO, "link", S_IFLNK | 0777); /* 4 */
 	image_symlink(&fs, ino, "state");
+}
+
+void image_poisoned(struct image *image)
+{
+	struct image_fs fs;
+	uint64_t ram, state;
+
+	image_new(image);
+	image_fs_new(image, "", &fs);
+	ram = image_add(&fs, PKERNFS_ROOT_INO, "ram", S_IFREG | 0600); /* 2 */
+	image_fill(&fs, ram, PKERNFS_ORDER_HUGE, 2);
+	state = image_add(&fs, PKERNFS_ROOT_INO, "state", S_IFREG | 0600); /* 3 */
+	image_fill(&fs, state, PKERNFS_ORDER_SMALL, 1);
+	image_bad(&fs, IMAGE_HUGE + 0x207000);
+	image_bad(&fs, (IMAGE_HUGE + 0x500000) | PKERNFS_BAD_FREE); /* two blocks after those of the file */
+	image_bad(&fs, IMAGE_HUGE + 0x5000);
+	image_bad(&fs, image_inode(&fs, state)->map);
 }
 
 void image_large(struct image *image)

@@ -27,6 +27,7 @@ struct image_fs {
 	struct image *image;
 	struct pkernfs_super *super;
 	uint64_t next_ino;
+	uint64_t n_bad;
 };
 
 void image_new(struct image *image);
@@ -44,10 +45,15 @@ void image_link(struct image_fs *fs, uint64_t dir, const char *name, uint64_t in
 void image_fill(struct image_fs *fs, uint64_t ino, unsigned int order, unsigned int n);
 void image_symlink(struct image_fs *fs, uint64_t ino, const char *target);
 void image_xattr(struct image_fs *fs, uint64_t ino, const char *name, const char *value);
+/* One more page of bad memory, perhaps with PKERNFS_BAD_FREE; 512 list pages at most */
+void image_bad(struct image_fs *fs, uint64_t addr);
+struct pkernfs_bad_page *image_bad_page(struct image_fs *fs, uint64_t index);
 /* What the kernel does on the way to kexec, or leaves undone */
 void image_seal(struct image *image, bool sealed);
 
 /* "/": ram/guest (2 MiB blocks), state (4 KiB, attributes), a link; nothing that needs another page of metadata */
 void image_small(struct image *image);
+/* "/": ram (2: 2 MiB blocks, bad at 0x5000 and 0x207000), state (3: 4 KiB, bad at 0), and a bad page that is in no file */
+void image_poisoned(struct image *image);
 /* Two filesystems, trees of height 1 everywhere, hard links, an unlinked file */
 void image_large(struct image *image);

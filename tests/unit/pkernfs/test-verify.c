@@ -8,83 +8,7 @@
 
 #include "../test.h"
 #include "claims.h"
-#include "make-pkernfs.h"
-#include "verify.h"
-
-struct verdict {
-	struct lu_pkernfs_report report;
-	struct lu_error e;
-	int r;
-};
-
-static void verdict_clear(struct verdict *v)
-{
-	lu_pkernfs_report_clear(&v->report);
-	lu_error_clear(&v->e);
-}
-
-static void judge_path(const char *path, uint64_t root, struct verdict *v)
-{
-	_cleanup_(lu_memory_freep) struct lu_memory *m = NULL;
-
-	*v = (struct verdict){ .report = LU_PKERNFS_REPORT_INIT };
-	v->r = lu_memory_open(path, &m, &v->e);
-	if (v->r == 0)
-		v->r = lu_pkernfs_verify(m, root, &v->report, NULL, &v->e);
-}
-
-static void judge(struct image *image, struct verdict *v)
-{
-	judge_path(image->path, IMAGE_ROOT, v);
-}
-
-static bool refused(const struct verdict *v)
-{
-	return v->r < 0 || !lu_findings_ok(&v->report.findings);
-}
-
-static void print_verdict(const struct verdict *v)
-{
-	if (v->r < 0)
-		print_error("  failed: %s\n", v->e.what);
-	for (size_t i = 0; i < v->report.findings.n; i++)
-		print_error("  %s: %s: %s\n", lu_level_name(v->report.findings.list[i].level),
-			    v->report.findings.list[i].object, v->report.findings.list[i].what);
-}
-
-/* No finding at all, warnings included */
-static void expect_clean(struct image *image)
-{
-	struct verdict v;
-
-	judge(image, &v);
-	if (v.r < 0 || v.report.findings.n)
-		print_verdict(&v);
-	assert_int_equal(v.r, 0);
-	assert_int_equal(v.report.findings.n, 0);
-	verdict_clear(&v);
-}
-
-/* One error at least, and the first is this one */
-static void expect_error(struct image *image, const char *object, const char *what)
-{
-	const struct lu_finding *first;
-	struct verdict v;
-
-	judge(image, &v);
-	first = lu_findings_first_error(&v.report.findings);
-	if (v.r < 0 || !first || !strstr(first->object, object) || !strstr(first->what, what)) {
-		print_error("expected %s: %s\n", object, what);
-		print_verdict(&v);
-		fail();
-	}
-	verdict_clear(&v);
-}
-
-static struct image_fs first_fs(struct image *image)
-{
-	return (struct image_fs){ .image = image, .super = image_at(image, image->super[0]) };
-}
+#include "judge.h"
 
 static void test_small_is_clean(void **state)
 {
@@ -140,12 +64,12 @@ static void test_large_is_clean(void **state)
 }
 
 /* Each bit, of four, of each byte of metadata: a sealed filesystem with it is never accepted */
-static void each_bit(unsigned int first)
+static void each_bit(void (*make)(struct image *), uint64_t pages, unsigned int first)
 {
 	unsigned int accepted = 0, n = 0;
 	struct image image;
 
-	image_small(&image);
+	make(&image);
 	image_seal(&image, true);
 	for (uint64_t at = IMAGE_ROOT; at < image.next; at++) {
 		/* the one page that is a file's contents */
@@ -167,20 +91,26 @@ static void each_bit(unsigned int first)
 			image.mem[at] ^= (uint8_t)(1u << bit);
 		}
 	}
-	assert_int_equal(n, 7 * 4096 * 4);
+	assert_int_equal(n, pages * 4096 * 4);
 	assert_int_equal(accepted, 0);
-	expect_clean(&image);
+	expect_ok(&image);
 	image_free(&image);
 }
 
 static void test_each_low_bit(void **state)
 {
-	each_bit(0);
+	each_bit(image_small, 7, 0);
 }
 
 static void test_each_high_bit(void **state)
 {
-	each_bit(4);
+	each_bit(image_small, 7, 4);
+}
+
+static void test_each_bit_of_a_poisoned_one(void **state)
+{
+	each_bit(image_poisoned, 6, 0);
+	each_bit(image_poisoned, 6, 4);
 }
 
 /* One of an open filesystem: nothing to compare with, so only that nothing breaks, and that most pointers don't pass */
@@ -261,9 +191,6 @@ static void test_sealed_and_wrong(void **state)
 	rec = image_inode(&fs, 4);
 	map = image_at(&image, rec->map & PKERNFS_ADDR_MASK);
 	dir = image_at(&image, image_inode(&fs, 2)->map);
-#define RESEALED(object, what)    \
-	image_seal(&image, true); \
-	expect_error(&image, object, what);
 	/* a block used twice, by two files and by two filesystems */
 	was = map[3];
 	map[3] = ((uint64_t *)image_at(&image, image_inode(&fs, 6)->map & PKERNFS_ADDR_MASK))[0];
@@ -486,13 +413,13 @@ static void test_torn_is_a_warning(void **state)
 }
 
 /* Cut anywhere, an image is refused or, where only contents of files are missing, as good as whole */
-static void test_truncated(void **state)
+static void truncated(void (*make)(struct image *))
 {
 	char path[] = "/tmp/luctl-test-XXXXXX";
 	struct image image;
 	int fd = mkstemp(path);
 
-	image_large(&image);
+	make(&image);
 	image_seal(&image, true);
 	assert_true(fd >= 0);
 	for (uint64_t size = 0; size <= image.next; size += 2048) {
@@ -509,14 +436,10 @@ static void test_truncated(void **state)
 	image_free(&image);
 }
 
-static void save(struct image *image, const char *path)
+static void test_truncated(void **state)
 {
-	_cleanup_(lu_memory_freep) struct lu_memory *m = NULL;
-	_cleanup_pkernfs_report_ struct lu_pkernfs_report report = LU_PKERNFS_REPORT_INIT;
-	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
-
-	assert_int_equal(lu_memory_open(image->path, &m, &e), 0);
-	assert_int_equal(lu_pkernfs_verify(m, IMAGE_ROOT, &report, path, &e), 0);
+	truncated(image_large);
+	truncated(image_poisoned);
 }
 
 /* The metadata alone, as an ELF core: the same verdict; cut anywhere or flipped anywhere, nothing breaks */
@@ -717,6 +640,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_large_is_clean),
 		cmocka_unit_test(test_each_low_bit),
 		cmocka_unit_test(test_each_high_bit),
+		cmocka_unit_test(test_each_bit_of_a_poisoned_one),
 		cmocka_unit_test(test_each_byte_of_an_open_one),
 		cmocka_unit_test(test_damage_has_a_name),
 		cmocka_unit_test(test_sealed_and_wrong),
