@@ -101,6 +101,9 @@ static void put_status(struct metrics *m, const struct luctl_status *s)
 		one(m, "luctl_pkernfs_free_bytes", "What is free of it; VMs' states are saved there.",
 		    (double)luctl_status_pkernfs_free(s));
 	}
+	if (luctl_status_pkernfs_bad_pages(s) != LUCTL_UNKNOWN)
+		one(m, "luctl_pkernfs_bad_pages", "Pages of 4 KiB in it that the machine has reported as bad memory.",
+		    (double)luctl_status_pkernfs_bad_pages(s));
 }
 
 static void put_vms(struct metrics *m, const struct luctl_vms *vms)

@@ -49,6 +49,9 @@ static void print_status(struct cli *cli, const struct luctl_status *s)
 			 cli_bytes(luctl_status_pkernfs_free(s), avail), cli_bytes(luctl_status_pkernfs_size(s), size));
 	else
 		cli_line(cli, "pkernfs", "%s, not mounted", luctl_status_pkernfs_path(s));
+	if (luctl_status_pkernfs_bad_pages(s) && luctl_status_pkernfs_bad_pages(s) != LUCTL_UNKNOWN)
+		cli_line(cli, "Bad memory", "%llu pages of 4 KiB; luctl pkernfs show names the files",
+			 (unsigned long long)luctl_status_pkernfs_bad_pages(s));
 	cli_line(cli, "VMs", "%llu, %llu of them updatable", (unsigned long long)luctl_status_vms_total(s),
 		 (unsigned long long)luctl_status_vms_updatable(s));
 	if (luctl_status_error(s))

@@ -163,6 +163,7 @@ int lu_document_status(const struct lu_update_env *env, struct lu_update *u, cha
 	doc.daemon = copy(&f, PROJECT_VERSION);
 	doc.pkernfs.path = copy(&f, env->config.pkernfs);
 	doc.pkernfs.mounted = lu_pkernfs_mounted(env->config.pkernfs, &doc.pkernfs.size, &doc.pkernfs.free);
+	doc.pkernfs.bad_pages = lu_pkernfs_bad_pages(AT_FDCWD);
 	for (struct lu_vm *vm = lu_vms_first(env->vms); vm; vm = lu_vm_next(vm))
 		doc.vms.updatable += lu_reply_vm_updatable(vm);
 	doc.vms.total = lu_vms_count(env->vms);

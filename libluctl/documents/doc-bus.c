@@ -81,6 +81,12 @@ static const struct lu_json_field pkernfs_fields[] = {
 	BOOL("mounted", struct lu_doc_pkernfs, mounted),
 	UINT("size", struct lu_doc_pkernfs, size),
 	UINT("free", struct lu_doc_pkernfs, free),
+	{ .key = "bad_pages",
+	  .type = LU_JSON_UINT,
+	  .offset = offsetof(struct lu_doc_pkernfs, bad_pages),
+	  .flags = LU_JSON_NULLABLE,
+	  .def = -1,
+	  .since = LU_JSON_AT(1, 1) },
 };
 static const struct lu_json_table pkernfs_table = LU_JSON_TABLE("pkernfs", struct lu_doc_pkernfs, pkernfs_fields);
 
@@ -104,7 +110,8 @@ static const struct lu_json_field status_fields[] = {
 	OBJECT("vms", struct lu_doc_status, vms, &vm_counts_table),
 	ERROR("error", struct lu_doc_status, error),
 };
-const struct lu_json_table lu_doc_status_table = LU_JSON_DOCUMENT("status", struct lu_doc_status, status_fields, 1);
+const struct lu_json_table lu_doc_status_table =
+	LU_JSON_DOCUMENT_AT("status", struct lu_doc_status, status_fields, 1, 1);
 
 /* check */
 

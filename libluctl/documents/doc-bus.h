@@ -46,6 +46,7 @@ struct lu_doc_pkernfs {
 	char *path;
 	bool mounted;
 	uint64_t size, free;
+	uint64_t bad_pages; /* UINT64_MAX: the kernel does not tell */
 };
 
 struct lu_doc_vm_counts {

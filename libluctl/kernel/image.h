@@ -86,6 +86,13 @@ int lu_running_read(int rootfd, struct lu_running *ret, struct lu_error *e);
 int lu_running_read_pkernfs(int rootfd, struct lu_running *running, struct lu_error *e);
 
 /**
+ * lu_pkernfs_bad_pages() - pages of 4 KiB of all filesystems in memory that have gone bad (/sys/fs/pkernfs/bad_kib)
+ *
+ * Return: UINT64_MAX if the kernel does not tell.
+ */
+uint64_t lu_pkernfs_bad_pages(int rootfd);
+
+/**
  * lu_target_check() - can @target take over from @running?
  * @path: what the findings call the target
  *

@@ -77,6 +77,14 @@ int lu_running_read_pkernfs(int rootfd, struct lu_running *running, struct lu_er
 	return 0;
 }
 
+uint64_t lu_pkernfs_bad_pages(int rootfd)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	uint64_t n;
+
+	return pkernfs_number(rootfd, "bad_kib", &n, &e) == 0 ? n / 4 : UINT64_MAX;
+}
+
 /*
  * How this kernel came up: the boot loader's, or kexec's, header of struct boot_params (Documentation/arch/x86/boot.rst:
  * ramdisk_size at 0x21c, its upper half at 0x0c4). A kernel that doesn't show it counts as one without initrd.

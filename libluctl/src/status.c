@@ -150,6 +150,11 @@ PUBLIC uint64_t luctl_status_pkernfs_free(const struct luctl_status *status)
 	return status->doc.pkernfs.free;
 }
 
+PUBLIC uint64_t luctl_status_pkernfs_bad_pages(const struct luctl_status *status)
+{
+	return status->doc.pkernfs.bad_pages;
+}
+
 PUBLIC uint64_t luctl_status_vms_total(const struct luctl_status *status)
 {
 	return status->doc.vms.total;

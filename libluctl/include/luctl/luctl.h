@@ -193,6 +193,8 @@ const char *luctl_status_pkernfs_path(const struct luctl_status *status);
 bool luctl_status_pkernfs_mounted(const struct luctl_status *status);
 uint64_t luctl_status_pkernfs_size(const struct luctl_status *status);
 uint64_t luctl_status_pkernfs_free(const struct luctl_status *status);
+/* pages of 4 KiB in it that have gone bad; LUCTL_UNKNOWN: the kernel does not tell */
+uint64_t luctl_status_pkernfs_bad_pages(const struct luctl_status *status);
 uint64_t luctl_status_vms_total(const struct luctl_status *status);
 uint64_t luctl_status_vms_updatable(const struct luctl_status *status);
 const char *luctl_status_error(const struct luctl_status *status); /* NULL: none */

@@ -12,6 +12,7 @@
 
 #include "image.h"
 #include "linux/luctl_note.h"
+#include "linux/pkernfs.h"
 #include "make-image.h"
 
 static const struct lu_abi abi = { .present = true,
@@ -115,6 +116,16 @@ static void test_refuses_each(void **state)
 	expect(&t, &r, "pkernfs", "may write format 2, the target reads formats 1 to 1");
 	t = good_image(), t.abi.pkernfs_min_version = 3, t.abi.pkernfs_version = 3;
 	expect(&t, &r, "pkernfs", "formats 3 to 3");
+	/* bad memory, of which an older target knows nothing: only if there is some */
+	t = good_image(), r = good_running();
+	r.pkernfs_known = true, r.pkernfs_version = 1, r.pkernfs_incompat = PKERNFS_INCOMPAT_POISON;
+	r.abi.pkernfs_incompat |= PKERNFS_INCOMPAT_POISON;
+	expect(&t, &r, "pkernfs", "in use with incompatible features 0x8 that the target does not know");
+	t.abi.pkernfs_incompat |= PKERNFS_INCOMPAT_POISON;
+	expect(&t, &r, NULL, NULL);
+	t = good_image(), r.pkernfs_incompat = 0;
+	expect(&t, &r, NULL, NULL);
+	r = good_running();
 	t = good_image(), t.abi.pkernfs_incompat = 6;
 	expect(&t, &r, "pkernfs", "features 0x1");
 	r.pkernfs_known = true, r.pkernfs_version = 2, r.pkernfs_incompat = 8;
@@ -272,6 +283,13 @@ static void test_running(void **state)
 	assert_int_equal(r.abi.pkernfs_version, 1);
 	assert_false(r.pkernfs_known);
 	assert_int_equal(lu_mkdir_p(root, "sys/fs/pkernfs", 0755), 0);
+	assert_true(lu_pkernfs_bad_pages(root) == UINT64_MAX);
+	put(root, "sys/fs/pkernfs/bad_kib", "0\n", 2);
+	assert_true(lu_pkernfs_bad_pages(root) == 0);
+	put(root, "sys/fs/pkernfs/bad_kib", "68\n", 3);
+	assert_true(lu_pkernfs_bad_pages(root) == 17);
+	put(root, "sys/fs/pkernfs/bad_kib", "many\n", 5);
+	assert_true(lu_pkernfs_bad_pages(root) == UINT64_MAX);
 	put(root, "sys/fs/pkernfs/version", "1\n", 2);
 	put(root, "sys/fs/pkernfs/ro_compat", "0\n", 2);
 	assert_int_equal(lu_running_read(root, &r, NULL), 0);
