@@ -11,7 +11,8 @@
  * out. In all other cases one that does not answer may be a guest in trouble: an
  * error, since going on would kill it.
  *
- * Last, if nothing speaks against it, the target is tried in a machine of its own (daemon/trial).
+ * Last, if nothing speaks against it, the target is tried in a machine of its own (daemon/trial). Beside that, if pkernfs has
+ * pages of memory that have gone bad, they are looked for in guests' memory: a VM with such a one goes along, and it stays bad.
  *
  * Probes run in parallel; the check ends when the last has answered. Freeing it
  * earlier cancels them. A VM that somebody else looks at just now (`vm list`, a
@@ -26,6 +27,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+
+#include <linux/pkernfs.h>
 
 #include "check.h"
 #include "check-host.h"
@@ -51,6 +54,7 @@ struct lu_check *lu_check_free(struct lu_check *c)
 	sd_event_source_disable_unref(c->turn);
 	lu_image_reader_free(c->reader);
 	lu_worker_free(c->trial);
+	lu_bad_memory_free(c->bad_memory);
 	lu_error_clear(&c->image_error);
 	lu_error_clear(&c->initrd_error);
 	closep(&c->image_fd);
@@ -168,6 +172,30 @@ static void check_losses(struct lu_check *c, struct lu_check_vm *v)
 		free(*p);
 	}
 	free(lost);
+}
+
+/* Its guest was told when it happened, and has to do without those pages in the next kernel, too. */
+static void check_bad_memory(struct lu_check *c, struct lu_check_vm *v)
+{
+	const struct lu_vm_facts *facts = lu_vm_facts(v->vm);
+	char object[128];
+
+	snprintf(object, sizeof(object), "VM %s", lu_vm_name(v->vm));
+	for (size_t i = 0; c->bad_memory && i < facts->n_ram; i++) {
+		const char *path = facts->ram[i].path;
+		uint64_t n = lu_bad_memory_pages(c->bad_memory, path);
+
+		if (n == LU_BAD_MEMORY_UNKNOWN)
+			lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, "luctl pkernfs show names such files",
+					"whether its memory %s has bad pages can't be said", path);
+		else if (n)
+			lu_findings_add(
+				&c->findings, LU_LEVEL_WARNING, object,
+				"replace the memory module when the host is empty; see \"Memory has gone bad\" in the runbook",
+				"goes along, but %llu page%s of its memory %s, of 4 KiB, %s gone bad and stay%s so",
+				(unsigned long long)n, n == 1 ? "" : "s", path, n == 1 ? "has" : "have",
+				n == 1 ? "s" : "");
+	}
 }
 
 /* An error names its VM by itself; a reason belongs to one. */
@@ -466,8 +494,10 @@ static void check_end(struct lu_check *c)
 	check_confined(c);
 	check_marks(c);
 	for (size_t i = 0; i < c->n_vms; i++)
-		if (c->vms[i].verdict == LU_VERDICT_GOES)
+		if (c->vms[i].verdict == LU_VERDICT_GOES) {
 			check_losses(c, &c->vms[i]);
+			check_bad_memory(c, &c->vms[i]);
+		}
 	if (!c->asked->vmm)
 		lu_check_strangers(c->env->vms, &c->domains, c->asked->exclude, &c->findings);
 	c->n_host = c->findings.n;
@@ -541,6 +571,41 @@ static void start_trial(struct lu_check *c)
 		on_trial(c, r, &e);
 }
 
+static void on_bad_memory(void *userdata, int r, struct lu_error *error)
+{
+	struct lu_check *c = userdata;
+
+	if (r < 0)
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, "bad memory", error->hint,
+				"guests' memory can't be looked through for pages that have gone bad: %s",
+				error->what ?: strerror(-r));
+	one_less(c);
+}
+
+/* The kernel says by a feature bit whether there is any. */
+static void look_for_bad_memory(struct lu_check *c)
+{
+	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
+	_cleanup_free_ const char **paths = NULL;
+	size_t n = 0, room = 0;
+	int r;
+
+	if (!c->running.pkernfs_known || !(c->running.pkernfs_incompat & PKERNFS_INCOMPAT_POISON))
+		return;
+	for (size_t i = 0; i < c->n_vms; i++)
+		room += lu_vm_facts(c->vms[i].vm)->n_ram;
+	paths = calloc(room + 1, sizeof(*paths));
+	for (size_t i = 0; paths && i < c->n_vms; i++)
+		for (size_t k = 0; k < lu_vm_facts(c->vms[i].vm)->n_ram && c->vms[i].verdict == LU_VERDICT_GOES; k++)
+			paths[n++] = lu_vm_facts(c->vms[i].vm)->ram[k].path;
+	if (paths && !n)
+		return;
+	c->pending++;
+	r = paths ? lu_bad_memory_start(c->env->event, paths, n, on_bad_memory, c, &c->bad_memory) : -ENOMEM;
+	if (r < 0)
+		on_bad_memory(c, r, &e);
+}
+
 /* Something that was waited for has come. */
 static void one_less(struct lu_check *c)
 {
@@ -552,6 +617,7 @@ static void one_less(struct lu_check *c)
 		check_shared(c);
 		c->pending++;
 		start_trial(c);
+		look_for_bad_memory(c);
 		one_less(c);
 		return;
 	}

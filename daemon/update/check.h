@@ -6,6 +6,7 @@
  * update, so what they say is what an update refuses.
  */
 #include "asked.h"
+#include "bad-memory.h"
 #include "env.h"
 #include "findings.h"
 #include "image-reader.h"
@@ -51,9 +52,10 @@ struct lu_check {
 	struct lu_domains domains; /* of libvirt, that run */
 	sd_event_source *turn;
 	struct lu_image_reader *reader;
-	struct lu_worker *trial; /* a trial jump, under way */
-	bool tried;              /* or there was nothing to try */
-	bool image_asked;        /* and @image_error, @initrd_error are what was found */
+	struct lu_worker *trial;          /* a trial jump, under way */
+	struct lu_bad_memory *bad_memory; /* of guests; NULL: none of pkernfs is bad */
+	bool tried;                       /* or there was nothing to try */
+	bool image_asked;                 /* and @image_error, @initrd_error are what was found */
 	struct lu_error image_error, initrd_error;
 	struct lu_error refused; /* an update has begun meanwhile: there is no verdict */
 	unsigned int tries;      /* to find no VM busy */

@@ -6,13 +6,17 @@
  *
  * The size and the free space are told as they are, but for $LUCTL_TEST_PKERNFS_FREE (bytes), which
  * is told instead of the free space.
+ *
+ * A page that begins with the words "BAD PAGE" is one for MADV_POPULATE_READ (madvise(2)).
  */
 #undef _FILE_OFFSET_BITS /* with it, the two names of each call would be one */
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -89,4 +93,17 @@ API int statfs64(const char *path, struct statfs64 *fs)
 API int fstatfs64(int fd, struct statfs64 *fs)
 {
 	return fd_statfs("fstatfs64", fd, (struct statfs *)fs);
+}
+
+API int madvise(void *addr, size_t size, int advice)
+{
+	int (*real)(void *, size_t, int);
+
+	for (size_t at = 0; advice == MADV_POPULATE_READ && at < size; at += 4096)
+		if (memcmp((char *)addr + at, "BAD PAGE", 8) == 0) {
+			errno = EHWPOISON;
+			return -1;
+		}
+	*(void **)&real = dlsym(RTLD_NEXT, "madvise");
+	return real(addr, size, advice);
 }

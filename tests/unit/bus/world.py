@@ -277,12 +277,13 @@ class World:
     def socket_of(self, name):
         return RUN / "vm" / name / "qmp.sock"
 
-    def target(self):
-        """A target that this host can jump into, as far as the daemon can see, and the options for it. Nothing is loaded or booted:
+    def target(self, incompat=0):
+        """A target that this host can jump into, as far as the daemon can see, and the options for it. @incompat: features of pkernfs that
+        it knows. Nothing is loaded or booted:
         kexec says that it has, and reboot(2) is not allowed here. Only for topics that run-bus has covered the host's programs for."""
         folder = SCRATCH / "target"
         folder.mkdir()
-        subprocess.run([os.environ["LUCTL_TEST_WRITE_IMAGE"], folder], check=True)
+        subprocess.run([os.environ["LUCTL_TEST_WRITE_IMAGE"], folder, str(incompat)], check=True)
         for name in ("notes", "debug", "boot_params"):          # debug: the machine's own KVM guests are no strangers here
             (KERNEL / name).unlink(missing_ok=True)
         shutil.copy(folder / "notes", KERNEL / "notes")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * write-image FOLDER: a boot image that has the luctl series, and the notes of a kernel that can jump into it, as
- * FOLDER/vmlinuz and FOLDER/notes. For tests that need a target and boot nothing.
+ * write-image FOLDER [INCOMPAT]: a boot image that has the luctl series, and the notes of a kernel that can jump into it, as
+ * FOLDER/vmlinuz and FOLDER/notes. Both know these features of pkernfs. For tests that need a target and boot nothing.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +30,9 @@ int main(int argc, char **argv)
 	size_t size, note_size;
 	uint8_t *data, *notes;
 
-	if (argc != 2)
+	if (argc != 2 && argc != 3)
 		return 2;
+	note.incompat = image.note.incompat = argc == 3 ? strtoull(argv[2], NULL, 0) : 0;
 	data = test_bzimage(&image, &size);
 	notes = test_note(&note, &note_size);
 	return put(argv[1], "vmlinuz", data, size) || put(argv[1], "notes", notes, note_size);

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Memory of guests that has gone bad. The kernel says by a feature bit of pkernfs that there is some; a guest goes along with it, and only into a
+kernel that knows of it."""
+
+import json
+import pathlib
+
+from world import PKERNFS
+
+SYSFS = pathlib.Path("/sys/fs/pkernfs")     # run-bus has covered /sys/fs
+POISON = 8
+PAGE = 4096
+
+
+def kernel_tells(incompat, kib=None):
+    SYSFS.mkdir(exist_ok=True)
+    for name, text in {"version": "1", "ro_compat": "0x0", "incompat": f"{incompat:#x}", "bad_kib": kib}.items():
+        (SYSFS / name).unlink(missing_ok=True)
+        if text is not None:
+            (SYSFS / name).write_text(f"{text}\n")
+
+
+def spoil(name, *offsets):
+    """fakefs.c takes such pages for bad ones."""
+    with open(PKERNFS / "ram" / name, "r+b") as f:
+        for offset in offsets:
+            f.seek(offset)
+            f.write(b"BAD PAGE")
+
+
+def bad(document):
+    return {f["object"]: f["what"] for f in document["findings"] if "bad" in f["what"] and f["level"] == "warning"}
+
+
+def test_named(world):
+    """Plan and check name the VM, the file and the number of pages; it goes along all the same."""
+    for number, name in enumerate("abc", 1):
+        world.define(name, number=number)
+        world.qemu(name, number=number)
+    spoil("a", 8 << 20, (8 << 20) + PAGE, 12 << 20)      # the firmware writes to the end
+    spoil("b", 9 << 20)
+    kernel_tells(POISON, 16)
+    world.start()
+    assert world.root.document("GetStatus")["pkernfs"]["bad_pages"] == 4
+    kernel, more = world.target(incompat=POISON)
+    plan = world.root.document("Plan", kernel, more)
+    ram = f"{PKERNFS}/ram"
+    want = {"VM a": f"goes along, but 3 pages of its memory {ram}/a, of 4 KiB, have gone bad and stay so",
+            "VM b": f"goes along, but 1 page of its memory {ram}/b, of 4 KiB, has gone bad and stays so"}
+    assert plan["ok"] and bad(plan) == want, plan
+    assert {vm["name"]: vm["verdict"] for vm in plan["vms"]} == dict.fromkeys("abc", "goes-along"), plan
+    check = world.root.document("Check", kernel, more)
+    assert check["ok"] and bad(check) == want, check
+    # one that is left out is not looked through
+    assert list(bad(world.root.document("Plan", kernel, {**more, "exclude": ["a"]}))) == ["VM b"]
+    # without the bit there is nothing to look for
+    kernel_tells(0, 0)
+    assert not bad(world.root.document("Plan", kernel, more))
+    assert world.root.document("GetStatus")["pkernfs"]["bad_pages"] == 0
+    kernel_tells(0)
+    assert world.root.document("GetStatus")["pkernfs"]["bad_pages"] is None
+
+
+def test_target_that_does_not_know(world):
+    """A target that knows nothing of bad memory is refused before anything is paused, and only while there is some."""
+    world.define("a")
+    world.qemu("a")
+    kernel_tells(POISON, 4)
+    world.start()
+    kernel, more = world.target()
+    check = world.root.document("Check", kernel, more)
+    wrong = [f for f in check["findings"] if f["level"] == "error"]
+    assert [f["object"] for f in wrong] == ["pkernfs"], json.dumps(wrong)
+    assert "incompatible features 0x8 that the target does not know" in wrong[0]["what"], wrong
+    job = world.root.call("Update", kernel, {**more, "rehearse": True})
+    assert world.root.finished(job, 120) == "aborted"
+    assert "0x8" in world.root.document("GetStatus")["error"]["what"], world.root.document("GetStatus")
+    # there is one of each update that has got beyond its check
+    assert world.root.fails("GetReport").errno == "ENODATA"
+    assert [vm["state"] for vm in world.root.document("ListVMs")["vms"]] == ["running"]
+    kernel_tells(0, 0)
+    assert world.root.document("Check", kernel, more)["ok"]
