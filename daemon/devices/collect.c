@@ -19,6 +19,10 @@
  * A count of an eventfd is taken from fdinfo since read() would take it away, and going back to the old
  * kernel's VM must stay possible. A path is believed only if it leads to the inode that is open.
  *
+ * A page of memory in which the machine has reported an error can't be given to a device anew (EHWPOISON), so the next
+ * kernel could not make its table. Guests' memory was looked through for such pages before the pause, which takes too long
+ * now; if there are more in pkernfs by now than there were then, that no longer holds.
+ *
  * The kernel is asked again when an answer did not fit, a few times: the VM stands still, so a list
  * that grows all the time is an error.
  */
@@ -487,6 +491,28 @@ static int look_at_ram(struct collect *c, const struct lu_launch_ram *ram, struc
 	return facts->path ? 0 : -ENOMEM;
 }
 
+/* A kernel that does not tell knows of no such pages in pkernfs. */
+static int check_bad_memory(const struct collect *c)
+{
+	static const char path[] = "fs/pkernfs/bad_kib";
+	_cleanup_free_ char *text = NULL;
+	uint64_t now;
+	int r = c->from->bad_pages == UINT64_MAX ? -ENOENT : lu_read_file(c->from->sys_fd, path, 64, &text, NULL);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r >= 0 && sscanf(text, "%" SCNu64, &now) != 1)
+		r = -EBADMSG;
+	if (r < 0)
+		return lu_error_set(c->e, r, NULL, "/sys/%s: %s", path, strerror(-r));
+	if (now / 4 <= c->from->bad_pages)
+		return 0;
+	return lu_error_set(
+		c->e, -EHWPOISON, "luctl plan names the guests whose memory it is",
+		"memory of guests has gone bad since it was looked through, and its devices might reach it: such "
+		"a page can't be given to them in the next kernel");
+}
+
 int lu_devices_collect(const struct lu_cpr *cpr, const struct lu_collect_from *from, struct lu_devices *ret,
 		       struct lu_error *e)
 {
@@ -513,5 +539,6 @@ int lu_devices_collect(const struct lu_cpr *cpr, const struct lu_collect_from *f
 		if (r < 0)
 			return r;
 	}
-	return lu_devices_compose(&facts, ret, e);
+	r = check_bad_memory(&c);
+	return r < 0 ? r : lu_devices_compose(&facts, ret, e);
 }

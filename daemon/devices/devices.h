@@ -121,6 +121,7 @@ void lu_containers_forget(const int *fds, size_t n, const struct lu_devices_ops 
  * @launch: launch.json: whose process it is, its name and its RAM files
  * @other, @other_context: names another VM to which a file of pkernfs belongs, NULL: to none. May be NULL
  * @session: LUO session that the caller will put the memfds into; NULL: memfds are refused
+ * @bad_pages: of all memory in pkernfs, when this VM's was looked through and none of it was bad; UINT64_MAX: it was not
  * @ops: NULL: the kernel's
  */
 struct lu_collect_from {
@@ -130,6 +131,7 @@ struct lu_collect_from {
 	const char *(*other)(void *context, const char *path, const struct stat *st);
 	void *other_context;
 	const char *session;
+	uint64_t bad_pages;
 	const struct lu_devices_ops *ops;
 };
 

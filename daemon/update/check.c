@@ -12,7 +12,9 @@
  * error, since going on would kill it.
  *
  * Last, if nothing speaks against it, the target is tried in a machine of its own (daemon/trial). Beside that, if pkernfs has
- * pages of memory that have gone bad, they are looked for in guests' memory: a VM with such a one goes along, and it stays bad.
+ * pages of memory that have gone bad, they are looked for in guests' memory. A VM with such a page goes along, and the page
+ * stays bad. But with passed-through devices it can't: they reach all of the guest's memory, and no kernel gives a bad page to
+ * a device anew (EHWPOISON). To leave the page out would be to change the table under a device that does DMA.
  *
  * Probes run in parallel; the check ends when the last has answered. Freeing it
  * earlier cancels them. A VM that somebody else looks at just now (`vm list`, a
@@ -27,8 +29,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
-
-#include <linux/pkernfs.h>
 
 #include "check.h"
 #include "check-host.h"
@@ -175,26 +175,63 @@ static void check_losses(struct lu_check *c, struct lu_check_vm *v)
 }
 
 /* Its guest was told when it happened, and has to do without those pages in the next kernel, too. */
-static void check_bad_memory(struct lu_check *c, struct lu_check_vm *v)
+static void tell_bad_memory(struct lu_check *c, const struct lu_check_vm *v, const char *path, uint64_t n)
 {
-	const struct lu_vm_facts *facts = lu_vm_facts(v->vm);
 	char object[128];
 
 	snprintf(object, sizeof(object), "VM %s", lu_vm_name(v->vm));
-	for (size_t i = 0; c->bad_memory && i < facts->n_ram; i++) {
-		const char *path = facts->ram[i].path;
-		uint64_t n = lu_bad_memory_pages(c->bad_memory, path);
+	if (n == LU_BAD_MEMORY_UNKNOWN)
+		lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, "luctl pkernfs show names such files",
+				"whether its memory %s has bad pages can't be said", path);
+	else if (n)
+		lu_findings_add(
+			&c->findings, LU_LEVEL_WARNING, object,
+			"a QEMU that was told of them can't be saved until its guest is reset, which --rehearse finds out; see \"Memory has gone bad\" in the runbook",
+			"goes along, but %llu page%s of its memory %s, of 4 KiB, %s gone bad and stay%s so",
+			(unsigned long long)n, n == 1 ? "" : "s", path, n == 1 ? "has" : "have", n == 1 ? "s" : "");
+}
 
-		if (n == LU_BAD_MEMORY_UNKNOWN)
-			lu_findings_add(&c->findings, LU_LEVEL_WARNING, object, "luctl pkernfs show names such files",
-					"whether its memory %s has bad pages can't be said", path);
-		else if (n)
-			lu_findings_add(
-				&c->findings, LU_LEVEL_WARNING, object,
-				"replace the memory module when the host is empty; see \"Memory has gone bad\" in the runbook",
-				"goes along, but %llu page%s of its memory %s, of 4 KiB, %s gone bad and stay%s so",
-				(unsigned long long)n, n == 1 ? "" : "s", path, n == 1 ? "has" : "have",
-				n == 1 ? "s" : "");
+/* Without an answer, too: if it were not so, its devices would be lost after the jump. */
+static void refuse_bad_memory(struct lu_check_vm *v, const char *path, uint64_t n)
+{
+	static const char hint[] = "unplug its devices for the update, start it anew with other memory, or exclude it; "
+				   "see \"Memory has gone bad\" in the runbook";
+
+	if (n == LU_BAD_MEMORY_UNKNOWN)
+		lu_reasons_add(
+			&v->reasons, NULL, hint,
+			"whether its memory %s has bad pages can't be said, and such a page can't be given to its "
+			"devices in the next kernel",
+			path);
+	else if (n)
+		lu_reasons_add(
+			&v->reasons, NULL, hint,
+			"%llu page%s of its memory %s, of 4 KiB, %s gone bad, and can't be given to its devices in "
+			"the next kernel",
+			(unsigned long long)n, n == 1 ? "" : "s", path, n == 1 ? "has" : "have");
+}
+
+/* In this kernel nothing becomes of it. */
+static bool bad_memory_matters(const struct lu_check *c)
+{
+	return !c->asked->vmm && c->bad_pages && c->bad_pages != UINT64_MAX;
+}
+
+/* @refuse: first those that it keeps from going along, then what is told of the others */
+static void check_bad_memory(struct lu_check *c, bool refuse)
+{
+	for (size_t i = 0; bad_memory_matters(c) && i < c->n_vms; i++) {
+		struct lu_check_vm *v = &c->vms[i];
+		const struct lu_vm_facts *facts = lu_vm_facts(v->vm);
+
+		for (size_t k = 0; v->verdict == LU_VERDICT_GOES && v->devices == refuse && k < facts->n_ram; k++) {
+			uint64_t n = lu_bad_memory_pages(c->bad_memory, facts->ram[k].path);
+
+			if (refuse)
+				refuse_bad_memory(v, facts->ram[k].path, n);
+			else
+				tell_bad_memory(c, v, facts->ram[k].path, n);
+		}
 	}
 }
 
@@ -486,6 +523,7 @@ static bool may_be_left(const struct lu_check *c, const struct lu_check_vm *v)
 
 static void check_end(struct lu_check *c)
 {
+	check_bad_memory(c, true);
 	for (size_t i = 0; i < c->n_vms; i++)
 		if (lu_reasons_any(&c->vms[i].reasons))
 			c->vms[i].verdict = may_be_left(c, &c->vms[i]) ? LU_VERDICT_LEFT_OUT : LU_VERDICT_CANT;
@@ -494,10 +532,9 @@ static void check_end(struct lu_check *c)
 	check_confined(c);
 	check_marks(c);
 	for (size_t i = 0; i < c->n_vms; i++)
-		if (c->vms[i].verdict == LU_VERDICT_GOES) {
+		if (c->vms[i].verdict == LU_VERDICT_GOES)
 			check_losses(c, &c->vms[i]);
-			check_bad_memory(c, &c->vms[i]);
-		}
+	check_bad_memory(c, false);
 	if (!c->asked->vmm)
 		lu_check_strangers(c->env->vms, &c->domains, c->asked->exclude, &c->findings);
 	c->n_host = c->findings.n;
@@ -582,7 +619,7 @@ static void on_bad_memory(void *userdata, int r, struct lu_error *error)
 	one_less(c);
 }
 
-/* The kernel says by a feature bit whether there is any. */
+/* The kernel says how much of pkernfs it is. */
 static void look_for_bad_memory(struct lu_check *c)
 {
 	_cleanup_error_ struct lu_error e = LU_ERROR_INIT;
@@ -590,7 +627,8 @@ static void look_for_bad_memory(struct lu_check *c)
 	size_t n = 0, room = 0;
 	int r;
 
-	if (!c->running.pkernfs_known || !(c->running.pkernfs_incompat & PKERNFS_INCOMPAT_POISON))
+	c->bad_pages = lu_pkernfs_bad_pages(AT_FDCWD);
+	if (!bad_memory_matters(c))
 		return;
 	for (size_t i = 0; i < c->n_vms; i++)
 		room += lu_vm_facts(c->vms[i].vm)->n_ram;
@@ -838,6 +876,7 @@ int lu_check_start(const struct lu_update_env *env, const struct lu_asked *q, bo
 		return -ENOMEM;
 	c->env = env;
 	c->image_fd = -EBADF;
+	c->bad_pages = UINT64_MAX;
 	c->asked = q;
 	c->gives_way = gives_way;
 	c->done = done;

@@ -54,8 +54,9 @@ struct lu_check {
 	struct lu_image_reader *reader;
 	struct lu_worker *trial;          /* a trial jump, under way */
 	struct lu_bad_memory *bad_memory; /* of guests; NULL: none of pkernfs is bad */
-	bool tried;                       /* or there was nothing to try */
-	bool image_asked;                 /* and @image_error, @initrd_error are what was found */
+	uint64_t bad_pages; /* in pkernfs, before it was looked for; UINT64_MAX: the kernel does not tell */
+	bool tried;         /* or there was nothing to try */
+	bool image_asked;   /* and @image_error, @initrd_error are what was found */
 	struct lu_error image_error, initrd_error;
 	struct lu_error refused; /* an update has begun meanwhile: there is no verdict */
 	unsigned int tries;      /* to find no VM busy */

@@ -141,6 +141,7 @@ static int take_check(struct lu_update *u, struct lu_check *c, struct lu_error *
 			 lu_vm_facts(c->vms[i].vm)->qemu_version ?: "");
 		lu_vm_set_index(c->vms[i].vm, (unsigned int)at);
 		lu_vm_set_here(c->vms[i].vm, u->doc.vmm);
+		lu_vm_set_bad_pages(c->vms[i].vm, c->bad_pages);
 		lu_restore_clear(u, at);
 	}
 	while (u->asked.exclude && u->asked.exclude[n_excluded])

@@ -379,6 +379,8 @@ static int collect(struct lu_vm_job *j, struct lu_devices *ret)
 		.other = lu_vm_other_owner,
 		.other_context = j->vm,
 		.session = j->vm->passthrough->session.name,
+		/* in this kernel devices keep what they have */
+		.bad_pages = j->vm->here ? UINT64_MAX : j->vm->bad_pages,
 	};
 
 	if (proc < 0 || sys < 0)

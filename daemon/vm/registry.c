@@ -228,6 +228,7 @@ static int make(struct lu_vms *vms, struct lu_vm_def *def, const char *origin, s
 	vm->vms = vms;
 	vm->refs = 1;
 	vm->index = 0xffff;
+	vm->bad_pages = UINT64_MAX;
 	vm->fdset = -1;
 	vm->exe_fd = vm->pidfd = -EBADF;
 	vm->def = *def;

@@ -27,7 +27,8 @@ struct lu_vm {
 	struct lu_vm_domain domain; /* of libvirt; no uuid: it is none */
 	bool defined_twice;         /* it has a definition, and is a guest of libvirt, too */
 	unsigned int index;
-	bool here; /* the kernel stays */
+	bool here;          /* the kernel stays */
+	uint64_t bad_pages; /* of memory in pkernfs, when this VM's was looked through; UINT64_MAX: it was not */
 	struct lu_vm_facts facts;
 	struct lu_vm_facts before; /* while it is being probed: what others are told until that has ended */
 	bool probing;

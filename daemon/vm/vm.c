@@ -93,6 +93,11 @@ void lu_vm_set_here(struct lu_vm *vm, bool here)
 	vm->here = here;
 }
 
+void lu_vm_set_bad_pages(struct lu_vm *vm, uint64_t pages)
+{
+	vm->bad_pages = pages;
+}
+
 const char *lu_vm_state_to_string(enum lu_vm_state state)
 {
 	static const char *const names[LU_VM_STATE_MAX] = {

@@ -257,6 +257,9 @@ void lu_vm_set_index(struct lu_vm *vm, unsigned int index);
 /** lu_vm_set_here() - does the kernel stay in the update that is coming? Then what keeps from another one only is no reason. Before PREPARE */
 void lu_vm_set_here(struct lu_vm *vm, bool here);
 
+/** lu_vm_set_bad_pages() - its memory was looked through for pages that have gone bad, when there were so many in pkernfs; UINT64_MAX: it was not */
+void lu_vm_set_bad_pages(struct lu_vm *vm, uint64_t pages);
+
 const char *lu_vm_op_to_string(enum lu_vm_op op);          /* "probe", … */
 const char *lu_vm_state_to_string(enum lu_vm_state state); /* as in schema vm-info; "unreachable" for unknown */
 

@@ -80,3 +80,36 @@ def test_target_that_does_not_know(world):
     assert [vm["state"] for vm in world.root.document("ListVMs")["vms"]] == ["running"]
     kernel_tells(0, 0)
     assert world.root.document("Check", kernel, more)["ok"]
+
+
+def test_with_devices(world):
+    """A device can't be given such a page by another kernel: a VM that has one passed through is refused, by the file, and only for memory of its own."""
+    for number, name in enumerate("abc", 1):
+        path = PKERNFS / "ram" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"\1" * (1 << 20))
+        world.define(name, number=number)
+        world.monitor(name, words=["-device", f"vfio-pci,host=0000:00:1f.{number},id=card"] if name < "c" else [],
+                      answers={"qom-list /objects": [{"name": "ram0", "type": "child<memory-backend-file>"}], "qom-get /objects/ram0 mem-path": str(path),
+                               "qom-get /objects/ram0 share": True, "qom-get /objects/ram0 size": 1 << 20, "qom-get /objects/ram0 discard-data": False})
+    spoil("a", 0, 9 * PAGE)
+    spoil("c", PAGE)
+    kernel_tells(POISON, 12)
+    world.start()
+
+    def refused():
+        plan = world.root.document("Plan", "", {})
+        return {vm["name"]: [r["what"] for r in vm["reasons"] if "can't be given to its devices" in r["what"]] for vm in plan["vms"]}, plan
+
+    what = f"2 pages of its memory {PKERNFS}/ram/a, of 4 KiB, have gone bad, and can't be given to its devices in the next kernel"
+    found, plan = refused()
+    assert found == {"a": [what], "b": [], "c": []}, plan
+    assert "a" not in [vm["name"] for vm in plan["vms"] if vm["verdict"] != "cannot"] and "VM a" not in bad(plan), plan
+    hint, = [r["hint"] for vm in plan["vms"] for r in vm["reasons"] if r["what"] == what]
+    assert "unplug its devices" in hint, hint
+    # what can't be looked through may be bad as well
+    (PKERNFS / "ram/b").unlink()
+    found, plan = refused()
+    assert len(found["b"]) == 1 and "whether its memory" in found["b"][0], plan
+    kernel_tells(0, 0)
+    assert refused()[0] == {"a": [], "b": [], "c": []}

@@ -225,6 +225,37 @@ static void odd_group(struct vm *vm)
 	assert_int_equal(symlinkat("7x", vm->f->sys_fd, "bus/pci/devices/0000:00:04.0/iommu_group"), 0);
 }
 
+/* --- memory that has gone bad since it was looked through: the kernel tells KiB --- */
+
+static void bad_as_before(struct vm *vm)
+{
+	fake_write(vm->f, "sys/fs/pkernfs/bad_kib", "12\n");
+	vm->from.bad_pages = 3;
+}
+
+static void bad_since(struct vm *vm)
+{
+	fake_write(vm->f, "sys/fs/pkernfs/bad_kib", "16\n");
+	vm->from.bad_pages = 3;
+}
+
+static void bad_first(struct vm *vm)
+{
+	fake_write(vm->f, "sys/fs/pkernfs/bad_kib", "4\n");
+	vm->from.bad_pages = 0;
+}
+
+static void bad_unlooked(struct vm *vm)
+{
+	fake_write(vm->f, "sys/fs/pkernfs/bad_kib", "16\n");
+	vm->from.bad_pages = UINT64_MAX;
+}
+
+static void bad_word(struct vm *vm)
+{
+	fake_write(vm->f, "sys/fs/pkernfs/bad_kib", "many\n");
+}
+
 /* --- what is not its own --- */
 
 /* Another one's file, which nobody but its owner may open; a place in the file system can be named all the same. */
@@ -368,6 +399,11 @@ static const struct {
 	CASE(awake, 0, NULL),
 	CASE(asleep, -EOPNOTSUPP, "device 0000:00:05.0: is in low power"),
 	CASE(has_functions, -EOPNOTSUPP, "device 0000:00:05.0: has 2 virtual functions"),
+	CASE(bad_as_before, 0, NULL),
+	CASE(bad_since, -EHWPOISON, "memory of guests has gone bad since it was looked through"),
+	CASE(bad_first, -EHWPOISON, "memory of guests has gone bad since it was looked through"),
+	CASE(bad_unlooked, 0, NULL),
+	CASE(bad_word, -EBADMSG, "/sys/fs/pkernfs/bad_kib: "),
 	CASE(fails_irqs, -EIO, "device 0000:00:04.0: asking the kernel for its interrupts: Input/output error"),
 	CASE(place, -EPERM, "file ram9 of QEMU: ram/web2/ram0 in pkernfs is not memory of this VM"),
 	CASE(own_place, -EPERM, "ram/web1/ram0 is only a place (O_PATH), not an open file"),
