@@ -186,7 +186,7 @@ static void tell_bad_memory(struct lu_check *c, const struct lu_check_vm *v, con
 	else if (n)
 		lu_findings_add(
 			&c->findings, LU_LEVEL_WARNING, object,
-			"a QEMU that was told of them can't be saved until its guest is reset, which --rehearse finds out; see \"Memory has gone bad\" in the runbook",
+			"its QEMU saves it only if its guest has been reset since, which an update asks before the pause; see \"Memory has gone bad\" in the runbook",
 			"goes along, but %llu page%s of its memory %s, of 4 KiB, %s gone bad and stay%s so",
 			(unsigned long long)n, n == 1 ? "" : "s", path, n == 1 ? "has" : "have", n == 1 ? "s" : "");
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * PROBE: can this VM be carried over a kexec? It asks QEMU, /proc and /sys, and collects all
- * reasons against it. Every one names the thing and what to do about it. Nothing is changed, with one exception: if QEMU reports
+ * reasons against it. Every one names the thing and what to do about it. Nothing is changed, with two exceptions: if QEMU reports
  * migration blockers, the mode is set to cpr-reboot for one question and put back,
  * because QEMU lists the blockers of the present mode only and some (vhost) do
  * not block CPR.
@@ -14,6 +14,8 @@
  *	qom-list /machine/peripheral{,-anon}	devices whose other half does not survive
  *	qom-get /machine aux-ram-share	what passed-through devices need
  *	query-migrate		blockers
+ *	migrate			only where memory of pkernfs has gone bad: to a descriptor that is not there. QEMU saves no guest that it has told of
+ *				bad memory until that is reset, says so by no query, and looks at that before anything else
  *	/proc			can it be started again? (launch/capture.c) And does its command line name the
  *				devices that it has? Those plugged in or out later would be missing or too many.
  *	query-jobs and others	is something under way, or there, that ends with this QEMU (runtime.c)?
@@ -25,6 +27,7 @@
  * Passed-through devices go on during the jump (daemon/devices). What that asks of them is looked at
  * here as far as it can be seen beforehand (pci.c, peek.c there); the kernel judges their tables at the jump.
  */
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +37,7 @@
 #include "argv.h"
 #include "confined.h"
 #include "devices.h"
+#include "image.h"
 #include "pci.h"
 #include "vm-internal.h"
 
@@ -468,6 +472,34 @@ static int ask_migration(struct lu_vm_job *j)
 	return lu_vm_job_command(j, "query-migrate", NULL, on_migrate);
 }
 
+static int on_poisoned(struct lu_vm_job *j, struct json_object *data)
+{
+	if (data)
+		return lu_error_set(
+			&j->error, -EBADMSG, "see \"Memory has gone bad\" in the runbook",
+			"VM %s: QEMU says that it saves the guest through a descriptor that it was never given",
+			j->vm->name);
+	if (j->refused && strstr(j->refused, "poisoned"))
+		lu_vm_refuse(
+			j->vm,
+			"reset the guest (virsh reset, or QMP system_reset), or exclude the VM; see \"Memory has "
+			"gone bad\" in the runbook",
+			"memory of its guest has gone bad, and a QEMU that has told its guest so does not save it: %s",
+			j->refused);
+	return 0;
+}
+
+/* After the answer of query-migrate, since it leaves a migration that has failed. */
+static int ask_poisoned(struct lu_vm_job *j)
+{
+	uint64_t bad = lu_pkernfs_bad_pages(AT_FDCWD);
+
+	if (!bad || bad == UINT64_MAX)
+		return 0;
+	return lu_vm_job_try(j, "migrate", lu_json_args("uri", "fd:luctl-was-never-given", NULL), LU_TOLERATE_REFUSAL,
+			     on_poisoned);
+}
+
 static int on_parameters(struct lu_vm_job *j, struct json_object *data)
 {
 	/* the mode parameter came with cpr-reboot, in QEMU 8.2 */
@@ -680,6 +712,7 @@ const lu_vm_step_t lu_probe_steps[] = {
 	lu_roms_carry,
 	lu_roms_judge_firmware,
 	ask_migration,
+	ask_poisoned,
 	judge_passed_through,
 	lu_domain_ask_ptys,
 	conclude,

@@ -113,3 +113,25 @@ def test_with_devices(world):
     assert len(found["b"]) == 1 and "whether its memory" in found["b"][0], plan
     kernel_tells(0, 0)
     assert refused()[0] == {"a": [], "b": [], "c": []}
+
+
+def test_told(world):
+    """QEMU saves no guest that it has told of bad memory: that is asked before anybody is paused, only where there is some, and a QEMU that says nothing of it is saved afterwards."""
+    words = "Can't migrate this vm with hardware poisoned memory, please reboot the vm and try again"
+    for number, name in enumerate("ab", 1):
+        world.define(name, number=number)
+        (world.qemu if name == "a" else world.monitor)(name, **({"number": number} if name == "a" else {"answers": {"migrate": {"error": words}}}))
+    world.start()
+
+    def told(name):
+        return [r["what"] for vm in world.root.document("Plan", "", {})["vms"] if vm["name"] == name for r in vm["reasons"] if "poisoned" in r["what"]]
+
+    kernel_tells(0, 0)
+    assert told("b") == []
+    kernel_tells(POISON, 4)
+    assert told("b") == [f"memory of its guest has gone bad, and a QEMU that has told its guest so does not save it: VM b: QEMU refuses migrate: {words}"]
+    assert told("a") == []
+    kernel, more = world.target(incompat=POISON)
+    job = world.root.call("Update", kernel, {**more, "rehearse": True, "exclude": ["b"]})
+    assert world.root.finished(job, 120) == "success", world.root.document("GetStatus")
+    assert world.root.document("DescribeVM", "a")["state"] == "running"
