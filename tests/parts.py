@@ -115,6 +115,7 @@ PARTS = {
     "device-handed": (["daemon/launch/inherited.c", "daemon/launch/capture_inherited.c", "daemon/launch/spawn.c", "daemon/devices/cpr.c", "daemon/lu-init/held.c"],
                       "device-stays, with descriptors that were handed in"),
     "device-waits": (DEVICES, "failures-after-the-jump, with a device"),
+    "bad-memory": (["daemon/host/bad-memory.*", "daemon/vm/probe.c", "daemon/update/check.c", "libluctl/pkernfs/poison.c", *PKERNFS], "its time; pkernfs-poison has the kernel's part, the unit tests luctld's"),
     "identity": (["daemon/launch/", "daemon/lu-init/sight.c", "daemon/host/unit-limits.c", "daemon/update/steps-after.c", "systemd/luctl-vm@.service", "systemd/luctl.sysusers"],
                  "its time; what a view and limits are made of the unit tests show"),
     "fleet-rolling": (["docs/ansible/", "systemd/luctl-update@.service", "daemon/update/history.*", "tests/lab/ssh.py"], "its time: two host VMs at once, three updates; and packages that nothing else needs"),

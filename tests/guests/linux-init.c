@@ -19,6 +19,8 @@
  *
  *  - bulk: with bulk=<MiB> on the command line the second disk, /dev/vdb, is filled so far with words that say where they lie, once, before the first line. "bulk=BAD" if it can't be.
  *  - clocks: what they say, and how often somebody set the time of day. If there is a guest agent in the archive (qemu-ga), and a port for it, it is started.
+ *  - touch: with touch=<address> on the command line (of memory that the kernel does not use, mem=) a process waits until the host writes something into that
+ *    page, then reads the one behind it: "touch: ok" or "touch: SIGBUS", at the console; again when it has been zeroed.
  *  - attended: with that word on the command line each line typed at the console is answered ("console: …").
  *  - shutdown: called by that name, as the agent does, it turns the guest off.
  *
@@ -35,11 +37,14 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <net/route.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
@@ -544,6 +549,46 @@ static void attend(void)
 	_exit(0);
 }
 
+/* -- touch: a process of its own, at the console */
+
+static sigjmp_buf touch_failed;
+
+static void on_bus_error(int signal)
+{
+	(void)signal;
+	siglongjmp(touch_failed, 1);
+}
+
+static void touch(void)
+{
+	const char *wanted = strstr(cmdline, "touch=");
+	volatile uint64_t *flag, *page, sum = 0;
+	int fd;
+
+	if (!wanted || fork() != 0)
+		return;
+	fd = open("/dev/mem", O_RDONLY);
+	flag = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, (off_t)strtoull(wanted + 6, NULL, 0));
+	page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, (off_t)strtoull(wanted + 6, NULL, 0) + 4096);
+	if (flag == MAP_FAILED || page == MAP_FAILED) {
+		dprintf(STDOUT_FILENO, "touch: %m\n");
+		_exit(1);
+	}
+	signal(SIGBUS, on_bus_error);
+	for (;;) {
+		while (!*flag)
+			usleep(100000);
+		if (!sigsetjmp(touch_failed, 1)) {
+			sum += page[0];
+			dprintf(STDOUT_FILENO, "touch: ok\n");
+		} else {
+			dprintf(STDOUT_FILENO, "touch: SIGBUS\n");
+		}
+		while (*flag)
+			usleep(100000);
+	}
+}
+
 /*
  * From here on what we print goes to a port that costs one exit a line, and not one a byte as the console does. Its name comes when the driver is done.
  * Where there is none (a kernel that is only to boot), the console does.
@@ -602,6 +647,7 @@ int main(int argc, char **argv)
 	agent_init();
 	flow_init();
 	attend();
+	touch();
 	lines_init();
 	words = blob_words / 128;
 	clock_gettime(CLOCK_MONOTONIC, &next);
