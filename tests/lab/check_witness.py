@@ -130,6 +130,12 @@ DEATH = """   111.366 [   64.921329] BUG: ENTRY_TRAMPOLINE stack guard page was 
    124.538 [   78.145563]  </ENTRY_TRAMPOLINE>
 """
 BOOT = "{:10.3f} [    0.000000] Linux version 7.3\n"
+CALL = """    67.062 [   31.143681] traps: PANIC: double fault, error_code: 0x0
+    67.099 [   31.149317] Oops: double fault: 0000 [#1] SMP
+    67.267 [   31.355952] RIP: 0010:entry_SYSCALL_64+0x0/0x17
+    67.428 [   31.519627] RSP: 0018:00007fff336ceed8 EFLAGS: 00000002
+    67.867 [   31.960884] CR2: 00007fff336ceec8 CR3: 0000000000ee6000 CR4: 00000000003506f0
+"""
 
 
 def check_emulator():
@@ -143,6 +149,11 @@ def check_emulator():
             ("further into the entry", DEATH.replace("+0x7/", "+0x1f/"), (1.4,), False),
             ("elsewhere in the kernel", DEATH.replace("asm_sysvec_apic_timer_interrupt+0x7", "memcpy+0x7"), (1.4,), False),
             ("on another stack", DEATH.replace("ENTRY_TRAMPOLINE>", "IRQ>"), (1.4,), False),
+            ("interrupted in a system call's entry", CALL, (1.4,), True),
+            ("the same after the jump, too", CALL, (1.4, 60.0), False),
+            ("in one with interrupts on", CALL.replace("00000002", "00000202"), (1.4,), False),
+            ("no interrupt's frame", CALL.replace("eec8 CR3", "ed00 CR3"), (1.4,), False),
+            ("on the kernel's own stack", CALL.replace("00007fff336ceed8", "ffffc90000013ed8"), (1.4,), False),
             ("nobody died", "    75.259 T 1\n", (1.4,), False)):
         with tempfile.TemporaryDirectory() as folder:
             (pathlib.Path(folder) / "host.log").write_text("".join(BOOT.format(b) for b in boots))
