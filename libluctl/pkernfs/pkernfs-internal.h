@@ -101,6 +101,8 @@ int pk_bad(struct pk_ctx *ctx, const char *fmt, ...) _printf_(2, 3);
 int pk_page(struct pk_ctx *ctx, uint64_t addr, void *page);
 /** pk_walk_tree() - call back for each node and entry, from low to high */
 int pk_walk_tree(uint64_t tree, struct pk_walk *walk);
+/** pk_crc_tree() - go on with a sum over a tree, nodes and what they lead to */
+int pk_crc_tree(struct pk_ctx *ctx, uint64_t tree, uint32_t *crc);
 /** pk_crc_record() - the sum of an inode, see SEAL in the header */
 int pk_crc_record(struct pk_ctx *ctx, const struct pkernfs_inode *rec, uint32_t *ret_crc);
 /** pk_crc_page() - the sum of a page with a seal in it, not yet inverted if more follows */
@@ -119,8 +121,6 @@ bool pk_owned_by_file(uint64_t owner);
 int pk_find_root(struct lu_memory *m, uint64_t *ret, struct lu_error *e);
 
 /* poison.c */
-/** pk_poison_crc() - go on with the sum of a super page, or of a tree, over the list of bad memory */
-int pk_poison_crc(struct pk_fs *fs, uint32_t *crc);
 /** pk_poison_read() - read the list, claim what it consists of and what is in no block; before anything but the super page. Damage is told */
 int pk_poison_read(struct pk_fs *fs);
 /** pk_poison_in_block() - note which bad pages are in a block of a file, which stands at @index of its map */

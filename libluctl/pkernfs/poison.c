@@ -2,7 +2,7 @@
 /*
  * Memory that has gone bad: the list that super.bad leads to (BAD MEMORY in the header).
  *
- *  1. with the inode table: its part of the sums
+ *  1. with the inode table: its part of the sums (pk_crc_tree())
  *  2. before the inode table is claimed: the list is read, and what it says is in no block is claimed,
  *     so that a file that has such a page, too, is found. So are its own pages, and one that is listed twice
  *  3. while blocks of files are claimed: which file, and where in it, each of the others is
@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
 #include "pkernfs-internal.h"
 
@@ -23,38 +22,9 @@
 struct list_walk {
 	struct pk_walk walk;
 	struct pk_fs *fs;
-	uint32_t crc;
 	uint64_t index; /* of the page that comes next */
 	bool ended;     /* by a page that isn't full */
 };
-
-static int crc_node(struct pk_walk *walk, uint64_t addr, const uint8_t *page)
-{
-	struct list_walk *list = (struct list_walk *)walk;
-
-	list->crc = (uint32_t)crc32(list->crc, page, PKERNFS_PAGE_SIZE);
-	return 0;
-}
-
-static int crc_entry(struct pk_walk *walk, uint64_t index, uint64_t entry)
-{
-	uint8_t page[PKERNFS_PAGE_SIZE];
-	int r = pk_page(walk->ctx, entry, page);
-
-	return r ?: crc_node(walk, entry, page);
-}
-
-int pk_poison_crc(struct pk_fs *fs, uint32_t *crc)
-{
-	struct list_walk list = {
-		.walk = { .ctx = fs->ctx, .node = crc_node, .entry = crc_entry },
-		.crc = *crc,
-	};
-	int r = pk_walk_tree(fs->super.bad, &list.walk);
-
-	*crc = list.crc;
-	return r;
-}
 
 static int claim_node(struct pk_walk *walk, uint64_t addr, const uint8_t *page)
 {

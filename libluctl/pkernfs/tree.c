@@ -109,6 +109,15 @@ static int crc_entry(struct pk_walk *walk, uint64_t index, uint64_t entry)
 	return r ?: crc_node(walk, entry, page);
 }
 
+int pk_crc_tree(struct pk_ctx *ctx, uint64_t tree, uint32_t *crc)
+{
+	struct crc_walk cw = { .walk = { .ctx = ctx, .node = crc_node, .entry = crc_entry }, .crc = *crc };
+	int r = pk_walk_tree(tree, &cw.walk);
+
+	*crc = cw.crc;
+	return r;
+}
+
 int pk_crc_record(struct pk_ctx *ctx, const struct pkernfs_inode *rec, uint32_t *ret_crc)
 {
 	struct crc_walk cw = { .walk = { .ctx = ctx, .node = crc_node } };
@@ -120,11 +129,8 @@ int pk_crc_record(struct pk_ctx *ctx, const struct pkernfs_inode *rec, uint32_t 
 	if ((rec->mode & S_IFMT) != S_IFREG)
 		cw.walk.entry = crc_entry;
 	r = pk_walk_tree(rec->map, &cw.walk);
-	cw.walk.entry = crc_entry;
-	if (r == 0)
-		r = pk_walk_tree(rec->xattr, &cw.walk);
 	*ret_crc = cw.crc;
-	return r;
+	return r ?: pk_crc_tree(ctx, rec->xattr, ret_crc);
 }
 
 uint32_t pk_crc_page(const void *page, size_t seal)

@@ -186,7 +186,7 @@ static int check_tree(struct pk_fs *fs)
 	int r = known ? pk_walk_tree(fs->super.inodes, &table.walk) : 0;
 
 	if (known && r == 0)
-		r = pk_poison_crc(fs, &table.crc);
+		r = pk_crc_tree(fs->ctx, fs->super.bad, &table.crc);
 	if (r < 0)
 		return r;
 	if (!known || r > 0 || table.crc != fs->super.tree_crc) {
@@ -217,7 +217,7 @@ static int check_table(struct pk_fs *fs, const struct pkernfs_slot *slot)
 	fs->sealed = fs->super.seal.state != PKERNFS_OPEN;
 	r = pk_walk_tree(fs->super.inodes, &table.walk);
 	if (r == 0)
-		listed = pk_poison_crc(fs, &table.crc);
+		listed = pk_crc_tree(fs->ctx, fs->super.bad, &table.crc);
 	if (r < 0 || listed < 0)
 		return r < 0 ? r : listed;
 	if (fs->sealed && (r > 0 || listed > 0)) {
