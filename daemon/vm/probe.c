@@ -476,7 +476,7 @@ static int on_poisoned(struct lu_vm_job *j, struct json_object *data)
 {
 	if (data)
 		return lu_error_set(
-			&j->error, -EBADMSG, "see \"Memory has gone bad\" in the runbook",
+			&j->error, -EBADMSG, "see what query-migrate says; migrate_cancel ends it",
 			"VM %s: QEMU says that it saves the guest through a descriptor that it was never given",
 			j->vm->name);
 	if (j->refused && strstr(j->refused, "poisoned"))
