@@ -64,12 +64,17 @@ static int accuse(struct pk_fs *fs, struct pk_inode *inode, const char *what)
 	return 0;
 }
 
+static bool known_order(unsigned int order)
+{
+	return order == PKERNFS_ORDER_SMALL || order == PKERNFS_ORDER_HUGE || order == PKERNFS_ORDER_1G;
+}
+
 static const char *file_check(const struct pkernfs_inode *rec)
 {
 	if (rec->block_order == PKERNFS_ORDER_UNSET) {
 		if (rec->map || rec->size || rec->flags & PKERNFS_I_EXTSIZE)
 			return "has blocks of no size";
-	} else if (rec->block_order != PKERNFS_ORDER_SMALL && rec->block_order != PKERNFS_ORDER_HUGE) {
+	} else if (!known_order(rec->block_order)) {
 		return "has blocks of an unknown size";
 	}
 	return rec->size > PKERNFS_MAX_FILE_SIZE ? "is larger than a file may be" : NULL;
@@ -88,7 +93,7 @@ static const char *record_check(const struct pkernfs_inode *rec, uint64_t ino)
 		what = file_check(rec);
 		break;
 	case S_IFDIR:
-		if (rec->inherit_order != PKERNFS_ORDER_SMALL && rec->inherit_order != PKERNFS_ORDER_HUGE)
+		if (!known_order(rec->inherit_order))
 			what = "has blocks of an unknown size";
 		else if (rec->block_order != PKERNFS_ORDER_SMALL || rec->size & (PKERNFS_PAGE_SIZE - 1) ||
 			 rec->size >> PKERNFS_PAGE_SHIFT > PKERNFS_MAX_DIR_PAGES)
@@ -244,7 +249,17 @@ static void count_inode(struct pk_fs *fs, const struct block_walk *bw)
 	else if (bw->order == PKERNFS_ORDER_SMALL)
 		out->small_blocks += bw->entries;
 	else
-		out->huge_blocks += bw->entries;
+		out->huge_blocks += bw->entries << (bw->order - PKERNFS_ORDER_HUGE);
+}
+
+static void check_1g(struct pk_fs *fs, uint64_t ino, const struct pkernfs_inode *rec)
+{
+	if ((S_ISDIR(rec->mode) ? rec->inherit_order : rec->block_order) != PKERNFS_ORDER_1G)
+		return;
+	fs->nr_1g++;
+	if (!(fs->super.incompat & PKERNFS_INCOMPAT_1G))
+		pk_blame(fs, ino, LU_LEVEL_ERROR, "an older kernel would put it out of use",
+			 "has blocks of 1 GiB, or hands them on, of which the feature bits say nothing");
 }
 
 static void check_words(struct pk_fs *fs, const struct block_walk *bw)
@@ -278,6 +293,7 @@ int pk_check_blocks(struct pk_fs *fs, struct pk_inode *inode, const struct pkern
 	int r = pk_walk_tree(rec->map, &bw.walk);
 
 	count_inode(fs, &bw);
+	check_1g(fs, inode->ino, rec);
 	if (r != 0)
 		return r < 0 ? r : accuse(fs, inode, fs->ctx->why);
 	if (S_ISLNK(rec->mode) && !bw.entries)

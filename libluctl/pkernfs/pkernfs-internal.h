@@ -69,7 +69,7 @@ struct pk_fs {
 	bool damaged;
 	bool usable;
 	bool half_named; /* a directory is damaged, so names are missing */
-	uint64_t nr_pages, nr_xattr;
+	uint64_t nr_pages, nr_xattr, nr_1g;
 	struct pk_inode *inode; /* ascending */
 	size_t n_inodes, room_inodes;
 	struct pk_name *names;

@@ -298,6 +298,10 @@ static void check_super_words(struct pk_fs *fs, const struct pkernfs_slot *slot)
 	if (super->incompat & PKERNFS_INCOMPAT_XATTR && !fs->nr_xattr)
 		pk_tell(fs, LU_LEVEL_WARNING, NULL, "super page",
 			"has the bit for extended attributes, of which there are none");
+	/* a kernel leaves it there if it doesn't know what a damaged inode has */
+	if (super->incompat & PKERNFS_INCOMPAT_1G && !fs->nr_1g && !fs->damaged)
+		pk_tell(fs, LU_LEVEL_WARNING, NULL, "super page",
+			"has the bit for blocks of 1 GiB, of which there are none");
 	if (super->incompat & PKERNFS_INCOMPAT_POISON && !super->bad)
 		pk_tell(fs, LU_LEVEL_WARNING, NULL, "super page", "has the bit for bad memory, of which there is none");
 	if (super->bad && !(super->incompat & PKERNFS_INCOMPAT_POISON))

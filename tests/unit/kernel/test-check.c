@@ -125,6 +125,12 @@ static void test_refuses_each(void **state)
 	expect(&t, &r, NULL, NULL);
 	t = good_image(), r.pkernfs_incompat = 0;
 	expect(&t, &r, NULL, NULL);
+	/* blocks of 1 GiB likewise */
+	r.abi.pkernfs_incompat |= PKERNFS_INCOMPAT_1G, r.pkernfs_incompat = PKERNFS_INCOMPAT_1G;
+	t.abi.pkernfs_incompat &= ~PKERNFS_INCOMPAT_1G;
+	expect(&t, &r, "pkernfs", "in use with incompatible features 0x1 that the target does not know");
+	t.abi.pkernfs_incompat |= PKERNFS_INCOMPAT_1G;
+	expect(&t, &r, NULL, NULL);
 	r = good_running();
 	t = good_image(), t.abi.pkernfs_incompat = 6;
 	expect(&t, &r, "pkernfs", "features 0x1");

@@ -594,6 +594,78 @@ static void test_claims(void **state)
 	lu_claims_clear(&c);
 }
 
+/* Blocks of 1 GiB, behind what else is in the image: memory that nobody reads */
+static void test_1g(void **state)
+{
+	const uint64_t gib = 1ULL << 30;
+	struct pkernfs_inode *rec, *dir;
+	struct image_fs fs;
+	struct image image;
+	struct verdict v;
+
+	image_small(&image);
+	assert_int_equal(ftruncate(image.fd, 3 * (off_t)gib), 0);
+	fs = first_fs(&image);
+	rec = image_inode(&fs, 2);
+	fs.super->nr_pages = fs.super->nr_pages + (1 << 18) - rec->nr_pages - 1; /* and no node */
+	*rec = (struct pkernfs_inode){
+		.ino = rec->ino,
+		.mode = rec->mode,
+		.nlink = rec->nlink,
+		.generation = rec->generation,
+		.block_order = PKERNFS_ORDER_1G,
+		.flags = PKERNFS_I_EXTSIZE,
+		.size = gib,
+		.nr_pages = 1 << 18,
+		.map = gib,
+	};
+	fs.super->incompat |= PKERNFS_INCOMPAT_1G;
+	image_seal(&image, true);
+	expect_clean(&image);
+	judge(&image, &v);
+	assert_int_equal(v.report.fs[0].huge_blocks, 512);
+	assert_int_equal(v.report.fs[0].incompat, PKERNFS_INCOMPAT_1G | PKERNFS_INCOMPAT_XATTR);
+	verdict_clear(&v);
+	/* a page of it is bad */
+	image_bad(&fs, gib + 0x123000);
+	image_seal(&image, true);
+	judge(&image, &v);
+	assert_false(refused(&v));
+	assert_int_equal(v.report.fs[0].n_bad_file, 1);
+	verdict_clear(&v);
+	/* where there can't be one */
+	rec->map = gib + 0x200000;
+	RESEALED("inode 2", "is no address of a block of 1048576 KiB");
+	rec->map = 3 * gib;
+	RESEALED("inode 2", "there is no memory");
+	/* it covers what others have */
+	rec->map = gib;
+	image_inode(&fs, 3)->map = gib + 0x7000;
+	RESEALED("inode 3", "is used by inode 2, too");
+	image_free(&image);
+
+	/* the bit and who needs it */
+	image_small(&image);
+	fs = first_fs(&image);
+	dir = image_inode(&fs, PKERNFS_ROOT_INO);
+	dir->flags |= PKERNFS_I_EXTINHERIT;
+	dir->inherit_order = PKERNFS_ORDER_1G;
+	RESEALED("inode 1", "of which the feature bits say nothing");
+	fs.super->incompat |= PKERNFS_INCOMPAT_1G;
+	image_seal(&image, true);
+	expect_clean(&image);
+	rec = image_inode(&fs, 2);
+	rec->block_order = PKERNFS_ORDER_1G - 1;
+	RESEALED("inode 2", "has blocks of an unknown size");
+	rec->block_order = PKERNFS_ORDER_HUGE;
+	dir->inherit_order = PKERNFS_ORDER_HUGE;
+	image_seal(&image, true);
+	judge(&image, &v);
+	expect_warning(&v, "super page", "has the bit for blocks of 1 GiB, of which there are none");
+	verdict_clear(&v);
+	image_free(&image);
+}
+
 /* What a 7.3 kernel left on the way to kexec; `luctl pkernfs verify --save` made it */
 static void test_real(void **state)
 {
@@ -654,6 +726,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_roots_in_ram),
 		cmocka_unit_test(test_roots_in_each_other),
 		cmocka_unit_test(test_claims),
+		cmocka_unit_test(test_1g),
 		cmocka_unit_test(test_real),
 	};
 
