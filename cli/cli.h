@@ -147,6 +147,7 @@ int verb_check(struct cli *cli);
 int verb_help(struct cli *cli);
 int verb_pkernfs_show(struct cli *cli);
 int verb_pkernfs_verify(struct cli *cli);
+int verb_pkernfs_set_blocks(struct cli *cli);
 int verb_journal_show(struct cli *cli);
 int verb_journal_verify(struct cli *cli);
 int verb_metrics(struct cli *cli);

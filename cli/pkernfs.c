@@ -2,8 +2,8 @@
 /*
  * luctl pkernfs show, luctl pkernfs verify: the memory that survives kexec, of this host
  * or in an image of a host's memory. One document, two views: show is a table of what
- * there is, verify the list of what is wrong. No daemon is asked: this has to work where
- * nothing else does.
+ * there is, verify the list of what is wrong. luctl pkernfs set-blocks changes the size
+ * of blocks. No daemon is asked: this has to work where nothing else does.
  */
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
@@ -250,4 +250,22 @@ int verb_pkernfs_verify(struct cli *cli)
 		       luctl_pkernfs_ok(p) ? "no damage found" : "damaged");
 	}
 	return luctl_pkernfs_ok(p) ? EXIT_OK : EXIT_REFUSED;
+}
+
+int verb_pkernfs_set_blocks(struct cli *cli)
+{
+	static const struct {
+		const char *name;
+		uint64_t size;
+	} sizes[] = { { "4K", 4096 }, { "2M", 2 << 20 }, { "1G", 1 << 30 } };
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(sizes) && strcasecmp(cli->args[0], sizes[i].name) != 0)
+		i++;
+	if (i == ARRAY_SIZE(sizes))
+		return cli_error(cli, EXIT_USAGE, "4K, 2M or 1G", "%s: not a size of blocks", cli->args[0]);
+	if (luctl_pkernfs_set_blocks(cli->ctx, cli->args[1], sizes[i].size) < 0)
+		return cli_outcome(cli, cli_error_ctx(cli), "failed", luctl_last_error(cli->ctx),
+				   luctl_last_hint(cli->ctx));
+	return cli_outcome(cli, EXIT_OK, "success", NULL, NULL);
 }

@@ -205,6 +205,17 @@ const struct cli_verb cli_verbs[] = {
 	  .options = pkernfs_verify_options,
 	  .help = "is it whole? Names what is damaged; changes nothing",
 	  .about = "IMAGE as for 'luctl pkernfs show'. The exit code is 3 if something is damaged." },
+	{ .name = "pkernfs set-blocks",
+	  .args = "SIZE PATH",
+	  .run = verb_pkernfs_set_blocks,
+	  .min_args = 2,
+	  .max_args = 2,
+	  .no_bus = true,
+	  .help = "of which size a file's blocks are to be: 4K, 2M or 1G",
+	  .about =
+		  "PATH is a file in pkernfs that has no contents yet, or a directory: then it is said of all that is\n"
+		  "made in it from now on. Where nothing is said a file gets blocks of 2M if its first size is as large,\n"
+		  "else of 4K; 1G comes from what pkernfs.pool_1g= on the kernel's command line sets apart." },
 	{ .name = "metrics",
 	  .run = verb_metrics,
 	  .no_bus = true, /* that there is none is a sample */

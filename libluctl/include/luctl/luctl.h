@@ -507,7 +507,7 @@ enum luctl_pkernfs_number {
 	LUCTL_PKERNFS_OTHERS,       /* symbolic links, sockets, … */
 	LUCTL_PKERNFS_UNLINKED,     /* given up by the next kernel */
 	LUCTL_PKERNFS_SMALL_BLOCKS, /* 4 KiB */
-	LUCTL_PKERNFS_HUGE_BLOCKS,  /* 2 MiB */
+	LUCTL_PKERNFS_HUGE_BLOCKS,  /* 2 MiB; one of 1 GiB counts as 512 of them */
 	LUCTL_PKERNFS_METADATA_PAGES,
 	LUCTL_PKERNFS_GENERATION,    /* how often it was sealed */
 	LUCTL_PKERNFS_SEAL_DURATION, /* ns, the last time */
@@ -542,6 +542,16 @@ const char *luctl_pkernfs_fs_seal(const struct luctl_pkernfs_fs *fs);  /* "open"
 const char *const *luctl_pkernfs_fs_mounted(const struct luctl_pkernfs_fs *fs);
 /* LUCTL_UNKNOWN: not known */
 uint64_t luctl_pkernfs_fs_number(const struct luctl_pkernfs_fs *fs, enum luctl_pkernfs_number number);
+
+/*
+ * luctl_pkernfs_set_blocks() - the size of the blocks of a file without contents, or of all that is made in a directory
+ * @path: in pkernfs, of this host; a symbolic link is not followed
+ * @size: in bytes: 4 KiB, 2 MiB or 1 GiB, as far as this kernel has them
+ *
+ * Takes its owner or root. 0, -EOPNOTSUPP (not in pkernfs), -EINVAL (no such size, or the file has blocks of another)
+ * or what the kernel answered. The kernel's side is FS_IOC_FSSETXATTR: Documentation/filesystems/pkernfs.rst.
+ */
+int luctl_pkernfs_set_blocks(struct luctl_ctx *ctx, const char *path, uint64_t size);
 
 /* A VM's journal of calls: what sets its passed-through devices up again, and what came of that. */
 
