@@ -4,13 +4,14 @@
  *
  *	bench=ROUNDS,MIB		measure memory and state files ROUNDS times, then begin to kexec
  *	bench=ROUNDS,MIB,CONTENT,HOP	the kernel after the HOP-th kexec with that content of pkernfs
+ *	large=1				of blocks of 1 GiB, beside those of 2 MiB, with RAM files of 1 GiB
  *
  * One line for each figure, on the console: "ROW|what|where|nanoseconds"; before one whose duration by the
  * build machine's clock is wanted, too, "BEGIN". Before a kexec "KEXEC|content|TSC",
  * after it "USERSPACE|TSC|ticks a millisecond": the one clock that goes on over it. The kernel's own words on
  * what it restored follow as "LOG|…". Ends with "END".
  *
- * Places: /pk (pkernfs), /huge (hugetlbfs), /thp (tmpfs with huge=always), /tmp (tmpfs). Every round
+ * Places: /pk (pkernfs), /huge (hugetlbfs), /gig (the same with pages of 1 GiB), /thp (tmpfs with huge=always), /tmp (tmpfs). Every round
  * visits all places one after the other, so that a noisy moment hits all of them alike.
  */
 #include <errno.h>
@@ -33,6 +34,7 @@
 
 #define MIB (1UL << 20)
 #define HUGE (2 * MIB)
+#define GIB (1024 * MIB)
 #define PAGE 4096UL
 #define PIECE (256UL << 10)
 #define STATE (32 * MIB)
@@ -41,6 +43,7 @@
 #define LINE 64UL
 
 static unsigned int rounds = 5, ram_mib = 512;
+static int large;
 static volatile uint64_t sink;
 
 static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
@@ -86,7 +89,7 @@ static void row(const char *what, const char *where, uint64_t from)
 	printf("ROW|%s|%s|%llu\n", what, where, (unsigned long long)(now() - from));
 }
 
-/* How much of a mapping is mapped by 2 MiB entries, in kB */
+/* How much of a mapping is mapped by entries of 2 MiB or more, in kB */
 static unsigned long pmd_mapped(const void *at)
 {
 	char line[256], start[32];
@@ -118,16 +121,16 @@ static uint8_t *map(int fd, size_t size)
 	return p;
 }
 
-/* Of 4 KiB blocks, whatever its size; what knows of no other sizes has them anyway */
-static void make_small(int fd)
+/* Of blocks of this size, whatever the file's; what knows of no other sizes has them anyway */
+static void set_blocks(int fd, size_t block)
 {
-	struct fsxattr attr = { .fsx_xflags = FS_XFLAG_EXTSIZE, .fsx_extsize = PAGE };
+	struct fsxattr attr = { .fsx_xflags = FS_XFLAG_EXTSIZE, .fsx_extsize = (uint32_t)block };
 
 	if (ioctl(fd, FS_IOC_FSSETXATTR, &attr) < 0 && errno != ENOTTY && errno != EOPNOTSUPP)
 		die("extent size");
 }
 
-static int make(const char *dir, const char *name, size_t size, int huge)
+static int make(const char *dir, const char *name, size_t size, size_t block)
 {
 	char path[256];
 	int fd;
@@ -136,8 +139,8 @@ static int make(const char *dir, const char *name, size_t size, int huge)
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		die("%s", path);
-	if (!huge)
-		make_small(fd);
+	if (block != HUGE)
+		set_blocks(fd, block);
 	if (ftruncate(fd, (off_t)size) < 0)
 		die("%s", path);
 	return fd;
@@ -234,9 +237,9 @@ static void chase(const char *kind, const char *where, uint8_t *p, size_t pages)
 }
 
 /* Guest memory as a VMM uses it: shared mapping of a file */
-static void ram(const char *kind, const char *where, const char *dir, size_t size, int huge)
+static void ram(const char *kind, const char *where, const char *dir, size_t size, size_t block)
 {
-	int fd = make(dir, "ram", size, huge);
+	int fd = make(dir, "ram", size, block);
 	uint64_t start = now();
 	char what[64];
 	uint8_t *p = map(fd, size);
@@ -245,13 +248,13 @@ static void ram(const char *kind, const char *where, const char *dir, size_t siz
 		p[at] = 1;
 	snprintf(what, sizeof(what), "%s: first touch", kind);
 	row(what, where, start);
-	if (huge && pmd_mapped(p) != size >> 10)
-		printf("NOTE: %s, %s: %lu of %zu kB are mapped by 2 MiB entries\n", kind, where, pmd_mapped(p),
-		       size >> 10);
+	if (block != PAGE && pmd_mapped(p) != size >> 10)
+		printf("NOTE: %s, %s: %lu of %zu kB are mapped by larger entries than 4 KiB\n", kind, where,
+		       pmd_mapped(p), size >> 10);
 	munmap(p, size);
 	p = map(fd, size);
 	start = now();
-	for (size_t at = 0; at < size; at += huge ? HUGE : PAGE)
+	for (size_t at = 0; at < size; at += block == PAGE ? PAGE : HUGE)
 		sink = p[at];
 	snprintf(what, sizeof(what), "%s: fault of what is there", kind);
 	row(what, where, start);
@@ -264,7 +267,7 @@ static void ram(const char *kind, const char *where, const char *dir, size_t siz
 	drop(dir, "ram", fd);
 	snprintf(what, sizeof(what), "%s: unlink", kind);
 	row(what, where, start);
-	fd = make(dir, "ram", size, huge);
+	fd = make(dir, "ram", size, block);
 	start = now();
 	if (fallocate(fd, 0, 0, (off_t)size) < 0)
 		die("fallocate in %s", dir);
@@ -277,7 +280,7 @@ static void ram(const char *kind, const char *where, const char *dir, size_t siz
 static void state(const char *where, const char *dir)
 {
 	static uint8_t piece[PIECE];
-	int fd = make(dir, "state", 0, 1);
+	int fd = make(dir, "state", 0, HUGE);
 	uint64_t start = now();
 
 	memset(piece, 0x33, sizeof(piece));
@@ -318,33 +321,48 @@ static void measure(void)
 	snprintf(pages, sizeof(pages), "%zu", size / HUGE);
 	put("/proc/sys/vm/nr_hugepages", pages);
 	for (unsigned int i = 0; i < rounds; i++) {
-		ram("2 MiB", "pkernfs", "/pk", size, 1);
-		ram("2 MiB", "hugetlbfs", "/huge", size, 1);
-		ram("2 MiB", "tmpfs", "/thp", size, 1);
-		ram("4 KiB", "pkernfs", "/pk", size / 2, 0);
-		ram("4 KiB", "tmpfs", "/tmp", size / 2, 0);
-		state("pkernfs", "/pk");
-		state("tmpfs", "/tmp");
+		if (large) {
+			ram("1 GiB", "pkernfs", "/pk", size, GIB);
+			ram("1 GiB", "hugetlbfs", "/gig", size, GIB);
+		}
+		ram("2 MiB", "pkernfs", "/pk", size, HUGE);
+		ram("2 MiB", "hugetlbfs", "/huge", size, HUGE);
+		if (!large) {
+			ram("2 MiB", "tmpfs", "/thp", size, HUGE);
+			ram("4 KiB", "pkernfs", "/pk", size / 2, PAGE);
+			ram("4 KiB", "tmpfs", "/tmp", size / 2, PAGE);
+			state("pkernfs", "/pk");
+			state("tmpfs", "/tmp");
+		}
 		printf("ROUND %u\n", i + 1);
 	}
 	put("/proc/sys/vm/nr_hugepages", "0");
 }
 
 /* What pkernfs holds while the kernel is replaced */
-static const struct {
-	const char *name;
-	size_t mib;
-	int small;
+struct content {
+	const char *name; /* NULL: the last one */
+	size_t mib, block;
 	const char *cmdline; /* for the next kernel */
-} contents[] = {
-	{ "nothing", 0, 0, "" },
-	{ "1 GiB in 2 MiB blocks", 1024, 0, "" },
-	{ "4 GiB in 2 MiB blocks", 4096, 0, "" },
-	{ "4 GiB in 2 MiB blocks, by one CPU", 4096, 0, " pkernfs.restore_parallel=0" },
-	{ "1 GiB in 4 KiB blocks", 1024, 1, "" },
 };
 
-#define N_CONTENTS (sizeof(contents) / sizeof(contents[0]))
+static const struct content usual[] = {
+	{ "nothing", 0, HUGE, "" },
+	{ "1 GiB in 2 MiB blocks", 1024, HUGE, "" },
+	{ "4 GiB in 2 MiB blocks", 4096, HUGE, "" },
+	{ "4 GiB in 2 MiB blocks, by one CPU", 4096, HUGE, " pkernfs.restore_parallel=0" },
+	{ "1 GiB in 4 KiB blocks", 1024, PAGE, "" },
+	{ NULL, 0, 0, NULL },
+};
+
+static const struct content of_large[] = {
+	{ "nothing", 0, HUGE, "" },
+	{ "4 GiB in 2 MiB blocks", 4096, HUGE, "" },
+	{ "4 GiB in 1 GiB blocks", 4096, GIB, "" },
+	{ NULL, 0, 0, NULL },
+};
+
+static const struct content *contents = usual;
 
 static void fill(unsigned int content)
 {
@@ -354,7 +372,7 @@ static void fill(unsigned int content)
 	unlink("/pk/content");
 	if (!contents[content].mib)
 		return;
-	fd = make("/pk", "content", size, !contents[content].small);
+	fd = make("/pk", "content", size, contents[content].block);
 	if (fallocate(fd, 0, 0, (off_t)size) < 0)
 		die("fallocate of %zu MiB", contents[content].mib);
 	close(fd);
@@ -405,12 +423,16 @@ static void mounts(void)
 	static const struct {
 		const char *type, *dir, *data;
 	} list[] = {
-		{ "proc", "/proc", "" },        { "devtmpfs", "/dev", "" },
-		{ "tmpfs", "/tmp", "size=4G" }, { "tmpfs", "/thp", "size=4G,huge=always" },
-		{ "hugetlbfs", "/huge", "" },   { "pkernfs", "/pk", "" },
+		{ "proc", "/proc", "" },
+		{ "devtmpfs", "/dev", "" },
+		{ "tmpfs", "/tmp", "size=4G" },
+		{ "tmpfs", "/thp", "size=4G,huge=always" },
+		{ "hugetlbfs", "/huge", "" },
+		{ "pkernfs", "/pk", "" },
+		{ "hugetlbfs", "/gig", "pagesize=1G" },
 	};
 
-	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]) - !large; i++)
 		if (mount(list[i].type, list[i].dir, list[i].type, 0, list[i].data) < 0 && errno != EBUSY)
 			die("mount of %s", list[i].type);
 }
@@ -425,6 +447,9 @@ int main(void)
 	printf("USERSPACE|%llu|%llu\n", (unsigned long long)start, (unsigned long long)tsc_khz());
 	fflush(stdout);
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	large = getenv("large") != NULL;
+	if (large)
+		contents = of_large;
 	mounts();
 	n = bench ? sscanf(bench, "%u,%u,%u,%u", &rounds, &ram_mib, &content, &hop) : 0;
 	if (n < 4) {
@@ -434,7 +459,7 @@ int main(void)
 		if (hop == rounds)
 			content++, hop = 0;
 	}
-	if (content == N_CONTENTS) {
+	if (!contents[content].name) {
 		printf("END\n");
 		fflush(stdout);
 		syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_POWER_OFF, NULL);
