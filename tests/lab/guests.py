@@ -101,6 +101,7 @@ class Guest:
         self.name, self.line, self.memory = name, line, memory
         self.uuid = str(uuid.uuid5(uuid.NAMESPACE_DNS, name + ".lab.invalid"))
         self.ram = ram or f"{PKERNFS}/ram/{name}/ram0"
+        self.align = "2M"       # what its memory's blocks are mapped by
         self.qmp = f"/run/luctl/vm/{name}/qmp.sock"
         self.unit = f"luctl-vm@{name}.service"
         self.extra = list(extra)
@@ -112,7 +113,7 @@ class Guest:
     def args(self, tty):
         """QEMU's arguments, without the program's name."""
         return ["-name", f"{self.name},debug-threads=on", "-uuid", self.uuid, "-machine", "q35,accel=kvm,memory-backend=ram0", "-cpu", "host", "-smp", "1", "-m", str(self.memory),
-                "-object", f"memory-backend-file,id=ram0,size={self.memory}M,mem-path={self.ram},share=on,align=2M",
+                "-object", f"memory-backend-file,id=ram0,size={self.memory}M,mem-path={self.ram},share=on,align={self.align}",
                 "-nodefaults", "-no-user-config", "-display", "none", "-global", "kvm-pit.lost_tick_policy=discard",
                 "-chardev", f"serial,id=con,path={tty}", "-serial", "chardev:con",
                 "-qmp", f"unix:{self.qmp},server=on,wait=off", *self.boot_args(tty), *self.extra]
