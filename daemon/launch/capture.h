@@ -29,7 +29,7 @@ int lu_capture_tpm(const struct lu_capture_from *from, pid_t pid, struct lu_laun
 int lu_capture_spaces(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, int *ret_root,
 		      struct lu_reasons *why);
 
-/** lu_capture_identity() - scheduling, AppArmor's profile; and what of its identity will be lost, to @from->losses */
+/** lu_capture_identity() - scheduling, I/O priority and its like, AppArmor's profile; and what of its identity will be lost, to @from->losses */
 int lu_capture_identity(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l, struct lu_reasons *why);
 
 /**
@@ -47,7 +47,7 @@ int lu_capture_files(const struct lu_capture_from *from, pid_t pid, int root, st
 int lu_capture_tpm_files(const struct lu_capture_from *from, pid_t pid, int root, struct lu_launch *l,
 			 const char *state, const char *pidfile, struct lu_reasons *why);
 
-/** lu_capture_tpm_identity() - how swtpm is scheduled; and what of its identity will be lost, to @from->losses */
+/** lu_capture_tpm_identity() - how swtpm is scheduled, and what else was set for it; and what of its identity will be lost, to @from->losses */
 int lu_capture_tpm_identity(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l);
 
 /** lu_open_in() - open as a process with root directory @root would: links and ".." stay in it */

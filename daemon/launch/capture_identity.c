@@ -15,6 +15,7 @@
 #include "argv.h"
 #include "capture.h"
 #include "confined.h"
+#include "task.h"
 
 #define KVM_THREAD "kvm-nx-lpage-re" /* what fits of it */
 
@@ -70,6 +71,26 @@ static int capture_sched(const struct lu_capture_from *from, pid_t pid, struct l
 	return lu_launch_add_feature(l, LU_LAUNCH_SCHED);
 }
 
+/* What is as of process 1 is the kernel's own, and not recorded: the next kernel has its own. */
+static int capture_task(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l)
+{
+	struct lu_launch_task now, usual;
+	int r = lu_task_read(from->proc_fd, pid, &now);
+
+	if (r < 0)
+		return r == -ESRCH ? 0 : r;
+	r = lu_task_read(from->proc_fd, from->reference ?: 1, &usual);
+	if (r >= 0 && now.coredump_filter == usual.coredump_filter)
+		now.coredump_filter = UINT64_MAX;
+	if (!lu_task_differs(&now))
+		return 0;
+	l->task = calloc(1, sizeof(*l->task));
+	if (!l->task)
+		return -ENOMEM;
+	*l->task = now;
+	return lu_launch_add_feature(l, LU_LAUNCH_TASK);
+}
+
 /* What a thread is called: "CPU 0/KVM", "IO iothread0". */
 static void name_thread(const struct lu_capture_from *from, pid_t pid, int tid, char buf[static 40])
 {
@@ -91,6 +112,8 @@ static void look_at_thread(const struct lu_capture_from *from, pid_t pid, int ti
 	static const char hint[] = "set it again after the update";
 	_cleanup_free_ char *text = NULL, *cpus = NULL;
 	struct lu_launch_sched now;
+	int class, class_of_process;
+	uint64_t priority, priority_of_process;
 	char what[64], name[40];
 	const char *p;
 
@@ -110,6 +133,11 @@ static void look_at_thread(const struct lu_capture_from *from, pid_t pid, int ti
 		lu_reasons_add(from->losses, NULL, hint,
 			       "how its thread \"%s\" is scheduled (policy %d, priority %u, nice %d)", name, now.policy,
 			       (unsigned int)now.priority, (int)now.nice);
+	if (lu_task_read_io(tid, &class, &priority) == 0 &&
+	    lu_task_read_io(pid, &class_of_process, &priority_of_process) == 0 &&
+	    (class != class_of_process || priority != priority_of_process))
+		lu_reasons_add(from->losses, NULL, hint, "the I/O priority of its thread \"%s\" (class %d, %u)", name,
+			       class, (unsigned int)priority);
 }
 
 static void look_at_threads(const struct lu_capture_from *from, pid_t pid, const struct lu_launch *l)
@@ -221,6 +249,8 @@ int lu_capture_identity(const struct lu_capture_from *from, pid_t pid, struct lu
 	int r = capture_sched(from, pid, l);
 
 	if (r >= 0)
+		r = capture_task(from, pid, l);
+	if (r >= 0)
 		r = capture_apparmor(from, pid, l, why);
 	if (r < 0 || !from->losses)
 		return r;
@@ -233,6 +263,8 @@ int lu_capture_tpm_identity(const struct lu_capture_from *from, pid_t pid, struc
 {
 	int r = capture_sched(from, pid, l);
 
+	if (r >= 0)
+		r = capture_task(from, pid, l);
 	if (r >= 0 && from->losses)
 		look_at_rules(from, pid, tpm_filters_itself(l->argv), false, true);
 	return r;

@@ -232,5 +232,8 @@ int lu_capture_tpm(const struct lu_capture_from *from, pid_t pid, struct lu_laun
 		r = -ENOMEM;
 	}
 	forget_rest(&tpm->process);
+	/* an older luctl knows the TPM, not this of it */
+	if (r >= 0 && tpm->process.task)
+		r = lu_launch_add_feature(l, LU_LAUNCH_TASK);
 	return r < 0 ? r : lu_launch_add_feature(l, LU_LAUNCH_TPM);
 }

@@ -31,7 +31,7 @@ void lu_launch_clear(struct lu_launch *l)
 int lu_launch_read(int dir_fd, struct lu_launch *ret, struct lu_error *e)
 {
 	static const char *const known[] = { LU_LAUNCH_DEVICES,  LU_LAUNCH_VIEW,   LU_LAUNCH_SCHED, LU_LAUNCH_INHERITED,
-					     LU_LAUNCH_APPARMOR, LU_LAUNCH_HANDED, LU_LAUNCH_TPM };
+					     LU_LAUNCH_APPARMOR, LU_LAUNCH_HANDED, LU_LAUNCH_TPM,   LU_LAUNCH_TASK };
 	struct lu_launch l = { 0 };
 	int r;
 

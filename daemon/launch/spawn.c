@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Starting a QEMU as it was started before. The child gets, in this order: a
- * session of its own that it does not lead, default signals, its OOM score, CPUs, scheduling, inherited descriptors, mount namespace,
+ * session of its own that it does not lead, default signals, its OOM score, CPUs, scheduling, I/O priority and its like, inherited descriptors, mount namespace,
  * limits, cgroup-free (who moves it into a scope does so later), log and state file on their numbers, all
  * other descriptors closed, umask, bounding set, groups, ids, ambient
  * capabilities, no_new_privs, working directory, AppArmor's profile, exec. What fails is reported
@@ -37,6 +37,7 @@
 #include "inherited.h"
 #include "launch.h"
 #include "rlimits.h"
+#include "task.h"
 
 #define HURRY_NICE -10
 
@@ -342,6 +343,8 @@ static _Noreturn void child(const struct lu_launch *l, char **argv, char **env, 
 	if (l->cpus) /* a guest on another CPU is better than none */
 		(void)lu_launch_set_cpus(0, l->cpus);
 	set_sched(l);
+	if (l->task)
+		lu_task_set(l->task);
 	/* first everything above the numbers to be filled, then down */
 	errfd = move_up(errfd, top + 1, errfd);
 	inherited = open_inherited(l, top + 1, errfd);

@@ -247,6 +247,13 @@ void lu_agent_start(const struct lu_init *i, int root, const char *uuid);
 /** lu_init_meet_needs() - lu_launch_meet_needs(), with the root file system made writable for it if that is early and needed */
 int lu_init_meet_needs(const struct lu_init *i, const struct lu_launch *l, struct lu_error *e);
 
+/**
+ * lu_init_settle_task() - what of lu_launch_task a process sets for itself, once it has; what it does not have is logged
+ * @of: how it was started
+ * @whose: "VM web1: its QEMU"
+ */
+void lu_init_settle_task(const struct lu_init *i, const struct lu_launch *of, pid_t pid, const char *whose);
+
 /** lu_init_last_line() - of a program's log, at most 500 characters of ASCII; free() it; NULL if there is none */
 char *lu_init_last_line(const char *log);
 

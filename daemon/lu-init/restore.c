@@ -35,6 +35,7 @@
 #include "clock.h"
 #include "confined.h"
 #include "lu-init.h"
+#include "task.h"
 
 /* QEMU takes its CPR state from this descriptor: LU_LAUNCH_MORE_FD */
 #define LU_CPR_VARIABLE "QEMU_CPR_EXEC_STATE=4"
@@ -199,6 +200,19 @@ int lu_init_meet_needs(const struct lu_init *i, const struct lu_launch *l, struc
 	return k;
 }
 
+void lu_init_settle_task(const struct lu_init *i, const struct lu_launch *of, pid_t pid, const char *whose)
+{
+	_cleanup_reasons_ struct lu_reasons lost = { 0 };
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (!of->task)
+		return;
+	(void)lu_task_set_slack(of->task, pid);
+	lu_task_compare(of->task, proc, pid, &lost);
+	for (size_t n = 0; n < lost.n; n++)
+		lu_log(i, "%s is not as it was before: %s", whose, lost.list[n].what);
+}
+
 /* --- QEMU --- */
 
 char *lu_init_last_line(const char *log)
@@ -278,6 +292,15 @@ static int pin_vcpus(struct restore *r, struct lu_error *e)
 	}
 	json_object_put(list);
 	return 0;
+}
+
+/* What it was given from outside is no reason to do without the guest either. */
+static void settle_task(struct restore *r)
+{
+	char whose[96];
+
+	snprintf(whose, sizeof(whose), "VM %s: its QEMU", r->saved.name);
+	lu_init_settle_task(r->init, &r->launch, r->pid, whose);
 }
 
 static int load(struct restore *r, struct lu_error *e)
@@ -464,6 +487,7 @@ out:
 		return k;
 	r->result.stamps.connected = tsc();
 	trace(r, LU_PHASE_VM_LOAD, LU_TRACE_BEGIN, 0);
+	settle_task(r);
 	k = pin_vcpus(r, e);
 	if (k >= 0)
 		k = load(r, e);

@@ -105,6 +105,7 @@ static int start(const struct lu_init *i, const struct lu_launch *l, const char 
 {
 	struct lu_launch process = l->tpm->process;
 	_cleanup_error_ struct lu_error why = LU_ERROR_INIT;
+	char whose[96];
 	int r;
 
 	/* errors are the VM's */
@@ -115,6 +116,9 @@ static int start(const struct lu_init *i, const struct lu_launch *l, const char 
 	if (r < 0)
 		lu_error_set(e, r, why.hint ?: "is swtpm still installed? Then: luctl restore",
 			     "VM %s: its TPM can't be started: %s", l->name, why.what ?: strerror(-r));
+	snprintf(whose, sizeof(whose), "VM %s: its TPM", l->name);
+	if (r >= 0)
+		lu_init_settle_task(i, &process, t->pid, whose);
 	return r;
 }
 

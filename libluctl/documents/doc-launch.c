@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * launch.json as a table. What a field means is in doc-launch.h, what the document promises in daemon/launch/launch.h. Fields that
- * came later ("inherited", "view", "sched", "apparmor", "cpr", "tpm") are left out or null where a VM does not need them, and have a word
+ * came later ("inherited", "view", "sched", "task", "apparmor", "cpr", "tpm") are left out or null where a VM does not need them, and have a word
  * in "features"
  * where it does: so an older luctl reads the documents of all VMs that it can start.
  */
@@ -133,6 +133,19 @@ static const struct lu_json_field sched_fields[] = {
 };
 static const struct lu_json_table sched_table = LU_JSON_TABLE("sched", struct lu_launch_sched, sched_fields);
 
+/* by IOPRIO_CLASS_* */
+static const char *const io_classes[] = { "none", "realtime", "best-effort", "idle", NULL };
+
+static const struct lu_json_field task_fields[] = {
+	{ "io_class", LU_JSON_ENUM, offsetof(struct lu_launch_task, io_class), LU_JSON_REQUIRED, .names = io_classes },
+	{ "io_priority", LU_JSON_UINT, offsetof(struct lu_launch_task, io_priority), LU_JSON_REQUIRED, .max = 0x1fff },
+	{ "coredump_filter", LU_JSON_UINT, offsetof(struct lu_launch_task, coredump_filter),
+	  LU_JSON_REQUIRED | LU_JSON_NULLABLE, .max = 0xffffffff, .def = -1 },
+	{ "timer_slack_ns", LU_JSON_UINT, offsetof(struct lu_launch_task, timer_slack_ns),
+	  LU_JSON_REQUIRED | LU_JSON_NULLABLE, .min = 1, .max = INT64_MAX, .def = -1 },
+};
+static const struct lu_json_table task_table = LU_JSON_TABLE("task", struct lu_launch_task, task_fields);
+
 #define FIELD(_key, _type, _flags, ...)                                             \
 	{                                                                           \
 #_key, _type, offsetof(struct lu_launch, _key), _flags, __VA_ARGS__ \
@@ -176,6 +189,7 @@ static const struct lu_json_field tpm_fields[] = {
 	TPM_FIELD(preload, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 1024),
 	TPM_FIELD(view, LU_JSON_OBJECT_PTR, 0, .table = &lu_view_table),
 	TPM_FIELD(sched, LU_JSON_OBJECT_PTR, 0, .table = &sched_table),
+	TPM_FIELD(task, LU_JSON_OBJECT_PTR, 0, .table = &task_table),
 };
 static const struct lu_json_table tpm_table = LU_JSON_TABLE("tpm", struct lu_launch_tpm, tpm_fields);
 
@@ -211,6 +225,7 @@ static const struct lu_json_field launch_fields[] = {
 	/* left out where there is none, so that an older luctl can read it */
 	FIELD(view, LU_JSON_OBJECT_PTR, 0, .table = &lu_view_table),
 	FIELD(sched, LU_JSON_OBJECT_PTR, 0, .table = &sched_table),
+	FIELD(task, LU_JSON_OBJECT_PTR, 0, .table = &task_table),
 	FIELD(apparmor, LU_JSON_STRING, 0, .check = profile_valid, .expect = "the name of a profile"),
 	FIELD(tpm, LU_JSON_OBJECT_PTR, 0, .table = &tpm_table),
 	FIELD(modules, LU_JSON_STRINGS, LU_JSON_REQUIRED, .max = 64),

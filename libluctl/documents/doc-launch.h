@@ -11,6 +11,24 @@ struct lu_launch_sched {
 	uint64_t priority; /* of a real-time policy */
 };
 
+/**
+ * struct lu_launch_task - what was set for a process from outside
+ * @io_class: IOPRIO_CLASS_*; that of none: its nice value says how its I/O is served
+ * @io_priority: within the class, as ioprio_set(2) takes it: the level, and a hint above it
+ * @coredump_filter: as in core(5); UINT64_MAX: as processes have it
+ * @timer_slack_ns: UINT64_MAX: what it has by itself
+ */
+struct lu_launch_task {
+	int io_class;
+	uint64_t io_priority;
+	uint64_t coredump_filter;
+	uint64_t timer_slack_ns;
+};
+#define LU_TASK_ORDINARY                                                    \
+	{                                                                   \
+		.coredump_filter = UINT64_MAX, .timer_slack_ns = UINT64_MAX \
+	}
+
 struct lu_launch_var {
 	char *name;
 	char *value;
@@ -109,6 +127,7 @@ struct lu_launch {
 	char **preload;
 	struct lu_view *view;          /* of its own mount namespace; NULL: it sees what the host sees */
 	struct lu_launch_sched *sched; /* NULL: as an ordinary process */
+	struct lu_launch_task *task;   /* NULL: nothing was set */
 	char *apparmor;                /* the profile that confines it; NULL: none */
 	struct lu_launch_tpm *tpm;     /* the process that is its TPM; NULL: none is */
 	char **devices;                /* PCI functions that are passed through; NULL if there are none */

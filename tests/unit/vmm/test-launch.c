@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 #include <fcntl.h>
+#include <linux/ioprio.h>
 #include <linux/magic.h>
 #include <linux/securebits.h>
 #include <poll.h>
@@ -15,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
@@ -51,6 +53,7 @@ enum {
 	DELETED,
 	NAMESPACE,
 	SANDBOXED, /* as a unit is: read-only but for its directory, a private part, nicer than others */
+	GIVEN,     /* what is set from outside: I/O priority, coredump_filter, timer slack */
 	ON_TMPFS,
 	SOCKET,
 	CWD_GONE,
@@ -245,6 +248,9 @@ static void test_round_trip(void **state)
 	for (size_t i = 0; i < a.n_needs; i++)
 		has_disk |= !strcmp(a.needs[i].path, disk) && a.needs[i].write && a.needs[i].kind == LU_NEED_FILE;
 	assert_true(has_disk);
+	/* nothing was set for it, so any luctl can start it */
+	assert_null(a.features[0]);
+	assert_null(a.task);
 	check_preload(&a);
 	complete(&a);
 	expect(lu_json_encode_text(&lu_launch_table, &a, &text_a, &e) == 0, "%s", e.what);
@@ -369,6 +375,7 @@ static void *pinned(void *userdata)
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	if (prctl(PR_SET_NAME, t->name) < 0 || sched_setaffinity(0, sizeof(one), &one) < 0 ||
+	    syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 7)) < 0 ||
 	    write(t->ready, "x", 1) != 1)
 		_exit(1);
 	for (;;)
@@ -387,7 +394,7 @@ static void test_threads(void **state)
 		.proc_fd = proc, .reference = getpid(), .pkernfs = "/run/luctl/pkernfs", .losses = &losses
 	};
 	cpu_set_t all;
-	int p[2], told = 0, r;
+	int p[2], told = 0, told_io = 0, r;
 	pid_t pid;
 	char c;
 
@@ -417,9 +424,12 @@ static void test_threads(void **state)
 	expect(r == 0, "%s", e.what);
 	for (size_t i = 0; i < losses.n; i++) {
 		told += strstr(losses.list[i].what, "\"IO iothread0\" runs on CPUs 0 only") != NULL;
+		told_io += strstr(losses.list[i].what,
+				  "the I/O priority of its thread \"IO iothread0\" (class 3, 7)") != NULL;
 		expect(!strstr(losses.list[i].what, "kvm-nx"), "%s", losses.list[i].what);
 	}
 	assert_int_equal(told, 1);
+	assert_int_equal(told_io, 1);
 }
 
 /* A terminal that it opens, as QEMU does a serial line of the host, is nobody's controlling one, and outlives it for others. */

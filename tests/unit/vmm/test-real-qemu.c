@@ -11,12 +11,14 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/ioprio.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,8 +26,9 @@
 #include "test.h"
 
 #include "journal.h"
-#include "vm-internal.h"
+#include "task.h"
 #include "trace.h"
+#include "vm-internal.h"
 
 #define VCPUS 2
 #define UUID "6a1d3a5e-0f0f-4b6e-9d5e-2f6f8f1c0001"
@@ -437,12 +440,38 @@ static int remove_dirs(void **state)
 	return system(command);
 }
 
+static const struct lu_launch_task given = {
+	.io_class = IOPRIO_CLASS_BE, .io_priority = 6, .coredump_filter = 0x51, .timer_slack_ns = 200000
+};
+
+/* What an administrator sets for a QEMU that runs. (Its slack it has set itself when it started.) */
+static void give(pid_t pid)
+{
+	_cleanup_close_ int fd = -EBADF;
+	char file[64];
+
+	assert_int_equal(syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, pid, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 6)), 0);
+	assert_int_equal(lu_task_set_slack(&given, pid), 0);
+	snprintf(file, sizeof(file), "/proc/%d/coredump_filter", (int)pid);
+	fd = open(file, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(write(fd, "0x51", 4), 4);
+}
+
+static void expect_given(pid_t pid)
+{
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_reasons_ struct lu_reasons lost = { 0 };
+
+	lu_task_compare(&given, proc, pid, &lost);
+	expect(lost.n == 0, "%s", lost.list[0].what);
+}
+
 static void test_chain(void **state)
 {
 	size_t length;
 	pid_t qemu;
 	cpu_set_t set;
-	bool pins;
+	bool pins, gives = geteuid() == 0;
 
 	/* with one CPU every thread is kept on it */
 	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
@@ -452,11 +481,17 @@ static void test_chain(void **state)
 	qemu = start_qemu(false);
 	if (pins)
 		pin_one(qemu);
+	if (gives)
+		give(qemu);
 	qemu = one_update(UPDATE_A, true);
 	if (pins)
 		assert_int_equal(for_each_vcpu(qemu, is_on_first_cpu), 1);
 	length = argv_length(qemu);
+	if (gives)
+		expect_given(qemu);
 	qemu = one_update(UPDATE_B, true);
+	if (gives)
+		expect_given(qemu);
 	assert_int_equal(argv_length(qemu), length);
 	kill_and_wait(qemu);
 	/* it ran since the jump: never again with the old state */
