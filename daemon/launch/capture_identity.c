@@ -15,9 +15,11 @@
 #include "argv.h"
 #include "capture.h"
 #include "confined.h"
+#include "cores.h"
 #include "task.h"
 
 #define KVM_THREAD "kvm-nx-lpage-re" /* what fits of it */
+#define VCPU_THREAD "CPU "           /* QEMU's name for it, as with -name debug-threads=on */
 
 static int read_sched(const struct lu_capture_from *from, pid_t pid, const char *what, struct lu_launch_sched *ret)
 {
@@ -71,26 +73,6 @@ static int capture_sched(const struct lu_capture_from *from, pid_t pid, struct l
 	return lu_launch_add_feature(l, LU_LAUNCH_SCHED);
 }
 
-/* What is as of process 1 is the kernel's own, and not recorded: the next kernel has its own. */
-static int capture_task(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l)
-{
-	struct lu_launch_task now, usual;
-	int r = lu_task_read(from->proc_fd, pid, &now);
-
-	if (r < 0)
-		return r == -ESRCH ? 0 : r;
-	r = lu_task_read(from->proc_fd, from->reference ?: 1, &usual);
-	if (r >= 0 && now.coredump_filter == usual.coredump_filter)
-		now.coredump_filter = UINT64_MAX;
-	if (!lu_task_differs(&now))
-		return 0;
-	l->task = calloc(1, sizeof(*l->task));
-	if (!l->task)
-		return -ENOMEM;
-	*l->task = now;
-	return lu_launch_add_feature(l, LU_LAUNCH_TASK);
-}
-
 /* What a thread is called: "CPU 0/KVM", "IO iothread0". */
 static void name_thread(const struct lu_capture_from *from, pid_t pid, int tid, char buf[static 40])
 {
@@ -105,15 +87,22 @@ static void name_thread(const struct lu_capture_from *from, pid_t pid, int tid, 
 	snprintf(buf, 40, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
+struct of_process {
+	const struct lu_launch *launch;
+	struct lu_launch_sched sched;
+	int io_class;
+	uint64_t io_priority;
+};
+
 /* One that is not as the process is. CPUs of vCPUs are carried over, how they are scheduled is not. */
-static void look_at_thread(const struct lu_capture_from *from, pid_t pid, int tid, const struct lu_launch *l,
-			   const struct lu_launch_sched *of_process)
+static void look_at_thread(const struct lu_capture_from *from, pid_t pid, int tid, void *userdata)
 {
 	static const char hint[] = "set it again after the update";
 	_cleanup_free_ char *text = NULL, *cpus = NULL;
+	const struct of_process *of = userdata;
 	struct lu_launch_sched now;
-	int class, class_of_process;
-	uint64_t priority, priority_of_process;
+	uint64_t io_priority;
+	int io_class;
 	char what[64], name[40];
 	const char *p;
 
@@ -125,24 +114,25 @@ static void look_at_thread(const struct lu_capture_from *from, pid_t pid, int ti
 	if (!strncmp(name, KVM_THREAD, strlen(KVM_THREAD)))
 		return;
 	p = lu_status_field(text, "Cpus_allowed_list");
-	if (p && sscanf(p, " %m[0-9,-]", &cpus) == 1 && l->cpus && strcmp(cpus, l->cpus) != 0 &&
-	    strncmp(name, "CPU ", 4) != 0)
+	if (p && sscanf(p, " %m[0-9,-]", &cpus) == 1 && of->launch->cpus && strcmp(cpus, of->launch->cpus) != 0 &&
+	    strncmp(name, VCPU_THREAD, strlen(VCPU_THREAD)) != 0)
 		lu_reasons_add(from->losses, NULL, hint, "that its thread \"%s\" runs on CPUs %s only", name, cpus);
 	snprintf(what, sizeof(what), "task/%d/stat", tid);
-	if (read_sched(from, pid, what, &now) == 0 && !same_sched(&now, of_process))
+	if (read_sched(from, pid, what, &now) == 0 && !same_sched(&now, &of->sched))
 		lu_reasons_add(from->losses, NULL, hint,
 			       "how its thread \"%s\" is scheduled (policy %d, priority %u, nice %d)", name, now.policy,
 			       (unsigned int)now.priority, (int)now.nice);
-	if (lu_task_read_io(tid, &class, &priority) == 0 &&
-	    lu_task_read_io(pid, &class_of_process, &priority_of_process) == 0 &&
-	    (class != class_of_process || priority != priority_of_process))
+	if (lu_task_read_io(tid, &io_class, &io_priority) == 0 &&
+	    (io_class != of->io_class || io_priority != of->io_priority))
 		lu_reasons_add(from->losses, NULL, hint, "the I/O priority of its thread \"%s\" (class %d, %u)", name,
-			       class, (unsigned int)priority);
+			       io_class, (unsigned int)io_priority);
 }
 
-static void look_at_threads(const struct lu_capture_from *from, pid_t pid, const struct lu_launch *l)
+/* What is told of one thread of a process */
+typedef void (*thread_t)(const struct lu_capture_from *from, pid_t pid, int tid, void *userdata);
+
+static void each_thread(const struct lu_capture_from *from, pid_t pid, thread_t look, void *userdata)
 {
-	struct lu_launch_sched of_process;
 	struct dirent *d;
 	char path[32];
 	DIR *dir;
@@ -151,17 +141,104 @@ static void look_at_threads(const struct lu_capture_from *from, pid_t pid, const
 	snprintf(path, sizeof(path), "%d/task", (int)pid);
 	fd = openat(from->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir || read_sched(from, pid, "stat", &of_process) < 0) {
-		if (dir)
-			closedir(dir);
-		else
-			closep(&fd);
+	if (!dir) {
+		closep(&fd);
 		return;
 	}
 	while ((d = readdir(dir)))
 		if (atoi(d->d_name) > 0)
-			look_at_thread(from, pid, atoi(d->d_name), l, &of_process);
+			look(from, pid, atoi(d->d_name), userdata);
 	closedir(dir);
+}
+
+static void look_at_threads(const struct lu_capture_from *from, pid_t pid, const struct lu_launch *l)
+{
+	struct of_process of = { .launch = l };
+
+	if (read_sched(from, pid, "stat", &of.sched) < 0 || lu_task_read_io(pid, &of.io_class, &of.io_priority) < 0)
+		return;
+	each_thread(from, pid, look_at_thread, &of);
+}
+
+/* Cookies of core scheduling, as libvirt and coresched(1) give them */
+struct cookies {
+	uint64_t process; /* of the main thread */
+	uint64_t vcpus;   /* of the vCPUs' threads, if they all have one */
+	size_t n_vcpus;
+	bool as_process, vcpus_differ; /* all threads are as the main thread; or vCPUs are not even as one another */
+	bool other;                    /* another thread has yet another one */
+};
+
+static void note_cookie(const struct lu_capture_from *from, pid_t pid, int tid, void *userdata)
+{
+	struct cookies *c = userdata;
+	uint64_t cookie;
+	char name[40];
+
+	if (lu_cores_get(tid, &cookie) < 0)
+		return;
+	name_thread(from, pid, tid, name);
+	if (!strncmp(name, KVM_THREAD, strlen(KVM_THREAD)))
+		return;
+	c->as_process &= cookie == c->process;
+	if (strncmp(name, VCPU_THREAD, strlen(VCPU_THREAD)) != 0)
+		return;
+	c->vcpus_differ |= c->n_vcpus && cookie != c->vcpus;
+	c->vcpus = cookie;
+	c->n_vcpus++;
+}
+
+/* A thread that a vCPU has made has its cookie. */
+static void note_other(const struct lu_capture_from *from, pid_t pid, int tid, void *userdata)
+{
+	struct cookies *c = userdata;
+	uint64_t cookie;
+
+	if (lu_cores_get(tid, &cookie) == 0)
+		c->other |= cookie && cookie != c->vcpus;
+}
+
+/* What it shares with other processes can't be told, and ends: each gets a cookie of its own. */
+static enum lu_launch_cores capture_cores(const struct lu_capture_from *from, pid_t pid)
+{
+	struct cookies c = { .as_process = true };
+
+	if (lu_cores_get(pid, &c.process) < 0)
+		return LU_CORES_ANY;
+	each_thread(from, pid, note_cookie, &c);
+	if (c.as_process)
+		return c.process ? LU_CORES_PROCESS : LU_CORES_ANY;
+	each_thread(from, pid, note_other, &c);
+	if (!c.process && c.vcpus && !c.vcpus_differ && !c.other)
+		return LU_CORES_VCPUS;
+	if (from->losses)
+		lu_reasons_add(
+			from->losses, NULL,
+			"set them again after the update, or give all its threads, or all its vCPUs, one cookie",
+			"the cookies of core scheduling of its threads, which differ: afterwards they share cores "
+			"with other guests");
+	return LU_CORES_ANY;
+}
+
+/* What is as of process 1 is the kernel's own, and not recorded: the next kernel has its own. */
+static int capture_task(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l)
+{
+	struct lu_launch_task now, usual;
+	int r = lu_task_read(from->proc_fd, pid, &now);
+
+	if (r < 0)
+		return r == -ESRCH ? 0 : r;
+	r = lu_task_read(from->proc_fd, from->reference ?: 1, &usual);
+	if (r >= 0 && now.coredump_filter == usual.coredump_filter)
+		now.coredump_filter = UINT64_MAX;
+	now.cores = capture_cores(from, pid);
+	if (!lu_task_differs(&now))
+		return 0;
+	l->task = calloc(1, sizeof(*l->task));
+	if (!l->task)
+		return -ENOMEM;
+	*l->task = now;
+	return lu_launch_add_feature(l, LU_LAUNCH_TASK);
 }
 
 static bool filters_itself(char *const *argv)

@@ -10,7 +10,8 @@
  *		stream (daemon/devices), with everything in it set up before.
  *	view	its QEMU runs in a mount namespace of its own, which is made again: view.h
  *	sched	it is not scheduled as an ordinary process
- *	task	I/O priority, coredump_filter or timer slack were set for it, or for its TPM: task.h
+ *	task	I/O priority, coredump_filter, timer slack or cores of its own were set for it, or for its TPM:
+ *		task.h, cores.h
  *	apparmor	it is confined by a profile of AppArmor's, whose rules lie beside this document: confined.h
  *	tpm	its TPM is another process (swtpm), which is started before QEMU
  *	inherited	its command line names descriptors by their numbers, as libvirt's do: they are made again, under the
@@ -58,7 +59,7 @@
  *
  * "needs" are in the host's terms, everything else that is a path in QEMU's own ("exe", "cwd", words of argv).
  *
- * Not carried, and named beforehand (capture_identity.c): affinity of other threads (I/O threads), scheduling and I/O priority of
+ * Not carried, and named beforehand (capture_identity.c): cookies of core scheduling of some threads only, affinity of other threads (I/O threads), scheduling and I/O priority of
  * single threads, filters of system calls that its unit gave it, labels of SELinux and Smack. Not carried: keyrings. Refused:
  * namespaces other than PID 1's, but for the mount namespace. Limits of its control group are daemon/'s affair.
  */

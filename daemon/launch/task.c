@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "cores.h"
 #include "task.h"
 #include "util.h"
 
@@ -79,7 +80,8 @@ int lu_task_read(int proc_fd, pid_t pid, struct lu_launch_task *ret)
 
 bool lu_task_differs(const struct lu_launch_task *t)
 {
-	return t->io_class != IOPRIO_CLASS_NONE || t->coredump_filter != UINT64_MAX || t->timer_slack_ns != UINT64_MAX;
+	return t->io_class != IOPRIO_CLASS_NONE || t->coredump_filter != UINT64_MAX ||
+	       t->timer_slack_ns != UINT64_MAX || t->cores != LU_CORES_ANY;
 }
 
 static int write_number(const char *path, uint64_t v)
@@ -108,12 +110,15 @@ void lu_task_set(const struct lu_launch_task *t)
 	if (t->coredump_filter != UINT64_MAX)
 		(void)write_number("/proc/self/coredump_filter", t->coredump_filter);
 	(void)lu_task_set_slack(t, getpid());
+	if (t->cores == LU_CORES_PROCESS)
+		(void)lu_cores_own();
 }
 
 void lu_task_compare(const struct lu_launch_task *t, int proc_fd, pid_t pid, struct lu_reasons *ret)
 {
 	static const char *const classes[] = { "none", "realtime", "best-effort", "idle" };
 	struct lu_launch_task now;
+	uint64_t cookie;
 	int r = lu_task_read(proc_fd, pid, &now);
 
 	if (r < 0) {
@@ -129,4 +134,6 @@ void lu_task_compare(const struct lu_launch_task *t, int proc_fd, pid_t pid, str
 			       now.coredump_filter, t->coredump_filter);
 	if (t->timer_slack_ns != UINT64_MAX && t->timer_slack_ns != now.timer_slack_ns)
 		lu_reasons_add(ret, NULL, NULL, "its timer slack is not %" PRIu64 " ns any more", t->timer_slack_ns);
+	if (t->cores == LU_CORES_PROCESS && lu_cores_get(pid, &cookie) == 0 && !cookie)
+		lu_reasons_add(ret, NULL, NULL, "it shares cores with other processes: no core scheduling");
 }

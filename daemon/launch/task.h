@@ -2,7 +2,8 @@
 #pragma once
 /*
  * What was set for a process from outside, beside its scheduling: I/O priority (ionice(1), IOSchedulingClass= of its
- * unit), what of it is dumped (core(5), CoredumpFilter=), timer slack (TimerSlackNSec=, timerslack_ns in proc(5)).
+ * unit), what of it is dumped (core(5), CoredumpFilter=), timer slack (TimerSlackNSec=, timerslack_ns in proc(5)), cores of its own
+ * (cores.h).
  * A capture reads it, the next start sets it, and whoever starts it compares afterwards: a guest that has less of this
  * is better than none, but the host's administrator is told.
  */
@@ -10,7 +11,7 @@
 #include "reasons.h"
 
 /**
- * lu_task_read() - what a process has now; what can't be read is as in LU_TASK_ORDINARY
+ * lu_task_read() - what a process has now, but for cores; what can't be read is as in LU_TASK_ORDINARY
  *
  * Only who has CAP_SYS_NICE may read the timer slack of another process.
  *

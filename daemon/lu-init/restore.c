@@ -34,6 +34,7 @@
 
 #include "clock.h"
 #include "confined.h"
+#include "cores.h"
 #include "lu-init.h"
 #include "task.h"
 
@@ -266,31 +267,44 @@ static const char *pin_of(const struct lu_launch *l, uint64_t index)
 	return NULL;
 }
 
-/* The threads of vCPUs go where their predecessors were. A guest on another CPU is better than none. */
-static int pin_vcpus(struct restore *r, struct lu_error *e)
+/* The threads of vCPUs go where their predecessors were, apart from others. A guest on another CPU is better than none. */
+static int place_vcpus(struct restore *r, struct lu_error *e)
 {
+	bool apart = r->launch.task && r->launch.task->cores == LU_CORES_VCPUS;
+	_cleanup_free_ pid_t *tids = NULL;
 	struct json_object *list = NULL;
+	size_t n = 0;
 	int k;
 
-	if (r->launch.n_vcpus == 0)
+	if (r->launch.n_vcpus == 0 && !apart)
 		return 0;
 	k = lu_monitor_command(&r->monitor, "query-cpus-fast", NULL, &list, e);
 	if (k < 0)
 		return k;
-	for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
+	if (json_object_is_type(list, json_type_array))
+		tids = calloc(json_object_array_length(list) ?: 1, sizeof(*tids));
+	for (size_t i = 0; tids && i < json_object_array_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i), *index, *tid;
-		const char *cpus = NULL;
+		const char *cpus;
 
 		/* thread 0 would be ourselves */
-		if (json_object_object_get_ex(o, "cpu-index", &index) &&
-		    json_object_object_get_ex(o, "thread-id", &tid) && json_object_get_int(tid) > 0)
-			cpus = pin_of(&r->launch, json_object_get_uint64(index));
+		if (!json_object_object_get_ex(o, "cpu-index", &index) ||
+		    !json_object_object_get_ex(o, "thread-id", &tid) || json_object_get_int(tid) <= 0)
+			continue;
+		tids[n++] = json_object_get_int(tid);
+		cpus = pin_of(&r->launch, json_object_get_uint64(index));
 		k = cpus ? lu_launch_set_cpus(json_object_get_int(tid), cpus) : 0;
 		if (k < 0)
 			lu_log(r->init, "VM %s: vCPU %llu can't be kept on CPUs %s: %s", r->saved.name,
 			       (unsigned long long)json_object_get_uint64(index), cpus, strerror(-k));
 	}
 	json_object_put(list);
+	if (apart) {
+		k = !n ? -ENODATA : lu_cores_share(tids, n);
+		if (k < 0)
+			lu_log(r->init, "VM %s: its vCPUs share cores with other processes: no core scheduling: %s",
+			       r->saved.name, strerror(-k));
+	}
 	return 0;
 }
 
@@ -488,7 +502,7 @@ out:
 	r->result.stamps.connected = tsc();
 	trace(r, LU_PHASE_VM_LOAD, LU_TRACE_BEGIN, 0);
 	settle_task(r);
-	k = pin_vcpus(r, e);
+	k = place_vcpus(r, e);
 	if (k >= 0)
 		k = load(r, e);
 	trace(r, LU_PHASE_VM_LOAD, LU_TRACE_END, k);

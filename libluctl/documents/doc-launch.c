@@ -136,6 +136,9 @@ static const struct lu_json_table sched_table = LU_JSON_TABLE("sched", struct lu
 /* by IOPRIO_CLASS_* */
 static const char *const io_classes[] = { "none", "realtime", "best-effort", "idle", NULL };
 
+/* by LU_CORES_* */
+static const char *const task_cores[] = { "any", "process", "vcpus", NULL };
+
 static const struct lu_json_field task_fields[] = {
 	{ "io_class", LU_JSON_ENUM, offsetof(struct lu_launch_task, io_class), LU_JSON_REQUIRED, .names = io_classes },
 	{ "io_priority", LU_JSON_UINT, offsetof(struct lu_launch_task, io_priority), LU_JSON_REQUIRED, .max = 0x1fff },
@@ -143,6 +146,7 @@ static const struct lu_json_field task_fields[] = {
 	  LU_JSON_REQUIRED | LU_JSON_NULLABLE, .max = 0xffffffff, .def = -1 },
 	{ "timer_slack_ns", LU_JSON_UINT, offsetof(struct lu_launch_task, timer_slack_ns),
 	  LU_JSON_REQUIRED | LU_JSON_NULLABLE, .min = 1, .max = INT64_MAX, .def = -1 },
+	{ "cores", LU_JSON_ENUM, offsetof(struct lu_launch_task, cores), LU_JSON_REQUIRED, .names = task_cores },
 };
 static const struct lu_json_table task_table = LU_JSON_TABLE("task", struct lu_launch_task, task_fields);
 

@@ -11,18 +11,27 @@ struct lu_launch_sched {
 	uint64_t priority; /* of a real-time policy */
 };
 
+/** enum lu_launch_cores - who shares the cores of a CPU with nobody else (core scheduling) */
+enum lu_launch_cores {
+	LU_CORES_ANY, /* nobody: they are shared with all others */
+	LU_CORES_PROCESS,
+	LU_CORES_VCPUS, /* the threads of vCPUs among one another, and not with others of the process */
+};
+
 /**
  * struct lu_launch_task - what was set for a process from outside
  * @io_class: IOPRIO_CLASS_*; that of none: its nice value says how its I/O is served
  * @io_priority: within the class, as ioprio_set(2) takes it: the level, and a hint above it
  * @coredump_filter: as in core(5); UINT64_MAX: as processes have it
  * @timer_slack_ns: UINT64_MAX: what it has by itself
+ * @cores: enum lu_launch_cores
  */
 struct lu_launch_task {
 	int io_class;
 	uint64_t io_priority;
 	uint64_t coredump_filter;
 	uint64_t timer_slack_ns;
+	int cores;
 };
 #define LU_TASK_ORDINARY                                                    \
 	{                                                                   \

@@ -25,6 +25,7 @@
 
 #include "test.h"
 
+#include "cores.h"
 #include "journal.h"
 #include "task.h"
 #include "trace.h"
@@ -725,6 +726,71 @@ static void test_damage(void **state)
 	lu_vms_free(vms);
 }
 
+static int has_cookie(pid_t tid)
+{
+	uint64_t cookie = 0;
+
+	return lu_cores_get(tid, &cookie) == 0 && cookie;
+}
+
+static bool machine_has_cookies(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(lu_cores_own() < 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* A record that says that vCPUs have cores of their own: they have, or it is told that they have not. */
+static void test_cores(void **state)
+{
+	static const char told[] = "VM real: its vCPUs share cores with other processes";
+	_cleanup_(sd_event_unrefp) sd_event *ev = NULL;
+	_cleanup_(lu_result_clear) struct lu_result result = { 0 };
+	_cleanup_(lu_launch_clear) struct lu_launch launch = { 0 };
+	_cleanup_close_ int record = -EBADF, log = -EBADF, err = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	_cleanup_free_ char *text = NULL;
+	struct lu_vms *vms;
+	struct lu_vm *vm;
+	pid_t qemu = start_qemu(false);
+
+	assert_true(sd_event_new(&ev) >= 0);
+	vms = new_vms(ev, &vm);
+	save(ev, vm, UPDATE_A);
+	kill_and_wait(qemu);
+	unlink(at("qmp.sock"));
+	record = open(at("pkernfs/vm/" UUID), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(lu_launch_read(record, &launch, NULL), 0);
+	assert_null(launch.task);
+	assert_null(launch.features[0]);
+	free(launch.features);
+	launch.features = NULL;
+	launch.task = calloc(1, sizeof(*launch.task));
+	assert_non_null(launch.task);
+	*launch.task = (struct lu_launch_task)LU_TASK_ORDINARY;
+	launch.task->cores = LU_CORES_VCPUS;
+	assert_int_equal(lu_launch_add_feature(&launch, LU_LAUNCH_TASK), 0);
+	assert_int_equal(lu_launch_write(record, &launch, NULL), 0);
+
+	log = open(at("stderr"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_int_equal(dup2(log, STDERR_FILENO), STDERR_FILENO);
+	assert_int_equal(lu_init("--restore", UUID, "--paused"), 0);
+	assert_int_equal(dup2(err, STDERR_FILENO), STDERR_FILENO);
+	read_result(vm, UPDATE_A, LU_RESULT_PAUSED, &result);
+	assert_int_equal(lu_read_file(AT_FDCWD, at("stderr"), 65536, &text, NULL), 0);
+	if (machine_has_cookies()) {
+		assert_int_equal(for_each_vcpu((pid_t)result.pid, has_cookie), VCPUS);
+		assert_false(has_cookie((pid_t)result.pid));
+		expect(!strstr(text, told), "%s", text);
+	} else {
+		expect(strstr(text, told), "%s", text);
+	}
+	lu_vms_free(vms);
+}
+
 /* As PID 1 of the next kernel would, less the mounts and the exec. */
 static void test_early(void **state)
 {
@@ -816,6 +882,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_paused_stays_paused, kill_children),
 		cmocka_unit_test_teardown(test_replace, kill_children),
 		cmocka_unit_test_teardown(test_damage, kill_children),
+		cmocka_unit_test_teardown(test_cores, kill_children),
 		cmocka_unit_test_teardown(test_announced, kill_children),
 		cmocka_unit_test_teardown(test_early, kill_children),
 	};
