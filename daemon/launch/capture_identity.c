@@ -241,6 +241,36 @@ static int capture_task(const struct lu_capture_from *from, pid_t pid, struct lu
 	return lu_launch_add_feature(l, LU_LAUNCH_TASK);
 }
 
+/*
+ * The memory policy of its main thread, as libvirt's numatune without cells or NUMAPolicy= of its unit set it. The kernel
+ * names it for each mapping that has no policy of its own, as has none of the program's own file, which comes first. Only that
+ * is read: to tell of a mapping the kernel walks through its pages.
+ */
+static void look_at_memory(const struct lu_capture_from *from, pid_t pid)
+{
+	_cleanup_close_ int fd = -EBADF;
+	char path[32], line[512], *policy, *end;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/numa_maps", (int)pid);
+	fd = openat(from->proc_fd, path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+	if (n <= 0) /* a kernel without NUMA, or it is gone */
+		return;
+	line[n] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	policy = strchr(line, ' ');
+	end = policy ? strstr(policy, " file=") : NULL;
+	if (!end)
+		return;
+	*end = '\0';
+	if (strcmp(policy, " default") != 0)
+		lu_reasons_add(
+			from->losses, NULL,
+			"give its memory backends a policy (host-nodes=, policy=), or start it anew after the update",
+			"its memory policy,%s: its QEMU takes memory from any node", policy);
+}
+
 static bool filters_itself(char *const *argv)
 {
 	struct lu_arg arg = { 0 };
@@ -332,6 +362,7 @@ int lu_capture_identity(const struct lu_capture_from *from, pid_t pid, struct lu
 	if (r < 0 || !from->losses)
 		return r;
 	look_at_threads(from, pid, l);
+	look_at_memory(from, pid);
 	look_at_rules(from, pid, filters_itself(l->argv), l->apparmor, false);
 	return 0;
 }

@@ -59,9 +59,10 @@
  *
  * "needs" are in the host's terms, everything else that is a path in QEMU's own ("exe", "cwd", words of argv).
  *
- * Not carried, and named beforehand (capture_identity.c): cookies of core scheduling of some threads only, affinity of other threads (I/O threads), scheduling and I/O priority of
- * single threads, filters of system calls that its unit gave it, labels of SELinux and Smack. Not carried: keyrings. Refused:
- * namespaces other than PID 1's, but for the mount namespace. Limits of its control group are daemon/'s affair.
+ * Not carried, and named beforehand (capture_identity.c): affinity of other threads (I/O threads), scheduling and I/O
+ * priority of single threads, cookies of core scheduling of some threads only, the memory policy, filters of system
+ * calls that its unit gave it, labels of SELinux and Smack. Not carried: keyrings. Refused: namespaces other than PID 1's,
+ * but for the mount namespace. Limits of its control group are daemon/'s affair.
  */
 #include "doc-launch.h"
 #include "reasons.h"

@@ -175,12 +175,43 @@ static void test_lost(void **state)
 	assert_int_equal(lost.n, 3);
 }
 
+/* What was said of its memory policy, or NULL. */
+static const char *policy_told(const struct lu_reasons *losses)
+{
+	for (size_t i = 0; i < losses->n; i++)
+		if (strstr(losses->list[i].what, "memory policy"))
+			return losses->list[i].what;
+	return NULL;
+}
+
+static void test_memory_policy(void **state)
+{
+	static const int kinds[] = { PLAIN, BOUND };
+
+	if (access("/proc/self/numa_maps", R_OK) < 0)
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		_cleanup_(lu_launch_clear) struct lu_launch l = { 0 };
+		_cleanup_reasons_ struct lu_reasons losses = { 0 };
+		pid_t pid = start_child(kinds[i]);
+
+		l = captured(pid, &losses);
+		stop_child(pid);
+		if (kinds[i] == PLAIN)
+			expect(!policy_told(&losses), "%s", policy_told(&losses));
+		else
+			assert_string_equal(policy_told(&losses) ?: "",
+					    "its memory policy, bind:0: its QEMU takes memory from any node");
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_task),
 		cmocka_unit_test(test_ordinary),
 		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_memory_policy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
