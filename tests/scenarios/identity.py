@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a guest is held to is the same after two updates: limits of its unit, user, capabilities, scheduling, and what its QEMU sees."""
+"""What a guest is held to is the same after two updates: limits of its unit, user, capabilities, scheduling, I/O priority, coredump filter, timer slack, and what its QEMU sees."""
 
 from lab import guests
 
@@ -14,6 +14,12 @@ CPUQuota=180%
 AllowedCPUs=1
 TasksMax=222
 Nice=3
+IOSchedulingClass=best-effort
+IOSchedulingPriority=2
+CoredumpFilter=private-anonymous elf-headers
+TimerSlackNSec=123us
+NUMAPolicy=bind
+NUMAMask=0
 """
 PROPERTIES = ["MemoryMax", "MemoryLow", "CPUWeight", "CPUQuotaPerSecUSec", "AllowedCPUs", "TasksMax", "DevicePolicy", "DeviceAllow"]
 STATUS = ["Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Cpus_allowed_list"]
@@ -59,7 +65,8 @@ def look(host, pid):
     stat = host.run(f"cat /proc/{pid}/stat").out.rpartition(")")[2].split()
     limits = host.run(f"cat /proc/{pid}/limits").out
     return {**{key: status[key].split() for key in STATUS}, "nice": stat[16], "policy": stat[38], "limits": limits,
-            "oom": host.run(f"cat /proc/{pid}/oom_score_adj").out.strip()}
+            "oom": host.run(f"cat /proc/{pid}/oom_score_adj").out.strip(), "io": host.run(f"ionice -p {pid}").out.strip(),
+            **{name: host.run(f"cat /proc/{pid}/{name}").out.strip() for name in ("coredump_filter", "timerslack_ns")}}
 
 
 def tries(host, pid):
@@ -91,11 +98,13 @@ def run(lab):
             lab.expect(held["MemoryMax"] == [str(700 << 20)] and held["AllowedCPUs"] == ["1"] and held["DevicePolicy"] == ["closed"] and len(held["DeviceAllow"]) > 5, f"{held}")
             lab.expect(set(process["CapPrm"] + process["CapBnd"] + process["CapAmb"]) == {"0" * 16} and process["NoNewPrivs"] == ["1"], f"{process}")
             lab.expect(process["Uid"][0] != "0" and process["nice"] == "3", f"{process}")
+            lab.expect((process["io"], process["coredump_filter"], process["timerslack_ns"]) == ("best-effort: prio 2", "00000011", "123000"), f"{process}")
             lab.expect(tried == {"root": False, "tmp": True, "others": ["red"], "own": True, "records": False, "modules": False, "sysctl": False, "processes": 0}, f"{tried}")
         with lab.case("plan says what is lost"):
             plan = lab.ask(host, "plan")
             said = [f["what"] for f in plan["findings"] if f["object"] == "VM red"]
             lab.expect(any("not carried: the filter of system calls" in s for s in said), f"{plan['findings']}")
+            lab.expect(any("not carried: its memory policy, bind:0" in s for s in said), f"{plan['findings']}")
             lab.expect(all(vm["verdict"] == "goes-along" and not vm["late"] for vm in plan["vms"]), f"{plan['vms']}")
 
         for number in (1, 2):
