@@ -7,12 +7,17 @@
  * needs it; 2. memory changes while it is read: read again, see TRIES; 3. a filesystem that nobody has
  * mounted is known from the metadata only, and one that metadata doesn't name from the mount table only.
  */
+#include <linux/fs.h>
 #include <mntent.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <time.h>
 
+#include "linux/pkernfs.h"
 #include "this-host.h"
 #include "verify.h"
 
@@ -187,4 +192,60 @@ int lu_pkernfs_host(int rootfd, uint64_t root, const char *save, bool need, stru
 		lu_findings_add(&report->findings, LU_LEVEL_WARNING, "metadata", why.hint, "was not read: %s",
 				why.what ?: "?");
 	return r;
+}
+
+static bool has_content(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && (st->st_size || st->st_blocks);
+}
+
+/* Looked at before it is opened: a device may do something by that alone. 0, or an errno of why not */
+static int open_in_pkernfs(const char *path, struct stat *st, int *ret_fd)
+{
+	_cleanup_close_ int place = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	struct statfs fs;
+	char self[48];
+
+	if (place < 0 || fstat(place, st) < 0 || fstatfs(place, &fs) < 0)
+		return errno;
+	if ((uint64_t)fs.f_type != PKERNFS_SUPER_MAGIC || (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode)))
+		return EOPNOTSUPP;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", place);
+	*ret_fd = open(self, O_RDONLY | O_CLOEXEC);
+	return *ret_fd < 0 ? errno : 0;
+}
+
+int lu_pkernfs_set_blocks(const char *path, uint64_t size, struct lu_error *e)
+{
+	_cleanup_close_ int fd = -EBADF;
+	struct fsxattr attr = { 0 };
+	struct stat st = { 0 };
+	int error;
+
+	error = open_in_pkernfs(path, &st, &fd);
+	if (error == EOPNOTSUPP)
+		return lu_error_set(e, -error, "name one that is, such as a directory below /run/luctl/pkernfs",
+				    "%s: not a file or a directory in pkernfs", path);
+	if (!error) {
+		attr.fsx_xflags = S_ISDIR(st.st_mode) ? FS_XFLAG_EXTSZINHERIT : FS_XFLAG_EXTSIZE;
+		attr.fsx_extsize = (uint32_t)size;
+		if (size > UINT32_MAX)
+			error = EINVAL;
+		else if (ioctl(fd, FS_IOC_FSSETXATTR, &attr) < 0)
+			error = errno;
+	}
+	switch (error) {
+	case 0:
+		return 0;
+	case EINVAL:
+		if (has_content(&st))
+			return lu_error_set(e, -error,
+					    "do it before the file has a size, or for the directory that it is made in",
+					    "%s: its blocks have another size already", path);
+		return lu_error_set(e, -error, "4 KiB or 2 MiB; 1 GiB takes a kernel that has it",
+				    "%s: this kernel has no blocks of %llu bytes", path, (unsigned long long)size);
+	default:
+		return lu_error_set(e, -error, error == EPERM || error == EACCES ? "ask as its owner or as root" : NULL,
+				    "%s: %s", path, strerror(error));
+	}
 }

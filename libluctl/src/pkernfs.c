@@ -5,16 +5,8 @@
  * into the report; luctl_pkernfs_fs is the report's own struct under a public name.
  * One call changes something: luctl_pkernfs_set_blocks().
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/fs.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 
-#include "linux/pkernfs.h"
 #include "luctl-internal.h"
 #include "this-host.h"
 #include "verify.h"
@@ -182,59 +174,8 @@ PUBLIC uint64_t luctl_pkernfs_fs_number(const struct luctl_pkernfs_fs *fs, enum 
 	return LUCTL_UNKNOWN;
 }
 
-static bool has_content(const struct stat *st)
-{
-	return S_ISREG(st->st_mode) && (st->st_size || st->st_blocks);
-}
-
-/* Looked at before it is opened: a device may do something by that alone. 0, or an errno of why not */
-static int open_in_pkernfs(const char *path, struct stat *st, int *ret_fd)
-{
-	_cleanup_close_ int place = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
-	struct statfs fs;
-	char self[48];
-
-	if (place < 0 || fstat(place, st) < 0 || fstatfs(place, &fs) < 0)
-		return errno;
-	if ((uint64_t)fs.f_type != PKERNFS_SUPER_MAGIC || (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode)))
-		return EOPNOTSUPP;
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", place);
-	*ret_fd = open(self, O_RDONLY | O_CLOEXEC);
-	return *ret_fd < 0 ? errno : 0;
-}
-
 PUBLIC int luctl_pkernfs_set_blocks(struct luctl_ctx *ctx, const char *path, uint64_t size)
 {
-	_cleanup_close_ int fd = -EBADF;
-	struct fsxattr attr = { 0 };
-	struct stat st = { 0 };
-	int error;
-
 	ctx_begin(ctx);
-	error = open_in_pkernfs(path, &st, &fd);
-	if (error == EOPNOTSUPP)
-		return ctx_fail(ctx, -error, "name one that is, such as a directory below /run/luctl/pkernfs",
-				"%s: not a file or a directory in pkernfs", path);
-	if (!error) {
-		attr.fsx_xflags = S_ISDIR(st.st_mode) ? FS_XFLAG_EXTSZINHERIT : FS_XFLAG_EXTSIZE;
-		attr.fsx_extsize = (uint32_t)size;
-		if (size > UINT32_MAX)
-			error = EINVAL;
-		else if (ioctl(fd, FS_IOC_FSSETXATTR, &attr) < 0)
-			error = errno;
-	}
-	switch (error) {
-	case 0:
-		return 0;
-	case EINVAL:
-		if (has_content(&st))
-			return ctx_fail(ctx, -error,
-					"do it before the file has a size, or for the directory that it is made in",
-					"%s: its blocks have another size already", path);
-		return ctx_fail(ctx, -error, "4 KiB or 2 MiB; 1 GiB takes a kernel that has it",
-				"%s: this kernel has no blocks of %llu bytes", path, (unsigned long long)size);
-	default:
-		return ctx_fail(ctx, -error, error == EPERM || error == EACCES ? "ask as its owner or as root" : NULL,
-				"%s: %s", path, strerror(error));
-	}
+	return lu_pkernfs_set_blocks(path, size, &ctx->error);
 }
