@@ -257,13 +257,13 @@ int verb_pkernfs_set_blocks(struct cli *cli)
 	static const struct {
 		const char *name;
 		uint64_t size;
-	} sizes[] = { { "4K", 4096 }, { "2M", 2 << 20 }, { "1G", 1 << 30 } };
+	} sizes[] = { { "4K", 4096 }, { "2M", 2 << 20 }, { "1G", 1 << 30 }, { "default", 0 } };
 	size_t i = 0;
 
 	while (i < ARRAY_SIZE(sizes) && strcasecmp(cli->args[0], sizes[i].name) != 0)
 		i++;
 	if (i == ARRAY_SIZE(sizes))
-		return cli_error(cli, EXIT_USAGE, "4K, 2M or 1G", "%s: not a size of blocks", cli->args[0]);
+		return cli_error(cli, EXIT_USAGE, "4K, 2M, 1G or default", "%s: not a size of blocks", cli->args[0]);
 	if (luctl_pkernfs_set_blocks(cli->ctx, cli->args[1], sizes[i].size) < 0)
 		return cli_outcome(cli, cli_error_ctx(cli), "failed", luctl_last_error(cli->ctx),
 				   luctl_last_hint(cli->ctx));

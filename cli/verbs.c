@@ -211,7 +211,7 @@ const struct cli_verb cli_verbs[] = {
 	  .min_args = 2,
 	  .max_args = 2,
 	  .no_bus = true,
-	  .help = "of which size a file's blocks are to be: 4K, 2M or 1G",
+	  .help = "of which size a file's blocks are to be: 4K, 2M, 1G or default",
 	  .about =
 		  "PATH is a file in pkernfs that has no contents yet, or a directory: then it is said of all that is\n"
 		  "made in it from now on. Where nothing is said a file gets blocks of 2M if its first size is as large,\n"

@@ -5,9 +5,11 @@
  * daemon/vm in the old kernel, lu-init in the new one.
  */
 #include <dirent.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <zlib.h>
 
@@ -33,6 +35,17 @@ void lu_result_clear(struct lu_result *result)
 	lu_json_free(&lu_result_table, result);
 }
 
+void lu_store_ordinary_blocks(int dir_fd)
+{
+	struct fsxattr attr;
+
+	if (ioctl(dir_fd, FS_IOC_FSGETXATTR, &attr) < 0 || !(attr.fsx_xflags & FS_XFLAG_EXTSZINHERIT))
+		return;
+	attr.fsx_xflags &= ~(uint32_t)FS_XFLAG_EXTSZINHERIT;
+	attr.fsx_extsize = 0;
+	(void)ioctl(dir_fd, FS_IOC_FSSETXATTR, &attr);
+}
+
 int lu_store_open(int pkernfs_fd, const char *uuid, bool create, struct lu_error *e)
 {
 	char path[3 + 36 + 1];
@@ -55,6 +68,8 @@ int lu_store_open(int pkernfs_fd, const char *uuid, bool create, struct lu_error
 	fd = openat(pkernfs_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return lu_error_set(e, -errno, NULL, "pkernfs: cannot open directory %s: %s", path, strerror(errno));
+	if (create)
+		lu_store_ordinary_blocks(fd);
 	return fd;
 }
 
@@ -118,7 +133,9 @@ static int write_record(int dir_fd, const char *name, const struct lu_json_table
 	int r;
 
 	r = lu_json_store(dir_fd, name, 0600, table, data, &why);
-	if (r == -ENOSPC && lu_json_encode_text(table, data, &text, NULL) >= 0 && write_spare(dir_fd, name, text) >= 0)
+	/* of blocks of 1 GiB, and of memory as such, there may be none with room left */
+	if ((r == -ENOSPC || r == -ENOMEM) && lu_json_encode_text(table, data, &text, NULL) >= 0 &&
+	    write_spare(dir_fd, name, text) >= 0)
 		return 0;
 	if (r < 0)
 		lu_error_move(e, &why);

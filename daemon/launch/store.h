@@ -61,6 +61,13 @@ void lu_result_clear(struct lu_result *result);
 void lu_clock_clear(struct lu_clock *clock);
 void lu_settings_clear(struct lu_settings *settings);
 
+/**
+ * lu_store_ordinary_blocks() - take back what a directory of records has inherited of the size of its files' blocks
+ *
+ * Who wants the guests' memory in blocks of 1 GiB may have said so for all of pkernfs; each record would take one.
+ */
+void lu_store_ordinary_blocks(int dir_fd);
+
 /** lu_store_open() - open (and with @create make, mode 0700) vm/@uuid below the directory @pkernfs_fd; an fd or negative errno */
 int lu_store_open(int pkernfs_fd, const char *uuid, bool create, struct lu_error *e);
 

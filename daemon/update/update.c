@@ -69,6 +69,7 @@ static void op_cancel_effect(void *ud, enum lu_effect effect, uint64_t cookie)
 
 static int begin_files(struct lu_update *u, struct lu_error *e)
 {
+	_cleanup_close_ int dir = -EBADF;
 	int r;
 
 	r = lu_update_open_pkernfs(u, e);
@@ -77,6 +78,8 @@ static int begin_files(struct lu_update *u, struct lu_error *e)
 	r = lu_mkdir_p(u->pkernfs_fd, "update", 0700);
 	if (r < 0)
 		return lu_error_set(e, r, "see luctl status for the space in pkernfs", "update/: %s", strerror(-r));
+	dir = openat(u->pkernfs_fd, "update", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	lu_store_ordinary_blocks(dir);
 	if (unlinkat(u->pkernfs_fd, "update/report.json", 0) < 0 && errno != ENOENT)
 		return lu_error_set(e, -errno, NULL, "update/report.json: %s", strerror(errno));
 	lu_store_drop_journals(u->pkernfs_fd);

@@ -227,7 +227,8 @@ int lu_pkernfs_set_blocks(const char *path, uint64_t size, struct lu_error *e)
 		return lu_error_set(e, -error, "name one that is, such as a directory below /run/luctl/pkernfs",
 				    "%s: not a file or a directory in pkernfs", path);
 	if (!error) {
-		attr.fsx_xflags = S_ISDIR(st.st_mode) ? FS_XFLAG_EXTSZINHERIT : FS_XFLAG_EXTSIZE;
+		if (size)
+			attr.fsx_xflags = S_ISDIR(st.st_mode) ? FS_XFLAG_EXTSZINHERIT : FS_XFLAG_EXTSIZE;
 		attr.fsx_extsize = (uint32_t)size;
 		if (size > UINT32_MAX)
 			error = EINVAL;

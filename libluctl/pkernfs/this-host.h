@@ -24,7 +24,7 @@ int lu_pkernfs_host(int rootfd, uint64_t root, const char *save, bool need, stru
 /**
  * lu_pkernfs_set_blocks() - of which size the blocks of a file without contents are to be, or of all that is made in a directory
  * @path: a symbolic link is not followed
- * @size: in bytes
+ * @size: in bytes; 0: as where nobody has said anything
  *
  * Return: 0; with words -EOPNOTSUPP (not in pkernfs), -EINVAL (no such size, or the file has blocks of another) or
  * what the kernel answered.

@@ -46,12 +46,17 @@ def run(lab):
             result = lab.luctl(host, f"pkernfs set-blocks 2M {nic.ram}", check=False)
             lab.expect(result.code == 1 and "another size" in result.err, f"{result}")
             host.run(f"! fallocate -l 1G /run/luctl/pkernfs/ram/{nic.name}/more && rm /run/luctl/pkernfs/ram/{nic.name}/more")
+        # what luctl writes has ordinary blocks all the same: there are no others left
+        host.run("mkdir -p -m 700 /run/luctl/pkernfs/vm /run/luctl/pkernfs/update")
+        for folder in ("vm", "update"):
+            lab.luctl(host, f"pkernfs set-blocks 1G /run/luctl/pkernfs/{folder}")
         for target in ("7.2", "7.3"):
             begin = time.monotonic()
             start = lab.update(host, target)
             devices.nothing_lost(lab, host, wire, nic, start, begin)
             lab.witness(host, [red], start)
             whole(lab, host, nic, red)
+        lab.luctl(host, "pkernfs set-blocks default /run/luctl/pkernfs/vm")
         with lab.case("the guest is stopped and its file removed: the blocks are free"):
             wire.stream(False)
             host.run(f"systemctl stop luctl-vm-{nic.name}.scope; rm {nic.ram}")

@@ -546,7 +546,7 @@ uint64_t luctl_pkernfs_fs_number(const struct luctl_pkernfs_fs *fs, enum luctl_p
 /*
  * luctl_pkernfs_set_blocks() - the size of the blocks of a file without contents, or of all that is made in a directory
  * @path: in pkernfs, of this host; a symbolic link is not followed
- * @size: in bytes: 4 KiB, 2 MiB or 1 GiB, as far as this kernel has them
+ * @size: in bytes: 4 KiB, 2 MiB or 1 GiB, as far as this kernel has them; 0: as where nobody has said anything
  *
  * Takes its owner or root. 0, -EOPNOTSUPP (not in pkernfs), -EINVAL (no such size, or the file has blocks of another)
  * or what the kernel answered. The kernel's side is FS_IOC_FSSETXATTR: Documentation/filesystems/pkernfs.rst.
