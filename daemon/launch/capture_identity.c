@@ -8,6 +8,7 @@
  * host's services there is no policy that knows it: AppArmor's travels with the VM (confined.h), others are lost.
  */
 #include <dirent.h>
+#include <linux/ioprio.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,8 +91,6 @@ static void name_thread(const struct lu_capture_from *from, pid_t pid, int tid, 
 struct of_process {
 	const struct lu_launch *launch;
 	struct lu_launch_sched sched;
-	int io_class;
-	uint64_t io_priority;
 };
 
 /* One that is not as the process is. CPUs of vCPUs are carried over, how they are scheduled is not. */
@@ -101,8 +100,6 @@ static void look_at_thread(const struct lu_capture_from *from, pid_t pid, int ti
 	_cleanup_free_ char *text = NULL, *cpus = NULL;
 	const struct of_process *of = userdata;
 	struct lu_launch_sched now;
-	uint64_t io_priority;
-	int io_class;
 	char what[64], name[40];
 	const char *p;
 
@@ -122,10 +119,6 @@ static void look_at_thread(const struct lu_capture_from *from, pid_t pid, int ti
 		lu_reasons_add(from->losses, NULL, hint,
 			       "how its thread \"%s\" is scheduled (policy %d, priority %u, nice %d)", name, now.policy,
 			       (unsigned int)now.priority, (int)now.nice);
-	if (lu_task_read_io(tid, &io_class, &io_priority) == 0 &&
-	    (io_class != of->io_class || io_priority != of->io_priority))
-		lu_reasons_add(from->losses, NULL, hint, "the I/O priority of its thread \"%s\" (class %d, %u)", name,
-			       io_class, (unsigned int)io_priority);
 }
 
 /* What is told of one thread of a process */
@@ -155,7 +148,7 @@ static void look_at_threads(const struct lu_capture_from *from, pid_t pid, const
 {
 	struct of_process of = { .launch = l };
 
-	if (read_sched(from, pid, "stat", &of.sched) < 0 || lu_task_read_io(pid, &of.io_class, &of.io_priority) < 0)
+	if (read_sched(from, pid, "stat", &of.sched) < 0)
 		return;
 	each_thread(from, pid, look_at_thread, &of);
 }
@@ -220,6 +213,47 @@ static enum lu_launch_cores capture_cores(const struct lu_capture_from *from, pi
 	return LU_CORES_ANY;
 }
 
+/* I/O priorities of a process's threads */
+struct io {
+	const struct lu_launch_task *main;
+	size_t n_given; /* those that have one */
+	char first[40]; /* of them */
+	bool differ;
+};
+
+static void note_io(const struct lu_capture_from *from, pid_t pid, int tid, void *userdata)
+{
+	struct io *io = userdata;
+	uint64_t priority;
+	char name[40];
+	int class;
+
+	name_thread(from, pid, tid, name);
+	if (lu_task_read_io(tid, &class, &priority) < 0 || !strncmp(name, KVM_THREAD, strlen(KVM_THREAD)))
+		return;
+	io->differ |= class != io->main->io_class || priority != io->main->io_priority;
+	if (class != IOPRIO_CLASS_NONE && !io->n_given++)
+		snprintf(io->first, sizeof(io->first), "%s", name);
+}
+
+/*
+ * What is set before the exec all threads get, so it has to be what all of them have: ionice(1) on a QEMU that runs changes
+ * one thread, and a disk whose thread became idle with it would wait for everybody else's.
+ */
+static void capture_io(const struct lu_capture_from *from, pid_t pid, struct lu_launch_task *now)
+{
+	struct io io = { .main = now };
+
+	each_thread(from, pid, note_io, &io);
+	if (!io.differ)
+		return;
+	now->io_class = IOPRIO_CLASS_NONE;
+	now->io_priority = 0;
+	if (from->losses)
+		lu_reasons_add(from->losses, NULL, "set it again after the update, or give all its threads the same",
+			       "the I/O priority of %zu of its threads, the first is \"%s\"", io.n_given, io.first);
+}
+
 /* What is as of process 1 is the kernel's own, and not recorded: the next kernel has its own. */
 static int capture_task(const struct lu_capture_from *from, pid_t pid, struct lu_launch *l)
 {
@@ -231,6 +265,7 @@ static int capture_task(const struct lu_capture_from *from, pid_t pid, struct lu
 	r = lu_task_read(from->proc_fd, from->reference ?: 1, &usual);
 	if (r >= 0 && now.coredump_filter == usual.coredump_filter)
 		now.coredump_filter = UINT64_MAX;
+	capture_io(from, pid, &now);
 	now.cores = capture_cores(from, pid);
 	if (!lu_task_differs(&now))
 		return 0;
@@ -244,31 +279,31 @@ static int capture_task(const struct lu_capture_from *from, pid_t pid, struct lu
 /*
  * The memory policy of its main thread, as libvirt's numatune without cells or NUMAPolicy= of its unit set it. The kernel
  * names it for each mapping that has no policy of its own, as has none of the program's own file, which comes first. Only that
- * is read: to tell of a mapping the kernel walks through its pages.
+ * is read, a byte at a time: to fill a buffer the kernel would go on, and walk through the pages of each mapping that it tells of.
  */
 static void look_at_memory(const struct lu_capture_from *from, pid_t pid)
 {
 	_cleanup_close_ int fd = -EBADF;
 	char path[32], line[512], *policy, *end;
-	ssize_t n;
+	size_t n = 0;
 
 	snprintf(path, sizeof(path), "%d/numa_maps", (int)pid);
 	fd = openat(from->proc_fd, path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
-	if (n <= 0) /* a kernel without NUMA, or it is gone */
-		return;
+	/* a kernel without NUMA has none, or it is gone */
+	while (fd >= 0 && n < sizeof(line) - 1 && read(fd, line + n, 1) == 1 && line[n] != '\n')
+		n++;
 	line[n] = '\0';
-	line[strcspn(line, "\n")] = '\0';
 	policy = strchr(line, ' ');
 	end = policy ? strstr(policy, " file=") : NULL;
 	if (!end)
 		return;
 	*end = '\0';
-	if (strcmp(policy, " default") != 0)
+	/* "local" is what the kernel does anyway */
+	if (strcmp(policy, " default") != 0 && strcmp(policy, " local") != 0)
 		lu_reasons_add(
 			from->losses, NULL,
 			"give its memory backends a policy (host-nodes=, policy=), or start it anew after the update",
-			"its memory policy,%s: its QEMU takes memory from any node", policy);
+			"its memory policy,%s: what its QEMU takes anew comes from any node", policy);
 }
 
 static bool filters_itself(char *const *argv)

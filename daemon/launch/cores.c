@@ -19,6 +19,14 @@ int lu_cores_get(pid_t tid, uint64_t *ret)
 	return 0;
 }
 
+bool lu_cores_apart(void)
+{
+	uint64_t cookie;
+
+	return prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0UL, PR_SCHED_CORE_SCOPE_THREAD, (unsigned long)&cookie) < 0 &&
+	       errno == ENODEV;
+}
+
 int lu_cores_own(void)
 {
 	return prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0UL, PR_SCHED_CORE_SCOPE_THREAD_GROUP, 0UL) < 0 ? -errno : 0;

@@ -8,9 +8,13 @@
  *
  * A kernel without CONFIG_SCHED_CORE answers EINVAL, one that sees no hardware threads ENODEV.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/** lu_cores_apart() - no two threads share a core: this kernel sees no hardware threads */
+bool lu_cores_apart(void);
 
 /** lu_cores_get() - the cookie of a thread, 0: none, also where there are no cookies; 0 or negative errno */
 int lu_cores_get(pid_t tid, uint64_t *ret);

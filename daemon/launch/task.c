@@ -47,15 +47,17 @@ static int read_number(int proc_fd, pid_t pid, const char *name, int base, uint6
 	snprintf(path, sizeof(path), "%d/%s", (int)pid, name);
 	r = lu_read_file(proc_fd, path, 64, &text, NULL);
 	*ret = UINT64_MAX;
-	if (r == -EPERM || r == -EACCES)
+	if (r == -ENOMEM || r == -ESRCH)
+		return r;
+	if (r < 0) /* also a kernel without it (CONFIG_ELF_CORE) */
 		return 0;
-	if (r < 0)
-		return r == -ENOENT ? -ESRCH : r;
 	if (!*text) /* it ends */
 		return -ESRCH;
 	errno = 0;
 	*ret = strtoull(text, &end, base);
-	return errno || end == text || (*end && *end != '\n') ? -EBADMSG : 0;
+	if (errno || end == text || (*end && *end != '\n'))
+		*ret = UINT64_MAX;
+	return 0;
 }
 
 int lu_task_read(int proc_fd, pid_t pid, struct lu_launch_task *ret)
@@ -63,6 +65,11 @@ int lu_task_read(int proc_fd, pid_t pid, struct lu_launch_task *ret)
 	struct lu_launch_task t = LU_TASK_ORDINARY;
 	int r = lu_task_read_io(pid, &t.io_class, &t.io_priority);
 
+	if (r < 0 && r != -ESRCH) {
+		t.io_class = IOPRIO_CLASS_NONE;
+		t.io_priority = 0;
+		r = 0;
+	}
 	if (r >= 0)
 		r = read_number(proc_fd, pid, "coredump_filter", 16, &t.coredump_filter);
 	if (r >= 0)
@@ -106,7 +113,9 @@ int lu_task_set_slack(const struct lu_launch_task *t, pid_t pid)
 void lu_task_set(const struct lu_launch_task *t)
 {
 	if (t->io_class != IOPRIO_CLASS_NONE)
-		(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(t->io_class, t->io_priority));
+		/* IOPRIO_PRIO_VALUE() of later headers takes no hint */
+		(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
+			      t->io_class << IOPRIO_CLASS_SHIFT | (int)t->io_priority);
 	if (t->coredump_filter != UINT64_MAX)
 		(void)write_number("/proc/self/coredump_filter", t->coredump_filter);
 	(void)lu_task_set_slack(t, getpid());
@@ -134,6 +143,6 @@ void lu_task_compare(const struct lu_launch_task *t, int proc_fd, pid_t pid, str
 			       now.coredump_filter, t->coredump_filter);
 	if (t->timer_slack_ns != UINT64_MAX && t->timer_slack_ns != now.timer_slack_ns)
 		lu_reasons_add(ret, NULL, NULL, "its timer slack is not %" PRIu64 " ns any more", t->timer_slack_ns);
-	if (t->cores == LU_CORES_PROCESS && lu_cores_get(pid, &cookie) == 0 && !cookie)
+	if (t->cores == LU_CORES_PROCESS && !lu_cores_apart() && lu_cores_get(pid, &cookie) == 0 && !cookie)
 		lu_reasons_add(ret, NULL, NULL, "it shares cores with other processes: no core scheduling");
 }

@@ -11,7 +11,8 @@
 #include "reasons.h"
 
 /**
- * lu_task_read() - what a process has now, but for cores; what can't be read is as in LU_TASK_ORDINARY
+ * lu_task_read() - what a process has now, its main thread's I/O priority, but for cores; what can't be read is as in
+ * LU_TASK_ORDINARY
  *
  * Only who has CAP_SYS_NICE may read the timer slack of another process.
  *

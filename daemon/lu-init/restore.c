@@ -301,7 +301,7 @@ static int place_vcpus(struct restore *r, struct lu_error *e)
 	json_object_put(list);
 	if (apart) {
 		k = !n ? -ENODATA : lu_cores_share(tids, n);
-		if (k < 0)
+		if (k < 0 && k != -ENODEV) /* no core has two threads here */
 			lu_log(r->init, "VM %s: its vCPUs share cores with other processes: no core scheduling: %s",
 			       r->saved.name, strerror(-k));
 	}

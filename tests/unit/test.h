@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 /* cmocka and what it wants to be included before it, plus a few checks that name the case. */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,6 +42,25 @@ static inline size_t test_read_proc(pid_t pid, const char *name, char text[stati
 	text[n] = '\0';
 	if (f)
 		fclose(f);
+	return n;
+}
+
+/* Calls @fn for each thread of a process whose name begins like this; the sum of what it returns. */
+static inline int test_each_thread(pid_t pid, const char *begin, int (*fn)(pid_t tid))
+{
+	char name[64], file[48];
+	struct dirent *d;
+	DIR *list;
+	int n = 0;
+
+	snprintf(file, sizeof(file), "/proc/%d/task", (int)pid);
+	list = opendir(file);
+	assert_non_null(list);
+	while ((d = readdir(list)))
+		if (atoi(d->d_name) > 0 && test_read_proc(atoi(d->d_name), "comm", name) &&
+		    !strncmp(name, begin, strlen(begin)))
+			n += fn(atoi(d->d_name));
+	closedir(list);
 	return n;
 }
 

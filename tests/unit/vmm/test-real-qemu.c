@@ -233,30 +233,6 @@ static struct lu_vms *new_vms(sd_event *ev, struct lu_vm **ret)
 	return vms;
 }
 
-/* Calls @fn for each thread of a process that is named as a vCPU's is; the sum of what it returns. */
-static int for_each_vcpu(pid_t pid, int (*fn)(pid_t tid))
-{
-	char tasks[64];
-	struct dirent *d;
-	DIR *list;
-	int n = 0;
-
-	snprintf(tasks, sizeof(tasks), "/proc/%d/task", (int)pid);
-	list = opendir(tasks);
-	assert_non_null(list);
-	while ((d = readdir(list))) {
-		_cleanup_free_ char *name = NULL;
-		char file[512];
-
-		snprintf(file, sizeof(file), "%s/%s/comm", tasks, d->d_name);
-		if (d->d_name[0] != '.' && lu_read_file(AT_FDCWD, file, 64, &name, NULL) == 0 &&
-		    !strncmp(name, "CPU ", 4))
-			n += fn(atoi(d->d_name));
-	}
-	closedir(list);
-	return n;
-}
-
 static int count(pid_t tid)
 {
 	return 1;
@@ -288,11 +264,11 @@ static void pin_one(pid_t pid)
 	int n = 0;
 
 	/* the monitor's socket is there before the vCPUs are */
-	for (int i = 0; i < 500 && (n = for_each_vcpu(pid, count)) < VCPUS; i++)
+	for (int i = 0; i < 500 && (n = test_each_thread(pid, "CPU ", count)) < VCPUS; i++)
 		usleep(10000);
 	assert_int_equal(n, VCPUS);
-	assert_int_equal(for_each_vcpu(pid, is_on_first_cpu), 0);
-	assert_int_equal(for_each_vcpu(pid, pin_unless_pinned), 1);
+	assert_int_equal(test_each_thread(pid, "CPU ", is_on_first_cpu), 0);
+	assert_int_equal(test_each_thread(pid, "CPU ", pin_unless_pinned), 1);
 }
 
 static void kill_and_wait(pid_t pid)
@@ -445,13 +421,18 @@ static const struct lu_launch_task given = {
 	.io_class = IOPRIO_CLASS_BE, .io_priority = 6, .coredump_filter = 0x51, .timer_slack_ns = 200000
 };
 
+static int give_io(pid_t tid)
+{
+	return (int)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 6));
+}
+
 /* What an administrator sets for a QEMU that runs. (Its slack it has set itself when it started.) */
 static void give(pid_t pid)
 {
 	_cleanup_close_ int fd = -EBADF;
 	char file[64];
 
-	assert_int_equal(syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, pid, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 6)), 0);
+	assert_int_equal(test_each_thread(pid, "", give_io), 0);
 	assert_int_equal(lu_task_set_slack(&given, pid), 0);
 	snprintf(file, sizeof(file), "/proc/%d/coredump_filter", (int)pid);
 	fd = open(file, O_WRONLY | O_CLOEXEC);
@@ -486,7 +467,7 @@ static void test_chain(void **state)
 		give(qemu);
 	qemu = one_update(UPDATE_A, true);
 	if (pins)
-		assert_int_equal(for_each_vcpu(qemu, is_on_first_cpu), 1);
+		assert_int_equal(test_each_thread(qemu, "CPU ", is_on_first_cpu), 1);
 	length = argv_length(qemu);
 	if (gives)
 		expect_given(qemu);
@@ -782,7 +763,7 @@ static void test_cores(void **state)
 	read_result(vm, UPDATE_A, LU_RESULT_PAUSED, &result);
 	assert_int_equal(lu_read_file(AT_FDCWD, at("stderr"), 65536, &text, NULL), 0);
 	if (machine_has_cookies()) {
-		assert_int_equal(for_each_vcpu((pid_t)result.pid, has_cookie), VCPUS);
+		assert_int_equal(test_each_thread((pid_t)result.pid, "CPU ", has_cookie), VCPUS);
 		assert_false(has_cookie((pid_t)result.pid));
 		expect(!strstr(text, told), "%s", text);
 	} else {

@@ -201,7 +201,7 @@ static void test_memory_policy(void **state)
 			expect(!policy_told(&losses), "%s", policy_told(&losses));
 		else
 			assert_string_equal(policy_told(&losses) ?: "",
-					    "its memory policy, bind:0: its QEMU takes memory from any node");
+					    "its memory policy, bind:0: what its QEMU takes anew comes from any node");
 	}
 }
 
